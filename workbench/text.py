@@ -1,0 +1,52 @@
+"""Text from outside (data sets, models, file names) made safe and short for a person to read.
+
+Invariant: what `visible` returns holds no escape sequence, control byte or bidi override, so it
+can be written to any terminal. Widgets get it with `markup=False` besides.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def visible(text: str) -> str:
+    """`text` with every unprintable character but newline and tab written as `\\xNN` or `\\uNNNN`."""
+    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def one_line(text: str, width: int = 80) -> str:
+    """`text` visible, on one line, cut with an ellipsis to at most `width` characters."""
+    flat = " ".join(visible(text).split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """`did you mean 'x'?` for the nearest allowed word, or the list of them if none is near."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return "use " + ", ".join(names) if names else ""
+
+
+def duration(seconds: float) -> str:
+    """`75` as `1:15`, `3675` as `1:01:15`; negative counts as zero."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def size(n_bytes: float) -> str:
+    """`1536` as `1.5 KiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024 or unit == "GiB":
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024
+    raise AssertionError("unreachable")
+
+
+def _escape(c: str) -> str:
+    code = ord(c)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
