@@ -1,0 +1,92 @@
+"""Start a worker that outlives its starter, and see whether it lives.
+
+The worker is a new session with its output in a file: no terminal, no pipe, nothing of the
+starter's that could close under it. It is never forked from a screen's process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from workbench.errors import RunFailed
+from workbench.run import control, lock
+from workbench.run.folder import RunFolder
+
+START_LIMIT_S = 60.0
+MAX_LOG_BYTES = 10 << 20
+
+# Libraries that would draw, phone or fork on their own are told not to, before they are imported.
+ENVIRONMENT = {
+    "GGML_NO_BACKTRACE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PYTHONFAULTHANDLER": "1",
+    "PYTHONUNBUFFERED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "warning",
+}
+
+
+def start(run: RunFolder, stages: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    """Start the run's worker and return once it holds the lock (or has already ended).
+
+    `stages` limits the work to these stages. Raises UserError when a worker is on it already.
+    """
+    taken = lock.owner(run.lock_file)
+    if taken:
+        lock.Lock(run.lock_file)  # raises the one message for it
+    rotate(run.log_file)
+    control.clear(run.control, "stop")
+    command = [sys.executable, "-m", "workbench.pipeline.worker", str(run.path)]
+    if stages:
+        command += ["--stages", ",".join(stages)]
+    with open(run.log_file, "ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **ENVIRONMENT},
+        )
+    _await_lock(run, process)
+    return process
+
+
+def stop(run: RunFolder, limit_s: float = 600.0) -> bool:
+    """Ask the worker to stop with a checkpoint and wait for it; False when none is at work.
+
+    Raises RunFailed when it has not stopped within `limit_s`.
+    """
+    if not lock.owner(run.lock_file):
+        return False
+    control.ask(run.control, "stop")
+    until = time.monotonic() + limit_s
+    while lock.owner(run.lock_file):
+        if time.monotonic() > until:
+            raise RunFailed(f"{run.name}: no safe point reached in {limit_s:.0f} s; still running")
+        time.sleep(0.1)
+    return True
+
+
+def rotate(log_file: Path, keep: int = 2) -> None:
+    """Move a log of more than 10 MiB aside; `keep` older ones stay."""
+    if not log_file.exists() or log_file.stat().st_size < MAX_LOG_BYTES:
+        return
+    for number in range(keep, 0, -1):
+        older = log_file if number == 1 else log_file.with_name(f"{log_file.name}.{number - 1}")
+        if older.exists():
+            older.replace(log_file.with_name(f"{log_file.name}.{number}"))
+
+
+def _await_lock(run: RunFolder, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_LIMIT_S
+    while process.poll() is None and time.monotonic() < until:
+        owner = lock.owner(run.lock_file)
+        if owner and owner.pid == process.pid:
+            return
+        time.sleep(0.02)

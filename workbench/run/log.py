@@ -1,0 +1,176 @@
+"""Append-only event log of one run: `events.jsonl`, one strict JSON object a line.
+
+Writer: the worker, alone, holding the run's lock. Readers: any number, at any time.
+A line counts once its newline is there. Order is `seq` (1, 2, 3 ... without a gap), never the
+clock. A torn last line, left by a kill or a full disk, is ended by a newline before the next
+append, so that it can swallow nothing; readers count such lines and pass over them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.run.events import Event, parse
+
+MAX_LINE_BYTES = 4096
+MAX_TEXT = 1000
+READ_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the log: the event with its place, time (UTC, ISO 8601) and stage."""
+
+    seq: int
+    time: str
+    stage: str
+    event: Event
+
+
+def utc_now() -> str:
+    """The time as `2026-11-21T10:22:04.120Z`."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class EventLog:
+    """The writer. Open one only while holding the run's lock."""
+
+    def __init__(self, path: Path, now: Callable[[], str] = utc_now) -> None:
+        self._now = now
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._seq = 0
+        self._read_tail()
+
+    def append(self, event: Event, stage: str = "") -> Record:
+        """Write one event with one `write`; returns the record. Raises OSError on a full disk.
+
+        A failed write may leave a torn line; the next append ends it first.
+        """
+        if self._torn:
+            files.write_all(self._fd, b"\n")
+            self._read_tail()
+        record = Record(self._seq + 1, self._now(), stage, event)
+        self._torn = True
+        files.write_all(self._fd, to_line(record))
+        self._torn = False
+        self._seq = record.seq
+        return record
+
+    def sync(self) -> None:
+        """Force the log to disk: for the events that end a stage or the run."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _read_tail(self) -> None:
+        """Set the last `seq` of the log's whole lines, and whether an unended line follows."""
+        with open(self._path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - READ_BYTES))
+            tail = file.read()
+        self._torn = bool(tail) and not tail.endswith(b"\n")
+        for line in reversed(tail.split(b"\n")[:-1]):
+            if record := from_line(line):
+                self._seq = record["seq"]
+                break
+
+
+class EventReader:
+    """Follows a log: each `poll` returns the records that became complete since the last one.
+
+    Notices a log that was replaced or cut short, and starts again (`restarted` is then True until
+    the next poll). `damaged` counts lines that are no event of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damaged = 0
+        self.restarted = False
+        self._offset = 0
+        self._inode = 0
+        self._rest = b""
+
+    def poll(self) -> list[Record]:
+        """The records that are new, in order. An absent log is an empty one."""
+        self.restarted = False
+        try:
+            with open(self.path, "rb") as file:
+                self._notice_replacement(os.fstat(file.fileno()))
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        self._offset += len(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        return [record for line in lines if line and (record := self._record(line))]
+
+    def _notice_replacement(self, status: os.stat_result) -> None:
+        if self._inode and (status.st_ino != self._inode or status.st_size < self._offset):
+            self._offset, self._rest, self.restarted = 0, b"", True
+        self._inode = status.st_ino
+
+    def _record(self, line: bytes) -> Record | None:
+        fields = from_line(line)
+        if fields is None:
+            self.damaged += 1
+            return None
+        seq, time, stage = fields.pop("seq"), fields.pop("time", ""), fields.pop("stage", "")
+        event = parse(fields.pop("kind"), fields)
+        return Record(seq, time, stage, event) if event else None
+
+
+def read(path: Path) -> list[Record]:
+    """All complete records of a log."""
+    return EventReader(path).poll()
+
+
+def to_line(record: Record) -> bytes:
+    """The record as a line of strict JSON with its newline, at most `MAX_LINE_BYTES`.
+
+    Long texts are cut with an ellipsis; the whole of them stands in the run's own files.
+    """
+    head = {"seq": record.seq, "time": record.time, "stage": record.stage}
+    fields = {**head, "kind": record.event.kind, **record.event.fields()}
+    line = _dump(fields)
+    limit = MAX_TEXT
+    while len(line) > MAX_LINE_BYTES and limit > 0:
+        line = _dump(_cut(fields, limit))
+        limit //= 2
+    return line
+
+
+def from_line(line: bytes) -> dict[str, Any] | None:
+    """The line's fields when it is a whole event (an object with `seq` and `kind`), else None."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(fields, dict) and isinstance(fields.get("seq"), int) and "kind" in fields:
+        return fields
+    return None
+
+
+def _dump(fields: dict[str, Any]) -> bytes:
+    text = json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _cut(value: Any, limit: int) -> Any:
+    if isinstance(value, str) and len(value) > limit:
+        return value[:limit] + "…"
+    if isinstance(value, dict):
+        return {key: _cut(item, limit) for key, item in value.items()}
+    if isinstance(value, list):
+        kept = value if len(value) <= limit // 16 else value[: limit // 16]
+        return [_cut(item, limit) for item in kept]
+    return value

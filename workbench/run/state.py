@@ -1,0 +1,149 @@
+"""What a run looks like now: the fold of its event log. Pure; the same log gives the same state.
+
+Readers feed it the records of each poll. After a resume the steps beyond the checkpoint come
+twice in the log: the first copy is dropped when the `resumed` event is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from workbench.run import events
+from workbench.run.log import Record
+
+Status = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
+
+
+@dataclass
+class StageState:
+    """One stage: how far it is, and for a training stage its curves."""
+
+    name: str
+    status: Status = "waiting"
+    title: str = ""
+    started: str = ""
+    elapsed_s: float = 0.0
+    progress: events.Progress | None = None
+    plan: events.TrainingPlanned | None = None
+    steps: list[events.Step] = field(default_factory=list)
+    validations: list[events.Validated] = field(default_factory=list)
+    samples: list[events.Sampled] = field(default_factory=list)
+    done: events.StageDone | None = None
+
+    @property
+    def best_loss(self) -> float | None:
+        """The lowest validation loss so far, in nats a token."""
+        return min((v.loss for v in self.validations), default=None)
+
+
+@dataclass
+class RunState:
+    """All that the log tells, ready to be shown."""
+
+    status: Status = "waiting"
+    stage: str = ""
+    planned: list[str] = field(default_factory=list)
+    stages: dict[str, StageState] = field(default_factory=dict)
+    notes: list[events.Note] = field(default_factory=list)
+    data: events.DataReady | None = None
+    exported: dict[str, events.FileExported] = field(default_factory=dict)
+    parity: dict[str, events.ParityMeasured] = field(default_factory=dict)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    packaged: list[events.Packaged] = field(default_factory=list)
+    error: str = ""
+    exit_status: int | None = None
+    last_seq: int = 0
+    last_time: str = ""
+
+    def apply(self, records: Iterable[Record]) -> None:
+        """Fold more records in."""
+        for record in records:
+            self.last_seq, self.last_time = record.seq, record.time
+            self._apply(record)
+
+    def _apply(self, record: Record) -> None:
+        event = record.event
+        match event:
+            case events.RunStarted():
+                self._begin(event)
+            case events.Note():
+                self.notes.append(event)
+            case events.DataReady():
+                self.data = event
+            case events.FileExported():
+                self.exported[event.type] = event
+            case events.ParityMeasured():
+                self.parity[event.type] = event
+            case events.Evaluated():
+                self.figures[event.model] = event.figures
+            case events.Packaged():
+                self.packaged.append(event)
+            case events.RunDone() | events.RunFailed() | events.RunStopped():
+                self._end(event)
+        if record.stage:
+            self._apply_to_stage(self._stage(record.stage), record)
+
+    def _begin(self, event: events.RunStarted) -> None:
+        self.status, self.error, self.exit_status = "running", "", None
+        self.planned = list(event.stages)
+        self.packaged.clear()
+        for name in event.stages:
+            self._stage(name)
+
+    def _end(self, event: events.Event) -> None:
+        ended: Status = "done"
+        self.exit_status = 0
+        if isinstance(event, events.RunFailed):
+            ended, self.error, self.exit_status = "failed", event.error, event.status
+        elif isinstance(event, events.RunStopped):
+            ended, self.exit_status = "stopped", 130
+        self.status = ended
+        current = self.stages.get(self.stage)
+        if current and current.status == "running":
+            current.status = ended
+
+    def _stage(self, name: str) -> StageState:
+        return self.stages.setdefault(name, StageState(name))
+
+    def _apply_to_stage(self, stage: StageState, record: Record) -> None:
+        match record.event:
+            case events.StageStarted() as event:
+                self.stage = stage.name
+                stage.status, stage.title, stage.started = "running", event.title, record.time
+                stage.progress, stage.done = None, None
+            case events.Progress() as event:
+                stage.progress = event
+            case events.TrainingPlanned() as event:
+                stage.plan = event
+                if event.from_step == 0:
+                    _forget_after(stage, 0)
+            case events.Resumed() as event:
+                _forget_after(stage, event.from_step)
+            case events.Step() as event:
+                stage.steps.append(event)
+            case events.Validated() as event:
+                stage.validations.append(event)
+            case events.Sampled() as event:
+                stage.samples.append(event)
+            case events.StageSkipped():
+                stage.status = "skipped"
+            case events.StageDone() as event:
+                stage.status, stage.done, stage.elapsed_s = "done", event, event.elapsed_s
+
+
+def _forget_after(stage: StageState, step: int) -> None:
+    """Drop the points that a resumed worker is about to tell again."""
+    stage.steps = [s for s in stage.steps if s.step <= step]
+    stage.validations = [v for v in stage.validations if v.step <= step]
+    stage.samples = [s for s in stage.samples if s.step <= step]
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Seconds from one log time to another; never negative, 0 when a time is missing."""
+    if not start or not end:
+        return 0.0
+    span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return max(0.0, span.total_seconds())
