@@ -1,4 +1,4 @@
-"""Errors that speak to the person: one line, the place first, then what is wrong and how to mend it.
+"""Errors that speak to the person: one line, the place first, then what is wrong.
 
 `UserError` is the only error that the command line prints without a traceback (exit status 2).
 Anything else is a bug of ours: the traceback goes to the log and one line to the screen.

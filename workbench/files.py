@@ -135,7 +135,7 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield a `tmp-` folder to fill; on success it becomes `target`, with a manifest, in one rename.
+    """Yield a `tmp-` folder to fill; on success one rename makes it `target`.
 
     `manifest.json` (name -> bytes, sha256) is written last. On an error nothing stays behind but
     what a kill leaves: a `tmp-` folder, which `sweep` removes.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 def visible(text: str) -> str:
-    """`text` with every unprintable character but newline and tab written as `\\xNN` or `\\uNNNN`."""
+    """`text` with what cannot be printed (newline and tab apart) written as `\\xNN` or `\\uNNNN`."""
     return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
 
 

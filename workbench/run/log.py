@@ -47,6 +47,7 @@ class EventLog:
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._seq = 0
+        self._torn = False
         self._read_tail()
 
     def append(self, event: Event, stage: str = "") -> Record:
