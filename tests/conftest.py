@@ -1,0 +1,41 @@
+"""The same quiet surroundings for every test: one thread, no network, runs in a temporary folder.
+
+The variables are set before any test module is imported: thread pools read them only once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+)
+for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:
+    del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go to the test's own folder, child processes find the package, colours are off."""
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in ("HF_TOKEN", "FORCE_COLOR", "COLUMNS", "WORKBENCH_FAULT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> None:
+    """Tiny models are several times slower on two threads than on one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
