@@ -49,4 +49,6 @@ def size(n_bytes: float) -> str:
 
 def _escape(c: str) -> str:
     code = ord(c)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

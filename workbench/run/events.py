@@ -8,6 +8,7 @@ that an older screen can watch a newer worker.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -255,12 +256,40 @@ ENDINGS = (RunStopped, RunFailed, RunDone)
 
 
 def parse(kind: str, fields: Mapping[str, Any]) -> Event | None:
-    """The event of that kind, or None for a kind (or a shape of it) this version does not know."""
+    """The event of that kind, or None for a kind (or a shape of it) this version does not know.
+
+    A number that was no number (NaN, infinity) stands as null in the log and is NaN here.
+    """
     known = KINDS.get(kind)
     if known is None:
         return None
-    names = known.__dataclass_fields__
+    types = {f.name: str(f.type) for f in dataclasses.fields(known)}
+    values = {name: _restored(fields[name], types[name]) for name in types if name in fields}
+    if not all(_fits(value, types[name]) for name, value in values.items()):
+        return None
     try:
-        return known(**{key: value for key, value in fields.items() if key in names})
+        return known(**values)
     except TypeError:
         return None
+
+
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "bool | None": (bool, type(None)),
+    "dict[str, Any]": (dict,),
+    "float": (float, int),
+    "int": (int,),
+    "list[dict[str, Any]]": (list,),
+    "list[str]": (list,),
+    "str": (str,),
+}
+
+
+def _restored(value: Any, type_name: str) -> Any:
+    return math.nan if value is None and type_name == "float" else value
+
+
+def _fits(value: Any, type_name: str) -> bool:
+    if isinstance(value, bool):
+        return type_name.startswith("bool")
+    return isinstance(value, _CLASSES[type_name])

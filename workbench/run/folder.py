@@ -91,7 +91,7 @@ def create(root: Path, preset_name: str, name: str = "") -> RunFolder:
         raise UserError(f"run name {name!r} is not allowed", hint="letters, digits, . _ - only")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        path = _make_named(root / name) if name else _make_numbered(root, preset_name)
+        path = _make_named(root / name) if name else _make_numbered(root, plain_name(preset_name))
         folder = RunFolder(path.resolve())
         for sub in (folder.control, folder.dataset, folder.export, folder.evaluation):
             sub.mkdir()
@@ -110,7 +110,7 @@ def find(root: Path, name: str) -> RunFolder:
         if folder.exists():
             return folder
     names = [run.name for run in list_runs(root)]
-    hint = did_you_mean(name, names) if names else "there is no run yet"
+    hint = did_you_mean(name, names[-10:]) if names else "there is no run yet"
     raise UserError(f"no run '{name}' in {root}", hint=hint)
 
 
@@ -121,6 +121,12 @@ def list_runs(root: Path) -> list[RunFolder]:
     runs = [RunFolder(path.resolve()) for path in root.iterdir() if path.is_dir()]
     found = [run for run in runs if run.exists()]
     return sorted(found, key=lambda run: (run.preset_file.stat().st_mtime_ns, run.name))
+
+
+def plain_name(text: str) -> str:
+    """`text` as a run's name: what is not allowed in one becomes a dash."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+    return name[:80] or "run"
 
 
 def _make_named(path: Path) -> Path:

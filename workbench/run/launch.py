@@ -7,9 +7,11 @@ starter's that could close under it. It is never forked from a screen's process.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.errors import RunFailed
@@ -17,6 +19,7 @@ from workbench.run import control, lock
 from workbench.run.folder import RunFolder
 
 START_LIMIT_S = 60.0
+WORKER = (sys.executable, "-m", "workbench.pipeline.worker")
 MAX_LOG_BYTES = 10 << 20
 
 # Libraries that would draw, phone or fork on their own are told not to, before they are imported.
@@ -31,17 +34,19 @@ ENVIRONMENT = {
 }
 
 
-def start(run: RunFolder, stages: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+def start(
+    run: RunFolder, stages: Sequence[str] = (), worker: Sequence[str] = WORKER
+) -> subprocess.Popen[bytes]:
     """Start the run's worker and return once it holds the lock (or has already ended).
 
-    `stages` limits the work to these stages. Raises UserError when a worker is on it already.
+    `stages` limits the work to these stages; `worker` is the command that is given the folder.
+    Raises UserError when a worker is on it already.
     """
-    taken = lock.owner(run.lock_file)
-    if taken:
-        lock.Lock(run.lock_file)  # raises the one message for it
+    if lock.owner(run.lock_file):
+        raise lock.taken(run.lock_file)
     rotate(run.log_file)
     control.clear(run.control, "stop")
-    command = [sys.executable, "-m", "workbench.pipeline.worker", str(run.path)]
+    command = [*worker, str(run.path)]
     if stages:
         command += ["--stages", ",".join(stages)]
     with open(run.log_file, "ab") as log:
@@ -51,7 +56,8 @@ def start(run: RunFolder, stages: tuple[str, ...] = ()) -> subprocess.Popen[byte
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, **ENVIRONMENT},
+            cwd=run.path,
+            env=_environment(),
         )
     _await_lock(run, process)
     return process
@@ -81,6 +87,23 @@ def rotate(log_file: Path, keep: int = 2) -> None:
         older = log_file if number == 1 else log_file.with_name(f"{log_file.name}.{number - 1}")
         if older.exists():
             older.replace(log_file.with_name(f"{log_file.name}.{number}"))
+
+
+def terminate(run: RunFolder) -> bool:
+    """SIGTERM to the worker; False when there is none, or its pid has gone to somebody else."""
+    owner = lock.owner(run.lock_file)
+    if not owner or not owner.pid or not lock.is_alive(owner):
+        return False
+    os.kill(owner.pid, signal.SIGTERM)
+    return True
+
+
+def _environment() -> dict[str, str]:
+    """Ours with the quiet settings; the worker finds this very package from its own folder."""
+    package_root = str(Path(__file__).resolve().parents[2])
+    given = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join(part for part in (package_root, given) if part)
+    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
 
 
 def _await_lock(run: RunFolder, process: subprocess.Popen[bytes]) -> None:

@@ -33,12 +33,9 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _try_lock(self._fd, retry_s=RETRY_S):
+        if not _try_lock(self._fd, fcntl.LOCK_EX, retry_s=RETRY_S):
             os.close(self._fd)
-            owner = _read_owner(path)
-            who = f"process {owner.pid}" if owner else "another process"
-            hint = f"watch it: workbench attach {path.parent.name}"
-            raise UserError(f"{who} is working on this run", path=path.parent, hint=hint)
+            raise taken(path)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, json.dumps(asdict(identity(os.getpid()))).encode(), 0)
 
@@ -47,14 +44,25 @@ class Lock:
         os.close(self._fd)
 
 
+def taken(path: Path) -> UserError:
+    """The error for a run that somebody else works on."""
+    owner = _read_owner(path)
+    who = f"process {owner.pid}" if owner else "another process"
+    hint = f"watch it: workbench attach {path.parent.name}"
+    return UserError(f"{who} is working on this run", path=path.parent, hint=hint)
+
+
 def owner(path: Path) -> Owner | None:
-    """The live worker that holds the run, or None. Never call it in the holder's own process."""
+    """The live worker that holds the run, or None. Never call it in the holder's own process.
+
+    Probes with a shared lock, so that two readers never take each other for a worker.
+    """
     try:
-        fd = os.open(path, os.O_RDWR)
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
-        if _try_lock(fd, retry_s=0):
+        if _try_lock(fd, fcntl.LOCK_SH, retry_s=0):
             return None
         return _read_owner(path) or Owner(0, 0, "")
     finally:
@@ -75,12 +83,12 @@ def is_alive(owner: Owner) -> bool:
     return identity(owner.pid) == owner
 
 
-def _try_lock(fd: int, retry_s: float) -> bool:
+def _try_lock(fd: int, kind: int, retry_s: float) -> bool:
     """Take the lock; readers probe it for an instant, so a worker tries again for a while."""
     until = time.monotonic() + retry_s
     while True:
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(fd, kind | fcntl.LOCK_NB)
             return True
         except OSError:
             if time.monotonic() >= until:

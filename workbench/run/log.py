@@ -9,6 +9,7 @@ append, so that it can swallow nothing; readers count such lines and pass over t
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,41 +75,43 @@ class EventLog:
 
     def _read_tail(self) -> None:
         """Set the last `seq` of the log's whole lines, and whether an unended line follows."""
-        with open(self._path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - READ_BYTES))
-            tail = file.read()
+        size = os.fstat(self._fd).st_size
+        tail = os.pread(self._fd, READ_BYTES, max(0, size - READ_BYTES))
         self._torn = bool(tail) and not tail.endswith(b"\n")
-        for line in reversed(tail.split(b"\n")[:-1]):
-            if record := from_line(line):
-                self._seq = record["seq"]
-                break
+        self._seq = _last_seq(tail)
+        if self._seq == 0 and size > READ_BYTES:  # megabytes of damage: look at all of it
+            self._seq = _last_seq(self._path.read_bytes())
 
 
 class EventReader:
     """Follows a log: each `poll` returns the records that became complete since the last one.
 
     Notices a log that was replaced or cut short, and starts again (`restarted` is then True until
-    the next poll). `damaged` counts lines that are no event of ours.
+    the next poll). `damaged` counts lines that are no event of ours. `trouble` says in words why
+    the log cannot be read at the moment, and is "" when it can.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
         self.restarted = False
+        self.trouble = ""
         self._offset = 0
         self._inode = 0
         self._rest = b""
 
     def poll(self) -> list[Record]:
         """The records that are new, in order. An absent log is an empty one."""
-        self.restarted = False
+        self.restarted, self.trouble = False, ""
         try:
             with open(self.path, "rb") as file:
                 self._notice_replacement(os.fstat(file.fileno()))
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
             return []
         self._offset += len(data)
         lines = (self._rest + data).split(b"\n")
@@ -117,7 +120,7 @@ class EventReader:
 
     def _notice_replacement(self, status: os.stat_result) -> None:
         if self._inode and (status.st_ino != self._inode or status.st_size < self._offset):
-            self._offset, self._rest, self.restarted = 0, b"", True
+            self._offset, self._rest, self.damaged, self.restarted = 0, b"", 0, True
         self._inode = status.st_ino
 
     def _record(self, line: bytes) -> Record | None:
@@ -138,16 +141,25 @@ def read(path: Path) -> list[Record]:
 def to_line(record: Record) -> bytes:
     """The record as a line of strict JSON with its newline, at most `MAX_LINE_BYTES`.
 
-    Long texts are cut with an ellipsis; the whole of them stands in the run's own files.
+    Long texts are cut with an ellipsis, long lists and tables at their end; the whole of them
+    stands in the run's own files. NaN and infinity are written as null.
     """
     head = {"seq": record.seq, "time": record.time, "stage": record.stage}
-    fields = {**head, "kind": record.event.kind, **record.event.fields()}
+    fields = _finite({**head, "kind": record.event.kind, **record.event.fields()})
     line = _dump(fields)
     limit = MAX_TEXT
     while len(line) > MAX_LINE_BYTES and limit > 0:
-        line = _dump(_cut(fields, limit))
+        line = _dump({key: _cut(value, limit) for key, value in fields.items()})
         limit //= 2
     return line
+
+
+def _last_seq(data: bytes) -> int:
+    """The `seq` of the last whole line that is an event, 0 when there is none."""
+    for line in reversed(data.split(b"\n")[:-1]):
+        if fields := from_line(line):
+            return int(fields["seq"])
+    return 0
 
 
 def from_line(line: bytes) -> dict[str, Any] | None:
@@ -156,22 +168,31 @@ def from_line(line: bytes) -> dict[str, Any] | None:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if isinstance(fields, dict) and isinstance(fields.get("seq"), int) and "kind" in fields:
-        return fields
-    return None
+    if not isinstance(fields, dict) or type(fields.get("seq")) is not int:
+        return None
+    texts = (fields.get("kind"), fields.get("time", ""), fields.get("stage", ""))
+    return fields if all(isinstance(text, str) for text in texts) else None
 
 
 def _dump(fields: dict[str, Any]) -> bytes:
+    """One line of strict JSON; a lone surrogate becomes its JSON escape."""
     text = json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for what JSON has no number for: a diverged loss must reach the log."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 def _cut(value: Any, limit: int) -> Any:
     if isinstance(value, str) and len(value) > limit:
         return value[:limit] + "…"
     if isinstance(value, dict):
-        return {key: _cut(item, limit) for key, item in value.items()}
-    if isinstance(value, list):
-        kept = value if len(value) <= limit // 16 else value[: limit // 16]
-        return [_cut(item, limit) for item in kept]
-    return value
+        kept = list(value.items())[: limit // 8]
+        return {_cut(key, limit): _cut(item, limit) for key, item in kept}
+    return [_cut(item, limit) for item in value[: limit // 8]] if isinstance(value, list) else value

@@ -18,6 +18,26 @@ Status = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
 
 
 @dataclass
+class Pace:
+    """How fast a stage goes, by the log's own times since it began to count."""
+
+    first: int
+    first_time: str
+    done: int = 0
+    total: int = 0
+    time: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the average pace since `first`; None before the first unit is through."""
+        through = self.done - self.first
+        if through <= 0 or not self.total:
+            return None
+        spent = seconds_between(self.first_time, self.time)
+        return spent / through * max(0, self.total - self.done)
+
+
+@dataclass
 class StageState:
     """One stage: how far it is, and for a training stage its curves."""
 
@@ -32,6 +52,13 @@ class StageState:
     validations: list[events.Validated] = field(default_factory=list)
     samples: list[events.Sampled] = field(default_factory=list)
     done: events.StageDone | None = None
+    saved_step: int = 0
+    pace: Pace | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the stage still takes at its pace so far; None before there is a pace."""
+        return self.pace.seconds_left if self.pace else None
 
     @property
     def best_loss(self) -> float | None:
@@ -87,9 +114,12 @@ class RunState:
             self._apply_to_stage(self._stage(record.stage), record)
 
     def _begin(self, event: events.RunStarted) -> None:
-        self.status, self.error, self.exit_status = "running", "", None
+        self.status, self.stage, self.error, self.exit_status = "running", "", "", None
         self.planned = list(event.stages)
         self.packaged.clear()
+        for stage in self.stages.values():
+            if stage.status in ("running", "failed", "stopped"):  # left so by an earlier life
+                stage.status = "waiting"
         for name in event.stages:
             self._stage(name)
 
@@ -113,9 +143,15 @@ class RunState:
             case events.StageStarted() as event:
                 self.stage = stage.name
                 stage.status, stage.title, stage.started = "running", event.title, record.time
-                stage.progress, stage.done = None, None
+                stage.progress, stage.done, stage.pace = None, None, None
             case events.Progress() as event:
+                _measure(stage, record.time, event.done, event.total, event.label)
                 stage.progress = event
+            case events.Answered() as event:
+                _measure(stage, record.time, event.done, event.total, event.model)
+                stage.progress = events.Progress(
+                    done=event.done, total=event.total, unit="answers", label=event.model
+                )
             case events.TrainingPlanned() as event:
                 stage.plan = event
                 if event.from_step == 0:
@@ -124,6 +160,9 @@ class RunState:
                 _forget_after(stage, event.from_step)
             case events.Step() as event:
                 stage.steps.append(event)
+                _measure(stage, record.time, event.step, event.steps)
+            case events.CheckpointSaved() as event:
+                stage.saved_step = event.step
             case events.Validated() as event:
                 stage.validations.append(event)
             case events.Sampled() as event:
@@ -132,6 +171,14 @@ class RunState:
                 stage.status = "skipped"
             case events.StageDone() as event:
                 stage.status, stage.done, stage.elapsed_s = "done", event, event.elapsed_s
+
+
+def _measure(stage: StageState, time: str, done: int, total: int, label: str = "") -> None:
+    """Take the pace on, from the first unit told of; another label counts from the start."""
+    other = stage.progress is not None and stage.progress.label != label
+    if stage.pace is None or other or done < stage.pace.done:
+        stage.pace = Pace(done, time)
+    stage.pace.done, stage.pace.total, stage.pace.time = done, total, time
 
 
 def _forget_after(stage: StageState, step: int) -> None:
