@@ -1,0 +1,270 @@
+"""The training loop: exact, resumable at any step, and on one screen.
+
+Every step is a pure function of (weights, optimizer state, step number): its rows come from the
+batch plan, its learning rate from the schedule, its random numbers from (seed, step). Resuming is
+therefore starting at another number; on a CPU the bits are those of an uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from workbench.errors import Interrupted, RunFailed
+from workbench.pipeline.training import checkpoint
+from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training.batches import BatchPlan, MicroBatch
+from workbench.pipeline.training.checkpoint import Counters
+from workbench.pipeline.training.device import memory_bytes
+from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.loss import TrainedTokenLoss, collate
+from workbench.pipeline.training.schedule import Schedule, lr_at
+from workbench.run import events
+from workbench.run.events import Emit
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """The numbers of the loop. Steps in `evaluate_at` and `save_at` count from 1."""
+
+    learning_rate: float
+    schedule: Schedule
+    warmup_steps: int
+    seed: int
+    evaluate_at: frozenset[int]
+    save_at: frozenset[int]
+    min_learning_rate_ratio: float = 0.0
+    max_grad_norm: float = 1.0
+    keep_checkpoints: int = 2
+    early_stopping: int = 0
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the loop tells and asks. All are cheap enough for every step."""
+
+    emit: Emit
+    stopping: Callable[[], bool]
+    checkpoint_now: Callable[[], bool]
+    save_weights: Callable[[str], None]  # "best", "last" or "final"
+
+
+class TrainingLoop:
+    """One training stage over one model. `run()` goes on from the newest checkpoint."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: Any,
+        optimizer: torch.optim.Optimizer,
+        parameters: dict[str, nn.Parameter],
+        *,
+        train: Examples,
+        validation: Examples,
+        plan: BatchPlan,
+        validation_plan: BatchPlan | None,
+        settings: LoopSettings,
+        hooks: Hooks,
+        folder: Path,
+        plan_hash: str,
+        pad_id: int,
+    ) -> None:
+        self.accelerator, self.parameters = accelerator, parameters
+        self.module, self.optimizer = accelerator.prepare(TrainedTokenLoss(model), optimizer)
+        self.raw_optimizer = optimizer
+        self.train, self.validation = train, validation
+        self.plan, self.validation_plan = plan, validation_plan
+        self.settings, self.hooks = settings, hooks
+        self.folder, self.pad_id = folder, pad_id
+        self.counters = Counters(plan=plan_hash)
+
+    def restore(self) -> None:
+        """Go back to the newest checkpoint that verifies, naming those passed over."""
+        path = checkpoint.newest(self.folder, self._refused)
+        if path is None:
+            return
+        plan = self.counters.plan
+        self.counters = checkpoint.load(path, plan, self.parameters, self.raw_optimizer)
+        self.hooks.emit(events.Resumed(from_step=self.counters.step, path=path.name))
+
+    def run(self) -> Counters:
+        """Train to the end; returns the counters. Raises Interrupted after saving a checkpoint
+        when asked to stop, RunFailed when the loss or the gradient is no finite number."""
+        self.module.train()
+        while self.counters.step < self.plan.steps and not self._stopped_early():
+            self._step()
+            done = self.counters.step
+            last = done == self.plan.steps
+            if self.validation_plan and (last or done in self.settings.evaluate_at):
+                self._validate()
+            stop = self.hooks.stopping()
+            if stop or last or done in self.settings.save_at or self.hooks.checkpoint_now():
+                self._save()
+            if stop and not last:
+                raise Interrupted(f"stopped after step {done} of {self.plan.steps}")
+        self.hooks.save_weights("final")
+        return self.counters
+
+    def _step(self) -> None:
+        step, started = self.counters.step, time.perf_counter()
+        torch.manual_seed(seed_of(self.settings.seed, step))
+        learning_rate = self._learning_rate(step)
+        optimizers.set_learning_rate(self.raw_optimizer, learning_rate)
+        micro_batches = self.plan.at(step)
+        trained = sum(int(self.train.targets[list(rows)].sum()) for rows in micro_batches)
+        loss = self._accumulate(micro_batches, trained)
+        norm = self._clip()
+        self._refuse_non_finite(step + 1, loss, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.counters.step += 1
+        self._report(micro_batches, trained, loss, norm, learning_rate, started)
+
+    def _accumulate(self, micro_batches: tuple[MicroBatch, ...], trained: int) -> float:
+        """Backward over all micro-batches; each token weighs the same whatever batch it is in."""
+        total = torch.zeros((), device=self.accelerator.device)
+        for rows in micro_batches:
+            batch = self._batch(self.train, self.plan, rows)
+            if batch.trained_tokens == 0:  # nothing to learn here, and a mean over none is NaN
+                continue
+            loss = self.module(batch) / max(1, trained)
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        return float(total)
+
+    def _clip(self) -> float:
+        norm = self.accelerator.clip_grad_norm_(
+            self.parameters.values(), self.settings.max_grad_norm or math.inf
+        )
+        return float(norm)
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        """Token-weighted loss over the validation split; memory stays that of one micro-batch."""
+        assert self.validation_plan is not None
+        started, total = time.perf_counter(), 0.0
+        self.module.eval()
+        for step in range(self.validation_plan.steps):
+            for rows in self.validation_plan.at(step):
+                batch = self._batch(self.validation, self.validation_plan, rows)
+                total += float(self.module(batch)) if batch.trained_tokens else 0.0
+        self.module.train()
+        tokens = int(self.validation.targets.sum())
+        loss = total / max(1, tokens)
+        best = self._note_loss(loss)
+        elapsed_s = time.perf_counter() - started
+        self.hooks.emit(
+            events.Validated(
+                step=self.counters.step,
+                loss=loss,
+                trained_tokens=tokens,
+                best=best,
+                elapsed_s=elapsed_s,
+            )
+        )
+        if best:
+            self.hooks.save_weights("best")
+
+    def _note_loss(self, loss: float) -> bool:
+        counters = self.counters
+        if counters.best_loss is None or loss < counters.best_loss:
+            counters.best_loss, counters.best_step = loss, counters.step
+            counters.evaluations_without_gain = 0
+            return True
+        counters.evaluations_without_gain += 1
+        return False
+
+    def _stopped_early(self) -> bool:
+        patience = self.settings.early_stopping
+        return bool(patience) and self.counters.evaluations_without_gain >= patience
+
+    def _save(self) -> None:
+        started = time.perf_counter()
+        path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
+        self.hooks.save_weights("last")
+        checkpoint.prune(self.folder, self.settings.keep_checkpoints)
+        self.hooks.emit(
+            events.CheckpointSaved(
+                step=self.counters.step,
+                path=path.name,
+                elapsed_s=time.perf_counter() - started,
+            )
+        )
+
+    def _batch(self, examples: Examples, plan: BatchPlan, rows: MicroBatch) -> Any:
+        device, packing = self.accelerator.device, plan.settings.packing
+        return collate(examples, rows, packing=packing, pad_id=self.pad_id, device=device)
+
+    def _learning_rate(self, step: int) -> float:
+        settings = self.settings
+        return lr_at(
+            step,
+            steps=self.plan.steps,
+            warmup_steps=settings.warmup_steps,
+            learning_rate=settings.learning_rate,
+            schedule=settings.schedule,
+            min_ratio=settings.min_learning_rate_ratio,
+        )
+
+    def _refuse_non_finite(self, step: int, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        good = next(reversed(list(checkpoint.steps(self.folder))), None)
+        kept = f"the last good checkpoint is {good.name}" if good else "there is no checkpoint yet"
+        what = "loss" if not math.isfinite(loss) else "gradient"
+        raise RunFailed(
+            f"training diverged: the {what} of step {step} is not a finite number; {kept} "
+            "(lower train.learning_rate or raise train.warmup)"
+        )
+
+    def _refused(self, path: Path, reason: str) -> None:
+        self.hooks.emit(events.CheckpointRefused(path=path.name, reason=reason))
+
+    def _report(
+        self,
+        micro_batches: tuple[MicroBatch, ...],
+        trained: int,
+        loss: float,
+        norm: float,
+        learning_rate: float,
+        started: float,
+    ) -> None:
+        tokens = sum(int(self.train.lengths[list(rows)].sum()) for rows in micro_batches)
+        slots = sum(self._slots(rows) for rows in micro_batches)
+        self.counters.tokens += tokens
+        elapsed_s = time.perf_counter() - started
+        self.hooks.emit(
+            events.Step(
+                step=self.counters.step,
+                steps=self.plan.steps,
+                epoch=round(self.plan.epoch_after(self.counters.step), 4),
+                loss=loss,
+                learning_rate=learning_rate,
+                gradient_norm=norm,
+                tokens=self.counters.tokens,
+                trained_tokens=trained,
+                tokens_per_second=tokens / elapsed_s,
+                padding_share=1 - tokens / slots,
+                elapsed_s=elapsed_s,
+                memory_bytes=memory_bytes(self.accelerator.device),
+            )
+        )
+
+    def _slots(self, rows: MicroBatch) -> int:
+        """Positions a micro-batch computes, padding included."""
+        lengths = self.train.lengths[list(rows)]
+        packing = self.plan.settings.packing
+        return int(lengths.sum()) if packing else int(lengths.max()) * len(rows)
+
+
+def seed_of(seed: int, step: int) -> int:
+    """The seed of a step's random numbers (dropout): a 63-bit mix of the two."""
+    return ((seed + 1) * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & ((1 << 63) - 1)

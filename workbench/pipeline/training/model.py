@@ -1,0 +1,161 @@
+"""The model of a training stage: loaded, what earlier stages learnt merged in, adapter attached.
+
+Invariant: exactly the parameters that the stage trains have `requires_grad`; an adapter's
+initial values depend on the stage's seed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import AutoModelForCausalLM
+
+from workbench.errors import UserError
+from workbench.pipeline.training import attention
+from workbench.pipeline.training.weights import Weights
+
+ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """What is trained: `kind` lora, dora or full; the rest is for the first two."""
+
+    kind: str = "lora"
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all-linear"
+    last_layers: int = 0
+    rslora: bool = False
+    carry: bool = False
+
+
+def load(
+    weights: Weights, *, device: torch.device, dtype: torch.dtype, quantization: str = "none"
+) -> Any:
+    """The causal model with `weights.adapters` merged in, frozen, with segment attention.
+
+    Raises UserError when the folder holds no model that transformers can read.
+    """
+    arguments: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention.NAME}
+    if quantization != "none":
+        arguments |= {"quantization_config": _quantization(quantization, dtype)}
+        arguments |= {"device_map": {"": device}}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(weights.base, **arguments)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
+    for adapter in weights.adapters:
+        model = merge(model, adapter, quantized=quantization != "none")
+    model.config.use_cache = False
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model if quantization != "none" else model.to(device)
+
+
+def merge(model: Any, adapter: Path, *, quantized: bool) -> Any:
+    """The model with the adapter's deltas added to its weights."""
+    if quantized:
+        hint = 'set train.adapter.continue = "carry", or quantization = "none"'
+        raise UserError(
+            "an earlier stage's adapter cannot be merged into a 4- or 8-bit base", hint=hint
+        )
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+def attach(model: Any, adapter: AdapterSettings, *, seed: int, carried: Path | None = None) -> Any:
+    """The model with trainable parameters: a fresh adapter, a carried one, or all of them."""
+    if adapter.kind == "full":
+        return _unfreeze(model, adapter.last_layers)
+    if carried is not None:
+        return PeftModel.from_pretrained(model, carried, is_trainable=True)
+    torch.manual_seed(seed)
+    return get_peft_model(model, _lora_config(model, adapter))
+
+
+def _unfreeze(model: Any, last_layers: int) -> Any:
+    """All parameters, or those of the last layers and whatever stands after them."""
+    chosen = _last_layers(model, last_layers)
+    frozen = (
+        () if chosen is None else ("embed_tokens.", *(f"layers.{n}." for n in range(chosen[0])))
+    )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not any(f".{part}" in f".{name}" for part in frozen))
+    return model
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Name -> parameter, of all that the stage trains, in the model's order."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def count_parameters(model: Any) -> tuple[int, int]:
+    """(trained, all) parameters; a tied weight counts once, a packed 4-bit one by its elements."""
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = model.num_parameters() if hasattr(model, "num_parameters") else trained
+    return trained, int(total)
+
+
+def _lora_config(model: Any, adapter: AdapterSettings) -> LoraConfig:
+    return LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=_targets(model, adapter.targets),
+        layers_to_transform=_last_layers(model, adapter.last_layers),
+        use_rslora=adapter.rslora,
+        use_dora=adapter.kind == "dora",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _targets(model: nn.Module, targets: str | Sequence[str]) -> str | list[str]:
+    """Module names for PEFT; refused when the model has no such module."""
+    if targets == "all-linear":
+        return "all-linear"
+    wished = ATTENTION_TARGETS if targets == "attention" else tuple(targets)
+    names = {name.rpartition(".")[2] for name, m in model.named_modules() if _is_linear(m)}
+    found = [name for name in wished if name in names]
+    missing = [] if targets == "attention" else [name for name in wished if name not in names]
+    if missing or not found:
+        hint = "this model has " + ", ".join(sorted(names))
+        raise UserError(f"train.adapter.targets: no linear layer {', '.join(missing)}", hint=hint)
+    return found
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or "Linear" in type(module).__name__
+
+
+def _last_layers(model: Any, count: int) -> list[int] | None:
+    layers = int(model.config.get_text_config().num_hidden_layers)
+    if count > layers:
+        raise UserError(f"train.adapter.last_layers: {count}, but the model has {layers}")
+    return list(range(layers - count, layers)) if count else None
+
+
+def _quantization(kind: str, dtype: torch.dtype) -> Any:
+    """bitsandbytes settings: NF4 with double quantization (QLoRA, Dettmers 2023), or LLM.int8()."""
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        hint = "pip install bitsandbytes"
+        raise UserError(f"model.quantization = {kind!r} needs bitsandbytes", hint=hint) from None
+    from transformers import BitsAndBytesConfig
+
+    if kind == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )

@@ -1,0 +1,92 @@
+"""What a stage's preset and data come to: the rows of every step, and when something happens.
+
+Pure: the same preset and data give the same plan, and `plan_hash` says whether they are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from workbench import files
+from workbench.pipeline.training.batches import DEFAULT_MICRO_TOKENS, BatchPlan, BatchSettings
+from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.loop import LoopSettings
+from workbench.pipeline.training.weights import Weights
+from workbench.preset.plan import StagePlan, plan_stage
+from workbench.preset.schema import TrainStage
+
+
+def plan_batches(
+    stage: TrainStage, examples: Examples, *, validation: bool
+) -> tuple[BatchPlan, StagePlan]:
+    """The rows of every step, and the steps at which something happens."""
+    plan = BatchPlan(
+        examples.lengths, batch_settings(stage), epochs=stage.epochs, max_steps=stage.max_steps
+    )
+    exact = stage.model_copy(update={"max_steps": plan.steps})
+    steps = plan_stage(
+        exact,
+        int(examples.lengths.sum()),
+        len(examples),
+        steps_per_epoch=plan.steps_per_epoch,
+        validation=validation,
+    )
+    return plan, steps
+
+
+def batch_settings(stage: TrainStage) -> BatchSettings:
+    """How the stage's preset gathers rows into steps."""
+    if stage.batch_tokens:
+        micro_tokens = max(stage.sequence_length, min(stage.batch_tokens, DEFAULT_MICRO_TOKENS))
+        return BatchSettings(
+            stage.packing, stage.seed, micro_tokens, step_tokens=stage.batch_tokens
+        )
+    if stage.packing:  # a row of the preset's batch is then a whole packed sequence
+        micro_tokens = stage.batch_size * stage.sequence_length
+        return BatchSettings(True, stage.seed, micro_tokens, accumulation=stage.accumulation)
+    return BatchSettings(
+        False, stage.seed, micro_rows=stage.batch_size, accumulation=stage.accumulation
+    )
+
+
+def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
+    return LoopSettings(
+        learning_rate=stage.learning_rate,
+        schedule=stage.schedule,
+        warmup_steps=steps.warmup_steps,
+        seed=stage.seed,
+        evaluate_at=frozenset(steps.evaluate_steps),
+        save_at=frozenset(steps.checkpoint_steps),
+        min_learning_rate_ratio=stage.min_learning_rate_ratio,
+        max_grad_norm=stage.max_grad_norm,
+        keep_checkpoints=stage.keep_checkpoints,
+        early_stopping=stage.early_stopping,
+    )
+
+
+def validation_plan(examples: Examples, stage: TrainStage) -> BatchPlan | None:
+    """One pass over the validation rows in the stage's own layout; None without such rows."""
+    if not len(examples):
+        return None
+    micro_tokens = max(stage.sequence_length, DEFAULT_MICRO_TOKENS)
+    return BatchPlan(
+        examples.lengths, BatchSettings(stage.packing, 0, micro_tokens, accumulation=1)
+    )
+
+
+def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path) -> str:
+    """Hash of all that must stay as it was for a checkpoint to be resumed exactly."""
+    settings = stage.model_dump(mode="json", exclude={"keep_checkpoints", "save_every"})
+    data = [files.sha256(path) for path in (train, validation)]
+    material = json.dumps([settings, data, weights_fingerprint(weights)], sort_keys=True)
+    return hashlib.sha256(material.encode()).hexdigest()
+
+
+def weights_fingerprint(weights: Weights) -> list[str]:
+    """Names and sizes of the base's files and its config; the adapters by their bytes."""
+    base = [files.sha256(weights.base / "config.json")]
+    shards = sorted(weights.base.glob("*.safetensors"))
+    base += [f"{path.name}:{path.stat().st_size}" for path in shards]
+    return base + [files.sha256(a / "adapter_model.safetensors") for a in weights.adapters]

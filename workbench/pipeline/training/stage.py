@@ -1,0 +1,188 @@
+"""A training stage as one function: weights and tokenized rows in, adapters and a result out.
+
+training/<stage>/
+  step-000040/            checkpoints, the newest ones
+  adapters/{best,last,final}/   PEFT adapters, or whole models where all weights are trained
+  result.json             written last: which weights the next stage and the export take
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from workbench import files
+from workbench.errors import RunFailed
+from workbench.pipeline.training import model as models
+from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training.checkpoint import Counters
+from workbench.pipeline.training.device import pick_device, pick_dtype
+from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.loop import Hooks, TrainingLoop
+from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.planning import (
+    loop_settings,
+    plan_batches,
+    plan_hash,
+    validation_plan,
+)
+from workbench.pipeline.training.result import TrainResult, finish
+from workbench.pipeline.training.weights import Weights
+from workbench.preset.schema import Model, TrainStage
+from workbench.run import events
+from workbench.run.events import Emit
+
+
+def train_stage(
+    stage: TrainStage,
+    model: Model,
+    weights: Weights,
+    *,
+    train: Path,
+    validation: Path,
+    tokenizer: Any,
+    folder: Path,
+    emit: Emit,
+    stopping: Callable[[], bool],
+    checkpoint_now: Callable[[], bool] = lambda: False,
+) -> TrainResult:
+    """Train one stage in `folder`, going on where an earlier try stopped.
+
+    `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models.
+    Raises Interrupted (with a checkpoint), RunFailed or UserError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files.sweep(folder)
+    device = pick_device(model.device)
+    accelerator = _accelerator(stage, device, pick_dtype(model.dtype, device))
+    examples, held_out = Examples.load(train), Examples.load(validation)
+    network = _network(stage, model, weights, accelerator.device)
+    parameters = models.trainable(network)
+    plan, steps = plan_batches(stage, examples, validation=len(held_out) > 0)
+    loop = TrainingLoop(
+        accelerator,
+        network,
+        _optimizer(stage, parameters),
+        parameters,
+        train=examples,
+        validation=held_out,
+        plan=plan,
+        validation_plan=validation_plan(held_out, stage),
+        settings=loop_settings(stage, steps),
+        hooks=Hooks(
+            emit, stopping, checkpoint_now, _weights_saver(network, stage, folder, tokenizer)
+        ),
+        folder=folder,
+        plan_hash=plan_hash(stage, weights, train, validation),
+        pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+    )
+    loop.restore()
+    emit(_planned(loop, examples, network, accelerator))
+    return finish(stage, weights, folder, _run(loop), bool(len(held_out)))
+
+
+def _accelerator(stage: TrainStage, device: torch.device, dtype: torch.dtype) -> Accelerator:
+    """Autocast where all weights are trained (they stay float32) and for float16 (loss scaling)."""
+    mixed = "no"
+    if dtype == torch.float16:
+        mixed = "fp16"
+    elif dtype == torch.bfloat16 and stage.adapter.kind == "full":
+        mixed = "bf16"
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+
+
+def _network(stage: TrainStage, model: Model, weights: Weights, device: torch.device) -> Any:
+    adapter = adapter_settings(stage)
+    carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
+    start = Weights(weights.base, weights.adapters[:-1]) if carried else weights
+    dtype = torch.float32 if adapter.kind == "full" else pick_dtype(model.dtype, device)
+    torch.manual_seed(stage.seed)
+    network = models.load(start, device=device, dtype=dtype, quantization=model.quantization)
+    network = models.attach(network, adapter, seed=stage.seed, carried=carried)
+    if stage.gradient_checkpointing is True:
+        network.gradient_checkpointing_enable(
+            gradient_checkpointing_kwargs={"use_reentrant": False}
+        )
+    return network
+
+
+def adapter_settings(stage: TrainStage) -> AdapterSettings:
+    """The preset's `[train.adapter]` as plain values."""
+    adapter = stage.adapter
+    targets = adapter.targets if isinstance(adapter.targets, str) else tuple(adapter.targets)
+    return AdapterSettings(
+        kind=adapter.kind,
+        rank=adapter.rank,
+        alpha=adapter.alpha,
+        dropout=adapter.dropout,
+        targets=targets,
+        last_layers=adapter.last_layers,
+        rslora=adapter.rslora,
+        carry=adapter.continue_ == "carry",
+    )
+
+
+def _optimizer(stage: TrainStage, parameters: dict[str, Any]) -> torch.optim.Optimizer:
+    return optimizers.build(
+        parameters,
+        kind=stage.optimizer,
+        learning_rate=stage.learning_rate,
+        weight_decay=stage.weight_decay,
+        betas=(stage.betas[0], stage.betas[1]),
+        eps=stage.adam_eps,
+    )
+
+
+def _weights_saver(
+    network: Any, stage: TrainStage, folder: Path, tokenizer: Any
+) -> Callable[[str], None]:
+    """Writes `adapters/{best,last,final}`, each whole or not at all.
+
+    Where all weights are trained `last` is left to the checkpoints: it would be as large again.
+    """
+    full = stage.adapter.kind == "full"
+
+    def save(which: str) -> None:
+        if full and which == "last":
+            return
+        (folder / "adapters").mkdir(exist_ok=True)
+        with files.whole_folder(folder / "adapters" / which) as tmp:
+            network.save_pretrained(tmp)
+            (tmp / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+            if full:
+                tokenizer.save_pretrained(tmp)
+
+    return save
+
+
+def _planned(
+    loop: TrainingLoop, examples: Examples, network: Any, accelerator: Accelerator
+) -> events.TrainingPlanned:
+    trained, total = models.count_parameters(network)
+    return events.TrainingPlanned(
+        steps=loop.plan.steps,
+        from_step=loop.counters.step,
+        epochs=round(loop.plan.epoch_after(loop.plan.steps), 3),
+        tokens_per_epoch=int(examples.lengths.sum()),
+        trained_tokens_per_epoch=int(examples.targets.sum()),
+        trainable_parameters=trained,
+        total_parameters=total,
+        device=str(accelerator.device),
+        dtype=str(next(network.parameters()).dtype).removeprefix("torch."),
+    )
+
+
+def _run(loop: TrainingLoop) -> Counters:
+    """Run the loop; memory that does not suffice is said with what to change."""
+    try:
+        return loop.run()
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+    raise RunFailed(
+        f"out of memory in step {loop.counters.step + 1}: {reason} (halve train.batch_size and "
+        "double train.accumulation, lower train.sequence_length, or set gradient_checkpointing)"
+    )
