@@ -1,0 +1,48 @@
+"""Which events become lines that stay on the screen: a run's story, told once.
+
+Warnings are told once each, however often a worker repeats them (after a resume it does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from workbench.headless import telling
+from workbench.run import events
+from workbench.run.log import Record
+from workbench.run.state import RunState
+from workbench.text import one_line
+
+LINE_WIDTH = 400
+
+
+class Narrator:
+    """Feed it the records of each poll, with the state after them."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def lines(self, records: Iterable[Record], state: RunState) -> Iterator[str]:
+        """The lines that these records give rise to."""
+        for record in records:
+            line = self._line(record, state)
+            if line and line not in self._told:
+                self._told.add(line)
+                yield line
+
+    def _line(self, record: Record, state: RunState) -> str:
+        name = telling.label(record.stage)
+        match record.event:
+            case events.Note(level="warning", message=message):
+                return f"! {one_line(message, LINE_WIDTH)}"
+            case events.Note(message=message):
+                return f"  {one_line(message, LINE_WIDTH)}"
+            case events.StageDone():
+                return telling.finished(state.stages[record.stage], state)
+            case events.StageSkipped(reason=reason):
+                return f"✓ {name:{telling.NAME_WIDTH}} skipped: {one_line(reason, LINE_WIDTH)}"
+            case events.Resumed(from_step=step):
+                return f"  {name} goes on after step {step:,}"
+            case events.CheckpointRefused(path=path, reason=reason):
+                return f"! {one_line(path)} passed over: {one_line(reason, LINE_WIDTH)}"
+        return ""

@@ -1,0 +1,143 @@
+"""What a run's state is in words: a line for a finished stage, a phrase for a running one.
+
+Pure text from `RunState`; how and where it is shown is the views' business. Everything here
+passes `visible`, so no byte of a model's or a data set's can steer a terminal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.run.events import Step
+from workbench.run.state import RunState, StageState
+from workbench.text import duration, one_line, size
+
+MAX_FIGURES = 3
+NAME_WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """How far a running stage is: `share` from 0 to 1 (None: not known), what it does, time."""
+
+    share: float | None
+    text: str
+    left: str = ""
+
+
+def label(stage: str) -> str:
+    """`train:sft` as `train sft`."""
+    return one_line(stage.replace(":", " ", 1), 40)
+
+
+def finished(stage: StageState, state: RunState) -> str:
+    """`✓ train sft       250 steps  loss 1.93 → 0.04  best 0.05  7,900 tok/s  0:58`."""
+    parts = [*_summary(stage, state), duration(stage.elapsed_s)]
+    return f"✓ {label(stage.name):{NAME_WIDTH}} " + "  ".join(parts)
+
+
+def running(stage: StageState) -> Phrase:
+    """What a stage does at the moment."""
+    if stage.steps and stage.plan:
+        return _training(stage)
+    progress = stage.progress
+    if progress is None:
+        return Phrase(None, one_line(stage.title))
+    share = progress.done / progress.total if progress.total else None
+    of = f" of {progress.total:,}" if progress.total else ""
+    text = f"{progress.done:,}{of} {one_line(progress.unit)}  {one_line(progress.label, 40)}"
+    return Phrase(share, text.rstrip(), _left(stage))
+
+
+def tokens_per_second(steps: Sequence[Step]) -> float:
+    """Tokens of all steps over the time of all steps; 0 when none was timed."""
+    timed = [step for step in steps if step.tokens_per_second > 0]
+    seconds = sum(step.tokens / step.tokens_per_second for step in timed)
+    return sum(step.tokens for step in timed) / seconds if seconds else 0.0
+
+
+def number(value: Any) -> str:
+    """A figure for the eye: 0.94, 1,234, 1.2e-05, or the text itself."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return one_line(str(value), 40)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return "not a number"
+    return f"{value:.1e}" if 0 < abs(value) < 0.005 else f"{value:,.2f}"
+
+
+def _training(stage: StageState) -> Phrase:
+    last = stage.steps[-1]
+    parts = [f"step {last.step:,} of {last.steps:,}", f"loss {number(last.loss)}"]
+    if stage.best_loss is not None:
+        parts.append(f"best {number(stage.best_loss)}")
+    parts.append(f"{last.tokens_per_second:,.0f} tok/s")
+    share = last.step / last.steps if last.steps else None
+    return Phrase(share, "  ".join(parts), _left(stage))
+
+
+def _left(stage: StageState) -> str:
+    left = stage.seconds_left
+    return "" if left is None else f"{duration(left)} left"
+
+
+def _summary(stage: StageState, state: RunState) -> list[str]:
+    if stage.steps:
+        return _trained(stage)
+    tell = {
+        "prepare": _prepared,
+        "export": _exported,
+        "evaluate": _evaluated,
+        "package": _packaged,
+    }.get(stage.name)
+    return tell(state) if tell else _as_told(stage)
+
+
+def _trained(stage: StageState) -> list[str]:
+    first, last = stage.steps[0], stage.steps[-1]
+    parts = [f"{last.step:,} steps", f"loss {number(first.loss)} → {number(last.loss)}"]
+    if stage.best_loss is not None:
+        parts.append(f"best {number(stage.best_loss)}")
+    return [*parts, f"{tokens_per_second(stage.steps):,.0f} tok/s"]
+
+
+def _prepared(state: RunState) -> list[str]:
+    data = state.data
+    if data is None:
+        return []
+    parts = [f"{data.train_rows:,} rows to train on, {data.validation_rows:,} held out"]
+    left_out = [(data.duplicates, "duplicates"), (data.leaks, "leaks"), (data.faults, "faults")]
+    return parts + [f"{count:,} {what}" for count, what in left_out if count]
+
+
+def _exported(state: RunState) -> list[str]:
+    made = [f"{one_line(f.type)} {size(f.bytes)}" for f in state.exported.values()]
+    if not state.parity:
+        return made
+    worst = max(parity.kl_mean for parity in state.parity.values())
+    kept = all(parity.passed for parity in state.parity.values())
+    return [*made, f"parity {'kept' if kept else 'LOST'}, KL at most {number(worst)}"]
+
+
+def _evaluated(state: RunState) -> list[str]:
+    base, tuned = state.figures.get("base", {}), state.figures.get("tuned", {})
+    shares = [name for name, value in tuned.items() if isinstance(value, float)]
+    return [f"{one_line(name)} {_change(base, tuned, name)}" for name in shares[:MAX_FIGURES]]
+
+
+def _change(base: dict[str, Any], tuned: dict[str, Any], name: str) -> str:
+    before = f"{number(base[name])} → " if name in base else ""
+    return before + number(tuned[name])
+
+
+def _packaged(state: RunState) -> list[str]:
+    return [one_line(packaged.path) for packaged in state.packaged]
+
+
+def _as_told(stage: StageState) -> list[str]:
+    summary = stage.done.summary if stage.done else {}
+    return [f"{one_line(key)} {number(value)}" for key, value in summary.items()]
