@@ -7,7 +7,10 @@ can be written to any terminal. Widgets get it with `markup=False` besides.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+CELL_WIDTH = 60
+LAST_CELL_WIDTH = 400
 
 
 def visible(text: str) -> str:
@@ -19,6 +22,17 @@ def one_line(text: str, width: int = 80) -> str:
     """`text` visible, on one line, cut with an ellipsis to at most `width` characters."""
     flat = " ".join(visible(text).split())
     return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def table(rows: Sequence[Sequence[str]], width: int = CELL_WIDTH) -> list[str]:
+    """One line a row; the last column is not padded. Cells are made visible and cut."""
+    cells = [
+        [one_line(cell, width) for cell in row[:-1]] + [one_line(row[-1], LAST_CELL_WIDTH)] for row in rows
+    ]
+    columns = range(len(rows[0])) if rows else range(0)
+    spans = [max(len(row[n]) for row in cells) for n in columns]
+    padded = ([cell.ljust(span) for cell, span in zip(row, spans, strict=True)] for row in cells)
+    return ["  ".join(row).rstrip() for row in padded]
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

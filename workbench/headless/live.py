@@ -30,7 +30,13 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._narrator = Narrator()
         self._spinner = Spinner("dots", style="cyan")
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,  # what scripts read stays on stdout
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def show(self, state: RunState, records: Sequence[Record]) -> None:

@@ -57,7 +57,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=run.path,
-            env=_environment(),
+            env=_environment(run),
         )
     _await_lock(run, process)
     return process
@@ -98,12 +98,13 @@ def terminate(run: RunFolder) -> bool:
     return True
 
 
-def _environment() -> dict[str, str]:
+def _environment(run: RunFolder) -> dict[str, str]:
     """Ours with the quiet settings; the worker finds this very package from its own folder."""
     package_root = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(part for part in (package_root, given) if part)
-    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    ours = {"PYTHONPATH": path, "WORKBENCH_RUNS": str(run.path.parent)}
+    return {**os.environ, **ENVIRONMENT, **ours}
 
 
 def _await_lock(run: RunFolder, process: subprocess.Popen[bytes]) -> None:

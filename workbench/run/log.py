@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from workbench.run.events import Event, parse
 MAX_LINE_BYTES = 4096
 MAX_TEXT = 1000
 READ_BYTES = 1 << 22
+HEAD_BYTES = 200  # seq, time, stage and kind stand in front
+CHATTY = re.compile(rb'"kind":"(step|answered|sampled|progress)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +130,34 @@ class EventReader:
         fields = from_line(line)
         if fields is None:
             self.damaged += 1
-            return None
-        seq, time, stage = fields.pop("seq"), fields.pop("time", ""), fields.pop("stage", "")
-        event = parse(fields.pop("kind"), fields)
-        return Record(seq, time, stage, event) if event else None
+        return to_record(fields) if fields else None
 
 
 def read(path: Path) -> list[Record]:
     """All complete records of a log."""
     return EventReader(path).poll()
+
+
+def skim(path: Path) -> list[Record]:
+    """Enough of a log to tell how the run stands: of steps, answers and progress only the last.
+
+    Many times faster than `read` on a long run: the lines passed over are not parsed.
+    """
+    kept: list[bytes] = []
+    last: dict[bytes, bytes] = {}
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                chatty = CHATTY.search(line, 0, HEAD_BYTES)
+                if chatty:
+                    last[chatty.group()] = line
+                else:
+                    kept.append(line)
+    except OSError:
+        return []
+    whole = (from_line(line) for line in [*kept, *last.values()] if line.endswith(b"\n"))
+    found = [record for fields in whole if fields and (record := to_record(fields))]
+    return sorted(found, key=lambda record: record.seq)
 
 
 def to_line(record: Record) -> bytes:
@@ -172,6 +194,13 @@ def from_line(line: bytes) -> dict[str, Any] | None:
         return None
     texts = (fields.get("kind"), fields.get("time", ""), fields.get("stage", ""))
     return fields if all(isinstance(text, str) for text in texts) else None
+
+
+def to_record(fields: dict[str, Any]) -> Record | None:
+    """The record of a line's fields; None for a kind of event that this version does not know."""
+    head = (fields["seq"], fields.get("time", ""), fields.get("stage", ""))
+    event = parse(fields["kind"], fields)
+    return Record(*head, event) if event else None
 
 
 def _dump(fields: dict[str, Any]) -> bytes:

@@ -1,0 +1,17 @@
+"""Watch a run that is at work, from its first event on. Ctrl+C leaves it at work."""
+
+from __future__ import annotations
+
+import argparse
+
+from workbench.headless import drive
+from workbench.run import folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="name or folder of the run")
+    parser.add_argument("--json", action="store_true", help="every event as a JSON line on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    return drive.attach(folder.find(folder.runs_root(), args.run), as_json=args.json)

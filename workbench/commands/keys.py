@@ -1,0 +1,17 @@
+"""Every key of a preset: type, default and meaning. With SECTION only that table's keys."""
+
+from __future__ import annotations
+
+import argparse
+
+from workbench.errors import EXIT_DONE
+from workbench.preset.render import reference_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("section", metavar="SECTION", nargs="?", default="", help="such as train")
+
+
+def run(args: argparse.Namespace) -> int:
+    print(reference_text(args.section) if args.section else reference_text())
+    return EXIT_DONE

@@ -1,0 +1,22 @@
+"""List the presets, with their descriptions: those in presets/ here, then those that ship."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from workbench.errors import EXIT_DONE
+from workbench.preset.shipped import list_presets
+from workbench.text import table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    lines = table(list_presets())
+    print(
+        "\n".join(lines) if lines else "no presets here", file=sys.stdout if lines else sys.stderr
+    )
+    return EXIT_DONE

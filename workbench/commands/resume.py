@@ -1,0 +1,21 @@
+"""Go on with a run where it stopped: finished stages are kept, training continues exactly."""
+
+from __future__ import annotations
+
+import argparse
+
+from workbench.headless import drive
+from workbench.run import folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="name or folder of the run")
+    parser.add_argument("--detach", action="store_true", help="return once it is at work")
+    parser.add_argument("--json", action="store_true", help="new events as JSON lines on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = folder.find(folder.runs_root(), args.run)
+    if args.detach:
+        return drive.start_detached(found, as_json=args.json)
+    return drive.start_and_follow(found, as_json=args.json)

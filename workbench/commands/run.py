@@ -1,0 +1,49 @@
+"""Run a preset without a screen: progress on stderr, the run's folder on stdout."""
+
+from __future__ import annotations
+
+import argparse
+
+from workbench import preflight
+from workbench.commands import plan
+from workbench.errors import EXIT_DONE, UserError
+from workbench.headless import drive
+from workbench.headless.freeze import freeze, frozen
+from workbench.headless.stages import chosen
+from workbench.preset.load import LoadedPreset, load
+from workbench.run import folder
+from workbench.run.folder import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--preset", metavar="NAME|FILE", default="", help="the preset to run")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help="override a key; repeat")
+    add("--name", metavar="RUN", default="", help="name of the run's folder")
+    add("--stages", metavar="A,B", default="", help="only these: prepare, train, train:NAME, ...")
+    add("--detach", action="store_true", help="return once the worker is at work")
+    add("--json", action="store_true", help="every event as a JSON line on stdout")
+    add("--dry-run", action="store_true", help="show all values and the plan; write nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not args.preset:
+        raise UserError("--preset is missing", hint="workbench presets lists them")
+    loaded = load(args.preset, args.set)
+    stages = chosen(args.stages, loaded.preset)
+    preflight.check(loaded, folder.runs_root())
+    if args.dry_run:
+        print("\n".join(plan.lines(loaded, stages)))
+        return EXIT_DONE
+    made = make_run(loaded, args.name)
+    if args.detach:
+        return drive.start_detached(made, stages, args.json)
+    return drive.start_and_follow(made, stages, args.json)
+
+
+def make_run(loaded: LoadedPreset, name: str) -> RunFolder:
+    """A new run's folder with the frozen preset in it."""
+    frozen(loaded)  # before the folder is made: a path that is not there leaves nothing behind
+    made = folder.create(folder.runs_root(), loaded.name, name)
+    freeze(loaded, made)
+    return made

@@ -1,0 +1,68 @@
+"""List the runs here, the newest last: state, stage, step, best validation loss, last word."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from workbench.errors import EXIT_DONE
+from workbench.run import folder
+from workbench.run.overview import Overview, overview
+from workbench.text import one_line, table
+
+HEADS = ("RUN", "STATE", "STAGE", "STEP", "BEST LOSS", "LAST WORD")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as a JSON list on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = [overview(run) for run in folder.list_runs(folder.runs_root())]
+    if args.json:
+        print(json.dumps([asdict(view) for view in found], indent=2, ensure_ascii=False))
+    elif found:
+        print("\n".join(listing(found)))
+    else:
+        print(f"no runs in {one_line(str(folder.runs_root()))} yet", file=sys.stderr)
+    return EXIT_DONE
+
+
+def listing(views: Sequence[Overview]) -> list[str]:
+    """The table's lines, with the reason below each run that failed or died."""
+    rows = [HEADS, *(_row(view) for view in views)]
+    reasons = ["", *(_reason(view) for view in views)]
+    lines = []
+    for line, reason in zip(table(rows), reasons, strict=True):
+        lines += [line, f"  {reason}"] if reason else [line]
+    return lines
+
+
+def age(seconds: float | None) -> str:
+    """`just now`, `5 min ago`, `3 h ago`, `2 days ago`; `-` where nothing was said yet."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min ago"
+    return f"{seconds / 3600:.0f} h ago" if seconds < 172800 else f"{seconds / 86400:.0f} days ago"
+
+
+def _row(view: Overview) -> tuple[str, ...]:
+    state = f"running ({view.pid})" if view.standing == "running" else view.standing
+    steps = f"{view.step:,}/{view.steps:,}" if view.steps else "-"
+    loss = "-" if view.best_loss is None else f"{view.best_loss:.3f}"
+    return (view.name, state, view.stage or "-", steps, loss, age(view.age_s))
+
+
+def _reason(view: Overview) -> str:
+    match view.standing:
+        case "failed":
+            return one_line(view.error, 200)
+        case "died":
+            return f"go on: workbench resume {view.name}"
+    return ""

@@ -1,0 +1,46 @@
+"""What is here and how to go on: `workbench` without arguments."""
+
+from __future__ import annotations
+
+import argparse
+
+from workbench import __version__
+from workbench.commands.runs import listing
+from workbench.errors import EXIT_DONE
+from workbench.preset.shipped import list_presets
+from workbench.run import folder
+from workbench.run.overview import overview
+from workbench.text import table
+
+SHOWN_RUNS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    print("\n".join(page()))
+    return EXIT_DONE
+
+
+def page() -> list[str]:
+    """The lines of the start page: presets, the newest runs, and the next commands."""
+    runs = folder.list_runs(folder.runs_root())
+    lines = [f"workbench {__version__}", "", "Presets"]
+    lines += [f"  {line}" for line in table(list_presets()) or ["none"]]
+    if runs:
+        hidden = len(runs) - SHOWN_RUNS
+        more = f" ({hidden} older: workbench runs)" if hidden > 0 else ""
+        lines += ["", f"Runs{more}"]
+        lines += [f"  {line}" for line in listing([overview(run) for run in runs[-SHOWN_RUNS:]])]
+    return [*lines, "", "Go on", *_next(runs[-1].name if runs else "")]
+
+
+def _next(newest: str) -> list[str]:
+    rows = [("  workbench --preset quickstart", "tune the small model that ships")]
+    if newest:
+        rows.append((f"  workbench chat {newest}", "talk to the newest run's model"))
+        rows.append((f"  workbench attach {newest}", "watch it, or read its story again"))
+    rows.append(("  workbench --help", "all commands"))
+    return ["  " + line for line in table([(a.strip(), b) for a, b in rows])]

@@ -1,0 +1,73 @@
+"""One line's worth of a run, for lists: its state now, how far it is, when it last said a word.
+
+Whether a run is at work is the lock's word, not the log's: a log that only says "running" while
+nobody holds the lock belongs to a worker that died.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from workbench.run import lock
+from workbench.run.folder import RunFolder
+from workbench.run.log import skim
+from workbench.run.state import RunState, seconds_between
+
+Standing = Literal["new", "running", "done", "stopped", "failed", "died"]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A run at a glance. `best_loss` is in nats a token; `pid` is 0 when nobody works on it."""
+
+    name: str
+    path: str
+    standing: Standing
+    pid: int
+    stage: str
+    step: int
+    steps: int
+    best_loss: float | None
+    error: str
+    last_time: str
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the last event; None when there was none."""
+        if not self.last_time:
+            return None
+        return seconds_between(self.last_time, datetime.now(UTC).isoformat())
+
+
+def overview(run: RunFolder) -> Overview:
+    """How the run stands, from its lock and a quick look through its log."""
+    owner = lock.owner(run.lock_file)  # before the log: a worker's last word is then in it
+    state = RunState()
+    state.apply(skim(run.events_file))
+    trained = [stage for stage in state.stages.values() if stage.steps]
+    last = trained[-1].steps[-1] if trained else None
+    return Overview(
+        name=run.name,
+        path=str(run.path),
+        standing=_standing(state, at_work=owner is not None),
+        pid=owner.pid if owner else 0,
+        stage=state.stage,
+        step=last.step if last else 0,
+        steps=last.steps if last else 0,
+        best_loss=trained[-1].best_loss if trained else None,
+        error=state.error,
+        last_time=state.last_time,
+    )
+
+
+def _standing(state: RunState, at_work: bool) -> Standing:
+    if at_work:
+        return "running"
+    match state.status:
+        case "running":
+            return "died"
+        case "done" | "stopped" | "failed":
+            return state.status
+    return "new"
