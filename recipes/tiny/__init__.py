@@ -1,0 +1,1 @@
+"""The embedded base: its corpus, its tokenizer, its pretraining."""
