@@ -105,7 +105,7 @@ def find(root: Path, name: str) -> RunFolder:
 
     Raises UserError naming the nearest run there is.
     """
-    for path in (root / name, Path(name)):
+    for path in (root / name, Path(name)) if "\0" not in name else ():
         folder = RunFolder(path.resolve())
         if folder.exists():
             return folder

@@ -148,6 +148,8 @@ def skim(path: Path) -> list[Record]:
     try:
         with open(path, "rb") as file:
             for line in file:
+                if not line.endswith(b"\n"):
+                    break
                 chatty = CHATTY.search(line, 0, HEAD_BYTES)
                 if chatty:
                     last[chatty.group()] = line
@@ -155,7 +157,7 @@ def skim(path: Path) -> list[Record]:
                     kept.append(line)
     except OSError:
         return []
-    whole = (from_line(line) for line in [*kept, *last.values()] if line.endswith(b"\n"))
+    whole = map(from_line, [*kept, *last.values()])
     found = [record for fields in whole if fields and (record := to_record(fields))]
     return sorted(found, key=lambda record: record.seq)
 

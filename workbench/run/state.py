@@ -189,8 +189,9 @@ def _forget_after(stage: StageState, step: int) -> None:
 
 
 def seconds_between(start: str, end: str) -> float:
-    """Seconds from one log time to another; never negative, 0 when a time is missing."""
-    if not start or not end:
+    """Seconds from one log time to another; never negative, 0 when one is missing or no time."""
+    try:
+        span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    except (ValueError, TypeError):
         return 0.0
-    span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
     return max(0.0, span.total_seconds())

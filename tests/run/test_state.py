@@ -1,0 +1,141 @@
+"""The fold: the same log gives the same state, however it is read and whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.run.helpers import step, validated
+from workbench.run import events
+from workbench.run.log import Record
+from workbench.run.state import RunState, seconds_between
+
+STAGE = "train:sft"
+PLAN = events.TrainingPlanned(
+    steps=10,
+    from_step=0,
+    epochs=1.0,
+    tokens_per_epoch=10,
+    trained_tokens_per_epoch=5,
+    trainable_parameters=1,
+    total_parameters=2,
+    device="cpu",
+    dtype="float32",
+)
+STARTED = events.RunStarted(pid=1, host="h", version="0", stages=["prepare", STAGE])
+
+
+def told(*said: tuple[events.Event, str], first: int = 1) -> list[Record]:
+    """Records a second apart."""
+    return [
+        Record(n, f"2026-01-01T00:00:{n % 60:02}.000Z", stage, event)
+        for n, (event, stage) in enumerate(said, first)
+    ]
+
+
+def fold(records: Sequence[Record]) -> RunState:
+    state = RunState()
+    state.apply(records)
+    return state
+
+
+def test_a_run_from_start_to_end() -> None:
+    done = events.StageDone(elapsed_s=4.0, inputs="x")
+    state = fold(
+        told(
+            (STARTED, ""),
+            (events.StageStarted(title="Train"), STAGE),
+            (PLAN, STAGE),
+            (step(1), STAGE),
+            (step(2), STAGE),
+            (validated(2, 0.7), STAGE),
+            (validated(4, 0.9), STAGE),
+            (events.CheckpointSaved(step=4, path="p", elapsed_s=0.1), STAGE),
+            (done, STAGE),
+            (events.RunDone(elapsed_s=5.0), ""),
+        )
+    )
+    stage = state.stages[STAGE]
+    assert (state.status, state.exit_status, state.stage) == ("done", 0, STAGE)
+    assert (stage.status, stage.elapsed_s, stage.best_loss, stage.saved_step) == ("done", 4, 0.7, 4)
+    assert [s.step for s in stage.steps] == [1, 2]
+    assert state.stages["prepare"].status == "waiting" and state.last_seq == 10
+
+
+def test_steps_told_twice_after_a_resume_count_once() -> None:
+    first = [(step(n), STAGE) for n in (1, 2, 3, 4)]
+    resumed = events.Resumed(from_step=2, path="p")
+    again = [(step(n, loss=9.0), STAGE) for n in (3, 4, 5)]
+    said = [(STARTED, ""), (PLAN, STAGE), *first, (validated(4, 0.1), STAGE)]
+    state = fold(told(*said, (resumed, STAGE), *again))
+    stage = state.stages[STAGE]
+    assert [s.step for s in stage.steps] == [1, 2, 3, 4, 5]
+    assert [s.loss for s in stage.steps][2:] == [9.0, 9.0, 9.0]
+    assert stage.validations == []
+
+
+def test_a_stage_begun_anew_forgets_its_curve() -> None:
+    state = fold(told((PLAN, STAGE), (step(1), STAGE), (PLAN, STAGE)))
+    assert state.stages[STAGE].steps == []
+
+
+def test_endings() -> None:
+    stopped = fold(told((STARTED, ""), (events.RunStopped(reason="asked"), "")))
+    failed = fold(told((STARTED, ""), (events.RunFailed(error="e", status=2), "")))
+    assert (stopped.status, stopped.exit_status) == ("stopped", 130)
+    assert (failed.status, failed.exit_status, failed.error) == ("failed", 2, "e")
+
+
+def test_a_new_life_wipes_the_last_one_s_ending_and_its_running_stage() -> None:
+    state = fold(
+        told(
+            (STARTED, ""),
+            (events.StageStarted(title="t"), STAGE),
+            (events.RunFailed(error="e", status=1), ""),
+            (STARTED, ""),
+        )
+    )
+    assert (state.status, state.exit_status, state.error, state.stage) == ("running", None, "", "")
+    assert state.stages[STAGE].status == "waiting"
+
+
+def test_time_left_by_the_logs_own_clock() -> None:
+    records = told((events.StageStarted(title="t"), STAGE), *((step(n), STAGE) for n in (1, 2, 3)))
+    assert fold(records).stages[STAGE].seconds_left == 7.0
+    assert fold(records[:2]).stages[STAGE].seconds_left is None
+
+
+def test_time_left_starts_anew_with_each_model_that_is_asked() -> None:
+    asked = [("base", 1), ("base", 2), ("tuned", 1), ("tuned", 2)]
+    said = [(events.Answered(model=model, done=n, total=10), "evaluate") for model, n in asked]
+    stage = fold(told(*said)).stages["evaluate"]
+    assert stage.seconds_left == 8.0
+    assert stage.progress and stage.progress.label == "tuned" and stage.progress.done == 2
+
+
+def test_a_clock_that_steps_back_gives_no_negative_time() -> None:
+    assert seconds_between("2026-01-01T01:00:00Z", "2026-01-01T00:00:00Z") == 0
+    assert seconds_between("2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z") == 2
+    assert seconds_between("", "2026-01-01T00:00:02Z") == 0
+    assert seconds_between("rubbish", "2026-01-01T00:00:02Z") == 0
+    assert seconds_between("2026-01-01T00:00:00", "2026-01-01T00:00:02Z") == 0
+
+
+@given(st.lists(st.integers(0, 12), max_size=6))
+def test_the_fold_does_not_depend_on_how_the_log_was_cut_into_polls(cuts: list[int]) -> None:
+    records = told(
+        (STARTED, ""),
+        (events.StageStarted(title="t"), STAGE),
+        (PLAN, STAGE),
+        *((step(n), STAGE) for n in (1, 2, 3)),
+        (events.Resumed(from_step=1, path="p"), STAGE),
+        *((step(n), STAGE) for n in (2, 3)),
+        (events.RunDone(elapsed_s=1.0), ""),
+    )
+    state, begin = RunState(), 0
+    for cut in [*sorted(cuts), len(records)]:
+        state.apply(records[begin:cut])
+        begin = max(begin, cut)
+    assert state == fold(records)
