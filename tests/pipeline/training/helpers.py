@@ -45,7 +45,7 @@ def stage_settings(**changes: Any) -> TrainStage:
     values = {
         "name": "sft",
         "epochs": 2.0,
-        "batch_tokens": 128,
+        "batch_tokens": 0 if "batch_size" in changes else 128,
         "learning_rate": 5e-3,
         "save_every": 4.0,
         "evaluate_every": 5.0,

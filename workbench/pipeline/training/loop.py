@@ -188,8 +188,9 @@ class TrainingLoop:
 
     def _save(self) -> None:
         started = time.perf_counter()
-        path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
+        # The adapter first: once the checkpoint stands, nothing of its step is done again.
         self.hooks.save_weights("last")
+        path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
         checkpoint.prune(self.folder, self.settings.keep_checkpoints)
         self.hooks.emit(
             events.CheckpointSaved(

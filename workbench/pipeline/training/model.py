@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM
 
@@ -50,7 +51,7 @@ def load(
         arguments |= {"device_map": {"": device}}
     try:
         model = AutoModelForCausalLM.from_pretrained(weights.base, **arguments)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
     for adapter in weights.adapters:

@@ -56,7 +56,8 @@ def train_stage(
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files.sweep(folder)
+    for place in (folder, folder / "adapters"):
+        files.sweep(place)
     device = pick_device(model.device)
     accelerator = _accelerator(stage, device, pick_dtype(model.dtype, device))
     examples, held_out = Examples.load(train), Examples.load(validation)

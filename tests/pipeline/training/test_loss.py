@@ -1,0 +1,75 @@
+"""The loss over selected positions is the model's own loss, in both layouts, per architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests import tiny
+from tests.pipeline.training.helpers import Row, rows
+from workbench.pipeline.training import attention
+from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.loss import TrainedTokenLoss, collate
+
+CPU = torch.device("cpu")
+
+
+def reference(model: Any, examples: Examples) -> torch.Tensor:
+    """Sum of the losses of all rows, one at a time, through the model's own labels."""
+    total = torch.zeros(())
+    for row in range(len(examples)):
+        ids = examples.ids(row)[None]
+        labels = ids.clone()
+        labels[0, ~examples.trained(row)] = -100
+        count = int((labels[0, 1:] != -100).sum())
+        total = total + model(input_ids=ids, labels=labels).loss * count
+    return total
+
+
+@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize("kind", list(tiny.CONFIGS))
+def test_loss_and_gradients_equal_the_models_own(kind: str, packing: bool) -> None:
+    examples = Examples.of(rows(5, longest=30))
+    ours, theirs = tiny.model(kind), tiny.model(kind)
+    ours.set_attn_implementation(attention.NAME)
+    theirs.set_attn_implementation("eager")
+    batch = collate(examples, range(5), packing=packing, pad_id=3, device=CPU)
+    loss, expected = TrainedTokenLoss(ours)(batch), reference(theirs, examples)
+    loss.backward()
+    expected.backward()
+    assert batch.trained_tokens == int(examples.targets.sum())
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=2e-5, msg=name)
+
+
+def test_packed_rows_do_not_see_each_other() -> None:
+    model = tiny.model("gemma2")
+    model.set_attn_implementation(attention.NAME)
+    second = rows(1, seed=5)[0]
+    losses = []
+    for seed in (1, 2):
+        first = rows(1, seed=seed)[0]
+        silent = Row(first.ids, [False] * len(first.ids))
+        batch = collate(Examples.of([silent, second]), [0, 1], packing=True, pad_id=3, device=CPU)
+        losses.append(TrainedTokenLoss(model)(batch).item())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_without_segments_they_would() -> None:
+    """The control of the test above: plain causal attention over the pack gives another loss."""
+    model = tiny.model("llama")
+    model.set_attn_implementation(attention.NAME)
+    batch = collate(Examples.of(rows(2)), [0, 1], packing=True, pad_id=3, device=CPU)
+    crossed = type(batch)(**{**batch.__dict__, "segments": ()})
+    loss = TrainedTokenLoss(model)
+    assert abs(loss(batch).item() - loss(crossed).item()) > 1e-3
+
+
+def test_first_token_is_never_a_target() -> None:
+    examples = Examples.of([Row([5, 6, 7], [True, True, True]), Row([8, 9], [False, False])])
+    assert examples.targets.tolist() == [2, 0]
+    batch = collate(examples, [0, 1], packing=True, pad_id=3, device=CPU)
+    assert batch.targets.tolist() == [6, 7]

@@ -1,0 +1,99 @@
+"""From the preset's `model.base` to a local folder in Hugging Face layout, and its tokenizer.
+
+A hub model is fetched once, here, before anything else; from then on a run knows folders only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import UserError
+from workbench.preset.schema import Model
+from workbench.preset.shipped import embedded_base
+
+NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
+EMBEDDED = "embedded:"
+
+
+def fetch(model: Model) -> Path:
+    """The base's folder: shipped, local, or from the hub's cache or the hub itself.
+
+    Raises UserError saying what to do: wrong name, licence to accept, no network.
+    """
+    if model.base.startswith(EMBEDDED):
+        return embedded_base(model.base)
+    local = Path(model.base).expanduser()
+    if local.is_dir():
+        return _checked(local.resolve())
+    return _checked(_from_hub(model.base, model.revision))
+
+
+def load_tokenizer(base: Path) -> Any:
+    """The base's fast tokenizer. Raises UserError when there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"no tokenizer can be loaded: {reason}", path=base) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError("this tokenizer has no tokenizer.json", path=base, hint="convert it first")
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, chat_template: str, folder: Path) -> None:
+    """Write the tokenizer as it is in memory: transformers may have changed what the file said.
+
+    Export, evaluation and chat take it from `folder`, so that all see the ids that training saw.
+    """
+    tokenizer.chat_template = chat_template
+    with files.whole_folder(folder) as tmp:
+        tokenizer.save_pretrained(tmp)
+        files.write_atomic(tmp / "tokenizer.json", tokenizer.backend_tokenizer.to_str(pretty=False))
+        files.write_atomic(tmp / "chat_template.jinja", chat_template)
+
+
+def stop_ids(tokenizer: Any, base: Path) -> list[int]:
+    """Ids that end an answer: the tokenizer's eos and those of the generation config."""
+    ids = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+    config = base / "generation_config.json"
+    if config.exists():
+        eos = json.loads(config.read_bytes()).get("eos_token_id")
+        ids += eos if isinstance(eos, list) else [eos] if eos is not None else []
+    return list(dict.fromkeys(ids))
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        hint = "a base is a folder with config.json, *.safetensors and tokenizer.json"
+        raise UserError("no config.json here", path=folder, hint=hint)
+    if not any(folder.glob("*.safetensors")):
+        hint = "pickled weights (*.bin) are not read; convert them to safetensors"
+        raise UserError("no *.safetensors here", path=folder, hint=hint)
+    return folder
+
+
+def _from_hub(name: str, revision: str) -> Path:
+    from huggingface_hub import errors as hub
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=NEEDED))
+    except hub.GatedRepoError as error:
+        hint = f"accept its licence at https://huggingface.co/{name}, then: hf auth login"
+        raise UserError(f"model.base: {name} is gated", hint=hint) from error
+    except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
+        hint = "check the name and model.revision; a private model needs: hf auth login"
+        raise UserError(f"model.base: no {name} at {revision} on the hub", hint=hint) from error
+    except (hub.HFValidationError, ValueError) as error:
+        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the hub"
+        raise UserError(f"model.base: no folder and no hub id: {name!r}", hint=hint) from error
+    except (OSError, hub.LocalEntryNotFoundError) as error:
+        hint = "go online once, or name a local folder; HF_HOME says where the cache lies"
+        raise UserError(
+            f"model.base: {name} is not here and cannot be fetched", hint=hint
+        ) from error

@@ -1,0 +1,178 @@
+"""The stages of a run, in order, and the rule by which a finished one is not done again.
+
+A stage is skipped when its last `stage_done` names the same inputs (a hash over its part of the
+preset and over what earlier stages made) and every artefact is still there with its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import Interrupted, UserError
+from workbench.pipeline.context import Context
+from workbench.preset.load import load
+from workbench.preset.schema import Preset
+from workbench.run import control, events
+from workbench.run.folder import RunFolder
+from workbench.run.log import EventLog, read
+from workbench.run.state import RunState
+from workbench.text import did_you_mean
+
+TRAIN = "train"
+KINDS = ("prepare", TRAIN, "export", "evaluate", "package")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage came to: the files that later stages and people rely on, and a few figures."""
+
+    artefacts: Sequence[Path]
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run. `settings` is its part of the preset, as plain values."""
+
+    name: str
+    title: str
+    settings: Any
+    run: Callable[[Context], Outcome]
+    wanted: bool = True
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(":")[0]
+
+
+def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
+    """All stages of the run's preset; those that are not `wanted` only stand if done before.
+
+    `train` means every training stage. Raises UserError for a name that is no stage.
+    """
+    stages = all_stages(load(str(run.preset_file)).preset)
+    check_stage_names(wanted, [stage.name for stage in stages])
+    if not wanted:
+        return stages
+    return [replace(s, wanted=s.name in wanted or s.kind in wanted) for s in stages]
+
+
+def all_stages(preset: Preset) -> list[Stage]:
+    """The stages a preset asks for."""
+    from workbench.pipeline import wiring
+
+    sft = [stage.model_dump(mode="json") for stage in preset.train]
+    data, model = preset.data.model_dump(mode="json"), preset.model.model_dump(mode="json")
+    stages = [Stage("prepare", "Prepare the data", [data, model, sft], wiring.prepare)]
+    for number, stage in enumerate(preset.train):
+        title = f"Train: {stage.name}"
+        job = wiring.training(number)
+        stages.append(Stage(f"{TRAIN}:{stage.name}", title, [model, sft[: number + 1]], job))
+    if preset.export.formats:
+        export = [preset.export.model_dump(mode="json"), sft]
+        stages.append(Stage("export", "Export to GGUF", export, wiring.export))
+    if preset.export.formats and preset.evaluate.prompts:
+        asked = preset.evaluate.model_dump(mode="json")
+        generate = preset.generate.model_dump(mode="json")
+        stages.append(Stage("evaluate", "Evaluate", [asked, generate], wiring.evaluate))
+    if preset.export.formats:
+        package = [preset.ollama.model_dump(mode="json"), preset.generate.model_dump(mode="json")]
+        stages.append(Stage("package", "Package for Ollama", package, wiring.package))
+    return stages
+
+
+def check_stage_names(wanted: Sequence[str], names: Sequence[str]) -> None:
+    """Raise UserError for a name in `--stages` that the preset has no stage for."""
+    allowed = [*names, TRAIN]
+    for name in wanted:
+        if name not in allowed:
+            raise UserError(f"--stages: no stage '{name}'", hint=did_you_mean(name, allowed))
+
+
+def do_stages(
+    run: RunFolder, stages: Sequence[Stage], log: EventLog, stopping: Callable[[], bool]
+) -> None:
+    """Do what is wanted and not done yet. Raises what a stage raises."""
+    state = RunState()
+    state.apply(read(run.events_file))
+    preset = load(str(run.preset_file)).preset
+    before: list[Any] = []
+    missing: list[str] = []
+    for stage in stages:
+        inputs = _hash([stage.settings, before])
+        finished = state.stages[stage.name].done if stage.name in state.stages else None
+        stands = finished is not None and not missing and _stands(run, finished, inputs)
+        context = _context(run, preset, log, stage.name, stopping)
+        if finished and stands:
+            if stage.wanted:
+                context.emit(events.StageSkipped(reason="done before, inputs unchanged"))
+            before.append(finished.artefacts)
+        elif stage.wanted:
+            _refuse_missing(stage, missing)
+            before.append(_do(stage, inputs, context, log))
+        else:
+            missing.append(stage.name)
+
+
+def _refuse_missing(stage: Stage, missing: Sequence[str]) -> None:
+    if missing:
+        names = ", ".join(missing)
+        raise UserError(f"--stages: {stage.name} needs {names} first", hint=f"add {names}")
+
+
+def _do(stage: Stage, inputs: str, context: Context, log: EventLog) -> list[dict[str, Any]]:
+    if context.stopping():
+        raise Interrupted(f"stopped before {stage.name}")
+    started = time.monotonic()
+    context.emit(events.StageStarted(title=stage.title))
+    outcome = stage.run(context)
+    artefacts = [context.artefact(path) for path in outcome.artefacts]
+    context.emit(
+        events.StageDone(
+            elapsed_s=time.monotonic() - started,
+            inputs=inputs,
+            artefacts=artefacts,
+            summary=outcome.summary,
+        )
+    )
+    log.sync()
+    return artefacts
+
+
+def _context(
+    run: RunFolder, preset: Preset, log: EventLog, name: str, stopping: Callable[[], bool]
+) -> Context:
+    def emit(event: events.Event) -> None:
+        log.append(event, name)
+
+    def checkpoint_now() -> bool:
+        asked = control.asked(run.control, "checkpoint")
+        if asked:
+            control.clear(run.control, "checkpoint")
+        return asked
+
+    return Context(run, preset, emit, stopping, checkpoint_now)
+
+
+def _stands(run: RunFolder, finished: events.StageDone, inputs: str) -> bool:
+    """Whether a finished stage's inputs are the same and its files are still what they were."""
+    if finished.inputs != inputs:
+        return False
+    for artefact in finished.artefacts:
+        path = run.path / artefact["path"]
+        if not path.is_file() or path.stat().st_size != artefact["bytes"]:
+            return False
+        if files.sha256(path) != artefact["sha256"]:
+            return False
+    return True
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

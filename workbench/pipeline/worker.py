@@ -1,0 +1,123 @@
+"""The background process of a run: `python -m workbench.pipeline.worker RUN [--stages a,b]`.
+
+Takes the run's lock, does the stages in order, and tells everything through the event log; the
+last event of a life is `run_done`, `run_stopped` or `run_failed`. SIGHUP is ignored, so a lost
+terminal changes nothing. SIGTERM and SIGINT mean: checkpoint at the next safe point, then leave;
+a second one: leave now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from workbench import __version__
+from workbench.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, UserError, WorkbenchError
+from workbench.run import control, events
+from workbench.run.folder import RunFolder
+from workbench.run.lock import Lock
+from workbench.run.log import EventLog
+
+
+class StopSignal:
+    """Whether somebody asked to stop: by signal, or by a file in `control/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._control = folder
+        self._signalled = False
+
+    def listen(self) -> None:
+        """Install the handlers; only the main thread of a worker may."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def __call__(self) -> bool:
+        return self._signalled or control.asked(self._control, "stop")
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._signalled:
+            os._exit(EXIT_INTERRUPTED)
+        self._signalled = True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Work on the run; returns the exit status, which the last event holds too."""
+    parser = argparse.ArgumentParser(prog="workbench.pipeline.worker")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--stages", default="")
+    options = parser.parse_args(arguments)
+    run = RunFolder(options.run.resolve())
+    wanted = tuple(part for part in options.stages.split(",") if part)
+    stopping = StopSignal(run.control)
+    stopping.listen()
+    try:
+        lock = Lock(run.lock_file)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    log = EventLog(run.events_file)
+    try:
+        return work(run, log, wanted, stopping)
+    finally:
+        log.close()
+        lock.release()
+
+
+def work(
+    run: RunFolder, log: EventLog, wanted: tuple[str, ...], stopping: Callable[[], bool]
+) -> int:
+    """Do the stages and write how it ended."""
+    started = time.monotonic()
+    try:
+        from workbench.pipeline.stages import do_stages, plan_stages
+
+        plan = plan_stages(run, wanted)
+        names = [stage.name for stage in plan if stage.wanted]
+        pid, host = os.getpid(), socket.gethostname()
+        log.append(events.RunStarted(pid=pid, host=host, version=__version__, stages=names))
+        do_stages(run, plan, log, stopping)
+    except BaseException as error:
+        ending, status = explain(error, run)
+    else:
+        ending, status = events.RunDone(elapsed_s=time.monotonic() - started), 0
+    control.clear(run.control, "stop")
+    _say(log, ending)
+    return status
+
+
+def explain(error: BaseException, run: RunFolder) -> tuple[events.Event, int]:
+    """The ending event and the exit status of what went wrong; bugs leave a traceback."""
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return events.RunStopped(reason=str(error)), EXIT_INTERRUPTED
+    traceback.print_exception(error)
+    if isinstance(error, WorkbenchError):
+        return events.RunFailed(error=str(error), status=error.exit_status), error.exit_status
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = f"disk full: free some space, then: workbench resume {run.name}"
+    else:
+        first = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {first[0] if first else ''} (all of it: {run.log_file})"
+    return events.RunFailed(error=reason, status=EXIT_FAILED), EXIT_FAILED
+
+
+def _say(log: EventLog, ending: events.Event) -> None:
+    """The last word, forced to disk; on a full disk the worker's log has it instead."""
+    try:
+        log.append(ending)
+        log.sync()
+    except OSError as error:
+        print(f"{ending} could not be logged: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
