@@ -1,0 +1,174 @@
+"""Impossible combinations are refused at their key; what is possible is not."""
+
+import pytest
+
+from tests.preset.helpers import MINIMAL, loaded, refused
+from workbench.preset.rules import sources_of
+
+STAGES = """\
+[[data.source]]
+name = "raw"
+path = "a.txt"
+format = "text"
+[[data.source]]
+path = "b.txt"
+format = "input-output"
+[[train]]
+name = "one"
+objective = "pretrain"
+[[train]]
+name = "two"
+"""
+
+
+def faults(text: str, *overrides: str) -> list[str]:
+    """The keys with their messages, without the place."""
+    return [line.split(": ", 1)[1] for line in refused(text, *overrides)]
+
+
+@pytest.mark.parametrize("text", [MINIMAL, STAGES])
+def test_the_texts_varied_below_are_possible(text: str) -> None:
+    loaded(text)
+
+
+def test_no_source_no_stage_no_path() -> None:
+    assert [fault.split(" (")[0] for fault in faults("")] == [
+        "data.source: no data source",
+        "train: no training stage",
+    ]
+    assert faults("[[data.source]]\n[[train]]\n")[0].startswith("data.source.0.path: no path")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["train.two.name=One"], "the name 'One' is taken (number 0 has it)"),
+        (["data.source.1.name=raw"], "the name 'raw' is taken (number 0 has it)"),
+        (["train.two.name=a/b"], "'a/b' is not a plain name"),
+        (["train.two.name=.."], "'..' is not a plain name"),
+        (["train.two.name=12"], "'12' is not a plain name"),
+        (["train.two.source=['row']"], "no data source 'row' (did you mean 'raw'?)"),
+        (["train.two.source=[2]"], "no data source 2 (there are 2, counted from 0)"),
+        (["train.two.source=[-1]"], "no data source -1 (there are 2, counted from 0)"),
+        (["train.two.source=['']"], "no data source ''"),
+        (["train.one.source=[0, 'raw']"], "a data source is listed twice"),
+        (
+            ["train.two.source=['raw']"],
+            "data source raw has the format 'text', which the objective",
+        ),
+        (["train.one.source=[1]"], "data source 1 has the format 'input-output', which the"),
+        (
+            ["train.one.source=[0]", "data.source.0.use=validation"],
+            "data source 0 is not for train",
+        ),
+        (["data.source.1.format=text"], "no data source fits the objective 'sft'"),
+        (["train.two.batch_size=4", "train.two.batch_tokens=8"], "the step's size is given twice"),
+        (["train.two.batch_tokens=0"], "the step has no size"),
+        (["train.two.accumulation=2"], "accumulation counts only beside a batch_size"),
+        (["train.one.adapter.continue=carry"], "the first stage has no adapter to carry on"),
+        (
+            ["train.two.adapter.continue=carry", "train.two.adapter.rank=8"],
+            "the carried adapter differs in rank (make them the same as in stage 'one'",
+        ),
+        (
+            ["train.two.adapter.continue=carry", 'train.two.adapter.targets=["a"]']
+            + ["train.two.adapter.alpha=1"],
+            "the carried adapter differs in alpha, targets",
+        ),
+        (
+            ["train.two.adapter.continue=carry", "train.one.adapter.kind=full"],
+            "a stage of all weights has no adapter to carry on",
+        ),
+        (["train.one.adapter.kind=full", "train.one.adapter.rslora=true"], "no adapter to scale"),
+        (
+            ["model.quantization=nf4", "train=[{adapter = {kind = 'full'}}]"],
+            "quantized weights (nf4) cannot be trained in full",
+        ),
+        (["model.quantization=int8"], "what the stage before learned cannot be merged into quant"),
+        (["model.revision=v2"], "'embedded:tiny' is a local folder and has no revisions"),
+        (["model.revision=v2", "model.base=./mine"], "'./mine' is a local folder and has no"),
+        (["generate.max_tokens=4096"], "an answer of 4096 tokens leaves no room for the prompt"),
+        (
+            ["evaluate.samples=4", "generate.temperature=0"],
+            "at temperature 0 all answers to a prompt",
+        ),
+        (["data.validation=0"], "no validation rows to ask"),
+        (["export.formats=[]"], "evaluation asks an exported model, and none is written"),
+        (
+            ["export.formats=[]", "evaluate.prompts=", "ollama.create=true"],
+            "no model file to create it from",
+        ),
+        (["data.validation=0", "evaluate.prompts=a.jsonl", "train.two.early_stopping=3"], "early"),
+        (["evaluate.guard.0.name=g"], "a guard without prompts"),
+        (["evaluate.guard.0.prompts=g.jsonl"], "a guard without a name"),
+        (
+            ["evaluate.guard.0.prompts=g", "evaluate.guard.0.name=g", "evaluate.prompts="],
+            "guards are judged only beside an evaluation",
+        ),
+        (
+            ["evaluate.guard=[{name='g', prompts='g', max_drop=1.5}]"],
+            "1.5 is out of range (use a number from 0 to 1)",
+        ),
+        (["model.chat_template=gema"], "no chat template 'gema' (did you mean 'gemma'?)"),
+        (["model.chat_template=FILE:"], "'FILE:' names no file"),
+        (["model.base= "], "no base model"),
+        (["model.base=embedded:"], "'embedded:' names no model"),
+        (['model.added_tokens=["<a>", "<a>"]'], "'<a>' is listed twice"),
+        (["model.added_tokens=['']"], "an added token is empty"),
+        (["export.formats=['f16', 'f16']"], "'f16' is listed twice"),
+        (["evaluate.baselines=['openai:https://h/v1']"], "no model after the URL"),
+        (["evaluate.baselines=['openai:h#m']"], "'h#m' is not a URL"),
+        (["evaluate.baselines=['openai:http://[#m']"], "'http://[#m' is not a URL"),
+        (["evaluate.baselines=['openai:https://u:p@h/v1#m']"], "a password does not belong into"),
+        (["evaluate.baselines=['ollama:']"], "baseline 'ollama:' names nothing"),
+        (["evaluate.checker=['a', 'b']"], "the checker never sees the answer (put {file} among"),
+        (["evaluate.checker=['a', '{File}']"], "no placeholder '{File}' (did you mean 'file'?)"),
+        (["evaluate.checker=['', '{file}']"], "the checker names no program"),
+        (["evaluate.checker_suffix=py"], "'py' is not a file suffix (use one such as .py)"),
+        (["generate.stop=['']"], "an empty stop string would stop every answer"),
+        (["ollama.name=a b"], "'a b' is not an Ollama name"),
+        (["data.source.0.path=hub:a/b"], "data sets are not fetched from the hub"),
+    ],
+)
+def test_an_impossible_combination(overrides: list[str], expected: str) -> None:
+    found = faults(STAGES, *overrides)
+    assert len(found) == 1, found
+    assert expected in found[0] and found[0].endswith(")"), "it says how to mend it"
+
+
+def test_every_source_for_validation() -> None:
+    assert "every source is for validation" in faults(MINIMAL, "data.source.0.use=validation")[0]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.two.max_steps=10", "train.two.epochs=1"],
+        ["train.two.batch_size=4", "train.two.accumulation=8"],
+        ["train.one.adapter.kind=full", "train.one.adapter.last_layers=2"],
+        ["train.two.adapter.continue=carry"],
+        ["train.two.adapter.continue=carry", "train.two.adapter.dropout=0.2"],
+        ["model.quantization=nf4", "train.two.adapter.continue=carry"],
+        ["model.base=google/gemma-2b-it", "model.revision=abc"],
+        ["data.validation=0", "evaluate.prompts="],
+        ["data.validation=0", "data.source.2.path=v.txt", "data.source.2.use=validation"],
+        ["export.formats=[]", "evaluate.prompts="],
+        ["evaluate.samples=4", "generate.temperature=0.7"],
+        ["evaluate.checker=['awk', '{print}', '{file}']"],
+        ["evaluate.guard=[{name = 'g', prompts = 'g.jsonl'}]"],
+        ["train.one.source=['raw']", "train.two.source=[1]"],
+        ["evaluate.baselines=['base', 'old-run', 'a.gguf', 'ollama:x', 'openai:http://h:1/v1#m']"],
+        ["ollama.create=true"],
+    ],
+)
+def test_a_possible_combination(overrides: list[str]) -> None:
+    """Negative control: a rule does not refuse more than it says."""
+    loaded(STAGES, *overrides)
+
+
+def test_the_sources_of_a_stage() -> None:
+    preset = loaded(STAGES, "data.source.2.path=v", "data.source.2.use=validation").preset
+    assert [source.path for source in sources_of(preset, preset.train[0])] == ["a.txt"]
+    assert [source.path for source in sources_of(preset, preset.train[1])] == ["b.txt"]
+    named = loaded(STAGES, "train.two.source=[1]").preset
+    assert [source.path for source in sources_of(named, named.train[1])] == ["b.txt"]

@@ -1,0 +1,298 @@
+"""What two keys may not say together: each fault with its key, what is wrong and how to mend it.
+
+Pure: a preset in, faults out; no file is looked at. Every value is valid by itself already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from workbench.preset.inputs import CHAT_FORMATS, TEXT_FORMATS, is_local
+from workbench.preset.schema import Adapter, DataSource, Preset, TrainStage
+from workbench.preset.section import Refused
+from workbench.text import did_you_mean
+
+Path = tuple[str | int, ...]
+FITTING = {"pretrain": TEXT_FORMATS, "sft": CHAT_FORMATS}
+GUARD: Path = ("evaluate", "guard")
+CARRIED = ("kind", "rank", "alpha", "rslora", "targets", "last_layers")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong at `path`; `others` are the further keys that take part in it."""
+
+    path: Path
+    message: str
+    hint: str
+    others: tuple[Path, ...] = ()
+
+
+def faults(preset: Preset) -> list[Fault]:
+    """Every impossible combination of the preset's values; empty when it can be run."""
+    return [fault for rule in RULES for fault in rule(preset)]
+
+
+def sources_of(preset: Preset, stage: TrainStage) -> list[DataSource]:
+    """The sources a stage names, or all that may fit its objective where it names none.
+
+    A source whose format is 'auto' fits until its rows are read. Raises Refused for a source that
+    does not exist.
+    """
+    if stage.source:
+        return [preset.data.source[source_index(preset, name)] for name in stage.source]
+    return [
+        source
+        for source in preset.data.source
+        if source.use != "validation" and _fits(source, stage)
+    ]
+
+
+def source_index(preset: Preset, name: int | str) -> int:
+    """The index of the source called `name` or numbered so. Raises Refused when there is none."""
+    names = [source.name for source in preset.data.source]
+    if isinstance(name, int):
+        if 0 <= name < len(names):
+            return name
+        raise Refused(f"no data source {name}", f"there are {len(names)}, counted from 0")
+    if name in names and name:
+        return names.index(name)
+    raise Refused(f"no data source '{name}'", did_you_mean(name, filter(None, names)))
+
+
+def _model(preset: Preset) -> Iterator[Fault]:
+    model = preset.model
+    if is_local(model.base) and model.revision != "main":
+        yield Fault(
+            ("model", "revision"),
+            f"'{model.base}' is a local folder and has no revisions",
+            "leave revision out",
+            (("model", "base"),),
+        )
+
+
+def _sources(preset: Preset) -> Iterator[Fault]:
+    found = preset.data.source
+    if not found:
+        yield Fault(("data", "source"), "no data source", "add a [[data.source]] table with a path")
+    for index, source in enumerate(found):
+        if not source.path:
+            path = ("data", "source", index, "path")
+            yield Fault(path, "no path", "name a file, a folder or a glob")
+    if found and all(source.use == "validation" for source in found):
+        path = ("data", "source", len(found) - 1, "use")
+        yield Fault(path, "every source is for validation", 'give one with use = "train"')
+    yield from _same_names(("data", "source"), [source.name for source in found])
+
+
+def _stages(preset: Preset) -> Iterator[Fault]:
+    if not preset.train:
+        yield Fault(("train",), "no training stage", "add a [[train]] table")
+    yield from _same_names(("train",), [stage.name for stage in preset.train])
+    for index, stage in enumerate(preset.train):
+        yield from _stage_sources(preset, stage, ("train", index, "source"))
+        yield from _step_size(stage, ("train", index))
+        if stage.early_stopping and not validates(preset):
+            yield Fault(
+                ("train", index, "early_stopping"),
+                "early stopping without validation rows",
+                "give data.validation a share, or set early_stopping = 0",
+                (("data", "validation"), ("data", "source")),
+            )
+
+
+def _stage_sources(preset: Preset, stage: TrainStage, path: Path) -> Iterator[Fault]:
+    for n, name in enumerate(stage.source):
+        try:
+            source = preset.data.source[source_index(preset, name)]
+        except Refused as refused:
+            yield Fault((*path, n), refused.message, refused.hint, (("data", "source"),))
+            continue
+        yield from _named_source(source, stage, name, (*path, n))
+    indexes = [_index_or_none(preset, name) for name in stage.source]
+    if len(set(indexes)) < len(indexes) and None not in indexes:
+        yield Fault(path, "a data source is listed twice", "use its weight or repeat instead")
+    if not stage.source and preset.data.source and not sources_of(preset, stage):
+        needed = ", ".join(FITTING[stage.objective])
+        yield Fault(
+            path,
+            f"no data source fits the objective '{stage.objective}'",
+            f"it takes the formats {needed}",
+            (("data", "source"), (*path[:2], "objective")),
+        )
+
+
+def _named_source(
+    source: DataSource, stage: TrainStage, name: int | str, path: Path
+) -> Iterator[Fault]:
+    others: tuple[Path, ...] = (("data", "source"), (*path[:2], "objective"))
+    if source.use == "validation":
+        hint = 'its use is "validation"; make it "auto" or "train"'
+        yield Fault(path, f"data source {name} is not for training", hint, others)
+    elif not _fits(source, stage):
+        yield Fault(
+            path,
+            f"data source {name} has the format '{source.format}',"
+            f" which the objective '{stage.objective}' does not take",
+            "it takes the formats " + ", ".join(FITTING[stage.objective]),
+            others,
+        )
+
+
+def _step_size(stage: TrainStage, path: Path) -> Iterator[Fault]:
+    tokens, size = (*path, "batch_tokens"), (*path, "batch_size")
+    if stage.batch_tokens and stage.batch_size:
+        hint = "set batch_tokens = 0 or batch_size = 0"
+        yield Fault(tokens, "the step's size is given twice", hint, (size,))
+    if not stage.batch_tokens and not stage.batch_size:
+        hint = "give batch_tokens or batch_size"
+        yield Fault(tokens, "the step has no size", hint, (size,))
+    if stage.accumulation > 1 and not stage.batch_size:
+        hint = "give batch_size too, or raise batch_tokens"
+        key = (*path, "accumulation")
+        yield Fault(key, "accumulation counts only beside a batch_size", hint, (size,))
+
+
+def _adapters(preset: Preset) -> Iterator[Fault]:
+    before: TrainStage | None = None
+    for index, stage in enumerate(preset.train):
+        path = ("train", index, "adapter")
+        yield from _full(preset, stage.adapter, path)
+        if before is not None:
+            yield from _stacked(preset, stage.adapter, path)
+        if stage.adapter.continue_ == "carry":
+            yield from _carried(before, stage.adapter, path)
+        before = stage
+
+
+def _full(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
+    if adapter.kind != "full":
+        return
+    if preset.model.quantization != "none":
+        yield Fault(
+            (*path, "kind"),
+            f"quantized weights ({preset.model.quantization}) cannot be trained in full",
+            'use kind = "lora", or model.quantization = "none"',
+            (("model", "quantization"),),
+        )
+    if adapter.rslora:
+        hint = 'leave rslora out, or use kind = "lora"'
+        yield Fault((*path, "rslora"), "no adapter to scale", hint, ((*path, "kind"),))
+
+
+def _stacked(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
+    """A new adapter stands on the merged weights of the stage before; quantized ones cannot be."""
+    if preset.model.quantization != "none" and adapter.continue_ == "new":
+        yield Fault(
+            (*path, "continue"),
+            "what the stage before learned cannot be merged into quantized weights",
+            'use continue = "carry", or model.quantization = "none"',
+            (("model", "quantization"), ("train",)),
+        )
+
+
+def _carried(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterator[Fault]:
+    key, others = (*path, "continue"), (path, ("train",))
+    if before is None:
+        yield Fault(key, "the first stage has no adapter to carry on", 'use "new"', others)
+    elif "full" in (adapter.kind, before.adapter.kind):
+        yield Fault(key, "a stage of all weights has no adapter to carry on", 'use "new"', others)
+    else:
+        differing = [k for k in CARRIED if getattr(adapter, k) != getattr(before.adapter, k)]
+        if differing:
+            hint = f"make them the same as in stage '{before.name}', or use \"new\""
+            message = f"the carried adapter differs in {', '.join(differing)}"
+            yield Fault(key, message, hint, others)
+
+
+def _generate(preset: Preset) -> Iterator[Fault]:
+    generate = preset.generate
+    if generate.max_tokens >= generate.context:
+        yield Fault(
+            ("generate", "max_tokens"),
+            f"an answer of {generate.max_tokens} tokens leaves no room for the prompt"
+            f" in a context of {generate.context}",
+            "lower max_tokens or raise context",
+            (("generate", "context"),),
+        )
+    if preset.evaluate.samples > 1 and generate.temperature == 0:
+        yield Fault(
+            ("evaluate", "samples"),
+            "at temperature 0 all answers to a prompt are the same",
+            "use samples = 1, or raise generate.temperature",
+            (("generate", "temperature"),),
+        )
+
+
+def _evaluate(preset: Preset) -> Iterator[Fault]:
+    evaluate, formats = preset.evaluate, ("export", "formats")
+    if evaluate.prompts == "validation" and not validates(preset):
+        yield Fault(
+            ("evaluate", "prompts"),
+            "no validation rows to ask",
+            'give data.validation a share, name a file of prompts, or use "" for no evaluation',
+            (("data", "validation"), ("data", "source")),
+        )
+    if not preset.export.formats and evaluate.prompts:
+        yield Fault(
+            formats,
+            "evaluation asks an exported model, and none is written",
+            'give a format, or set evaluate.prompts = "" for no evaluation',
+            (("evaluate",),),
+        )
+    if preset.ollama.create and not preset.export.formats:
+        hint = "give a format, or set create = false"
+        yield Fault(("ollama", "create"), "no model file to create it from", hint, (formats,))
+
+
+def _guards(preset: Preset) -> Iterator[Fault]:
+    if preset.evaluate.guard and not preset.evaluate.prompts:
+        hint = "name prompts, or leave the guards out"
+        prompts = ("evaluate", "prompts")
+        yield Fault(prompts, "guards are judged only beside an evaluation", hint, (GUARD,))
+    for index, guard in enumerate(preset.evaluate.guard):
+        path = (*GUARD, index)
+        if not guard.name:
+            yield Fault((*path, "name"), "a guard without a name", "name the ability it guards")
+        if not guard.prompts:
+            yield Fault((*path, "prompts"), "a guard without prompts", "name a data file")
+    yield from _same_names(GUARD, [guard.name for guard in preset.evaluate.guard])
+
+
+def validates(preset: Preset) -> bool:
+    """Whether the preset holds any rows back for validation."""
+    return preset.data.validation > 0 or any(s.use == "validation" for s in preset.data.source)
+
+
+def _same_names(path: Path, names: list[str]) -> Iterator[Fault]:
+    """Names differing only in case count as the same: so do folders on some systems."""
+    folded = [name.casefold() for name in names]
+    for index, name in enumerate(folded):
+        if name and name in folded[:index]:
+            first = folded.index(name)
+            message = f"the name '{names[index]}' is taken"
+            other = (*path, first, "name")
+            yield Fault((*path, index, "name"), message, f"number {first} has it", (other,))
+
+
+def _fits(source: DataSource, stage: TrainStage) -> bool:
+    return source.format == "auto" or source.format in FITTING[stage.objective]
+
+
+def _index_or_none(preset: Preset, name: int | str) -> int | None:
+    try:
+        return source_index(preset, name)
+    except Refused:
+        return None
+
+
+RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
+    _model,
+    _sources,
+    _stages,
+    _adapters,
+    _generate,
+    _evaluate,
+    _guards,
+)
