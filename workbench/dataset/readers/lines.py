@@ -1,0 +1,149 @@
+"""Lines of a file that nobody vouches for: safe to open, decoded, bounded, never all in memory.
+
+A FIFO or device is refused without blocking. Each line comes with its number; a line that is not
+UTF-8, holds a NUL or is beyond all bounds is a fault at its place, and the lines after it are read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from workbench.dataset.rows import Fault, Place
+from workbench.text import size
+
+MAX_LINE_BYTES = 16 << 20
+MAX_FAULTS = 1000
+HEAD_BYTES = 64 << 10
+BOM = "\ufeff"
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_SAVE_UTF8 = "save the file as UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its end; `number` counts from 1."""
+
+    number: int
+    text: str
+
+
+def open_regular(path: Path) -> BinaryIO | Fault:
+    """The file opened for reading, or the fault that keeps it shut. Never blocks."""
+    place = Place(str(path), 0)
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        return Fault(place, "missing", "no such file", "check the path")
+    except (OSError, ValueError) as error:
+        return Fault(place, "unreadable", f"cannot be read: {_reason(error)}")
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        return Fault(place, "not-a-file", f"is {_kind(mode)}", "name a file")
+    return os.fdopen(fd, "rb")
+
+
+def read_lines(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Line | Fault]:
+    """Every line of `path`, or the fault in its place."""
+    file = open_regular(path)
+    if isinstance(file, Fault):
+        yield file
+        return
+    with file:
+        try:
+            yield from _decoded(path, file, max_line_bytes)
+        except OSError as error:
+            yield Fault(Place(str(path), 0), "unreadable", f"cannot be read: {_reason(error)}")
+
+
+def read_head(path: Path) -> str | Fault:
+    """The first 64 KiB as text, undecodable bytes replaced; the fault where there is none."""
+    file = open_regular(path)
+    if isinstance(file, Fault):
+        return file
+    with file:
+        try:
+            head = file.read(HEAD_BYTES)
+        except OSError as error:
+            return Fault(Place(str(path), 0), "unreadable", f"cannot be read: {_reason(error)}")
+    if not head.strip(b"\xef\xbb\xbf \t\r\n"):
+        what = "the file is empty" if not head else "the file holds only white space"
+        return Fault(Place(str(path), 1), "empty", what)
+    wide = _wide(path, head)
+    return wide or head.decode("utf-8", "replace").removeprefix(BOM)
+
+
+def _decoded(path: Path, file: BinaryIO, max_line_bytes: int) -> Iterator[Line | Fault]:
+    number, crlf = 0, 0
+    while raw := file.readline(max_line_bytes + 1):
+        number += 1
+        if number == 1 and (wide := _wide(path, raw)):
+            yield wide
+            return
+        if len(raw) > max_line_bytes:
+            yield _too_long(path, number, max_line_bytes)
+            _skip_line(file, raw)
+            continue
+        if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
+            raw = raw[3:]
+            yield _note(path, 1, "bom", "byte order mark at the beginning, skipped")
+        if raw.endswith(b"\r\n"):
+            crlf = crlf or number
+            raw = raw[:-2]
+        yield _decode(path, number, raw.removesuffix(b"\n"))
+    if crlf:
+        yield _note(path, crlf, "crlf", "Windows line ends, read as plain ones")
+
+
+def _decode(path: Path, number: int, raw: bytes) -> Line | Fault:
+    place = Place(str(path), number)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        what = f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line"
+        return Fault(place, "not-utf8", what, _SAVE_UTF8)
+    if "\0" in text:
+        return Fault(place, "nul", f"NUL character at column {text.index(chr(0)) + 1}", "remove it")
+    if BOM in text and text.startswith(BOM):
+        hint = "files were joined; remove it"
+        return Fault(place, "bom-inside", "byte order mark in the middle of the file", hint)
+    return Line(number, text)
+
+
+def _wide(path: Path, head: bytes) -> Fault | None:
+    """The fault of a file in UTF-16 or UTF-32, with its mark or betrayed by its NULs."""
+    sample = head[:200]
+    zeros = sample.count(0)
+    if head[:2] in _WIDE_BOMS or (len(sample) >= 4 and zeros * 10 >= len(sample) * 4):
+        name = "UTF-32" if zeros * 10 > len(sample) * 6 else "UTF-16"
+        return Fault(Place(str(path), 1), "not-utf8", f"the file is {name}, not UTF-8", _SAVE_UTF8)
+    return None
+
+
+def _too_long(path: Path, number: int, limit: int) -> Fault:
+    what = f"the line is longer than {size(limit)}"
+    return Fault(Place(str(path), number), "line-too-long", what, "split the row")
+
+
+def _skip_line(file: BinaryIO, raw: bytes) -> None:
+    while raw and not raw.endswith(b"\n"):
+        raw = file.readline(1 << 20)
+
+
+def _note(path: Path, number: int, code: str, message: str) -> Fault:
+    return Fault(Place(str(path), number), code, message, fatal=False)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a pipe" if stat.S_ISFIFO(mode) else "not an ordinary file"
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

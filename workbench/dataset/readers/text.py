@@ -1,0 +1,46 @@
+"""Raw text: a file is a document; a line `<|endoftext|>` alone divides a file into several.
+
+All UTF-8 text will do (.txt, .md, source code). White space inside is kept as it is; empty lines at
+the beginning and end of a document are not part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from workbench.dataset.readers.lines import Line, read_lines
+from workbench.dataset.rows import Fault, Place, Row
+
+FORMAT = "text"
+SEPARATOR = "<|endoftext|>"
+MAX_LINE_BYTES = 1 << 30
+
+
+def sniff(head: str, path: Path) -> str:
+    """Why the file is of this format: it is what is left when no other fits."""
+    return "plain text"
+
+
+def read(path: Path) -> Iterator[Row | Fault]:
+    """The documents and faults of one file."""
+    lines: list[Line] = []
+    empty = True
+    for line in read_lines(path, MAX_LINE_BYTES):
+        if isinstance(line, Fault):
+            yield line
+            empty = empty and not line.fatal
+        elif line.text.strip() == SEPARATOR:
+            yield from _document(path, lines)
+            empty, lines = empty and not lines, []
+        elif lines or line.text.strip():
+            lines.append(line)
+    yield from _document(path, lines)
+    if empty and not lines:
+        yield Fault(Place(str(path), 1), "empty", "no text in the file")
+
+
+def _document(path: Path, lines: list[Line]) -> Iterator[Row]:
+    if lines:
+        text = "\n".join(line.text for line in lines).rstrip()
+        yield Row(Place(str(path), lines[0].number), text=text + "\n")
