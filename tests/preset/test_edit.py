@@ -74,6 +74,8 @@ def test_a_new_section_stands_at_the_end() -> None:
     expected = TEXT + '\n[export]\nformats = ["f16"]\n'
     assert set_value(TEXT, "export.formats", ["f16"]) == expected
     assert set_value("", "train.0.epochs", 1.0) == "[[train]]\nepochs = 1.0\n"
+    adapter = "[[train]]\n[train.adapter]\nrank = 8\n"
+    assert set_value("", "train.0.adapter.rank", 8) == adapter
 
 
 def test_a_first_key_of_the_top_stands_before_the_tables() -> None:

@@ -21,7 +21,8 @@ from workbench.preset.tomlvalue import toml_value
 def set_value(text: str, key: str, value: Any) -> str:
     """`text`, valid TOML, with `key` (`train.0.adapter.rank`) set to `value`.
 
-    Tables that are missing are added; an index one past the end adds a table to its list. Whether
+    Tables that are missing are added; an index one past the end adds a table to its list. Comments
+    inside a list that is replaced as a whole go with it; all others stay. Whether
     the value is allowed is for `load.parse` to say. Raises UserError where the text has no place
     for the key.
     """
@@ -60,7 +61,7 @@ def _splice(text: str, path: KeyPath, value: Any) -> str:
 
 def _inside(text: str, places: Layout, above: KeyPath, item: Any) -> str:
     """Add to the inline table or array at `above`, behind what it holds already."""
-    start, end = places.values[above]
+    start, _ = places.values[above]
     if isinstance(item, dict):
         ((key, value),) = item.items()
         added, whole = _pair(key, value), toml_value(item)
@@ -68,20 +69,24 @@ def _inside(text: str, places: Layout, above: KeyPath, item: Any) -> str:
         added, whole = toml_value(item[0]), toml_value(item)
     room = places.rooms.get(above)
     if room is None:
-        return text[:start] + whole + text[end:]
+        return text[: start + 1] + whole[1:-1] + text[start + 1 :]
     return f"{text[: room.at]}, {added}{text[room.at :]}"
 
 
 def _table(text: str, places: Layout, path: KeyPath, value: Any) -> str:
     """Add a table with one key: behind its sisters or its mother, else at the end of the text."""
-    name, is_list = _dotted(path[:-1]), isinstance(path[-2], int)
-    family = path[:-2] if is_list else path[:-1]
+    table = path[:-1]
+    new = [n for n, part in enumerate(table) if isinstance(part, int)]
+    new = [n for n in new if table[: n + 1] not in places.lines]  # tables of lists to be added
+    headers = [f"[[{_dotted(table[:n])}]]" for n in new]
+    if not isinstance(table[-1], int):
+        headers.append(f"[{_dotted(table)}]")
+    family = table[: new[0]] if new else table
     while family and not _rooms_below(places, family):
         family = family[:-1]
     at = max(_rooms_below(places, family)) if family else len(text)
-    header = f"[[{name}]]" if is_list else f"[{name}]"
     gap = "\n" if text[:at].strip() else ""
-    return _line(text, at, f"{gap}{header}\n{_pair(path[-1], value)}")
+    return _line(text, at, gap + "\n".join([*headers, _pair(path[-1], value)]))
 
 
 def _rooms_below(places: Layout, family: KeyPath) -> list[int]:
