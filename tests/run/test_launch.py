@@ -27,7 +27,8 @@ from workbench.run.lock import Lock
 run = RunFolder(Path(sys.argv[1]))
 held = Lock(run.lock_file)
 print(*sys.argv[1:])
-print(os.getcwd(), os.getsid(0) == os.getpid(), *[os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)])
+streams = [os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)]
+print(os.getcwd(), os.getsid(0) == os.getpid(), *streams)
 until = time.monotonic() + 20
 while not control.asked(run.control, "stop") and time.monotonic() < until:
     time.sleep(0.02)

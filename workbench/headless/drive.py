@@ -35,7 +35,8 @@ def start_and_follow(run: RunFolder, stages: Sequence[str] = (), as_json: bool =
             follower.own(lambda: process.poll() is None, interrupts)
         finally:
             follower.view.close()
-    if follower.left:
+    cut_short = interrupts.count > 1 and follower.ending is None
+    if follower.left or cut_short:
         ended = interrupted(run, follower.state, at_work=process.poll() is None)
     else:
         ended = outcome(run, follower.state, follower.ending, process.returncode)

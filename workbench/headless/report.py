@@ -33,7 +33,7 @@ def _files(run: RunFolder) -> list[str]:
     made = [path for path in sorted(run.export.glob("*")) if path.is_file()]
     made += [path for path in [run.evaluation / "report.md"] if path.is_file()]
     rows = [(shown(path), size(path.stat().st_size)) for path in made]
-    return ["Files", *(f"  {line}" for line in table(rows))] if rows else []
+    return ["Files", *(f"  {line}" for line in table(rows, width=200))] if rows else []
 
 
 def _next(run: RunFolder, state: RunState) -> list[str]:

@@ -5,8 +5,6 @@ The worker plans the same ones (`pipeline.stages.all_stages`); a test holds the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from workbench.errors import UserError
 from workbench.preset.schema import Preset
 from workbench.text import did_you_mean
