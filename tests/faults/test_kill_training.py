@@ -74,7 +74,7 @@ def test_killed_at_random_moments_the_bits_are_the_same(tmp_path: Path) -> None:
                 time.monotonic() + rng.uniform(0.05, whole_s),
             )
         kills += 1
-        in_save += bool(list(bench.folder(name).glob("tmp-*")))
+        in_save += bool(list(bench.folder(name).rglob("tmp-*")))
         os.waitpid(forked(lambda name=name: _train(bench, name)), 0)
         same += files.sha256(bench.adapter(name)) == files.sha256(bench.adapter("whole"))
         assert not list(bench.folder(name).rglob("tmp-*")), "a killed writer's folder stays"

@@ -54,7 +54,8 @@ def state_tensors(
     for name, parameter in parameters.items():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensor = value if isinstance(value, Tensor) else torch.tensor(value)
-            tensors[f"{name}/{key}"] = tensor.detach().contiguous().cpu()
+            # A copy each: bitsandbytes shares its tables among all parameters.
+            tensors[f"{name}/{key}"] = tensor.detach().cpu().clone().contiguous()
     return tensors
 
 

@@ -1,0 +1,81 @@
+"""QLoRA and 8-bit optimizers through bitsandbytes, which computes on the CPU too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from tests.pipeline.training.helpers import Bench, stage_settings
+from workbench import files
+from workbench.errors import Interrupted, UserError
+from workbench.pipeline.training.stage import train_stage
+from workbench.pipeline.training.weights import Weights
+from workbench.preset.schema import Model
+from workbench.run import events
+
+pytest.importorskip("bitsandbytes")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+def train(bench: Bench, name: str, quantization: str, **settings: object) -> list[events.Event]:
+    told: list[events.Event] = []
+    train_stage(
+        stage_settings(**settings),
+        Model.model_validate({"device": "cpu", "quantization": quantization}),
+        Weights(bench.base),
+        train=bench.train_file,
+        validation=bench.validation_file,
+        tokenizer=tiny.tokenizer(),
+        folder=bench.folder(name),
+        emit=told.append,
+        stopping=lambda: False,
+    )
+    return told
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_a_quantized_base_trains_its_adapter(tmp_path: Path, quantization: str) -> None:
+    bench = Bench(tmp_path)
+    told = train(bench, "run", quantization, epochs=6.0)
+    losses = [event.loss for event in told if isinstance(event, events.Step)]
+    assert sum(losses[-5:]) < sum(losses[:5]) - 0.5
+    assert bench.adapter().exists()
+    planned = next(event for event in told if isinstance(event, events.TrainingPlanned))
+    assert planned.total_parameters > planned.trainable_parameters * 5
+
+
+@pytest.mark.parametrize("optimizer", ["adamw_8bit", "paged_adamw_8bit"])
+def test_eight_bit_optimizers_resume_exactly(tmp_path: Path, optimizer: str) -> None:
+    bench = Bench(tmp_path)
+    # The states of tensors below 4,096 elements stay in 32 bits; rank 64 makes larger ones.
+    stage = stage_settings(optimizer=optimizer, epochs=1.0, adapter={"rank": 64})
+    bench.train("whole", settings=stage)
+    left = iter([False] * 4 + [True])
+    with pytest.raises(Interrupted):
+        bench.train("stopped", settings=stage, stopping=lambda: next(left))
+    bench.train("stopped", settings=stage)
+    assert files.sha256(bench.adapter("stopped")) == files.sha256(bench.adapter("whole"))
+
+
+def test_an_adapter_is_not_merged_into_four_bits(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    first, _ = bench.train(settings=stage_settings(name="one"))
+    model = Model.model_validate({"device": "cpu", "quantization": "nf4"})
+    with pytest.raises(UserError, match="cannot be merged"):
+        train_stage(
+            stage_settings(name="two"),
+            model,
+            first.weights,
+            train=bench.train_file,
+            validation=bench.validation_file,
+            tokenizer=tiny.tokenizer(),
+            folder=bench.folder("run", "two"),
+            emit=lambda event: None,
+            stopping=lambda: False,
+        )
