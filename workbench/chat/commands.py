@@ -1,0 +1,120 @@
+"""What a line typed into the chat does: a message, or a command that begins with a slash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.chat.conversation import FILE_PREFIX, Conversation, read_prompt
+from workbench.chat.interrupt import interrupt_cancels
+from workbench.chat.sampling import Sampling
+from workbench.chat.transcript import Transcript, save
+from workbench.chat.writing import Answer
+from workbench.errors import UserError
+from workbench.text import did_you_mean, visible
+
+Write = Callable[[str], object]
+
+ENDINGS = {"stop": "stopped by itself", "length": "cut at the limit", "cancelled": "cancelled"}
+
+
+@dataclass
+class Desk:
+    """The state of a chat in a terminal: who is asked, and how."""
+
+    conversations: list[Conversation]
+    sampling: Sampling
+    compare: bool = False
+
+    @property
+    def asked(self) -> list[Conversation]:
+        return self.conversations if self.compare else self.conversations[:1]
+
+
+def run_command(desk: Desk, line: str, write: Write) -> bool:
+    """Do what `line` says; True when the chat is over. Raises UserError for what cannot be done."""
+    if not line.startswith("/"):
+        ask(desk, read_prompt(line), write)
+        return False
+    name, _, rest = line[1:].partition(" ")
+    if name in ("quit", "exit"):
+        return True
+    if name not in COMMANDS:
+        raise UserError(f"no command '/{name}'", hint=did_you_mean(name, COMMANDS))
+    COMMANDS[name][0](desk, rest.strip(), write)
+    return False
+
+
+def ask(desk: Desk, text: str, write: Write) -> None:
+    """Ask the first model, or all of them one after the other, and write their answers."""
+    for conversation in desk.asked:
+        if len(desk.asked) > 1:
+            write(f"--- {conversation.name}\n")
+        with interrupt_cancels(conversation.session):
+            for piece in conversation.ask(text, desk.sampling):
+                write(visible(piece))
+        write(f"\n[{summary(conversation.last_answer)}]\n")
+
+
+def summary(answer: Answer) -> str:
+    """`57 tokens, 310 tokens/s, stopped by itself`."""
+    ending = "the context is full" if answer.context_full else ENDINGS[answer.stopped]
+    return f"{answer.n_tokens} tokens, {answer.tokens_per_second:,.0f} tokens/s, {ending}"
+
+
+def _system(desk: Desk, text: str, write: Write) -> None:
+    text = read_prompt(text)
+    for conversation in desk.conversations:
+        conversation.system = text
+    write("system message set\n" if text else "no system message\n")
+
+
+def _set(desk: Desk, text: str, write: Write) -> None:
+    if text:
+        key, _, value = text.replace("=", " ", 1).partition(" ")
+        desk.sampling = desk.sampling.with_text(key, value.strip())
+    settings = (f"{key} = {value}" for key, value in desk.sampling.as_dict().items())
+    write(", ".join(settings) + "\n")
+
+
+def _compare(desk: Desk, _text: str, write: Write) -> None:
+    if len(desk.conversations) < 2:
+        raise UserError("there is nothing to compare with", hint="start with --compare base")
+    desk.compare = not desk.compare
+    names = " and ".join(conversation.name for conversation in desk.asked)
+    write(f"answers come from {names}\n")
+
+
+def _save(desk: Desk, text: str, write: Write) -> None:
+    if not text:
+        raise UserError("/save needs a file", hint="/save talk.md or /save talk.json")
+    path = Path(text).expanduser()
+    for number, conversation in enumerate(desk.asked):
+        target = path if number == 0 else path.with_stem(f"{path.stem}-{conversation.name}")
+        sampling = desk.sampling.as_dict()
+        save(Transcript(conversation.name, conversation.messages, sampling), target)
+        write(f"saved to {target}\n")
+
+
+def _new(desk: Desk, _text: str, write: Write) -> None:
+    for conversation in desk.conversations:
+        conversation.restart()
+    write("a new conversation\n")
+
+
+def _help(_desk: Desk, _text: str, write: Write) -> None:
+    for name, (_action, meaning) in COMMANDS.items():
+        write(f"/{name:8} {meaning}\n")
+    write("/quit     leave\n")
+    write(f"{FILE_PREFIX}path as a message sends what the file holds; Ctrl+C ends an answer\n")
+
+
+COMMANDS: dict[str, tuple[Callable[[Desk, str, Write], None], str]] = {
+    "system": (_system, "TEXT or FILE:path: the system message; nothing: none"),
+    "set": (_set, "KEY VALUE: temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens"),
+    "compare": (_compare, "ask both models, or only the first again"),
+    "new": (_new, "forget what was said"),
+    "save": (_save, "FILE.md or FILE.json: keep the conversation"),
+    "help": (_help, "this list"),
+}

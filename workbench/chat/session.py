@@ -1,0 +1,201 @@
+"""A conversation with a GGUF through llama.cpp, in this process.
+
+The cache of a conversation is kept: a second turn reads only what the first did not. One thread
+may generate at a time; `cancel` may be called from any other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from workbench.chat.decoder import BATCH_TOKENS, Aborted, Decoder, Feed
+from workbench.chat.native_log import LOG
+from workbench.chat.native_model import NativeModel
+from workbench.chat.prompt import prompt_ids, template_of
+from workbench.chat.sampling import Sampling
+from workbench.chat.writing import Answer, Writing
+from workbench.dataset.rows import Message
+from workbench.dataset.template import ChatTemplate
+from workbench.errors import UserError
+
+__all__ = ["Answer", "Sampling", "Session"]
+
+CHAT = 0  # the one sequence of a session
+
+
+class Session:
+    """One loaded model and one conversation's cache. Make it with `Session.open`."""
+
+    def __init__(self, model: NativeModel, decoder: Decoder, template: ChatTemplate | None) -> None:
+        self.model, self._decoder, self._template = model, decoder, template
+        self._fed: list[int] = []
+        self._cancelled = threading.Event()
+        self._busy = threading.Lock()
+        self.last_answer: Answer | None = None
+
+    @classmethod
+    def open(
+        cls,
+        gguf: Path,
+        *,
+        context: int,
+        threads: int | None = None,
+        log_file: Path | None = None,
+        template: ChatTemplate | None = None,
+    ) -> Session:
+        """Load `gguf`; raises UserError in one line when llama.cpp refuses it.
+
+        `context` is in tokens and never beyond what the model was trained for; `template` stands
+        in for the GGUF's own. llama.cpp's log is appended to `log_file`, or dropped.
+        """
+        if log_file is not None:
+            LOG.to_file(log_file)
+        model = NativeModel(gguf)
+        try:
+            size = usable_context(model, context)
+            return cls(model, Decoder(model, context=size, threads=threads), template)
+        except BaseException:
+            model.close()
+            raise
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The chat template in use. Raises UserError when the GGUF has none and none was given."""
+        if self._template is None:
+            self._template = template_of(self.model)
+        return self._template
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        return self._decoder.capacity
+
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Yield the answer's text as it becomes certain; `last_answer` holds the whole at the end.
+
+        Raises UserError, before anything is yielded, for a conversation longer than the context.
+        """
+        self._cancelled.clear()
+        self._decoder.abort.clear()
+        return self._stream(messages, sampling, tuple(stop))
+
+    def answer(
+        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
+    ) -> Answer:
+        """The whole answer."""
+        for _text in self.stream(messages, sampling, stop):
+            pass
+        assert self.last_answer is not None
+        return self.last_answer
+
+    def cancel(self) -> None:
+        """End the answer being written, within one token; safe from any thread."""
+        self._cancelled.set()
+        self._decoder.abort.set()
+
+    def _stream(
+        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str]
+    ) -> Iterator[str]:
+        with self._alone():
+            ids = prompt_ids(self.model, self.template, messages)
+            check_fits(len(ids), self.context)
+            cached = self._reuse(ids)
+            writing = Writing(
+                self.model, ids, sampling, stop, capacity=self.context, cached_tokens=cached
+            )
+            try:
+                yield from self._write(ids[cached:], writing)
+                self.last_answer = writing.answer()
+            finally:
+                writing.close()
+
+    def _write(self, unread: Sequence[int], writing: Writing) -> Iterator[str]:
+        row = self._read(unread)
+        while writing.ending is None:
+            if row is None or self._cancelled.is_set():
+                yield writing.cancel()
+                return
+            shown = writing.draw(self._decoder.pointer, row)
+            if writing.ending is None:
+                row = self._feed([writing.last_token])
+            if shown:
+                yield shown
+
+    def _read(self, ids: Sequence[int]) -> int | None:
+        """Read the prompt in chunks; the row to draw from, or None when cancelled on the way."""
+        row = None
+        for start in range(0, len(ids), BATCH_TOKENS):
+            row = self._feed(ids[start : start + BATCH_TOKENS], abortable=True)
+            if row is None:
+                return None
+        return row
+
+    def _feed(self, ids: Sequence[int], *, abortable: bool = False) -> int | None:
+        try:
+            rows = self._decoder.feed([Feed(CHAT, ids)], abortable=abortable)
+        except Aborted:
+            return None
+        finally:
+            self._fed = (self._fed + list(ids))[: self._decoder.length(CHAT)]
+        return rows[CHAT]
+
+    def _reuse(self, ids: Sequence[int]) -> int:
+        """Keep of the cache what `ids` begins with, one token apart, which gives the logits."""
+        same = common_prefix(self._fed, ids[:-1])
+        kept = self._decoder.keep(CHAT, same)
+        self._fed = self._fed[:kept]
+        return kept
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("this session is already writing an answer")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        """Free what llama.cpp holds. An answer being written must have ended."""
+        with self._alone():
+            self._decoder.close()
+            self.model.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def usable_context(model: NativeModel, wanted: int) -> int:
+    """`wanted` tokens, or what the model was trained for when that is less."""
+    return min(wanted, model.trained_context) if model.trained_context > 0 else wanted
+
+
+def check_fits(n_tokens: int, context: int) -> None:
+    """Raise UserError when a prompt leaves no room for an answer."""
+    if n_tokens >= context:
+        raise UserError(
+            f"the conversation has {n_tokens:,} tokens, the context holds {context:,}",
+            hint="raise generate.context up to what the model was trained for, or say less",
+        )
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many items `a` and `b` begin with in common."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))

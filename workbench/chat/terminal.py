@@ -1,0 +1,143 @@
+"""`workbench chat` in a plain terminal: one answer for scripts, or a line at a time for people.
+
+What a model writes is shown through `visible`: it cannot move the cursor or colour the screen.
+Where standard output is no terminal the answer is written as it is, for the next program.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from workbench.chat.commands import Desk, run_command
+from workbench.chat.conversation import Conversation, read_prompt
+from workbench.chat.inspect import vouch
+from workbench.chat.sampling import Sampling
+from workbench.chat.session import Session
+from workbench.dataset.template import ChatTemplate
+from workbench.errors import UserError
+from workbench.text import visible
+
+PROMPT, MORE = "> ", ". "
+WELCOME = "Type a message; a line that ends in \\ goes on; /help lists what else. Ctrl+D leaves."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to open and ask the models of a chat."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: Sequence[str] = ()
+    context: int = 4096
+    system: str = ""
+    threads: int | None = None
+    log_file: Path | None = None
+    template: ChatTemplate | None = None
+    trusted: Collection[str] = ()
+
+
+def chat_once(
+    models: dict[str, Path], prompt: str, settings: Settings, out: TextIO | None = None
+) -> None:
+    """Write the answer to `prompt` (TEXT or FILE:path), and nothing else, to `out`.
+
+    With several models each answer follows a line with the model's name. Raises UserError.
+    """
+    out = out or sys.stdout
+    show = visible if out.isatty() else str
+    question = read_prompt(prompt)
+    with opened(models, settings) as conversations:
+        for conversation in conversations:
+            if len(conversations) > 1:
+                out.write(f"# {conversation.name}\n")
+            for piece in conversation.ask(question, settings.sampling):
+                out.write(show(piece))
+                out.flush()
+            out.write("\n")
+
+
+def chat(
+    models: dict[str, Path],
+    settings: Settings,
+    *,
+    read: Callable[[str], str] = input,
+    out: TextIO | None = None,
+    history: Path | None = None,
+) -> None:
+    """Talk until `/quit` or the end of input. The first of `models` answers; with `/compare`, all.
+
+    `history` keeps typed lines between sessions. Raises UserError when a model cannot be opened.
+    """
+    out = out or sys.stdout
+    with opened(models, settings) as conversations, line_editing(history):
+        desk = Desk(conversations, settings.sampling, compare=len(conversations) > 1)
+        out.write(WELCOME + "\n")
+        for text in messages(read, out):
+            try:
+                if run_command(desk, text, out.write):
+                    return
+            except UserError as error:
+                out.write(f"{visible(str(error))}\n")
+
+
+@contextmanager
+def opened(models: dict[str, Path], settings: Settings) -> Iterator[list[Conversation]]:
+    """The models, opened by a child process first unless their SHA-256 is trusted."""
+    with ExitStack() as stack:
+        conversations = []
+        for name, path in models.items():
+            vouch(path, trusted=settings.trusted)
+            session = Session.open(
+                path,
+                context=settings.context,
+                threads=settings.threads,
+                log_file=settings.log_file,
+                template=settings.template,
+            )
+            stack.enter_context(session)
+            conversations.append(Conversation(name, session, settings.stop, settings.system))
+        yield conversations
+
+
+def messages(read: Callable[[str], str], out: TextIO) -> Iterator[str]:
+    """What a person types, message by message; lines that end in a backslash are joined."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = read(MORE if lines else PROMPT)
+        except EOFError:
+            out.write("\n")
+            return
+        except KeyboardInterrupt:  # gives up the line, not the conversation
+            out.write("\n")
+            lines = []
+            continue
+        if line.endswith("\\"):
+            lines.append(line[:-1])
+            continue
+        text = "\n".join([*lines, line])
+        lines = []
+        if text.strip():
+            yield text
+
+
+@contextmanager
+def line_editing(history: Path | None) -> Iterator[None]:
+    """Arrow keys and history for `input`, where this Python has readline."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    if history is not None and history.exists():
+        readline.read_history_file(history)
+    try:
+        yield
+    finally:
+        if history is not None:
+            readline.set_history_length(1000)
+            readline.write_history_file(history)
