@@ -1,0 +1,37 @@
+"""The architectures that can be written as GGUF: one module a family over one common table.
+
+A new family is a module with a tuple `FAMILIES` and a line in `_MODULES`. An architecture that is
+not in the table is refused by name before any work.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import UserError
+from workbench.pipeline.export.arch import gemma, llama, phi3, qwen
+from workbench.pipeline.export.arch.config import ModelConfig, read_config
+from workbench.pipeline.export.arch.family import Family
+
+_MODULES = (llama, qwen, gemma, phi3)
+FAMILIES = {family.architecture: family for module in _MODULES for family in module.FAMILIES}
+
+
+def supported() -> list[str]:
+    """Names of the architectures, as `architectures` in a config.json gives them."""
+    return sorted(FAMILIES)
+
+
+def family_of(base: Path) -> tuple[Family, ModelConfig]:
+    """The family and the configuration of the model in `base`.
+
+    Raises UserError for an architecture that is not supported, or a setting of it that llama.cpp
+    cannot express.
+    """
+    config = read_config(base)
+    family = FAMILIES.get(config.architecture)
+    if family is None:
+        message = f"architecture {config.architecture or '(none)'} cannot be written as GGUF"
+        raise UserError(message, path=config.path, hint="supported: " + ", ".join(supported()))
+    family.check(config)
+    return family, config

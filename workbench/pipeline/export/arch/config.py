@@ -1,0 +1,108 @@
+"""A model's config.json, read alike whether an older or a newer transformers wrote it.
+
+Version 5 writes `rope_parameters`; before, `rope_theta` and `rope_scaling` stood side by side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Rotary position embedding: base, kind (`default`, `linear`, `yarn`, ...) and its numbers."""
+
+    theta: float
+    kind: str = "default"
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """The number `key`; raises KeyError when neither it nor a default is there."""
+        value = self.values.get(key)
+        if value is None:
+            if default is None:
+                raise KeyError(key)
+            return default
+        return float(value)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the export needs of a config.json. `values` is the whole of it."""
+
+    path: Path
+    values: Mapping[str, Any]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self.values.get(key)
+        return default if value is None else value
+
+    def need(self, key: str) -> Any:
+        """The value of `key`; raises UserError when it is missing."""
+        value = self.values.get(key)
+        if value is None:
+            raise UserError(f"has no {key}", path=self.path)
+        return value
+
+    @property
+    def architecture(self) -> str:
+        names = self.get("architectures", [])
+        return str(names[0]) if names else ""
+
+    @property
+    def layers(self) -> int:
+        return int(self.need("num_hidden_layers"))
+
+    @property
+    def heads(self) -> int:
+        return int(self.need("num_attention_heads"))
+
+    @property
+    def kv_heads(self) -> int:
+        return int(self.get("num_key_value_heads", self.heads))
+
+    @property
+    def head_dim(self) -> int:
+        return int(self.get("head_dim", self.need("hidden_size") // self.heads))
+
+    @property
+    def context(self) -> int:
+        """The longest sequence the model was made for, in tokens."""
+        return int(self.need("max_position_embeddings"))
+
+    def rope(self, layers: str = "full_attention") -> Rope:
+        """The rotary embedding of all layers, or of those of one attention kind."""
+        values = self.values.get("rope_parameters")
+        if values is None:
+            values = {**(self.get("rope_scaling", {})), "rope_theta": self.get("rope_theta")}
+            values["rope_theta"] = values["rope_theta"] or 10000.0
+        if "full_attention" in values:
+            values = values[layers]
+        kind = values.get("rope_type", values.get("type")) or "default"
+        kind = "longrope" if kind == "su" else kind
+        return Rope(float(values.get("rope_theta") or 10000.0), str(kind), values)
+
+    def with_layers(self, layers: int) -> ModelConfig:
+        """The same model cut off after its first `layers` layers."""
+        return ModelConfig(self.path, {**self.values, "num_hidden_layers": layers})
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The config.json in `folder`. Raises UserError when it is missing or no JSON object."""
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError("no config.json here: this is no model folder", path=folder) from None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise UserError("this is no model configuration", path=path)
+    return ModelConfig(path, values)

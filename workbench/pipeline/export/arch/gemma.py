@@ -1,0 +1,96 @@
+"""Gemma 1, 2 and 3 (text): norms as 1 + w, tied embeddings, windows and soft caps as keys.
+
+llama.cpp multiplies the embeddings by sqrt(hidden) itself, and its tanh-GELU comes from a table:
+an exact file differs from transformers by up to 1e-5 nats.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gguf import MODEL_ARCH
+
+from workbench.errors import UserError
+from workbench.pipeline.export.arch.config import ModelConfig
+from workbench.pipeline.export.arch.family import Family, refuse_unless
+
+GELU = "gelu_pytorch_tanh"
+F32_LIMIT = 1e-5
+GEMMA3_PATTERN = 6  # every sixth layer sees the whole context; fixed in llama.cpp
+GEMMA2_27B_LAYERS, GEMMA3_27B_LAYERS = 46, 62  # llama.cpp knows their attention scale by depth
+
+
+def _check_gemma2(config: ModelConfig) -> None:
+    _check_attention_scale(config, GEMMA2_27B_LAYERS)
+    _check_pattern(config, 2)
+
+
+def _check_gemma3(config: ModelConfig) -> None:
+    _check_attention_scale(config, GEMMA3_27B_LAYERS)
+    _check_pattern(config, GEMMA3_PATTERN)
+    refuse_unless(config, "attn_logit_softcapping", {None})
+    refuse_unless(config, "sliding_window_pattern", {GEMMA3_PATTERN, None})
+
+
+def _check_attention_scale(config: ModelConfig, known_by_depth: int) -> None:
+    """llama.cpp scales by 1/sqrt(head_dim), but for the 27B models."""
+    scale = config.get("query_pre_attn_scalar", config.head_dim)
+    by_depth = config.need("hidden_size") // config.heads
+    wanted = by_depth if config.layers == known_by_depth else config.head_dim
+    if scale != wanted:
+        message = f"query_pre_attn_scalar = {scale} cannot be expressed in GGUF"
+        raise UserError(message, path=config.path, hint=f"only {wanted} can")
+
+
+def _check_pattern(config: ModelConfig, every: int) -> None:
+    """llama.cpp takes every n-th layer for one of full attention and the others for windowed."""
+    kinds = config.get("layer_types", [])
+    for layer, kind in enumerate(kinds[: config.layers]):
+        full = (layer + 1) % every == 0
+        if kind != ("full_attention" if full else "sliding_attention"):
+            message = f"layer_types: layer {layer} is {kind}; llama.cpp has another order"
+            raise UserError(message, path=config.path)
+
+
+def _keys_gemma2(writer: Any, config: ModelConfig) -> None:
+    writer.add_attn_logit_softcapping(config.need("attn_logit_softcapping"))
+    writer.add_final_logit_softcapping(config.need("final_logit_softcapping"))
+    writer.add_sliding_window(config.need("sliding_window"))
+
+
+def _keys_gemma3(writer: Any, config: ModelConfig) -> None:
+    writer.add_sliding_window(config.need("sliding_window"))
+    writer.add_rope_freq_base_swa(_sliding_theta(config))
+    if config.get("final_logit_softcapping"):
+        writer.add_final_logit_softcapping(config.get("final_logit_softcapping"))
+
+
+def _sliding_theta(config: ModelConfig) -> float:
+    if "full_attention" in config.get("rope_parameters", {}):
+        return config.rope("sliding_attention").theta
+    return float(config.get("rope_local_base_freq", 10000.0))
+
+
+_COMMON: dict[str, Any] = dict(
+    norm_plus_one=True, tied_by_default=True, activation=GELU, f32_limit=F32_LIMIT
+)
+FAMILIES = (
+    Family("GemmaForCausalLM", MODEL_ARCH.GEMMA, rope_kinds=("default",), **_COMMON),
+    Family(
+        "Gemma2ForCausalLM",
+        MODEL_ARCH.GEMMA2,
+        rope_kinds=("default",),
+        check_more=_check_gemma2,
+        more_keys=_keys_gemma2,
+        **_COMMON,
+    ),
+    Family(
+        "Gemma3ForCausalLM",
+        MODEL_ARCH.GEMMA3,
+        rope_kinds=("default", "linear"),
+        parity_layers=GEMMA3_PATTERN,
+        check_more=_check_gemma3,
+        more_keys=_keys_gemma3,
+        **_COMMON,
+    ),
+)

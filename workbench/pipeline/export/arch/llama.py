@@ -1,0 +1,61 @@
+"""Llama and Mistral: q and k rows in pairs, llama3's frequency factors as a tensor of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from gguf import MODEL_ARCH
+
+from workbench.pipeline.export.arch.config import ModelConfig
+from workbench.pipeline.export.arch.family import Constants, Family, as_float32
+
+
+def _keys(writer: Any, config: ModelConfig) -> None:
+    writer.add_rope_dimension_count(config.head_dim)
+
+
+def llama3_frequencies(config: ModelConfig) -> Constants:
+    """`rope_freqs.weight`: the divisor of every frequency, as transformers' llama3 scaling has it.
+
+    Long waves are slowed down by `factor`, short ones left, those between interpolated.
+    """
+    rope = config.rope()
+    if rope.kind != "llama3":
+        return
+    exponents = np.arange(0, config.head_dim, 2, dtype=np.float64) / config.head_dim
+    wavelengths = 2 * math.pi * rope.theta**exponents
+    factor, original = rope.number("factor"), rope.number("original_max_position_embeddings")
+    low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
+    smooth = np.clip((original / wavelengths - low) / (high - low), 0.0, 1.0)
+    yield "rope_freqs.weight", as_float32(1 / ((1 - smooth) / factor + smooth))
+
+
+def _mistral_warnings(config: ModelConfig) -> list[str]:
+    window = config.get("sliding_window", 0)
+    if not window or window >= config.context:
+        return []
+    return [f"llama.cpp ignores the sliding window: answers differ beyond {window} tokens"]
+
+
+_ROPE = ("default", "linear", "yarn", "llama3")
+FAMILIES = (
+    Family(
+        "LlamaForCausalLM",
+        MODEL_ARCH.LLAMA,
+        permute=True,
+        rope_kinds=_ROPE,
+        more_keys=_keys,
+        constants=llama3_frequencies,
+    ),
+    Family(
+        "MistralForCausalLM",
+        MODEL_ARCH.LLAMA,
+        permute=True,
+        rope_kinds=_ROPE,
+        more_keys=_keys,
+        constants=llama3_frequencies,
+        warnings=_mistral_warnings,
+    ),
+)

@@ -1,0 +1,153 @@
+"""All files of one pass against the model they came from: ids, logits, verdicts, parity.json.
+
+When the model in float32 does not fit into memory, the same code exports its first layers, in all
+types, and those are measured; the real files' ids are compared all the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.errors import Interrupted
+from workbench.pipeline.export.parity import Parity, Verdict, as_json, gate, measure
+from workbench.pipeline.export.plan import ExportPlan, plan_export
+from workbench.pipeline.export.probes import PARITY_TEXTS
+from workbench.pipeline.export.reference import layers_that_fit, write_reference
+from workbench.pipeline.export.stream import run_export
+from workbench.pipeline.export.types import type_named
+from workbench.pipeline.export.vocabulary_check import (
+    Expected,
+    Sample,
+    VocabularyReport,
+    compare_ids,
+    probe_ids,
+)
+
+MEASURED_SAMPLES = 5
+MEASURED_POSITIONS = 256  # of one text
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A file's parity and what the gate says of it."""
+
+    parity: Parity
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Examination:
+    """`layers`: how many of the model's layers were measured."""
+
+    judged: tuple[Judged, ...]
+    layers: int
+
+
+def examine(
+    plan: ExportPlan,
+    paths: Mapping[str, Path],
+    out: Path,
+    *,
+    expected: Expected,
+    samples: Sequence[Sample] = (),
+    on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None,
+    stopping: Callable[[], bool] = lambda: False,
+    threads: int = 1,
+    memory_bytes: int | None = None,
+) -> Examination:
+    """Judge the files (type -> path) of `plan`, float types first; a working folder lies in `out`.
+
+    `expected`: ids to compare; `samples`: conversations to measure beside the texts of our own.
+    Raises Interrupted between two files when `stopping()` says so.
+    """
+    ids_equal = {t: not compare_ids(plan, path, expected).mismatches for t, path in paths.items()}
+    layers = layers_that_fit(plan, memory_bytes)
+    probes = _probes(plan, samples)
+    judged, noise = list[Judged](), None
+    with _work_folder(out / "tmp-parity") as work:
+        if layers < plan.config.layers:
+            paths = _first_layers(plan, layers, work, stopping, threads)
+        reference = write_reference(
+            plan.weights, probes, work, rows=plan.vocabulary_size, layers=layers
+        )
+        for kind in sorted(paths, key=_exactness):
+            if stopping():
+                raise Interrupted("the parity check was stopped; the files stand")
+            measured = measure(
+                kind,
+                paths[kind],
+                probes,
+                reference,
+                ids_equal=ids_equal[kind],
+                noise=noise,
+                threads=threads,
+            )
+            noise = measured.max_abs if noise is None else noise
+            verdict = gate(measured, f32_limit=plan.family.f32_limit)
+            judged.append(Judged(measured, verdict))
+            on_parity(measured, verdict)
+    return Examination(tuple(judged), layers)
+
+
+def _exactness(kind: str) -> tuple[bool, bool]:
+    """F16 first, whose differences are the noise that others are held against; then floats."""
+    return kind != "f16", type_named(kind).quantized
+
+
+def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
+    texts = [probe_ids(plan, text) for text in PARITY_TEXTS]
+    texts += [list(sample.ids) for sample in samples[:MEASURED_SAMPLES]]
+    longest = min(MEASURED_POSITIONS, plan.config.context)
+    return [ids[:longest] for ids in texts if len(ids) > 1]
+
+
+def _first_layers(
+    plan: ExportPlan, layers: int, work: Path, stopping: Callable[[], bool], threads: int
+) -> dict[str, Path]:
+    """The same model cut off after `layers` layers, in all types."""
+    kinds = [kind.name for kind in plan.types]
+    short = plan_export(plan.weights, kinds, plan.tokenizer.folder, layers=layers)
+    paths = {kind: work / f"{kind}.gguf" for kind in kinds}
+    run_export(short, paths, stopping=stopping, threads=threads)
+    return paths
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards, whatever happens."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_report(
+    path: Path, plan: ExportPlan, vocabulary: VocabularyReport, examination: Examination
+) -> None:
+    """parity.json: how it was measured, and each file's figures; also when the gate fails."""
+    report: dict[str, Any] = {
+        "reference": {
+            "dtype": "float32",
+            "layers": examination.layers,
+            "model_layers": plan.config.layers,
+            "transformers": version("transformers"),
+            "peft": version("peft"),
+            "llama_cpp_python": version("llama-cpp-python"),
+        },
+        "vocabulary": {
+            "pre": vocabulary.pre,
+            "texts": vocabulary.texts,
+            "mismatches": len(vocabulary.mismatches),
+        },
+        "files": [as_json(one.parity, one.verdict) for one in examination.judged],
+    }
+    files.write_json(path, report)

@@ -1,0 +1,111 @@
+"""One GGUF file in the making: header first, tensors appended, visible only when it is whole.
+
+Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+Invariant: until `publish` only a `.NAME.part` exists; `discard` leaves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from workbench import files
+from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
+from workbench.pipeline.export.tokenizer import write_vocabulary
+from workbench.pipeline.export.types import GgufType, n_bytes
+
+
+class GgufFile:
+    """Writes `path` in one pass. Tensors must come in the plan's order, whole."""
+
+    def __init__(self, plan: ExportPlan, kind: GgufType, path: Path) -> None:
+        self.path, self.kind = path, kind
+        self.part = path.with_name(f".{path.name}.part")
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._fd = -1
+        try:
+            write_header(plan, kind, self.part)
+            self._take_header()
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, data: Any) -> None:
+        """Append the bytes of an array."""
+        raw = memoryview(data).cast("B")
+        files.write_all(self._fd, raw)  # type: ignore[arg-type]  # any buffer does
+        self._digest.update(raw)
+        self._size += len(raw)
+
+    def end_tensor(self) -> None:
+        """Pad to the alignment at which the next tensor begins."""
+        self.write(bytes(-self._size % ALIGNMENT))
+
+    def finish(self) -> None:
+        """Force the bytes to disk and close; the file is still a `.part`."""
+        os.close(self._fd)
+        self._fd = -1
+        files.fsync_file(self.part)
+
+    def publish(self) -> None:
+        """Give the file its name."""
+        files.rename(self.part, self.path)
+
+    def discard(self) -> None:
+        """Remove what was written. Calling it twice, or after `publish`, is fine."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self.part.unlink(missing_ok=True)
+
+    @property
+    def bytes(self) -> int:
+        return self._size
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def _take_header(self) -> None:
+        header = self.part.read_bytes()
+        self._digest.update(header)
+        self._size = len(header)
+        binary = getattr(os, "O_BINARY", 0)
+        self._fd = os.open(self.part, os.O_WRONLY | os.O_APPEND | binary)
+        self.end_tensor()
+
+
+def write_header(
+    plan: ExportPlan, kind: GgufType, path: Path, *, vocabulary_only: bool = False
+) -> None:
+    """Write everything before the tensors' bytes; without tensors for a vocabulary check."""
+    writer = gguf.GGUFWriter(None, plan.family.gguf_name)
+    writer.add_type(gguf.GGUFType.MODEL)
+    writer.add_name(plan.name)
+    writer.add_file_type(int(kind.file_type))
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    plan.family.keys(writer, plan.config, plan.vocabulary_size)
+    write_vocabulary(writer, plan.vocabulary, plan.chat_template)
+    if not vocabulary_only:
+        _add_tensors(writer, plan, plan.types.index(kind))
+    try:
+        writer.write_header_to_file(path)
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+    finally:
+        writer.close()
+
+
+def _add_tensors(writer: Any, plan: ExportPlan, i: int) -> None:
+    for tensor in plan.tensors:
+        form = tensor.formats[i]
+        size = n_bytes(form, tensor.shape)
+        writer.add_tensor_info(
+            tensor.name, tensor.shape, np.dtype(np.float32), size, raw_dtype=form
+        )

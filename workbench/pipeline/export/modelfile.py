@@ -1,0 +1,84 @@
+"""The Modelfile that makes an Ollama model of a GGUF.
+
+Invariant: it holds nothing but what it is given: the file's name, the template, the sampling
+numbers and the system text; no path, no account, no key.
+Format: https://docs.ollama.com/modelfile
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from workbench.pipeline.export.go_template import Render, go_template, quoted
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Sampling as Ollama names it; None leaves Ollama's own default."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    num_ctx: int | None = None
+    num_predict: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Modelfile:
+    """`text`: the file. `stops`: all stop strings in it. `warnings`: what had to be left out."""
+
+    text: str
+    stops: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def modelfile(
+    gguf_name: str,
+    render: Render | None,
+    *,
+    parameters: Parameters,
+    stops: Sequence[str] = (),
+    system: str = "",
+    special_tokens: Sequence[str] = (),
+    added_bos: str = "",
+    comment: str = "",
+) -> Modelfile:
+    """The Modelfile for the file `gguf_name` beside it.
+
+    `render`: the chat template as (messages, add_generation_prompt) -> text, None for a model
+    without one. A template that is no plain sequence of messages is left out, with a warning:
+    Ollama then takes the one inside the GGUF, or guesses.
+    """
+    warnings = list[str]()
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines.append(f"FROM ./{gguf_name}")
+    derived = None
+    if render is not None:
+        derived = go_template(render, special_tokens=special_tokens, added_bos=added_bos)
+        if derived is None:
+            warnings.append("the chat template cannot be written for Ollama; TEMPLATE is left out")
+    if derived is not None:
+        warnings += derived.notes
+        _add(lines, warnings, "TEMPLATE", derived.text)
+    all_stops = tuple(dict.fromkeys([*stops, *(derived.stops if derived else ())]))
+    for field in fields(parameters):
+        value = getattr(parameters, field.name)
+        if value is not None:
+            lines.append(f"PARAMETER {field.name} {value}")
+    for stop in all_stops:
+        _add(lines, warnings, "PARAMETER stop", stop)
+    if system:
+        _add(lines, warnings, "SYSTEM", system)
+    return Modelfile("\n".join(lines) + "\n", all_stops, tuple(warnings))
+
+
+def _add(lines: list[str], warnings: list[str], instruction: str, text: str) -> None:
+    value = quoted(text)
+    if value is None:
+        warnings.append(f"{instruction} is left out: a Modelfile cannot quote its text")
+    else:
+        lines.append(f"{instruction} {value}")

@@ -1,0 +1,223 @@
+"""What an export is going to write, settled before any work: tensors, formats, bytes, fallbacks.
+
+Invariant: whatever can be refused without reading weights is refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gguf import MODEL_ARCH
+
+from workbench.errors import UserError
+from workbench.pipeline.export.arch import family_of
+from workbench.pipeline.export.arch.config import ModelConfig
+from workbench.pipeline.export.arch.family import Family, is_buffer
+from workbench.pipeline.export.merged_weights import MergedWeights
+from workbench.pipeline.export.shards import Float32
+from workbench.pipeline.export.tokenizer import (
+    TokenizerFiles,
+    Vocabulary,
+    read_tokenizer,
+    read_vocabulary,
+)
+from workbench.pipeline.export.types import (
+    Depth,
+    GgufType,
+    block_elements,
+    n_bytes,
+    possible_format,
+    type_named,
+    wished_format,
+)
+from workbench.pipeline.training.weights import Weights
+
+ALIGNMENT = 32
+EMBEDDING_NAME = "token_embd.weight"
+HEADER_RESERVE_BYTES = 1 << 20
+TOKEN_RESERVE_BYTES = 64  # text, score, type and merges of one token, roughly
+_LAYER = re.compile(r"\.layers\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """One tensor of the files. `formats` has one entry a type, in the plan's order.
+
+    `source` is the Hugging Face name, empty for a `constant`. `heads` is the number of heads whose
+    rows are put in pairs, 0 for none.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    formats: tuple[Any, ...]
+    heads: int = 0
+    add_one: bool = False
+    constant: Float32 | None = None
+
+    @property
+    def columns(self) -> int:
+        return self.shape[-1] if len(self.shape) > 1 else 1
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A tensor that cannot have the format its type would give it."""
+
+    type: str
+    tensor: str
+    wished: str
+    got: str
+    columns: int
+    block: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tensor}: {self.got} instead of {self.wished}, "
+            f"{self.columns} columns do not divide by {self.block}"
+        )
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """Everything an export writes. `layers` is smaller than the model's for a cut-off copy."""
+
+    name: str
+    weights: Weights
+    family: Family
+    config: ModelConfig
+    merged: MergedWeights
+    tokenizer: TokenizerFiles
+    vocabulary: Vocabulary
+    chat_template: str
+    types: tuple[GgufType, ...]
+    tensors: tuple[TensorPlan, ...]
+    fallbacks: tuple[Fallback, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the embedding."""
+        return len(self.vocabulary.tokens)
+
+    def tensor_bytes(self, kind: GgufType) -> int:
+        """Bytes of all tensors of one type's file, padding included."""
+        i = self.types.index(kind)
+        sizes = (n_bytes(tensor.formats[i], tensor.shape) for tensor in self.tensors)
+        return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
+
+    def total_bytes(self) -> int:
+        """Bytes of all files, the headers estimated."""
+        header = HEADER_RESERVE_BYTES + TOKEN_RESERVE_BYTES * self.vocabulary_size
+        return sum(self.tensor_bytes(kind) + header for kind in self.types)
+
+
+def plan_export(
+    weights: Weights,
+    types: Sequence[str],
+    tokenizer: Path,
+    *,
+    chat_template: str = "",
+    name: str = "",
+    end_of_turn: str = "",
+    layers: int | None = None,
+) -> ExportPlan:
+    """The plan for writing `weights` in all `types` at once.
+
+    `tokenizer`: the folder that training saved. `end_of_turn`: text of the token that ends an
+    answer, when it is not EOS. `layers`: keep only so many (for parity of a model that does not
+    fit into memory). Raises UserError with place and reason for all that cannot be exported.
+    """
+    kinds = tuple(dict.fromkeys(type_named(wished) for wished in types))
+    family, config = family_of(weights.base)
+    config = config.with_layers(min(layers or config.layers, config.layers))
+    merged = MergedWeights(
+        weights, tied_in_config=family.tied(config), in_scope=_below(config.layers)
+    )
+    rows = merged.shape(merged.embedding)[0]
+    files = read_tokenizer(tokenizer)
+    vocabulary = read_vocabulary(files, rows, end_of_turn)
+    tensors, fallbacks = _plan_tensors(family, config, merged, kinds)
+    return ExportPlan(
+        name=name or weights.base.name,
+        weights=weights,
+        family=family,
+        config=config,
+        merged=merged,
+        tokenizer=files,
+        vocabulary=vocabulary,
+        chat_template=chat_template,
+        types=kinds,
+        tensors=tuple(tensors),
+        fallbacks=tuple(fallbacks),
+        warnings=(*family.warnings(config), *vocabulary.warnings),
+    )
+
+
+def _below(layers: int) -> Callable[[str], bool]:
+    """Whether a tensor is no buffer and belongs to the first `layers` layers, or to none."""
+
+    def in_scope(name: str) -> bool:
+        match = _LAYER.search(name)
+        return not is_buffer(name) and (match is None or int(match[1]) < layers)
+
+    return in_scope
+
+
+def _plan_tensors(
+    family: Family, config: ModelConfig, merged: MergedWeights, kinds: Sequence[GgufType]
+) -> tuple[list[TensorPlan], list[Fallback]]:
+    eased = config.layers == 80 and family.gguf_arch in (MODEL_ARCH.LLAMA, MODEL_ARCH.QWEN2)
+    depth = Depth(config.layers, merged.tied, eased)
+    tensors, fallbacks, seen = list[TensorPlan](), list[Fallback](), set[str]()
+    for tensor in _unformatted(family, config, merged):
+        if tensor.name in seen:
+            raise UserError(f"two tensors become {tensor.name}", path=config.path.parent)
+        seen.add(tensor.name)
+        formats = []
+        for kind in kinds:
+            wished = wished_format(kind, tensor.name, tensor.shape, depth)
+            got = possible_format(wished, tensor.shape[-1])
+            formats.append(got)
+            if got != wished:
+                fallbacks.append(_fallback(kind, tensor, wished, got))
+        tensors.append(_with_formats(tensor, formats))
+    _check_whole(config, seen)
+    return tensors, fallbacks
+
+
+def _unformatted(
+    family: Family, config: ModelConfig, merged: MergedWeights
+) -> Iterator[TensorPlan]:
+    for name, values in family.constants(config):
+        yield TensorPlan(name, "", values.shape, (), constant=values)
+    for source in merged.names:
+        yield TensorPlan(
+            name=family.tensor_name(source, config),
+            source=source,
+            shape=merged.shape(source),
+            formats=(),
+            heads=family.heads_to_permute(source, config),
+            add_one=family.adds_one(source),
+        )
+
+
+def _with_formats(tensor: TensorPlan, formats: Sequence[Any]) -> TensorPlan:
+    return TensorPlan(**{**vars(tensor), "formats": tuple(formats)})
+
+
+def _fallback(kind: GgufType, tensor: TensorPlan, wished: Any, got: Any) -> Fallback:
+    columns, block = tensor.shape[-1], block_elements(wished)
+    return Fallback(kind.name, tensor.name, wished.name, got.name, columns, block)
+
+
+def _check_whole(config: ModelConfig, names: set[str]) -> None:
+    """A shard may be whole and still lack a layer: llama.cpp would only say so on loading."""
+    for layer in range(config.layers):
+        if not any(name.startswith(f"blk.{layer}.") for name in names):
+            message = f"no tensor of layer {layer}, config.json says {config.layers} layers"
+            raise UserError(message, path=config.path.parent)

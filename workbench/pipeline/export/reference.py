@@ -1,0 +1,128 @@
+"""What the trained model itself answers: logits by transformers and peft, in float32.
+
+float32 because transformers in bfloat16 is 1e-4 nats away from itself. Nothing here is shared with
+the export's own reading and merging. When the model does not fit into memory, its first layers
+stand for it: every kind of layer, the embeddings and the head are among them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.pipeline.export.plan import ExportPlan
+from workbench.pipeline.training.weights import Weights
+
+MEMORY_SHARE = 0.6  # of what is free: the model in float32 may take so much
+_LAYER = re.compile(r"\.layers\.(\d+)\.")
+
+
+def layers_that_fit(plan: ExportPlan, memory_bytes: int | None = None) -> int:
+    """All layers when the model in float32 fits into `memory_bytes` (default: what is free now),
+    else the few that the architecture needs to show every kind of layer."""
+    import psutil
+
+    free = psutil.virtual_memory().available if memory_bytes is None else memory_bytes
+    elements = sum(int(np.prod(t.shape, dtype=np.int64)) for t in plan.tensors)
+    if 4 * elements <= MEMORY_SHARE * free:
+        return plan.config.layers
+    return min(plan.family.parity_layers, plan.config.layers)
+
+
+def write_reference(
+    weights: Weights, probes: Sequence[Sequence[int]], folder: Path, *, rows: int, layers: int
+) -> list[Path]:
+    """Write the logits of every probe to `folder`, one .npy (positions, rows) each; their paths.
+
+    `rows`: rows of the embedding after training. `layers`: how many of the model's to keep.
+    """
+    import torch
+
+    paths = []
+    with _quiet():
+        model = _load(weights, folder, rows, layers)
+        for i, ids in enumerate(probes):
+            with torch.no_grad():
+                logits = model(torch.tensor([list(ids)]), use_cache=False).logits[0]
+            paths.append(folder / f"logits-{i}.npy")
+            np.save(paths[-1], logits.float().numpy(), allow_pickle=False)
+    return paths
+
+
+def _load(weights: Weights, folder: Path, rows: int, layers: int) -> Any:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(weights.base)
+    full = config.num_hidden_layers
+    _cut(config, layers)
+    model = AutoModelForCausalLM.from_pretrained(
+        weights.base, config=config, dtype=torch.float32, attn_implementation="eager"
+    )
+    if model.get_input_embeddings().weight.shape[0] != rows:
+        model.resize_token_embeddings(rows, mean_resizing=False)
+    for i, adapter in enumerate(weights.adapters):
+        from peft import PeftModel
+
+        path = adapter if layers >= full else _cut_adapter(adapter, folder / f"a{i}", layers)
+        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+    return model.eval()
+
+
+def _cut(config: Any, layers: int) -> None:
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
+
+
+def _cut_adapter(adapter: Path, folder: Path, layers: int) -> Path:
+    """A copy of the adapter without the factors of later layers."""
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    config = json.loads((adapter / "adapter_config.json").read_bytes())
+    if isinstance(config.get("layers_to_transform"), list):
+        config["layers_to_transform"] = [n for n in config["layers_to_transform"] if n < layers]
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    with safe_open(adapter / "adapter_model.safetensors", framework="pt") as stored:
+        kept = {
+            key: stored.get_tensor(key).float().numpy()
+            for key in stored.keys()
+            if _kept(key, layers)
+        }
+    save_file(kept, folder / "adapter_model.safetensors")
+    return folder
+
+
+def _kept(key: str, layers: int) -> bool:
+    match = _LAYER.search(key)
+    return match is None or int(match[1]) < layers
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading prints progress bars and advice that are of no use in a log."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    level = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,133 @@
+"""A folder of safetensors files, read a few rows at a time.
+
+Format: 8 bytes little-endian header length, a JSON header (name -> dtype, shape, data_offsets),
+then the tensors' bytes (https://github.com/huggingface/safetensors#format).
+Invariant: every tensor in `tensors` was proved to lie whole inside its file before any is read, and
+no more than the rows asked for is ever in memory. Nothing is mapped: a mapped file counts as ours.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import UserError
+
+Float32 = NDArray[np.float32]
+
+MAX_HEADER_BYTES = 100 << 20
+_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a tensor's bytes are. `offset` counts from the start of the file."""
+
+    file: Path
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def row_elements(self) -> int:
+        return math.prod(self.shape[1:])
+
+
+class Shards:
+    """The tensors of one model or adapter folder, whether in one file or in many.
+
+    Raises UserError when a file is missing, cut short or has a header that cannot be true.
+    """
+
+    def __init__(self, folder: Path, name: str = "model.safetensors") -> None:
+        self.folder = folder
+        self.tensors: dict[str, Stored] = {}
+        index = folder / f"{name}.index.json"
+        listed = _weight_map(index) if index.is_file() else {}
+        for file in sorted(set(listed.values())) or [name]:
+            self.tensors |= _read_header(folder / file)
+        missing = sorted(set(listed) - set(self.tensors))
+        if missing:
+            raise UserError(f"lists tensor {missing[0]}, which no file has", path=index)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.tensors[name].shape
+
+    def rows(self, name: str, first: int = 0, end: int | None = None) -> Float32:
+        """Rows `[first, end)` as float32, shape (rows, elements of a row)."""
+        stored = self.tensors[name]
+        n_rows = stored.shape[0] if stored.shape else 1
+        count = (n_rows if end is None else end) - first
+        values = _read(stored, first, count)
+        if stored.dtype == "BF16":
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(np.float32, copy=False).reshape(count, stored.row_elements)
+
+    def check_readable(self, name: str) -> None:
+        """Raise UserError for a tensor in a number format that is not plain floating point."""
+        stored = self.tensors[name]
+        if stored.dtype not in _NUMPY:
+            hint = "export from the base in full precision (F32, F16, BF16)"
+            message = f"{name} is stored as {stored.dtype}"
+            raise UserError(message, path=stored.file, hint=hint)
+
+
+def _read(stored: Stored, first: int, count: int) -> NDArray[Any]:
+    dtype = np.dtype(_NUMPY[stored.dtype])
+    skipped = first * stored.row_elements * dtype.itemsize
+    with open(stored.file, "rb") as file:
+        file.seek(stored.offset + skipped)
+        values = np.fromfile(file, dtype=dtype, count=count * stored.row_elements)
+    if values.size != count * stored.row_elements:
+        raise UserError("the file was cut short while it was read", path=stored.file)
+    return values
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    try:
+        listed = json.loads(index.read_bytes())["weight_map"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError("this is no index of safetensors files", path=index) from None
+    for file in listed.values():
+        if not isinstance(file, str) or Path(file).name != file:
+            raise UserError(f"names a file outside its folder: {file!r}", path=index)
+    return dict(listed)
+
+
+def _read_header(path: Path) -> dict[str, Stored]:
+    if not path.is_file():
+        raise UserError("this file of the model is missing", path=path)
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+            raise UserError("this is no safetensors file, or it was cut short", path=path)
+        try:
+            header = json.loads(file.read(length))
+            entries = {k: v for k, v in header.items() if k != "__metadata__"}
+            return {k: _stored(path, size, 8 + length, k, v) for k, v in entries.items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError("the safetensors header is damaged", path=path) from None
+
+
+def _stored(path: Path, size: int, start: int, name: str, entry: dict[str, Any]) -> Stored:
+    first, end = (int(offset) for offset in entry["data_offsets"])
+    shape = tuple(int(n) for n in entry["shape"])
+    dtype = str(entry["dtype"])
+    if start + end > size:
+        raise UserError(f"the file was cut short: {name} is not whole", path=path)
+    if not 0 <= first <= end or any(n < 0 for n in shape):
+        raise ValueError("negative size")
+    expected = math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize if dtype in _NUMPY else None
+    if expected is not None and expected != end - first:
+        raise UserError(f"{name} has {end - first} bytes instead of {expected}", path=path)
+    return Stored(path, start + first, dtype, shape)

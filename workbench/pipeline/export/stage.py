@@ -1,0 +1,184 @@
+"""The export stage: plan, vocabulary check, one pass, parity, parity.json. Plain values in and out.
+
+A quantized file is judged by a float file of the same pass. When none is asked for, an F16 twin is
+written for the measurement and removed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench import files
+from workbench.errors import RunFailed
+from workbench.pipeline.export.encode import usable_cores
+from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
+from workbench.pipeline.export.merged_files import write_merged
+from workbench.pipeline.export.parity import Parity, Verdict
+from workbench.pipeline.export.plan import ExportPlan, plan_export
+from workbench.pipeline.export.stream import ExportedFile, TensorDone, run_export
+from workbench.pipeline.export.types import type_named
+from workbench.pipeline.export.vocabulary_check import (
+    Sample,
+    VocabularyReport,
+    check_vocabulary,
+    expected_ids,
+)
+from workbench.pipeline.training.weights import Weights
+
+TWIN = "f16"
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What the stage made. `files` in the order of `formats`; `warnings` are for the person."""
+
+    files: tuple[ExportedFile, ...]
+    merged: Path | None
+    vocabulary: VocabularyReport
+    parity: tuple[Judged, ...]
+    warnings: tuple[str, ...]
+    artefacts: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How the stage speaks while it works; each may be left out.
+
+    `on_plan` comes before any work, with fallbacks and warnings; `on_file` with the seconds the
+    pass took.
+    """
+
+    on_plan: Callable[[ExportPlan], None] = lambda plan: None
+    on_tensor: Callable[[TensorDone], None] = lambda done: None
+    on_file: Callable[[ExportedFile, float], None] = lambda file, elapsed_s: None
+    on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None
+    stopping: Callable[[], bool] = lambda: False
+
+
+def export_stage(
+    weights: Weights,
+    tokenizer: Path,
+    out: Path,
+    *,
+    name: str,
+    formats: Sequence[str],
+    chat_template: str = "",
+    end_of_turn: str = "",
+    merged: bool = False,
+    parity: bool = True,
+    samples: Sequence[Sample] = (),
+    callbacks: Callbacks | None = None,
+    threads: int | None = None,
+    memory_bytes: int | None = None,
+) -> ExportResult:
+    """Write `NAME-TYPE.gguf` for all `formats` into `out`, and `out/merged` if asked for.
+
+    `tokenizer`: the folder that training saved. `end_of_turn`: text of the token that ends an
+    answer when it is not EOS. `samples`: conversations as training tokenized them; all are compared
+    by their ids and the first few by their logits. `memory_bytes`: memory for the reference, by
+    default what is free.
+    Raises UserError when this model cannot be exported, RunFailed in one line when a file is not
+    the model it came from (the files stay, parity.json says which), Interrupted when asked to stop.
+    """
+    calls = callbacks or Callbacks()
+    cores = threads or usable_cores()
+    kinds = list(dict.fromkeys(type_named(wished).name for wished in formats))
+    out.mkdir(parents=True, exist_ok=True)
+    files.sweep(out)
+    plan = plan_export(
+        weights,
+        [*kinds, TWIN] if _needs_twin(kinds, parity) else kinds,
+        tokenizer,
+        chat_template=chat_template,
+        name=name,
+        end_of_turn=end_of_turn,
+    )
+    calls.on_plan(plan)
+    expected = expected_ids(plan, samples)
+    vocabulary = check_vocabulary(plan, out, expected)
+    vocabulary.require()
+    examination = None
+    try:
+        exported = _write(plan, kinds, out, calls, cores)
+        if parity and kinds:
+            examination = examine(
+                plan,
+                {file.type: file.path for file in exported},
+                out,
+                expected=expected,
+                samples=samples,
+                on_parity=calls.on_parity,
+                stopping=calls.stopping,
+                threads=cores,
+                memory_bytes=memory_bytes,
+            )
+            write_report(out / "parity.json", plan, vocabulary, examination)
+            _require(examination.judged)
+    finally:
+        files.sweep(out)
+    kept = [file for file in exported if file.type in kinds]
+    folder = _write_merged(plan, out, calls) if merged else None
+    return _result(plan, kept, folder, vocabulary, examination, out)
+
+
+def _needs_twin(kinds: Sequence[str], parity: bool) -> bool:
+    return parity and bool(kinds) and all(type_named(kind).quantized for kind in kinds)
+
+
+def _write(
+    plan: ExportPlan, kinds: Sequence[str], out: Path, calls: Callbacks, threads: int
+) -> list[ExportedFile]:
+    """All files of the plan; a twin that nobody asked for gets a name that is swept away."""
+    if not kinds:
+        return []
+    paths = {}
+    for kind in (kind.name for kind in plan.types):
+        wanted = kind in kinds
+        paths[kind] = out / (f"{plan.name}-{kind}.gguf" if wanted else f".twin-{kind}.part")
+    started = time.monotonic()
+    exported = run_export(
+        plan, paths, progress=calls.on_tensor, stopping=calls.stopping, threads=threads
+    )
+    for file in exported:
+        if file.type in kinds:
+            calls.on_file(file, time.monotonic() - started)
+    return exported
+
+
+def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks) -> Path:
+    folder = out / "merged"
+    write_merged(plan, folder, progress=calls.on_tensor, stopping=calls.stopping)
+    return folder
+
+
+def _require(judged: Sequence[Judged]) -> None:
+    """Raise RunFailed naming the first file that is not the model it came from."""
+    for one in judged:
+        if not one.verdict.passed:
+            kind, reason = one.parity.type, one.verdict.reason
+            raise RunFailed(f"parity: the {kind} file is not the trained model: {reason}")
+
+
+def _result(
+    plan: ExportPlan,
+    kept: Sequence[ExportedFile],
+    folder: Path | None,
+    vocabulary: VocabularyReport,
+    examination: Examination | None,
+    out: Path,
+) -> ExportResult:
+    judged = examination.judged if examination else ()
+    artefacts = [file.path for file in kept]
+    artefacts += [out / "parity.json"] if judged else []
+    artefacts += sorted(p for p in folder.rglob("*") if p.is_file()) if folder else []
+    return ExportResult(
+        files=tuple(kept),
+        merged=folder,
+        vocabulary=vocabulary,
+        parity=judged,
+        warnings=(*plan.warnings, *(j.verdict.warning for j in judged if j.verdict.warning)),
+        artefacts=tuple(artefacts),
+    )
