@@ -36,8 +36,8 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
     faults = _Faults(loaded)
     preset = loaded.preset
     for number, source in enumerate(preset.data.source):
-        key = ("data", "source", number, "path")
-        faults.attempt(key, _read, source.path, source.format, loaded.path)
+        place = ("data", "source", number, "path")
+        faults.attempt(place, _read, source.path, source.format, loaded.path)
     for key, path in prompt_files(preset.evaluate):
         faults.attempt(key, _read, path, "auto", loaded.path)
     faults.attempt(("model", "base"), check_base, preset.model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from workbench.errors import EXIT_DONE
-from workbench.preset.render import reference_text
+from workbench.preset.reference import reference_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,5 +13,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print(reference_text(args.section) if args.section else reference_text())
+    print(reference_text(args.section), end="")
     return EXIT_DONE
