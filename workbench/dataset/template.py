@@ -1,0 +1,219 @@
+"""A conversation becomes text: Jinja chat templates, as transformers renders them.
+
+Same settings, helpers and variables as `apply_chat_template` (transformers, `chat_template_utils`),
+so the text here is the text there; a test holds the two equal. Templates come with models from
+anywhere, so they run under a budget (`dataset.guard`) and their failures are errors of the input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.runtime import Macro
+from jinja2.utils import Namespace
+
+from workbench.dataset.guard import GuardedEnvironment, Metered
+from workbench.dataset.rows import Message
+from workbench.errors import UserError
+from workbench.text import did_you_mean, one_line
+
+BUILT_IN = ("alpaca", "chatml", "gemma", "llama3")
+FILE_PREFIX = "FILE:"
+MAX_SOURCE_CHARS = 1 << 20
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A chat template's source with the tokens it may name."""
+
+    source: str
+    bos_token: str = ""
+    eos_token: str = ""
+    name: str = "chat template"
+
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
+        """The conversation as text. Raises UserError with the template's own complaint."""
+        plain = [{"role": m.role, "content": m.content} for m in messages]
+        tokens = {"bos_token": self.bos_token, "eos_token": self.eos_token}
+        values: dict[str, Any] = {
+            "messages": plain,
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **{name: token for name, token in tokens.items() if token},
+        }
+        with Metered(sum(len(m.content) for m in messages), len(messages)):
+            try:
+                return self._compiled.render(values)
+            except Exception as error:  # whatever it is, the template's code raised it
+                raise self._fault(error) from None
+
+    def check(self) -> None:
+        """Raise UserError when the source is no template."""
+        _ = self._compiled
+
+    @cached_property
+    def _compiled(self) -> jinja2.Template:
+        if len(self.source) > MAX_SOURCE_CHARS:
+            raise UserError("the chat template is too long", path=self.name)
+        try:
+            return _environment().from_string(self.source)
+        except Exception as error:  # SyntaxError, RecursionError and more from hostile sources
+            raise self._fault(error) from None
+
+    def _fault(self, error: Exception) -> UserError:
+        if isinstance(error, UserError):
+            return error
+        line = error.lineno if isinstance(error, jinja2.TemplateSyntaxError) else None
+        said = (
+            str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+        )
+        return UserError(one_line(said, 300), path=self.name, line=line)
+
+
+def template_for(
+    setting: str,
+    tokenizer_template: str | None,
+    *,
+    bos_token: str = "",
+    eos_token: str = "",
+    folder: Path | None = None,
+) -> ChatTemplate:
+    """The template that a preset names: `auto` (the model's own), `FILE:path` or a built-in name.
+
+    A relative FILE is looked for in the current folder, then in `folder`.
+    Raises UserError when there is none, or when it is no template.
+    """
+    if setting == "auto":
+        if not tokenizer_template:
+            hint = "set model.chat_template to one of " + ", ".join(BUILT_IN)
+            raise UserError("the model brings no chat template", hint=hint)
+        source, name = tokenizer_template, "the model's chat template"
+    elif setting.startswith(FILE_PREFIX):
+        source, name = _read_file(setting.removeprefix(FILE_PREFIX), folder)
+    elif setting in BUILT_IN:
+        source, name = built_in(setting), setting
+    else:
+        names = ("auto", "FILE:path.jinja", *BUILT_IN)
+        raise UserError(f"no chat template '{setting}'", hint=did_you_mean(setting, names))
+    template = ChatTemplate(source, bos_token, eos_token, name)
+    template.check()
+    return template
+
+
+@cache
+def built_in(name: str) -> str:
+    """Source of the template of that name which ships with the workbench."""
+    return files("workbench.dataset").joinpath("templates", f"{name}.jinja").read_text("utf-8")
+
+
+def _read_file(name: str, folder: Path | None) -> tuple[str, str]:
+    path = Path(name).expanduser()
+    beside = path if folder is None or path.is_file() else folder / path
+    try:
+        if not beside.is_file():
+            raise FileNotFoundError
+        return beside.read_text("utf-8"), name
+    except FileNotFoundError:
+        raise UserError("no such chat template", path=name, hint="check the path") from None
+    except UnicodeDecodeError:
+        raise UserError("the chat template is not UTF-8", path=name) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path=name) from None
+
+
+@cache
+def _environment() -> GuardedEnvironment:
+    environment = GuardedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals |= {
+        "raise_exception": _raise_exception,
+        "strftime_now": _strftime_now,
+        "dict": _Dict(),
+        "namespace": _Namespace,
+    }
+    environment.seal()
+    return environment
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks the assistant's words for other trainers; here it only prints."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
+
+    def _body(self, caller: Macro) -> str:
+        return str(caller())
+
+
+class _Dict:
+    """`dict` without the type's other attributes."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args)
+
+
+class _Namespace(Namespace):
+    """A namespace that takes no name with an underscore before it."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N805  so that `self=` is a name too
+        self, rest = args[0], args[1:]
+        for name in (given := dict(*rest, **kwargs)):
+            _refuse_private(name)
+        Namespace.__init__(self, given)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _refuse_private(name)
+        super().__setitem__(name, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("a namespace is no list")
+
+
+def _refuse_private(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a namespace takes no name such as {name!r}")
+
+
+def _raise_exception(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _strftime_now(format: str) -> str:
+    return datetime.now().strftime(format)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON without Jinja's HTML escapes."""
+    if isinstance(indent, int) and indent > 64:
+        raise SecurityError("an indent of more than 64 is not allowed in a chat template")
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
