@@ -175,7 +175,7 @@ def verify(folder: Path) -> str:
         return "manifest.json is missing"
     except ValueError:
         return "manifest.json is damaged"
-    if not isinstance(entries, dict):
+    if not isinstance(entries, dict) or not all(map(_is_entry, entries.values())):
         return "manifest.json is damaged"
     for name, entry in entries.items():
         path = folder / name
@@ -200,3 +200,7 @@ def check_space(folder: Path, needed_bytes: int, what: str) -> None:
     if free < needed_bytes:
         have, need = f"{free / 2**20:.0f} MiB", f"{needed_bytes / 2**20:.0f} MiB"
         raise RunFailed(f"{folder}: disk full: {what} needs {need}, {have} free; resume when freed")
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and entry.keys() >= {"bytes", "sha256"}

@@ -1,0 +1,65 @@
+"""The front starts fast and stays light: what its imports may not bring along."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+import workbench
+import workbench.dataset
+import workbench.headless
+import workbench.preset
+import workbench.run
+
+HEAVY = ("accelerate", "datasets", "gguf", "llama_cpp", "numpy", "peft", "torch", "transformers")
+FRONT = ("pydantic", "rich", "tomlkit", "jinja2", *HEAVY)
+LIGHT_ROOMS = (workbench.run, workbench.preset, workbench.dataset, workbench.headless)
+
+
+def loaded_after(imports: str) -> set[str]:
+    """The top-level modules that a fresh process has after running `imports`."""
+    code = f"{imports}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("room", LIGHT_ROOMS, ids=lambda room: room.__name__)
+def test_light_rooms_bring_nothing_heavy(room: object) -> None:
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(room.__path__, room.__name__ + ".")  # type: ignore[attr-defined]
+    ]
+    assert len(names) > 3
+    loaded = loaded_after("\n".join(f"import {name}" for name in names))
+    assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
+
+
+def test_every_command_can_be_imported_without_anything_heavy() -> None:
+    loaded = loaded_after(
+        "import importlib, pkgutil, workbench.commands\n"
+        "for module in pkgutil.iter_modules(workbench.commands.__path__):\n"
+        "    importlib.import_module('workbench.commands.' + module.name)"
+    )
+    assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["runs"], ["frobnicate"]])
+def test_the_quick_commands_need_nothing_but_python(arguments: list[str]) -> None:
+    loaded = loaded_after(f"from workbench.cli import main; main({arguments!r})")
+    assert loaded.isdisjoint(FRONT), loaded & set(FRONT)
+
+
+def test_the_worker_is_what_the_light_rooms_are_spared() -> None:
+    """The negative control: this check can see a heavy module."""
+    assert "numpy" in loaded_after("import numpy")
+
+
+def test_help_is_there_at_once() -> None:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "workbench", "--help"], capture_output=True, check=True)
+    assert time.perf_counter() - started < 2  # 0.05 s on an idle machine
