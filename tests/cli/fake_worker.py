@@ -28,6 +28,7 @@ PLAN = events.TrainingPlanned(
     device="cpu",
     dtype="float32",
 )
+TUNED = {"prompts": 9, "passed": 0.94, "passed_low": 0.9, "passed_high": 0.97, "stopped": 1.0}
 SURPRISE = "\x1b]0;owned\x07[bold]\u202e"
 
 
@@ -55,8 +56,8 @@ def done(log: EventLog) -> int:
     begin(log)
     train(log)
     log.append(events.StageDone(elapsed_s=58.0, inputs="x"), STAGE)
-    log.append(events.Evaluated(model="base", figures={"compile@1": 0.0}), "evaluate")
-    log.append(events.Evaluated(model="tuned", figures={"compile@1": 0.94}), "evaluate")
+    log.append(events.Evaluated(model="base", figures={"prompts": 9, "passed": 0.0}), "evaluate")
+    log.append(events.Evaluated(model="tuned", figures=TUNED), "evaluate")
     (run.export / "model-q8_0.gguf").write_bytes(b"x" * 2048)
     log.append(events.Packaged(path="export/Modelfile", command="ollama create x"), "package")
     log.append(events.RunDone(elapsed_s=60.0))

@@ -51,7 +51,7 @@ def test_done(
     assert out == f"{run.path}\n"
     assert "✓ prepare" in err and "9 rows to train on, 1 held out  2 duplicates" in err
     assert "4 steps  loss 2.00 → 0.50  best 0.50  5,000 tok/s  0:58" in err
-    assert "compile@1  0.00  0.94" in err
+    assert "passes the checker  0.00  0.94 (0.90 to 0.97)" in err
     assert "model-q8_0.gguf  2.0 KiB" in err
     assert "workbench chat one" in err and "ollama create x" in err
     assert "\r" not in err
@@ -188,7 +188,7 @@ def test_detach_returns_and_attach_watches(run: RunFolder) -> None:
     watcher = front("attach", "one", story="")
     _, err = watcher.communicate(timeout=20)
     assert watcher.returncode == 0
-    assert "✓ train sft" in err and "compile@1  0.00  0.94" in err
+    assert "✓ train sft" in err and "passes the checker  0.00" in err
 
 
 def test_detach_tells_of_a_worker_that_ends_at_once(run: RunFolder) -> None:

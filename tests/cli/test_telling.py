@@ -91,13 +91,13 @@ def test_an_export_tells_its_files_and_its_worst_parity() -> None:
 
 def test_an_evaluation_tells_before_and_after() -> None:
     said = [
-        (events.Evaluated(model="base", figures={"compile@1": 0.0, "prompts": 7}), "evaluate"),
-        (events.Evaluated(model="tuned", figures={"compile@1": 0.94, "stops": 1.0}), "evaluate"),
+        (events.Evaluated(model="base", figures={"passed": 0.0, "prompts": 7}), "evaluate"),
+        (events.Evaluated(model="tuned", figures={"passed": 0.94, "stopped": 1.0}), "evaluate"),
         (events.StageDone(elapsed_s=1.0, inputs=""), "evaluate"),
     ]
     state = fold(told(*said))
     line = telling.finished(state.stages["evaluate"], state)
-    assert "compile@1 0.00 → 0.94  stops 1.00  0:01" in line
+    assert "passes 0.00 → 0.94  stops 1.00  0:01" in line
 
 
 def test_a_stage_without_events_of_its_own_tells_its_summary() -> None:

@@ -18,8 +18,7 @@ from workbench.preset.load import load
 from workbench.preset.schema import Generate, Preset
 from workbench.run import folder
 from workbench.run.folder import RunFolder
-from workbench.run.log import skim
-from workbench.run.state import RunState
+from workbench.run.models import base_gguf, digests, served_gguf
 from workbench.text import did_you_mean
 
 BASE = "base"
@@ -57,40 +56,12 @@ def models_of(model: str, compare: str) -> tuple[dict[str, Path], list[str]]:
     if compare == BASE:
         if model.endswith(GGUF):
             raise UserError("--compare base needs a run", hint="name the base's .gguf file")
-        models[BASE] = base_file(_run(model))
+        models[BASE] = base_gguf(_run(model))
     elif compare:
         second, more = _resolve(compare)
         models[compare] = second
         trusted += more
     return models, trusted
-
-
-def tuned_file(run: RunFolder) -> tuple[Path, list[str]]:
-    """The model file that the run evaluated and packaged, and its digest. Raises UserError."""
-    state = RunState()
-    state.apply(skim(run.events_file))
-    formats = load(str(run.preset_file)).preset.export.formats
-    made = [state.exported[name] for name in formats if name in state.exported]
-    if not made:
-        hint = f"workbench attach {run.name} tells how far it is"
-        raise UserError("this run has exported no model yet", path=run.path, hint=hint)
-    path = run.path / made[-1].path
-    if not path.is_file():
-        raise UserError(
-            "the exported model is gone", path=path, hint=f"workbench resume {run.name}"
-        )
-    stage = state.stages.get("export")
-    artefacts = stage.done.artefacts if stage and stage.done else []
-    return path, [str(made["sha256"]) for made in artefacts if made["path"].endswith(GGUF)]
-
-
-def base_file(run: RunFolder) -> Path:
-    """The base as the evaluation asked it. Raises UserError when the run has none."""
-    found = sorted(run.evaluation.glob(f"base*{GGUF}"))
-    if not found:
-        hint = "the evaluation makes it; name a .gguf file instead"
-        raise UserError("this run keeps no base model", path=run.path, hint=hint)
-    return found[-1]
 
 
 def settings_of(preset: Preset | None) -> Settings:
@@ -129,7 +100,8 @@ def _positive(text: str) -> int:
 
 def _resolve(model: str) -> tuple[Path, list[str]]:
     if not model.endswith(GGUF):
-        return tuned_file(_run(model))
+        run = _run(model)
+        return served_gguf(run), digests(run)
     if not Path(model).is_file():
         raise UserError(f"'{model}' is no file", hint="workbench runs lists what there is")
     return Path(model), []

@@ -1,44 +1,118 @@
-"""The short report at a run's end: figures before and after, files, and how to go on."""
+"""The short report at a run's end: figures and answers before and after, files, how to go on."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from workbench.headless.telling import number
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.text import one_line, size, table
+from workbench.text import one_line, size, table, visible
 
-MAX_ANSWERS = 3
+MAX_PROMPTS = 3
+MAX_ANSWER_LINES = 8
+LABELS = {
+    "prompts": "prompts",
+    "passed": "passes the checker",
+    "adheres": "holds what was asked for by name",
+    "exact": "equals the expected answer",
+    "stopped": "stops by itself",
+    "mean_tokens": "tokens an answer",
+    "not_measured": "not measured",
+}
+COUNTS = ("mean_tokens", "not_measured", "prompts")
 
 
 def report(run: RunFolder, state: RunState) -> list[str]:
     """The report's lines; a part that the run did not make is left out."""
-    parts = [_figures(state), _files(run), _next(run, state)]
+    parts = [_figures(state), list(_answers(run)), _files(run), _next(run, state)]
     return [line for part in parts if part for line in ("", *part)]
 
 
 def _figures(state: RunState) -> list[str]:
-    """A row a figure, a column a model: base first, tuned last."""
-    models = sorted(state.figures, key=lambda name: (name != "base", name == "tuned"))
-    names = list(dict.fromkeys(name for model in models for name in state.figures[model]))
+    """A row a figure, a column a model, in the order in which they were asked."""
+    models = list(state.figures)
+    known = {name for model in models for name in state.figures[model]}
+    names = [name for name in LABELS if name in known]
+    names += sorted(name for name in known if name.startswith("pass_at_"))
     rows = [["", *models]]
     for name in names:
-        rows.append([name, *(number(state.figures[model].get(name, "")) for model in models)])
+        cells = [_cell(state.figures[model], name) for model in models]
+        if name != "not_measured" or any(cell not in ("", "0") for cell in cells):
+            rows.append([LABELS.get(name, name.replace("pass_at_", "pass@")), *cells])
     return [f"  {line}" for line in table(rows)] if len(rows) > 1 else []
+
+
+def _cell(figures: dict[str, Any], name: str) -> str:
+    """`0.94 (0.90 to 0.97)`: the share with its interval, where there is one."""
+    if name not in figures:
+        return ""
+    value = figures[name]
+    if name in COUNTS or f"{name}_low" not in figures:
+        return f"{value:.0f}" if name in COUNTS and isinstance(value, float) else number(value)
+    low, high = number(figures[f"{name}_low"]), number(figures[f"{name}_high"])
+    return f"{number(value)} ({low} to {high})"
+
+
+def _answers(run: RunFolder) -> Iterator[str]:
+    """The same held-out prompts, answered before and after: one of each category first."""
+    told = _evaluation(run)
+    models = told.get("models", {})
+    names = [told.get("reference", ""), told.get("subject", "")]
+    if names[0] == names[1] or not all(name in models for name in names):
+        return
+    before, after = ({case["index"]: case for case in models[n]["cases"]} for n in names)
+    yield "The same prompts, before and after"
+    for index in _chosen([case for case in after.values() if case["index"] in before]):
+        yield f"  > {one_line(after[index]['prompt'], 200)}"
+        for name, case in zip(names, (before[index], after[index]), strict=True):
+            yield from _answer(name, case)
+
+
+def _answer(name: str, case: dict[str, Any]) -> Iterator[str]:
+    verdict = {True: " (passes)", False: " (fails)"}.get(case["passed"], "")
+    yield f"    {one_line(name)}{verdict}"
+    lines = visible(case["answer"]).strip().splitlines() or ["(nothing)"]
+    yield from (
+        f"      {one_line(line, 120) if len(line) > 120 else line}"
+        for line in lines[:MAX_ANSWER_LINES]
+    )
+    if len(lines) > MAX_ANSWER_LINES:
+        yield f"      … {len(lines) - MAX_ANSWER_LINES} more lines"
+
+
+def _chosen(cases: list[dict[str, Any]]) -> list[int]:
+    """The first prompt of each of the first few categories; of a single one its first few."""
+    firsts: dict[str, int] = {}
+    for case in cases:
+        firsts.setdefault(case["category"], case["index"])
+    chosen = list(firsts.values())
+    chosen += [case["index"] for case in cases if case["index"] not in chosen]
+    return chosen[:MAX_PROMPTS]
+
+
+def _evaluation(run: RunFolder) -> dict[str, Any]:
+    try:
+        told = json.loads((run.evaluation / "report.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _files(run: RunFolder) -> list[str]:
     """What the export folder holds, and the evaluation's report."""
-    made = [path for path in sorted(run.export.glob("*")) if path.is_file()]
+    made = [path for path in sorted(run.export.glob("[!.]*")) if path.is_file()]
     made += [path for path in [run.evaluation / "report.md"] if path.is_file()]
     rows = [(shown(path), size(path.stat().st_size)) for path in made]
     return ["Files", *(f"  {line}" for line in table(rows, width=200))] if rows else []
 
 
 def _next(run: RunFolder, state: RunState) -> list[str]:
-    rows = [f"  {one_line(packaged.command, 200)}" for packaged in state.packaged]
     talk = [f"  workbench chat {run.name}"] if any(run.export.glob("*.gguf")) else []
+    rows = [f"  {one_line(packaged.command, 400)}" for packaged in state.packaged]
     return ["Go on", *talk, *rows] if talk or rows else []
 
 

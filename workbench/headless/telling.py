@@ -15,7 +15,8 @@ from workbench.run.events import Step
 from workbench.run.state import RunState, StageState
 from workbench.text import duration, one_line, size
 
-MAX_FIGURES = 3
+# The figures of an evaluation that are told in a stage's line, with what they are called there.
+SHARES = {"passed": "passes", "adheres": "adheres", "exact": "exact", "stopped": "stops"}
 NAME_WIDTH = 16
 
 
@@ -125,13 +126,13 @@ def _exported(state: RunState) -> list[str]:
 
 def _evaluated(state: RunState) -> list[str]:
     base, tuned = state.figures.get("base", {}), state.figures.get("tuned", {})
-    shares = [name for name, value in tuned.items() if isinstance(value, float)]
-    return [f"{one_line(name)} {_change(base, tuned, name)}" for name in shares[:MAX_FIGURES]]
-
-
-def _change(base: dict[str, Any], tuned: dict[str, Any], name: str) -> str:
-    before = f"{number(base[name])} → " if name in base else ""
-    return before + number(tuned[name])
+    return [
+        f"{what} {number(base[name])} → {number(tuned[name])}"
+        if name in base
+        else f"{what} {number(tuned[name])}"
+        for name, what in SHARES.items()
+        if name in tuned
+    ]
 
 
 def _packaged(state: RunState) -> list[str]:

@@ -91,7 +91,8 @@ class EventReader:
 
     Notices a log that was replaced or cut short, and starts again (`restarted` is then True until
     the next poll). `damaged` counts lines that are no event of ours. `trouble` says in words why
-    the log cannot be read at the moment, and is "" when it can.
+    the log cannot be read at the moment, and is "" when it can. `behind` says that a poll with a
+    limit has left a part of the log for the next one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,24 +100,26 @@ class EventReader:
         self.damaged = 0
         self.restarted = False
         self.trouble = ""
+        self.behind = False
         self._offset = 0
         self._inode = 0
         self._rest = b""
 
-    def poll(self) -> list[Record]:
-        """The records that are new, in order. An absent log is an empty one."""
-        self.restarted, self.trouble = False, ""
+    def poll(self, limit_bytes: int = -1) -> list[Record]:
+        """The records that are new, in order, of at most `limit_bytes`. An absent log is empty."""
+        self.restarted, self.trouble, self.behind = False, "", False
         try:
             with open(self.path, "rb") as file:
                 self._notice_replacement(os.fstat(file.fileno()))
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(limit_bytes)
         except FileNotFoundError:
             return []
         except OSError as error:
             self.trouble = error.strerror or str(error)
             return []
         self._offset += len(data)
+        self.behind = len(data) == limit_bytes
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         return [record for line in lines if line and (record := self._record(line))]

@@ -51,7 +51,7 @@ def overview(run: RunFolder) -> Overview:
     return Overview(
         name=run.name,
         path=str(run.path),
-        standing=_standing(state, at_work=owner is not None),
+        standing=standing(state, at_work=owner is not None),
         pid=owner.pid if owner else 0,
         stage=state.stage,
         step=last.step if last else 0,
@@ -62,7 +62,8 @@ def overview(run: RunFolder) -> Overview:
     )
 
 
-def _standing(state: RunState, at_work: bool) -> Standing:
+def standing(state: RunState, at_work: bool) -> Standing:
+    """What the log's last word and the lock say together."""
     if at_work:
         return "running"
     match state.status:

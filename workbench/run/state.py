@@ -106,7 +106,7 @@ class RunState:
                 self.parity[event.type] = event
             case events.Evaluated():
                 self.figures[event.model] = event.figures
-            case events.Packaged():
+            case events.Packaged() if event not in self.packaged:
                 self.packaged.append(event)
             case events.RunDone() | events.RunFailed() | events.RunStopped():
                 self._end(event)
@@ -116,7 +116,6 @@ class RunState:
     def _begin(self, event: events.RunStarted) -> None:
         self.status, self.stage, self.error, self.exit_status = "running", "", "", None
         self.planned = list(event.stages)
-        self.packaged.clear()
         for stage in self.stages.values():
             if stage.status in ("running", "failed", "stopped"):  # left so by an earlier life
                 stage.status = "waiting"

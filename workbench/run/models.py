@@ -1,0 +1,50 @@
+"""The model files of a run: the one it serves, the base it began with, what it vouches for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import UserError
+from workbench.preset.load import load
+from workbench.run.folder import RunFolder
+from workbench.run.log import skim
+from workbench.run.state import RunState
+
+
+def served_gguf(run: RunFolder) -> Path:
+    """The file that chat opens and the Modelfile serves: the last of the preset's formats.
+
+    Raises UserError when the run has not exported it, or it is gone.
+    """
+    formats = load(str(run.preset_file)).preset.export.formats
+    state = _state(run)
+    made = [state.exported[name] for name in formats if name in state.exported]
+    if not made:
+        hint = f"workbench attach {run.name} tells how far it is"
+        raise UserError("this run has exported no model yet", path=run.path, hint=hint)
+    path = run.path / made[-1].path
+    if not path.is_file():
+        raise UserError("the model is gone", path=path, hint=f"workbench resume {run.name}")
+    return path
+
+
+def base_gguf(run: RunFolder) -> Path:
+    """The base before tuning, as the evaluation asked it. Raises UserError when there is none."""
+    path = run.evaluation / "base.gguf"
+    if not path.is_file():
+        hint = "an evaluation with the baseline 'base' makes it; or name a .gguf file"
+        raise UserError("this run keeps no base model", path=run.path, hint=hint)
+    return path
+
+
+def digests(run: RunFolder) -> list[str]:
+    """SHA-256 of the model files that the run's own export wrote."""
+    stage = _state(run).stages.get("export")
+    artefacts = stage.done.artefacts if stage and stage.done else []
+    return [str(made["sha256"]) for made in artefacts if str(made["path"]).endswith(".gguf")]
+
+
+def _state(run: RunFolder) -> RunState:
+    state = RunState()
+    state.apply(skim(run.events_file))
+    return state
