@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.preset.helpers import values
 from workbench.errors import UserError
+from workbench.preset import edit
 from workbench.preset.edit import save, set_value
 from workbench.preset.fields import FieldInfo, fields
 from workbench.preset.shipped import shipped_root
@@ -103,6 +104,13 @@ def test_carriage_returns_stay() -> None:
 def test_a_key_without_a_place_is_refused(key: str) -> None:
     with pytest.raises(UserError):
         set_value(TEXT, key, 1)
+
+
+def test_an_edit_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line of defence: whatever the splicing does, a wrong text is not returned."""
+    monkeypatch.setattr(edit, "_splice", lambda text, path, value: text + "[other]\n")
+    with pytest.raises(UserError, match="cannot be set in this layout"):
+        set_value(TEXT, "data.seed", 7)
 
 
 def test_saving_writes_the_text_whole(tmp_path: Path) -> None:

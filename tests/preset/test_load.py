@@ -125,7 +125,7 @@ formats = ["Q4_K_M"]
         ' (use "auto", "bfloat16", "float16" or "float32")',
         "presets/mine.toml:4: data.validaton: unknown key (did you mean 'validation'?)",
         'presets/mine.toml:7: data.source.0.weight: "3" is a string'
-        " (use a number, above 0, at most 1000000)",
+        " (use a number, above 0, at most 1000)",
         "presets/mine.toml:9: train.0.epochs: 0 is out of range"
         " (use a number, above 0, at most 100000)",
         "presets/mine.toml:11: generate.max_tokens: an answer of 5000 tokens leaves no room for the"

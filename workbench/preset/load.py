@@ -25,7 +25,6 @@ from workbench.preset.rules import Fault
 from workbench.preset.schema import Preset
 from workbench.text import one_line
 
-ROUNDS = 4
 DERIVED = {"batch_tokens": "batch_size"}  # a default that follows from another key
 
 
@@ -95,28 +94,23 @@ def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedPreset:
     preset, faults = check(given)
     faults.sort(key=lambda fault: layout.line(fault.path) or 0)
     errors = [places.error(f.path, f.message, f.hint) for f in faults] + errors
-    if errors or preset is None:
+    if errors:
         raise UserErrors(errors)
     return LoadedPreset(preset, path, text, _origins(preset, given, places), places)
 
 
-def check(given: dict[str, Any]) -> tuple[Preset | None, list[Fault]]:
+def check(given: dict[str, Any]) -> tuple[Preset, list[Fault]]:
     """The preset that parsed TOML makes, and every fault; what is refused counts as not given.
 
     So a bad value in one table does not hide what is wrong in another. Combinations that a
     refused key takes part in are not judged.
     """
-    preset, refused = None, []
-    for _ in range(ROUNDS):
-        try:
-            preset = Preset.model_validate(given)
-            break
-        except ValidationError as error:
-            new = complaints(error, given)
-            refused += new
-            given = _without(given, [fault.path for fault in new])
-    if preset is None:
-        return None, refused
+    refused: list[Fault] = []
+    try:
+        preset = Preset.model_validate(given)
+    except ValidationError as error:
+        refused = complaints(error, given)
+        preset = Preset.model_validate(_without(given, [fault.path for fault in refused]))
     found = [fault for fault in rules.faults(preset) if not _touches(fault, refused)]
     return preset, refused + found
 

@@ -91,7 +91,8 @@ class Export(Section):
 
     formats: Annotated[list[GgufType], AfterValidator(distinct)] = Field(
         ["f16", "q4_k_m"],
-        description="GGUF types to write. The last one is the one that is evaluated and packaged.",
+        description="GGUF types to write. The first and the last are evaluated; chat and the "
+        "Modelfile use the last.",
     )
     merged: bool = Field(
         False, description="Write the merged model as safetensors too, for other tools."
