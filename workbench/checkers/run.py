@@ -1,0 +1,274 @@
+"""One answer is judged by a program: exit status 0 passes. The answer is never trusted.
+
+The program gets a list of arguments (no shell), an empty temporary folder that is gone afterwards,
+an environment without the caller's variables, no input, and limits: wall clock, CPU time, memory,
+size of files. It leads a process group, which is killed whole when it ends or its time is up.
+
+What is not covered: the network, reading files that the user may read, a child that leaves the
+process group and sleeps (if it works, its CPU limit ends it), and floods of processes (a limit on
+them counts all of the user's, so no number would be right).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from typing import IO
+
+import workbench
+from workbench.errors import UserError
+from workbench.text import one_line
+
+# Of private writable memory, not of address space: node reserves tens of GiB that it never uses.
+MEMORY_BYTES = 4 << 30
+FILE_BYTES = 64 << 20
+REASON_BYTES = 64 << 10
+MAX_ARGUMENT_BYTES = 100_000  # Linux takes 131,071 for one
+NOT_STARTED = 127
+
+_PLACEHOLDER = re.compile(r"\{(file|prompt|expected|python)\}")
+# Run by a bare Python between us and the program: limits set after a fork in a process that has
+# threads (torch, say) may deadlock, and before it they would bind ourselves.
+_LAUNCHER = """
+import os, resource, signal, sys
+memory, size, cpu = map(int, sys.argv[1:4])
+for name, value in (("DATA", memory), ("FSIZE", size), ("CPU", cpu), ("CORE", 0)):
+    which = getattr(resource, "RLIMIT_" + name)
+    hard = resource.getrlimit(which)[1]
+    above = value + (name == "CPU")  # the soft limit has a signal of its own
+    free = hard == resource.RLIM_INFINITY
+    resource.setrlimit(which, (value, above) if free else (min(value, hard), min(above, hard)))
+for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, the program must not
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+try:
+    os.execvp(sys.argv[4], sys.argv[4:])
+except OSError as error:
+    sys.stderr.write(f"{sys.argv[4]}: {error.strerror}\\n")
+    os._exit(127)
+"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one check may use. Memory is per process, in bytes."""
+
+    timeout_s: float = 10.0
+    memory_bytes: int = MEMORY_BYTES
+    file_bytes: int = FILE_BYTES
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checker said. `status` is None when it was killed."""
+
+    passed: bool
+    status: int | None
+    reason: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """An answer with what it answers."""
+
+    answer: str
+    prompt: str = ""
+    expected: str = ""
+
+
+def check(
+    command: Sequence[str],
+    answer: str,
+    *,
+    suffix: str = "",
+    timeout_s: float = 10.0,
+    prompt: str = "",
+    expected: str = "",
+    memory_bytes: int = MEMORY_BYTES,
+    file_bytes: int = FILE_BYTES,
+) -> Verdict:
+    """The verdict of `command` on one answer.
+
+    In its words, {file} stands for the path of the answer, {prompt} and {expected} for the texts,
+    {python} for this Python. Raises UserError when the program is not installed.
+    """
+    find_program(command)
+    limits = Limits(timeout_s, memory_bytes, file_bytes)
+    return _check(command, Item(answer, prompt, expected), suffix, limits)
+
+
+def check_many(
+    command: Sequence[str],
+    items: Iterable[Item],
+    *,
+    suffix: str = "",
+    limits: Limits | None = None,
+    workers: int = 2,
+) -> Iterator[Verdict]:
+    """A verdict an item, in order, several checks at a time; items are taken as they are needed.
+
+    Raises UserError when the program is not installed.
+    """
+    find_program(command)
+    waiting = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="checker") as pool:
+        running: list[Future[Verdict]] = []
+        for item in islice(waiting, 2 * workers):
+            running.append(pool.submit(_check, command, item, suffix, limits or Limits()))
+        try:
+            while running:
+                verdict = running.pop(0).result()
+                for item in islice(waiting, 1):
+                    running.append(pool.submit(_check, command, item, suffix, limits or Limits()))
+                yield verdict
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def find_program(command: Sequence[str]) -> None:
+    """Return when the program can be run. Raises UserError when it is not installed."""
+    program = _fill(command[0], {"python": sys.executable}) if command else ""
+    if not program:
+        raise UserError("the checker names no program", hint="put it first")
+    if shutil.which(program) is None:
+        hint = "install it, put its folder on PATH, or give its full path"
+        raise UserError(f"checker program '{one_line(program)}' is not installed", hint=hint)
+
+
+def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> Verdict:
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="check-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        file = folder / f"answer{suffix}"
+        file.write_bytes(item.answer.encode("utf-8", "replace"))
+        try:
+            words = _words(command, file, item)
+        except ValueError as error:
+            return Verdict(False, None, str(error), time.monotonic() - start)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            status = _run(words, folder, limits, out, err)
+            said = (_reason(err) or _reason(out)).replace(f"{folder}{os.sep}", "")
+    return _verdict(status, said, limits, time.monotonic() - start)
+
+
+def _run(
+    words: list[str], folder: Path, limits: Limits, out: IO[bytes], err: IO[bytes]
+) -> int | None:
+    """Exit status (negative: killed by that signal); None when the time was up."""
+    numbers = (limits.memory_bytes, limits.file_bytes, ceil(limits.timeout_s) + 1)
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *map(str, numbers)]
+    process = subprocess.Popen(
+        [*launcher, *words],
+        cwd=folder,
+        env=_environment(folder, with_package=words[0] == sys.executable),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )
+    try:
+        in_time = _wait(process, limits.timeout_s)
+    finally:
+        # Before the leader is reaped where that can be had, so that its number is still its own.
+        _kill_group(process.pid)
+        process.wait()
+    return process.returncode if in_time else None
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Whether the process ended in time."""
+    if not hasattr(os, "pidfd_open"):
+        try:
+            process.wait(timeout_s)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+    finally:
+        os.close(descriptor)
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # macOS answers so for a group of the dead
+        pass
+
+
+def _verdict(status: int | None, said: str, limits: Limits, elapsed_s: float) -> Verdict:
+    if status is None:
+        reason = f"over the time limit of {limits.timeout_s:g} s"
+    elif status < 0:
+        reason = _signal_reason(-status, limits)
+    else:
+        reason = said or ("" if status == 0 else f"exit status {status}")
+    return Verdict(status == 0, status, reason, elapsed_s)
+
+
+def _signal_reason(number: int, limits: Limits) -> str:
+    if number == signal.SIGXFSZ:
+        return f"wrote more than {limits.file_bytes} bytes"
+    if number == signal.SIGXCPU:
+        return "over the limit of CPU time"
+    return f"killed by signal {number} ({signal.strsignal(number)})"
+
+
+def _words(command: Sequence[str], file: Path, item: Item) -> list[str]:
+    values = {
+        "file": str(file),
+        "prompt": item.prompt,
+        "expected": item.expected,
+        "python": sys.executable,
+    }
+    words = [_fill(word, values) for word in command]
+    for word in words:
+        if "\0" in word:
+            raise ValueError("a NUL character cannot be given to the checker")
+        if len(word.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
+            raise ValueError("the text is too long for the checker's command line")
+    return words
+
+
+def _fill(word: str, values: dict[str, str]) -> str:
+    """`word` with its placeholders filled in one pass: what is put in is not looked at again."""
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word)
+
+
+def _environment(folder: Path, with_package: bool) -> dict[str, str]:
+    """What the program sees of the caller's surroundings: the search path, and no secrets."""
+    package = str(Path(workbench.__file__).resolve().parent.parent)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **({"PYTHONPATH": package} if with_package else {}),
+    }
+
+
+def _reason(file: IO[bytes]) -> str:
+    """The first line that says something; the last one of a Python traceback."""
+    file.seek(0)
+    text = file.read(REASON_BYTES).decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told_last = lines and lines[0].startswith(("Traceback (most", 'File "'))
+    return one_line((lines[-1] if told_last else lines[0]) if lines else "", 300)

@@ -1,0 +1,142 @@
+"""What happens to rows between reading and training: duplicates out, a part held back, no leaks.
+
+Pure functions: the result depends on the rows and the seed alone, whatever their order or the
+machine. Rows that ask the same never stand on both sides of a split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from workbench.dataset.near import near_duplicates
+from workbench.dataset.rows import SYSTEM, Message, Row
+
+Dedupe = Literal["none", "exact", "near"]
+Duplicates = list[tuple[Row, Row]]
+
+
+def normalise(text: str) -> str:
+    """`text` with every run of white space as one space, none at the ends."""
+    return " ".join(text.split())
+
+
+def row_key(row: Row) -> str:
+    """Equal for rows that say the same, white space apart."""
+    return _key(row.messages) if row.messages else normalise(row.text)
+
+
+def prompt_key(row: Row) -> str:
+    """Equal for rows that ask the same: the last answer's prompt; a document is its own prompt."""
+    return _key(row.prompt_messages()) if row.messages else normalise(row.text)
+
+
+def opening_key(row: Row) -> str:
+    """Equal for rows that began alike, up to the first answer: one may then hold the other's."""
+    return _key(row.opening()) if row.messages else normalise(row.text)
+
+
+def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:
+    """(rows that stay, pairs of a dropped row and the one it repeats). The first of each stays.
+
+    `exact` is equal up to white space; `near` is besides alike in 85 % of its word 5-grams (see
+    `dataset.near`), and raises UserError for more than 100,000 rows.
+    """
+    if how == "none":
+        return list(rows), []
+    first: dict[str, Row] = {}
+    kept: list[Row] = []
+    dropped: Duplicates = []
+    for row in rows:
+        known = first.setdefault(row_key(row), row)
+        if known is row:
+            kept.append(row)
+        else:
+            dropped.append((row, known))
+    if how == "near":
+        near = near_duplicates([row_key(row) for row in kept])
+        dropped += [(kept[later], kept[earlier]) for later, earlier in near.items()]
+        kept = [row for index, row in enumerate(kept) if index not in near]
+    return kept, dropped
+
+
+def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """(train, validation), each in the order of `rows`; validation has about `share` of them.
+
+    Rows with one opening stay together. Each category gives its share, as far as its groups allow,
+    and keeps at least one group for training. Within a category, groups are ordered by a hash of
+    the seed and their text: rows added later move few of the others across.
+    """
+    assert 0 <= share < 1, "the preset's schema keeps the share in [0, 1)"
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[opening_key(row)].append(index)
+    categories: dict[str, list[str]] = defaultdict(list)
+    for key, members in groups.items():
+        categories[min(rows[index].category for index in members)].append(key)
+    held: set[int] = set()
+    counts = {name: sum(len(groups[key]) for key in keys) for name, keys in categories.items()}
+    for name, wanted in _quotas(counts, share, seed).items():
+        keys = sorted(categories[name], key=lambda key: _hash(seed, key))
+        held.update(_choose([groups[key] for key in keys], wanted))
+    train = [row for index, row in enumerate(rows) if index not in held]
+    return train, [row for index, row in enumerate(rows) if index in held]
+
+
+def find_leaks(train: Iterable[Row], held_out: Iterable[Row]) -> Duplicates:
+    """Pairs (training row, held-out row) that begin with the same prompt, white space apart."""
+    known: dict[str, Row] = {}
+    for row in train:
+        known.setdefault(opening_key(row), row)
+    found = ((known.get(opening_key(row)), row) for row in held_out)
+    return [(seen, row) for seen, row in found if seen is not None]
+
+
+def with_system(rows: Sequence[Row], system: str) -> list[Row]:
+    """The rows with `system` before every conversation that has no system message of its own."""
+    if not system:
+        return list(rows)
+    first = Message(SYSTEM, system)
+    return [
+        replace(row, messages=(first, *row.messages))
+        if row.messages and row.messages[0].role != SYSTEM
+        else row
+        for row in rows
+    ]
+
+
+def _choose(groups: Sequence[Sequence[int]], wanted: int) -> Iterable[int]:
+    """Rows of the first groups that fit into `wanted`; at least one group is left over."""
+    taken: list[int] = []
+    n_groups = 0
+    for group in groups:
+        if n_groups + 1 < len(groups) and len(taken) + len(group) <= wanted:
+            taken.extend(group)
+            n_groups += 1
+    return taken
+
+
+def _quotas(counts: dict[str, int], share: float, seed: int) -> dict[str, int]:
+    """Rows each category gives, by largest remainder: they sum to the rounded share of all."""
+    exact = {name: count * share for name, count in counts.items()}
+    quotas = {name: int(value) for name, value in exact.items()}
+    total = sum(counts.values())
+    wanted = round(total * share) or (1 if share and total > 1 else 0)
+    by_rest = sorted(
+        (name for name in exact if counts[name] > 1),
+        key=lambda name: (quotas[name] - exact[name], _hash(seed, name)),
+    )
+    for name in by_rest[: max(0, wanted - sum(quotas.values()))]:
+        quotas[name] += 1
+    return quotas
+
+
+def _key(messages: Iterable[Message]) -> str:
+    return "\x1e".join(f"{message.role}\x1f{normalise(message.content)}" for message in messages)
+
+
+def _hash(seed: int, key: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\x1d{key}".encode(), digest_size=16).digest()
