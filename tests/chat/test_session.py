@@ -186,3 +186,11 @@ def test_the_native_log_goes_to_the_file_and_nothing_to_the_screen(
 
 def test_common_prefix() -> None:
     assert [common_prefix([1, 2], x) for x in ([], [1], [1, 2, 3], [2])] == [0, 1, 2, 0]
+
+
+def test_closing_ends_a_stream_that_was_left_half_way(tiny_gguf: Path) -> None:
+    session = Session.open(tiny_gguf, context=256)
+    stream = session.stream(ASK, GREEDY)
+    next(stream)
+    session.close()
+    assert list(stream) == []

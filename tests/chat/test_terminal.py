@@ -134,7 +134,7 @@ def test_too_long_a_message_is_one_line_and_the_talk_goes_on(models: dict[str, P
 
 
 def test_lines_that_end_in_a_backslash_are_one_message() -> None:
-    assert list(messages(typed("one\\", "two", "three"), io.StringIO())) == ["one\ntwo", "three"]
+    assert list(messages(typed("one\\", "two", "three"), print)) == ["one\ntwo", "three"]
 
 
 def test_ctrl_c_gives_up_the_line() -> None:
@@ -150,7 +150,7 @@ def test_ctrl_c_gives_up_the_line() -> None:
             raise EOFError
         return answers.pop(0)()
 
-    assert list(messages(typed_with_interrupt, io.StringIO())) == ["whole"]
+    assert list(messages(typed_with_interrupt, print)) == ["whole"]
 
 
 def test_ctrl_c_ends_the_answer_and_keeps_it(tmp_path: Path) -> None:
@@ -169,3 +169,12 @@ def test_typed_lines_are_kept_for_the_next_talk(models: dict[str, Path], tmp_pat
     history = tmp_path / "history"
     chat({"tuned": models["tuned"]}, SETTINGS, read=typed(), out=io.StringIO(), history=history)
     assert history.exists()
+
+
+def test_a_reader_that_went_away_is_not_masked(models: dict[str, Path]) -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        chat_once({"tuned": models["tuned"]}, "hello", SETTINGS, Gone())

@@ -31,6 +31,7 @@ MAX_TENSOR_ITEMS = 1 << 48
 # value type -> struct format; 8 is a string, 9 an array
 SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")
 
 # ggml type -> bytes of one block, by the items that a block holds; from ggml.c's type traits
 _BLOCK_BYTES = {
@@ -95,6 +96,9 @@ class _Reader:
     def fault(self, message: str) -> UserError:
         return UserError(f"not a sound GGUF file: {message}", path=self.path)
 
+    def _cut(self) -> UserError:
+        return self.fault(f"it ends in the middle of its header, at {size(self.end)}")
+
     def header(self) -> Header:
         version, n_tensors, n_keys = self._preamble()
         metadata: dict[str, Any] = {}
@@ -121,7 +125,7 @@ class _Reader:
 
     def take(self, n: int) -> bytes:
         if n > self.end - self.at:
-            raise self.fault(f"it ends in the middle of its header, at {size(self.end)}")
+            raise self._cut()
         raw = self.data[self.at : self.at + n]
         self.at += n
         return raw
@@ -130,11 +134,25 @@ class _Reader:
         (value,) = struct.unpack(f"<{kind}", self.take(struct.calcsize(f"<{kind}")))
         return value
 
-    def string(self, what: str, max_bytes: int | None = None, errors: str = "replace") -> str:
+    def string(self, what: str, max_bytes: int | None = None) -> str:
         n = self.scalar("Q")
         if max_bytes is not None and n > max_bytes:
             raise self.fault(f"a {what} of {n:,} bytes")
-        return self.take(n).decode(errors=errors)
+        return self.take(n).decode(errors="replace")
+
+    def _strings(self, n: int) -> list[str]:
+        """`n` strings; a vocabulary has hundreds of thousands, so the loop is a tight one."""
+        data, at, end, length = self.data, self.at, self.end, _LENGTH.unpack_from
+        found: list[str] = []
+        for _ in range(n):
+            start = at + _LENGTH.size
+            at = start + length(data, at)[0] if start <= end else end + 1
+            if at > end:
+                raise self._cut()
+            # Escaped, not replaced: two tokens of different bytes must stay different texts.
+            found.append(data[start:at].decode(errors="surrogateescape"))
+        self.at = at
+        return found
 
     def value(self, kind: int, key: str) -> Any:
         if kind in SCALARS:
@@ -150,8 +168,7 @@ class _Reader:
         if n > MAX_ARRAY_ITEMS:
             raise self.fault(f"{one_line(key, 60)} has {n:,} items")
         if kind == STRING:
-            # Escaped, not replaced: two tokens of different bytes must stay different texts.
-            return [self.string(key, errors="surrogateescape") for _ in range(n)]
+            return self._strings(n)
         if kind not in SCALARS:
             raise self.fault(f"{one_line(key, 60)} is an array of the unknown type {kind}")
         code = f"<{n}{SCALARS[kind]}"

@@ -95,6 +95,7 @@ def library() -> Any:
 def _import(handle: Callable[[int, bytes | None, Any], None]) -> tuple[Any, Any]:
     from llama_cpp import llama_cpp
 
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would start a debugger
     callback = llama_cpp.llama_log_callback(handle)
     llama_cpp.llama_log_set(callback, None)
     llama_cpp.llama_backend_init()

@@ -8,6 +8,7 @@ contexts before their model.
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class NativeModel:
         self.c = library()
         LOG.take_errors()
         self._model = self.c.llama_model_load_from_file(
-            str(path).encode(), self.c.llama_model_default_params()
+            os.fsencode(path), self.c.llama_model_default_params()
         )
         if not self._model:
             raise UserError(f"llama.cpp cannot open this file: {last_error()}", path=path)

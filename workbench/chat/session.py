@@ -7,7 +7,7 @@ may generate at a time; `cancel` may be called from any other.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +35,7 @@ class Session:
         self._fed: list[int] = []
         self._cancelled = threading.Event()
         self._busy = threading.Lock()
+        self._stream_open: Generator[str, None, None] | None = None
         self.last_answer: Answer | None = None
 
     @classmethod
@@ -83,7 +84,8 @@ class Session:
         """
         self._cancelled.clear()
         self._decoder.abort.clear()
-        return self._stream(messages, sampling, tuple(stop))
+        self._stream_open = self._stream(messages, sampling, tuple(stop))
+        return self._stream_open
 
     def answer(
         self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
@@ -101,7 +103,7 @@ class Session:
 
     def _stream(
         self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str]
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         with self._alone():
             ids = prompt_ids(self.model, self.template, messages)
             check_fits(len(ids), self.context)
@@ -162,7 +164,9 @@ class Session:
             self._busy.release()
 
     def close(self) -> None:
-        """Free what llama.cpp holds. An answer being written must have ended."""
+        """Free what llama.cpp holds; a stream that was left half-way ends. Not while it runs."""
+        if self._stream_open is not None:
+            self._stream_open.close()
         with self._alone():
             self._decoder.close()
             self.model.close()

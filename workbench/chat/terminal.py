@@ -72,16 +72,21 @@ def chat(
 
     `history` keeps typed lines between sessions. Raises UserError when a model cannot be opened.
     """
-    out = out or sys.stdout
+    screen = out or sys.stdout
+
+    def write(text: str) -> None:
+        screen.write(text)
+        screen.flush()  # an answer shows while it is written
+
     with opened(models, settings) as conversations, line_editing(history):
         desk = Desk(conversations, settings.sampling, compare=len(conversations) > 1)
-        out.write(WELCOME + "\n")
-        for text in messages(read, out):
+        write(WELCOME + "\n")
+        for text in messages(read, write):
             try:
-                if run_command(desk, text, out.write):
+                if run_command(desk, text, write):
                     return
             except UserError as error:
-                out.write(f"{visible(str(error))}\n")
+                write(f"{visible(str(error))}\n")
 
 
 @contextmanager
@@ -103,17 +108,17 @@ def opened(models: dict[str, Path], settings: Settings) -> Iterator[list[Convers
         yield conversations
 
 
-def messages(read: Callable[[str], str], out: TextIO) -> Iterator[str]:
+def messages(read: Callable[[str], str], write: Callable[[str], object]) -> Iterator[str]:
     """What a person types, message by message; lines that end in a backslash are joined."""
     lines: list[str] = []
     while True:
         try:
             line = read(MORE if lines else PROMPT)
         except EOFError:
-            out.write("\n")
+            write("\n")
             return
         except KeyboardInterrupt:  # gives up the line, not the conversation
-            out.write("\n")
+            write("\n")
             lines = []
             continue
         if line.endswith("\\"):

@@ -1,0 +1,1 @@
+"""Answers to held-out prompts, judged, compared, and told as a report."""

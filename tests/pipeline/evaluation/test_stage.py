@@ -1,0 +1,186 @@
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chat.helpers import Tiny, write_tiny
+from tests.pipeline.evaluation.helpers import http_server, row
+from workbench.chat import native_model
+from workbench.chat.sampling import Sampling
+from workbench.errors import Interrupted, UserError
+from workbench.pipeline.evaluation.cases import Case, Checker
+from workbench.pipeline.evaluation.guards import Guard
+from workbench.pipeline.evaluation.questions import Asking
+from workbench.pipeline.evaluation.report import diverse, fenced
+from workbench.pipeline.evaluation.result import About
+from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+
+ASKING = Asking(Sampling(temperature=0, max_tokens=12), context=256)
+SAYS_TUNED = Checker(
+    (sys.executable, "-c", "import sys; sys.exit('T' not in open(sys.argv[1]).read())", "{file}"),
+    ".txt",
+    "all",
+)
+ROWS = [
+    row("first | prompt", "Tuned.", "seen", ("Tun",)),
+    row("second prompt", "Tuned.", "seen", ("Tun",)),
+    row("x" * 400, "Tuned.", "seen"),
+    row("third prompt", "", "invented", ("Nothing",)),
+]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[str, Path | str]:
+    return {
+        "base": write_tiny(tmp_path / "base.gguf", Tiny(says=b"Base\x1b.")),
+        "tuned": write_tiny(tmp_path / "tuned.gguf", Tiny(says=b"Tuned.")),
+    }
+
+
+def evaluate(
+    models: dict[str, Path | str], out: Path, plan: Plan | None = None, **more: Any
+) -> Any:
+    plan = plan or Plan(ROWS, ASKING, SAYS_TUNED, apart=["invented"])
+    return evaluate_stage(models, plan, out, subject="tuned", reference="base", **more)
+
+
+def test_two_models_before_and_after(models: dict[str, Path | str], tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int, Case]] = []
+    figures: dict[str, dict[str, Any]] = {}
+    result = evaluate(
+        models,
+        tmp_path / "out",
+        about=About("Blop", "2026-11-21", "a checker", ["3 rows cut"], ["m.gguf"], ["workbench"]),
+        on_answer=lambda *told: seen.append(told),
+        on_result=figures.__setitem__,
+    )
+    assert [(model, done, total) for model, done, total, _ in seen] == [
+        (model, n, 4) for model in ("base", "tuned") for n in (1, 2, 3, 4)
+    ]
+    assert figures["tuned"]["passed"] == 1.0 and figures["base"]["passed"] == 0.0
+    assert figures["tuned"]["prompts"] == 3 and figures["tuned"]["not_measured"] == 1
+    assert figures["tuned"]["stopped"] == 1.0 and figures["tuned"]["adheres"] == 1.0
+    assert result.gains["base"].only_second == 3 and result.passed
+    tuned = result.models["tuned"]
+    assert tuned.figures.apart["invented"].adheres.value == 0.0
+    assert [case.answer for case in tuned.cases] == ["Tuned.", "Tuned.", "", "Tuned."]
+
+
+def test_the_report_tells_it_all(models: dict[str, Path | str], tmp_path: Path) -> None:
+    result = evaluate(models, tmp_path, about=About("Blop", notes=["3 rows cut"], files=["m.gguf"]))
+    text = result.report_markdown.read_text()
+    assert "| passes the checker | 0.000 (0.000 to 0.000) | 1.000 (1.000 to 1.000) |" in text
+    assert "**tuned against base**: +1.000" in text and "3 newly pass, 0 newly fail" in text
+    assert "### first | prompt" in text and "Base\\x1b." in text and "\x1b" not in text
+    assert "- 3 rows cut" in text and "`m.gguf`" in text
+    assert "## Apart from the headline" in text and "invented" in text
+    assert "## Not measured (2)" in text and "the context holds 256" in text
+    value = json.loads(result.report_json.read_text())
+    assert value["models"]["tuned"]["headline"]["passed"] == 1.0
+    assert len(value["models"]["base"]["cases"]) == 4
+    assert value["gains"]["base"]["only_second"] == 3
+
+
+def test_a_second_run_loads_no_model(
+    models: dict[str, Path | str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Plan(ROWS[:2], ASKING, SAYS_TUNED)
+    first = evaluate(models, tmp_path / "out", short)
+    monkeypatch.setattr(native_model.NativeModel, "__init__", lambda *_: pytest.fail("loaded"))
+    again = evaluate(models, tmp_path / "out", short)
+    assert again.models == first.models
+
+
+def test_a_changed_model_is_asked_again(models: dict[str, Path | str], tmp_path: Path) -> None:
+    short = Plan(ROWS[:2], ASKING, SAYS_TUNED)
+    evaluate(models, tmp_path / "out", short)
+    write_tiny(Path(models["tuned"]), Tiny(says=b"other"))
+    changed = evaluate(models, tmp_path / "out", short)
+    assert changed.models["tuned"].cases[0].answer == "other"
+
+
+def test_an_interrupted_evaluation_ends_with_the_same_report(tmp_path: Path) -> None:
+    rows = [row(f"prompt {n} " + "the " * (n % 7), category=f"c{n % 3}") for n in range(24)]
+    models: dict[str, Path | str] = {
+        "base": write_tiny(tmp_path / "a.gguf", Tiny(seed=1)),
+        "tuned": write_tiny(tmp_path / "b.gguf", Tiny(seed=2)),
+    }
+    plan = Plan(rows, Asking(Sampling(temperature=1.0, max_tokens=30), context=256), samples=2)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    evaluate(models, whole, plan)
+    for stop_after in (3, 25, 40, 70, 100):
+        polls = iter(range(10**6))
+        try:
+            evaluate(models, broken, plan, stopping=lambda n=stop_after, p=polls: next(p) >= n)
+        except Interrupted:
+            continue
+    evaluate(models, broken, plan)
+    assert texts(broken) == texts(whole)
+    assert not (tmp_path / "broken" / "answers" / "none").exists()
+
+
+def texts(out: Path) -> list[tuple[int, int, str]]:
+    value = json.loads((out / "report.json").read_text())
+    return [
+        (case["index"], case["sample"], case["answer"])
+        for model in value["models"].values()
+        for case in model["cases"]
+    ]
+
+
+def test_guards_decide_the_verdict(models: dict[str, Path | str], tmp_path: Path) -> None:
+    words = Guard("base words", (row("hi", must_contain=("Base",)),))
+    lost = evaluate(models, tmp_path / "1", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[words]))
+    assert not lost.passed and "base words: LOST, 100% before, 0% after" in lost.verdict
+    assert lost.verdict in lost.report_markdown.read_text()
+    allowed = Guard("base words", words.rows, max_drop=1.0)
+    kept = evaluate(models, tmp_path / "2", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[allowed]))
+    assert kept.passed
+
+
+def test_a_server_beside_the_files(models: dict[str, Path | str], tmp_path: Path) -> None:
+    with http_server() as server:
+        choice = {"message": {"content": "Tuned?"}, "finish_reason": "stop"}
+        server.answer = lambda _: (200, json.dumps({"choices": [choice]}).encode(), {})
+        models["openai:x"] = f"openai:{server.url}/v1#m"
+        key = {"OPENAI_API_KEY": "sk-canary"}
+        result = evaluate(models, tmp_path / "out", environment=key)
+    assert result.models["openai:x"].figures.headline.passed.value == 1.0
+    assert set(result.gains) == {"base", "openai:x"}
+    for path in (tmp_path / "out").rglob("*"):
+        assert not path.is_file() or b"sk-canary" not in path.read_bytes()
+
+
+def test_what_cannot_work_is_said_before_a_model_is_loaded(
+    models: dict[str, Path | str], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="no prompt to evaluate on"):
+        evaluate(models, tmp_path, Plan([], ASKING))
+    missing = Checker(("no-such-checker-program", "{file}"))
+    with pytest.raises(UserError, match="no-such-checker-program"):
+        evaluate(models, tmp_path, Plan(ROWS, ASKING, missing))
+    with pytest.raises(UserError, match="no such GGUF file"):
+        evaluate(models | {"third": tmp_path / "none.gguf"}, tmp_path)
+    assert not (tmp_path / "answers").exists()
+
+
+def test_names_of_models_become_distinct_file_names(tmp_path: Path) -> None:
+    from workbench.pipeline.evaluation.stage import _slug
+
+    names = ["base", "openai:a#b", "openai:a/b", "../../etc", "", "a b", "a-b"]
+    slugs = [_slug(name) for name in names]
+    assert len(set(slugs)) == len(names)
+    assert all("/" not in slug and not slug.startswith(".") for slug in slugs)
+
+
+def test_examples_go_round_the_categories() -> None:
+    cases = [Case(n, 0, "f:1", "ab"[n % 2 if n > 3 else 0], "p", "") for n in range(8)]
+    assert [case.index for case in diverse(cases, 4)] == [0, 5, 1, 7]
+    assert diverse([], 3) == []
+
+
+def test_a_fence_cannot_be_closed_from_inside() -> None:
+    text = fenced("a\n````\n# title\n\x1b[0m")
+    assert text.startswith("`````\n") and text.endswith("\n`````") and "\x1b" not in text

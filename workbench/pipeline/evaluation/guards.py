@@ -1,0 +1,75 @@
+"""Abilities that tuning must not lose: the same prompts before and after, and how much may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workbench.dataset.rows import Row
+from workbench.pipeline.evaluation.cases import Case, Checker
+
+TOLERANCE = 1e-9  # 0.60 - 0.55 is a little more than 0.05 in binary
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Prompts of an ability, how to judge them, and how much of the passing share may be lost."""
+
+    name: str
+    rows: tuple[Row, ...]
+    checker: Checker = Checker()
+    max_drop: float = 0.05
+
+
+@dataclass(frozen=True)
+class GuardResult:
+    """Shares before and after over `prompts` that both were measured on; `sentence` says it all."""
+
+    name: str
+    before: float
+    after: float
+    max_drop: float
+    prompts: int
+    kept: bool
+    sentence: str
+
+    @property
+    def drop(self) -> float:
+        return self.before - self.after
+
+
+def guard_result(guard: Guard, before: Sequence[Case], after: Sequence[Case]) -> GuardResult:
+    """Whether the ability was kept. A guard that could not be measured is not kept."""
+    first, second = _verdicts(before), _verdicts(after)
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        sentence = f"{guard.name}: not measured, so not shown to be kept"
+        return GuardResult(guard.name, 0.0, 0.0, guard.max_drop, 0, False, sentence)
+    was = sum(first[key] for key in shared) / len(shared)
+    now = sum(second[key] for key in shared) / len(shared)
+    kept = was - now <= guard.max_drop + TOLERANCE
+    verdict = "kept" if kept else "LOST"
+    sentence = (
+        f"{guard.name}: {verdict}, {was:.0%} before, {now:.0%} after on {len(shared)} prompts "
+        f"(at most {guard.max_drop:.0%} may be lost)"
+    )
+    return GuardResult(guard.name, was, now, guard.max_drop, len(shared), kept, sentence)
+
+
+def _verdicts(cases: Sequence[Case]) -> dict[tuple[int, int], bool]:
+    found = {}
+    for case in cases:
+        verdict = passes(case)
+        if verdict is not None:
+            found[case.index, case.sample] = verdict
+    return found
+
+
+def passes(case: Case) -> bool | None:
+    """By the checker; without one by the words asked for; without those by the expected answer."""
+    if not case.measured:
+        return None
+    for verdict in (case.passed, case.adheres, case.exact):
+        if verdict is not None:
+            return verdict
+    return None

@@ -1,0 +1,118 @@
+"""A GGUF as a model to be asked, several questions side by side.
+
+Groups are formed from all questions in their order, and a group with an unanswered question is
+asked as a whole: so the answers after an interruption are those of an uninterrupted run, whatever
+rounding does with the order of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.chat.batch import Job, answer_together, together
+from workbench.chat.decoder import Decoder
+from workbench.chat.native_log import LOG
+from workbench.chat.native_model import NativeModel
+from workbench.chat.prompt import prompt_ids, template_of
+from workbench.chat.session import usable_context
+from workbench.errors import UserError
+from workbench.pipeline.evaluation.questions import Asking, Key, Question, Reply
+
+
+class GgufAnswerer:
+    """Answers by llama.cpp in this process. The file is opened by the first question."""
+
+    def __init__(
+        self,
+        path: Path,
+        asking: Asking,
+        *,
+        threads: int | None = None,
+        log_file: Path | None = None,
+    ) -> None:
+        self.path, self._asking, self._threads = path, asking, threads
+        self._log_file = log_file
+        self._model: NativeModel | None = None
+        if not path.is_file():
+            raise UserError("no such GGUF file", path=path)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The file's SHA-256 and the engine's version."""
+        engine = f"llama-cpp-python {version('llama-cpp-python')}"
+        return {"gguf": files.sha256(self.path), "engine": engine}
+
+    def replies(
+        self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
+    ) -> Iterator[Reply]:
+        """Replies group by group. A prompt too long for the context is a reply with a problem."""
+        model = self._open()
+        limit = usable_context(model, self._asking.context)
+        template = template_of(model)
+        prompts = [prompt_ids(model, template, question.messages) for question in questions]
+        fitting = []
+        for question, ids in zip(questions, prompts, strict=True):
+            if len(ids) < limit:
+                fitting.append((question, ids))
+            else:
+                yield _too_long(question, len(ids), limit)
+        if fitting:
+            yield from self._ask(model, fitting, limit, known, stopping)
+
+    def _ask(
+        self,
+        model: NativeModel,
+        fitting: Sequence[tuple[Question, list[int]]],
+        limit: int,
+        known: Container[Key],
+        stopping: Callable[[], bool],
+    ) -> Iterator[Reply]:
+        longest = max(len(ids) for _, ids in fitting)
+        context = min(limit, longest + self._asking.sampling.max_tokens)
+        size = min(together(model.cache_bytes_per_token, context), len(fitting))
+        decoder = Decoder(model, context=context, sequences=size, threads=self._threads)
+        try:
+            for start in range(0, len(fitting), size):
+                group = fitting[start : start + size]
+                if all(question.key in known for question, _ in group):
+                    continue
+                jobs = [self._job(question, ids) for question, ids in group]
+                for at, answer in answer_together(decoder, jobs, stopping):
+                    question = group[at][0]
+                    if question.key not in known:
+                        yield Reply(
+                            *question.key,
+                            text=answer.text,
+                            stopped=answer.stopped,
+                            n_tokens=answer.n_tokens,
+                            elapsed_s=round(answer.elapsed_s, 4),
+                        )
+                if stopping():
+                    return
+        finally:
+            decoder.close()
+
+    def _job(self, question: Question, ids: list[int]) -> Job:
+        return Job(ids, self._asking.sampling_for(question), self._asking.stop)
+
+    def _open(self) -> NativeModel:
+        if self._model is None:
+            if self._log_file is not None:
+                LOG.to_file(self._log_file)
+            self._model = NativeModel(self.path)
+        return self._model
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+            self._model = None
+
+
+def _too_long(question: Question, n_tokens: int, limit: int) -> Reply:
+    problem = f"the prompt has {n_tokens:,} tokens, the context holds {limit:,}"
+    return Reply(*question.key, problem=problem)

@@ -1,0 +1,126 @@
+"""Figures from judged answers: shares, pass@k, intervals, and a test between two models.
+
+Pure functions. A share is always over prompts (with several samples a prompt counts by its mean),
+and intervals resample prompts, because answers to one prompt are not independent.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+CELLS = 4_000_000  # drawn at once while resampling: bounds the memory
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval, over `n` prompts."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two models on the same prompts: how often only one passes, and how likely by chance alone.
+
+    `p_value` is McNemar's exact two-sided one. `gain` is second minus first.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    p_value: float
+    gain: Estimate
+
+
+def pass_at_k(n: int, passed: int, k: int) -> float:
+    """Unbiased chance that one of `k` answers passes, from `passed` of `n`.
+
+    Chen et al. 2021, section 2.1, https://arxiv.org/abs/2107.03374: 1 - C(n - c, k) / C(n, k).
+    """
+    assert 0 <= passed <= n and 1 <= k <= n
+    return 1.0 - math.comb(n - passed, k) / math.comb(n, k)
+
+
+def ks_for(samples: int) -> list[int]:
+    """The k of pass@k worth telling for that many samples a prompt: 1, 5, 10, 100 and all."""
+    return sorted({k for k in (1, 5, 10, 100) if k <= samples} | {samples})
+
+
+def estimate(values: Sequence[float], seed: int) -> Estimate:
+    """Mean of `values` (one a prompt) with its percentile bootstrap interval; NaN-free.
+
+    An empty sequence has the value 0 over 0 prompts.
+    """
+    if not values:
+        return Estimate(0.0, 0.0, 0.0, 0)
+    means = _resampled_means(values, seed)
+    tail = (1.0 - CONFIDENCE) / 2
+    low, high = _quantile(means, tail), _quantile(means, 1.0 - tail)
+    return Estimate(math.fsum(values) / len(values), low, high, len(values))
+
+
+def paired_test(first: Sequence[bool], second: Sequence[bool], seed: int) -> PairedTest:
+    """Compare two models that answered the same prompts, given in the same order."""
+    assert len(first) == len(second)
+    pairs = list(zip(first, second, strict=True))
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    gains = [float(b) - float(a) for a, b in pairs]
+    return PairedTest(
+        both=pairs.count((True, True)),
+        only_first=only_first,
+        only_second=only_second,
+        neither=pairs.count((False, False)),
+        p_value=mcnemar_exact(only_first, only_second),
+        gain=estimate(gains, seed),
+    )
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Two-sided p-value: were both models alike, each lone pass would be a fair coin's throw."""
+    n, fewer = only_first + only_second, min(only_first, only_second)
+    if n == 0:
+        return 1.0
+    tail = ways = 1  # C(n, 0), C(n, 1), ... one from the other
+    for i in range(fewer):
+        ways = ways * (n - i) // (i + 1)
+        tail += ways
+    return min(1.0, 2 * tail / 2**n)
+
+
+def missing_words(text: str, words: Sequence[str]) -> list[str]:
+    """Which of `words` do not stand in `text` as (the beginning of) an identifier of its own.
+
+    A letter before the word spoils it (`name` is not in `username`), one after it does not
+    (`loan` is in `loans`).
+    """
+    return [word for word in words if not re.search(rf"(?<![A-Za-z]){re.escape(word)}", text)]
+
+
+def _resampled_means(values: Sequence[float], seed: int) -> list[float]:
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    array, n = np.asarray(values, dtype=np.float64), len(values)
+    at_once = max(1, CELLS // n)
+    means: list[float] = []
+    while len(means) < RESAMPLES:
+        rows = min(at_once, RESAMPLES - len(means))
+        means += array[random.integers(0, n, (rows, n))].mean(axis=1).tolist()
+    return sorted(means)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear interpolation between neighbours (Hyndman and Fan's type 7)."""
+    at = share * (len(ordered) - 1)
+    below = math.floor(at)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (at - below)

@@ -1,0 +1,116 @@
+"""What every model is asked, and what comes back. Plain values; no model, no file.
+
+Invariant: a question's seed depends on the run's seed, the prompt's number and the sample's number
+alone, so an answer is the same however many others are asked, and in whatever order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from workbench.chat.sampling import Sampling
+from workbench.dataset.rows import Message, Row
+
+Key = tuple[int, int]  # prompt, sample
+
+
+@dataclass(frozen=True)
+class Question:
+    """The `sample`-th asking of the `index`-th prompt."""
+
+    index: int
+    sample: int
+    messages: tuple[Message, ...]
+    seed: int
+
+    @property
+    def key(self) -> Key:
+        return (self.index, self.sample)
+
+    @property
+    def text(self) -> str:
+        """The last thing the user said."""
+        said = [message.content for message in self.messages if message.role == "user"]
+        return said[-1] if said else ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer to a question. `problem` says why there is none; then it is not measured."""
+
+    index: int
+    sample: int
+    text: str = ""
+    stopped: str = ""
+    n_tokens: int = 0
+    elapsed_s: float = 0.0
+    problem: str = ""
+
+    @property
+    def key(self) -> Key:
+        return (self.index, self.sample)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How all models are asked: sampling, stop texts and context length in tokens."""
+
+    sampling: Sampling
+    stop: tuple[str, ...] = ()
+    context: int = 4096
+
+    def sampling_for(self, question: Question) -> Sampling:
+        return Sampling(**{**self.sampling.as_dict(), "seed": question.seed})
+
+
+class Answerer(Protocol):
+    """A model that can be asked. It opens what it needs on the first question, not before."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on, the questions apart: equal identity, equal answers."""
+        ...
+
+    def replies(
+        self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
+    ) -> Iterator[Reply]:
+        """A reply to each question not `known`, as they come; fewer when `stopping` says so."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def questions_for(rows: Sequence[Row], samples: int, seed: int) -> list[Question]:
+    """`samples` questions a row, row by row."""
+    return [
+        Question(index, sample, row.prompt_messages(), _seed(seed, index, sample))
+        for index, row in enumerate(rows)
+        for sample in range(samples)
+    ]
+
+
+def choose(rows: Sequence[Row], limit: int, seed: int) -> list[Row]:
+    """At most `limit` rows (0: all), drawn by `seed`, in their order."""
+    if not limit or limit >= len(rows):
+        return list(rows)
+    kept = sorted(random.Random(seed).sample(range(len(rows)), limit))
+    return [rows[index] for index in kept]
+
+
+def fingerprint(questions: Sequence[Question], asking: Asking) -> str:
+    """SHA-256 of everything that is asked and how."""
+    said = [
+        [q.index, q.sample, q.seed, [[m.role, m.content] for m in q.messages]] for q in questions
+    ]
+    raw = json.dumps([said, asdict(asking)], ensure_ascii=True, sort_keys=True)
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
+def _seed(seed: int, index: int, sample: int) -> int:
+    digest = hashlib.sha256(f"{seed}:{index}:{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")

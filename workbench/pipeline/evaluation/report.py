@@ -1,0 +1,253 @@
+"""`report.json` for programs and `report.md` for people, from one `EvaluationResult`.
+
+What models and data sets wrote is shown through `visible` and inside fences longer than any they
+contain, so it can neither act on a terminal nor break out of its box.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from workbench import files
+from workbench.pipeline.evaluation.cases import Case
+from workbench.pipeline.evaluation.figures import Figures
+from workbench.pipeline.evaluation.metrics import Estimate, PairedTest
+from workbench.pipeline.evaluation.result import EvaluationResult, ModelResult, headline
+from workbench.text import one_line, visible
+
+EXAMPLES = 6
+FAILURES_SHOWN = 10
+NO_CATEGORY = "(none)"
+
+MEASURES: tuple[tuple[str, Callable[[Figures], Estimate | None]], ...] = (
+    ("passes the checker", lambda figures: figures.passed),
+    ("holds what was asked for by name", lambda figures: figures.adheres),
+    ("equals the expected answer", lambda figures: figures.exact),
+    ("stops by itself", lambda figures: figures.stopped),
+)
+
+
+def write_report(result: EvaluationResult) -> None:
+    """Write both files, each whole or not at all."""
+    files.write_json(result.report_json, as_json(result))
+    files.write_atomic(result.report_markdown, as_markdown(result))
+
+
+def as_json(result: EvaluationResult) -> dict[str, Any]:
+    """Everything there is: figures, tests, guards, and every case with its answer."""
+    return {
+        "format": "workbench-report-1",
+        "about": asdict(result.about),
+        "passed": result.passed,
+        "verdict": result.verdict,
+        "subject": result.subject,
+        "reference": result.reference,
+        "models": {name: _model_json(model) for name, model in result.models.items()},
+        "gains": {name: asdict(test) if test else None for name, test in result.gains.items()},
+        "guards": [asdict(guard) for guard in result.guards],
+    }
+
+
+def _model_json(model: ModelResult) -> dict[str, Any]:
+    figures = model.figures
+    return {
+        "identity": model.identity,
+        "headline": headline(figures.headline),
+        "categories": {name: headline(value) for name, value in figures.categories.items()},
+        "apart": {name: headline(value) for name, value in figures.apart.items()},
+        "cases": [asdict(case) for case in model.cases],
+    }
+
+
+def as_markdown(result: EvaluationResult) -> str:
+    """The report as a person reads it, figures first."""
+    sections = [
+        _head(result),
+        _gains(result),
+        _categories(result, "By category", lambda model: model.figures.categories),
+        _categories(result, "Apart from the headline", lambda model: model.figures.apart),
+        _guards(result),
+        _examples(result),
+        _failures(result),
+        _not_measured(result),
+        _list("Left out of the data", result.about.notes),
+        _list("Files", [f"`{name}`" for name in result.about.files]),
+        _list("How to go on", [f"`{command}`" for command in result.about.next_steps]),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _head(result: EvaluationResult) -> str:
+    models = result.models.values()
+    lines = [f"# {one_line(result.about.title)}", ""]
+    facts = [fact for fact in (result.about.date, _checker(result)) if fact]
+    lines += [". ".join(facts) + ".", ""] if facts else []
+    prompts = max((model.figures.headline.prompts for model in models), default=0)
+    table = [["", *(one_line(model.name) for model in models)], ["prompts"]]
+    table[1] += [str(model.figures.headline.prompts) for model in models]
+    for title, measure in MEASURES:
+        cells = [measure(model.figures.headline) for model in models]
+        if any(cells):
+            table.append([title, *map(_share, cells)])
+    table += _pass_at(models)
+    table.append(["tokens an answer", *(f"{m.figures.headline.mean_tokens:.0f}" for m in models)])
+    interval = f"In brackets: 95 % bootstrap interval over {prompts} prompts."
+    return "\n".join([*lines, _table(table), "", interval, "", f"**{result.verdict}**"])
+
+
+def _checker(result: EvaluationResult) -> str:
+    return f"Checker: `{one_line(result.about.checker, 120)}`" if result.about.checker else ""
+
+
+def _pass_at(models: Iterable[ModelResult]) -> list[list[str]]:
+    models = list(models)
+    ks = sorted({k for model in models for k in model.figures.headline.pass_at if k > 1})
+    return [
+        [f"pass@{k}", *(_number(model.figures.headline.pass_at.get(k)) for model in models)]
+        for k in ks
+    ]
+
+
+def _gains(result: EvaluationResult) -> str:
+    sentences = [
+        _gain(name, result.subject, test) for name, test in result.gains.items() if test is not None
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _gain(other: str, subject: str, test: PairedTest) -> str:
+    chance = "less than 0.0001" if test.p_value < 1e-4 else f"{test.p_value:.4f}"
+    total = test.both + test.neither + test.only_first + test.only_second
+    return (
+        f"**{one_line(subject)} against {one_line(other)}**: {_signed(test.gain)} on {total} "
+        f"prompts; {test.only_second} newly pass, {test.only_first} newly fail; by chance alone "
+        f"with probability {chance} (McNemar, exact)"
+    )
+
+
+def _signed(gain: Estimate) -> str:
+    return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+
+
+def _categories(
+    result: EvaluationResult, title: str, of: Callable[[ModelResult], dict[str, Figures]]
+) -> str:
+    models = list(result.models.values())
+    names = sorted({name for model in models for name in of(model)})
+    if not names or (len(names) == 1 and title == "By category"):
+        return ""
+    parts = [f"## {title}"]
+    for measure_title, measure in MEASURES:
+        rows = [_category_row(name, models, of, measure) for name in names]
+        if any(cell for row in rows for cell in row[2:]):
+            head = [measure_title, "prompts", *(one_line(model.name) for model in models)]
+            parts.append(_table([head, *rows]))
+    return "\n\n".join(parts)
+
+
+def _category_row(
+    name: str,
+    models: Sequence[ModelResult],
+    of: Callable[[ModelResult], dict[str, Figures]],
+    measure: Callable[[Figures], Estimate | None],
+) -> list[str]:
+    each = [of(model).get(name) for model in models]
+    prompts = max((figures.prompts for figures in each if figures), default=0)
+    cells = [_number(share.value) if (share := measure(f) if f else None) else "" for f in each]
+    return [one_line(name) or NO_CATEGORY, str(prompts), *cells]
+
+
+def _guards(result: EvaluationResult) -> str:
+    return _list("Guards", [guard.sentence for guard in result.guards])
+
+
+def _examples(result: EvaluationResult) -> str:
+    """The same held-out prompts before and after, one category after the other."""
+    before, after = (result.models.get(n) for n in (result.reference, result.subject))
+    if before is None or after is None or result.reference == result.subject:
+        return ""
+    first = {case.index: case for case in before.cases if case.sample == 0}
+    parts = ["## The same prompts, before and after"]
+    for case in diverse([c for c in after.cases if c.sample == 0 and c.index in first], EXAMPLES):
+        parts.append(f"### {one_line(case.prompt, 200)}")
+        parts += [_said(before.name, first[case.index]), _said(after.name, case)]
+    return "\n\n".join(parts) if len(parts) > 1 else ""
+
+
+def diverse(cases: Sequence[Case], n: int) -> list[Case]:
+    """Up to `n` cases, going round the categories; passing or not, in the order they were asked."""
+    by_category: dict[str, list[Case]] = {}
+    for case in cases:
+        by_category.setdefault(case.category, []).append(case)
+    chosen: list[Case] = []
+    while len(chosen) < n and any(by_category.values()):
+        for waiting in by_category.values():
+            if waiting and len(chosen) < n:
+                chosen.append(waiting.pop(0))
+    return chosen
+
+
+def _said(name: str, case: Case) -> str:
+    if case.problem:
+        return f"{one_line(name)}: not measured ({one_line(case.problem)})"
+    verdict = {True: "passes", False: "fails", None: "not checked"}[case.passed]
+    return f"{one_line(name)} ({verdict}):\n\n{fenced(case.answer)}"
+
+
+def _failures(result: EvaluationResult) -> str:
+    failed = [case for case in result.models[result.subject].cases if case.passed is False]
+    if not failed:
+        return ""
+    parts = [f"## What {one_line(result.subject)} still gets wrong ({len(failed)})"]
+    for case in failed[:FAILURES_SHOWN]:
+        parts += [
+            f"{one_line(case.place)}: {one_line(case.prompt, 200)}",
+            fenced(case.answer),
+            f"Checker: {one_line(case.checker_says, 300) or 'it said nothing'}",
+        ]
+    if len(failed) > FAILURES_SHOWN:
+        parts.append(f"And {len(failed) - FAILURES_SHOWN} more in `{result.report_json.name}`.")
+    return "\n\n".join(parts)
+
+
+def _not_measured(result: EvaluationResult) -> str:
+    lines = [
+        f"{one_line(model.name)}: {one_line(case.place)}: {one_line(case.problem, 200)}"
+        for model in result.models.values()
+        for case in model.cases
+        if case.problem
+    ]
+    shown = lines[:FAILURES_SHOWN]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more in `{result.report_json.name}`")
+    return _list(f"Not measured ({len(lines)})", shown)
+
+
+def _list(title: str, items: Sequence[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {item}" for item in items)]) if items else ""
+
+
+def fenced(text: str) -> str:
+    """`text`, visible, in a fence that it cannot close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{visible(text)}\n{fence}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    rule = ["---", *("---:" for _ in rows[0][1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])
+
+
+def _share(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,79 @@
+"""What an evaluation comes to, as plain values: for the report and the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.pipeline.evaluation.cases import Case
+from workbench.pipeline.evaluation.figures import Figures, ModelFigures
+from workbench.pipeline.evaluation.guards import GuardResult
+from workbench.pipeline.evaluation.metrics import Estimate, PairedTest
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """One model's cases and figures. `identity` says what exactly was asked."""
+
+    name: str
+    identity: dict[str, Any]
+    cases: tuple[Case, ...]
+    figures: ModelFigures
+
+
+@dataclass(frozen=True)
+class About:
+    """What the report tells beside the figures, handed in by whoever ran the rest of the run.
+
+    `notes`: rows cut or skipped, one sentence each. `files`: what was made. `next_steps`: commands.
+    """
+
+    title: str = "Evaluation"
+    date: str = ""
+    checker: str = ""
+    notes: Sequence[str] = ()
+    files: Sequence[str] = ()
+    next_steps: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """All models, what `subject` (the tuned one) gained over each other, and the guards.
+
+    `passed` is the verdict of the guards; `verdict` says it in words.
+    """
+
+    subject: str
+    reference: str
+    models: dict[str, ModelResult]
+    gains: dict[str, PairedTest | None]
+    guards: tuple[GuardResult, ...]
+    passed: bool
+    verdict: str
+    report_markdown: Path
+    report_json: Path
+    about: About = field(default_factory=About)
+
+
+def headline(figures: Figures) -> dict[str, Any]:
+    """The figures as flat plain values, for the event log and for JSON."""
+    flat: dict[str, Any] = {"prompts": figures.prompts, "not_measured": figures.not_measured}
+    for name in ("passed", "adheres", "exact", "stopped"):
+        share: Estimate | None = getattr(figures, name)
+        if share is not None:
+            flat[name] = round(share.value, 6)
+            flat[f"{name}_low"], flat[f"{name}_high"] = round(share.low, 6), round(share.high, 6)
+    flat |= {f"pass_at_{k}": round(value, 6) for k, value in figures.pass_at.items() if k > 1}
+    return flat | {"mean_tokens": round(figures.mean_tokens, 2)}
+
+
+def verdict_of(guards: Sequence[GuardResult]) -> tuple[bool, str]:
+    """Whether every guarded ability was kept, and a sentence that says so."""
+    lost = [guard.sentence for guard in guards if not guard.kept]
+    if lost:
+        return False, "The run fails its guards. " + "; ".join(lost) + "."
+    if not guards:
+        return True, "No ability was guarded."
+    return True, "Every guarded ability was kept: " + "; ".join(g.sentence for g in guards) + "."

@@ -1,0 +1,192 @@
+"""The evaluation stage: ask every model the same, judge, compare, report.
+
+A function of plain values: it knows no preset, no run and no event. Every answer is on disk before
+it is judged, so an interrupted evaluation goes on where it stopped, and a second run asks an
+unchanged model nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.checkers.run import find_program
+from workbench.dataset.rows import Row
+from workbench.errors import UserError
+from workbench.pipeline.evaluation.answers import answer_all
+from workbench.pipeline.evaluation.baselines import open_answerer
+from workbench.pipeline.evaluation.cases import Case, Checker, judge_all
+from workbench.pipeline.evaluation.figures import compare, model_figures
+from workbench.pipeline.evaluation.guards import Guard, GuardResult, guard_result
+from workbench.pipeline.evaluation.questions import Answerer, Asking, choose, questions_for
+from workbench.pipeline.evaluation.report import write_report
+from workbench.pipeline.evaluation.result import (
+    About,
+    EvaluationResult,
+    ModelResult,
+    headline,
+    verdict_of,
+)
+
+OnAnswer = Callable[[str, int, int, Case], None]  # model, done, total, case
+OnResult = Callable[[str, dict[str, Any]], None]  # model, headline figures
+
+
+NOTHING_MORE = About()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of every model, and how the answers are judged.
+
+    `limit` 0 asks all rows; `apart` names categories left out of the headline; `samples` are the
+    answers a prompt.
+    """
+
+    rows: Sequence[Row]
+    asking: Asking
+    checker: Checker = Checker()
+    samples: int = 1
+    limit: int = 0
+    seed: int = 42
+    apart: Collection[str] = ()
+    guards: Sequence[Guard] = ()
+
+
+def evaluate_stage(
+    models: Mapping[str, Path | str],
+    plan: Plan,
+    out: Path,
+    *,
+    subject: str,
+    reference: str,
+    about: About = NOTHING_MORE,
+    environment: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    log_file: Path | None = None,
+    on_answer: OnAnswer = lambda model, done, total, case: None,
+    on_result: OnResult = lambda model, figures: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> EvaluationResult:
+    """Ask `models` (name -> GGUF path, `ollama:NAME` or `openai:URL#MODEL`) and write the report.
+
+    Guards compare `subject` with `reference`. Raises UserError before any model is loaded when a
+    checker is not installed or a file is missing, Interrupted when `stopping` says so.
+    """
+    _check_plan(plan, models, subject)
+    rows = choose(plan.rows, plan.limit, plan.seed)
+    secrets = environment or {}
+    asked = {
+        name: open_answerer(
+            spec, plan.asking, environment=secrets, threads=threads, log_file=log_file
+        )
+        for name, spec in models.items()
+    }
+    results: dict[str, ModelResult] = {}
+    guarded: dict[str, list[list[Case]]] = {}
+    for name, answerer in asked.items():
+        guards = plan.guards if name in (subject, reference) else ()
+        with closing(answerer):
+            progress = _Progress(name, _total(plan, rows, guards), on_answer)
+            job = _Job(name, answerer, plan, out, stopping, progress)
+            cases = job.ask("answers", rows, plan.checker, plan.samples)
+            figures = model_figures(cases, plan.apart, plan.seed)
+            results[name] = ModelResult(name, answerer.identity, tuple(cases), figures)
+            guarded[name] = [job.ask(f"guard-{_slug(g.name)}", g.rows, g.checker) for g in guards]
+        on_result(name, headline(figures.headline))
+    result = _result(plan, results, guarded, out, subject, reference, about)
+    write_report(result)
+    return result
+
+
+@dataclass
+class _Progress:
+    """Counts the cases of one model, its guards included."""
+
+    model: str
+    total: int
+    on_answer: OnAnswer
+    done: int = 0
+
+    def case(self, case: Case) -> None:
+        self.done += 1
+        self.on_answer(self.model, self.done, self.total, case)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model and all that asking it needs."""
+
+    name: str
+    answerer: Answerer
+    plan: Plan
+    out: Path
+    stopping: Callable[[], bool]
+    progress: _Progress
+
+    def ask(self, what: str, rows: Sequence[Row], checker: Checker, samples: int = 1) -> list[Case]:
+        questions = questions_for(rows, samples, self.plan.seed)
+        path = self.out / what / f"{_slug(self.name)}.jsonl"
+        replies = answer_all(self.answerer, questions, self.plan.asking, path, self.stopping)
+        return judge_all(questions, replies, rows, checker, self.progress.case)
+
+
+def _result(
+    plan: Plan,
+    models: dict[str, ModelResult],
+    guarded: Mapping[str, list[list[Case]]],
+    out: Path,
+    subject: str,
+    reference: str,
+    about: About,
+) -> EvaluationResult:
+    guards = _guard_results(plan.guards, guarded.get(reference), guarded[subject])
+    passed, verdict = verdict_of(guards)
+    after = models[subject].cases
+    others = [name for name in models if name != subject]
+    return EvaluationResult(
+        subject=subject,
+        reference=reference,
+        models=models,
+        gains={name: compare(models[name].cases, after, plan.seed) for name in others},
+        guards=tuple(guards),
+        passed=passed,
+        verdict=verdict,
+        report_markdown=out / "report.md",
+        report_json=out / "report.json",
+        about=about,
+    )
+
+
+def _guard_results(
+    guards: Sequence[Guard], before: list[list[Case]] | None, after: list[list[Case]]
+) -> list[GuardResult]:
+    firsts = before if before is not None else [[] for _ in guards]
+    return [guard_result(g, *pair) for g, *pair in zip(guards, firsts, after, strict=True)]
+
+
+def _check_plan(plan: Plan, models: Mapping[str, Path | str], subject: str) -> None:
+    if subject not in models:
+        raise UserError(f"the model '{subject}' is not among those asked")
+    if not plan.rows:
+        raise UserError("there is no prompt to evaluate on", hint="set evaluate.prompts")
+    for checker in (plan.checker, *(guard.checker for guard in plan.guards)):
+        if checker.command:
+            find_program(checker.command)
+
+
+def _total(plan: Plan, rows: Sequence[Row], guards: Sequence[Guard]) -> int:
+    return len(rows) * plan.samples + sum(len(guard.rows) for guard in guards)
+
+
+def _slug(name: str) -> str:
+    """A file name for a model's name; different names never share one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60]
+    if plain == name:
+        return plain
+    return f"{plain or 'model'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
