@@ -1,0 +1,45 @@
+"""What a training stage draws: one series for each figure of its steps and validations."""
+
+from __future__ import annotations
+
+from workbench.run.events import Step, Validated
+from workbench.tui.chart.series import Series
+
+
+class StageCurves:
+    """The figures of one training stage, by optimizer step. Losses in nats a token."""
+
+    def __init__(self) -> None:
+        self.train = Series()
+        self.validation = Series()
+        self.learning_rate = Series()
+        self.gradient_norm = Series()
+        self.speed = Series()
+        self.steps = 0  # planned in all
+
+    def add_step(self, event: Step) -> None:
+        """One optimizer step."""
+        self.steps = event.steps
+        self.train.append(event.step, event.loss)
+        self.learning_rate.append(event.step, event.learning_rate)
+        self.gradient_norm.append(event.step, event.gradient_norm)
+        self.speed.append(event.step, event.tokens_per_second)
+
+    def add_validation(self, event: Validated) -> None:
+        """The validation loss after `event.step` steps."""
+        self.validation.append(event.step, event.loss)
+
+    def forget_after(self, step: int) -> None:
+        """Drop what came after `step`: a resumed worker tells it again."""
+        for series in self.all():
+            series.forget_after(step)
+
+    def all(self) -> tuple[Series, ...]:
+        """Every series of the stage."""
+        losses = (self.train, self.validation)
+        return (*losses, self.learning_rate, self.gradient_norm, self.speed)
+
+    @property
+    def version(self) -> int:
+        """Rises whenever a point is added or dropped."""
+        return sum(series.version for series in self.all())

@@ -1,0 +1,1 @@
+"""Questions over the panes, one a file. Each returns its answer through `push_screen`."""

@@ -1,0 +1,50 @@
+"""What to paste into an issue: versions, terminal, sizes. No names of files or hosts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from importlib.metadata import version
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from workbench import __version__
+from workbench.text import size, visible
+from workbench.tui.dialogs.dialog import Dialog
+
+VARIABLES = ("TERM", "COLORTERM", "NO_COLOR", "LANG")
+
+
+class Debug(Dialog[None]):
+    """`y` copies it, Esc leaves."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q,f12", "leave", "Leave")]
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(visible("\n".join(facts(self.app))), markup=False)
+            yield Static("y copy   Esc leave", markup=False, classes="hint")
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard("\n".join(facts(self.app)))
+
+
+def facts(app: App[object]) -> list[str]:
+    """The lines."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    multiplexer = "tmux" if "TMUX" in os.environ else "screen" if "STY" in os.environ else "none"
+    return [
+        f"workbench {__version__}, Textual {version('textual')}, Python {sys.version.split()[0]}",
+        f"system {platform.system()} {platform.release()} {platform.machine()}",
+        "terminal " + " ".join(f"{name}={os.environ.get(name, '-')}" for name in VARIABLES),
+        f"size {app.size.width}x{app.size.height}, multiplexer {multiplexer}, "
+        f"ssh {'yes' if 'SSH_CONNECTION' in os.environ else 'no'}",
+        f"theme {app.theme}, peak memory {size(peak * unit)}",
+    ]

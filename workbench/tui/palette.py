@@ -1,0 +1,49 @@
+"""The command palette: every action of every pane by its name, with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from workbench.tui.actions import Action
+from workbench.tui.panes import PANES
+from workbench.tui.registry import all_actions, keys_of
+
+if TYPE_CHECKING:
+    from workbench.tui.app import WorkbenchApp
+
+
+class Commands(Provider):
+    """Panes to go to, and actions to run; an action of another pane goes there first."""
+
+    @property
+    def _workbench(self) -> WorkbenchApp:
+        return cast("WorkbenchApp", self.app)
+
+    async def discover(self) -> Hits:
+        for title, help, command in self._all():
+            yield DiscoveryHit(title, command, help=help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for title, help, command in self._all():
+            score = matcher.match(title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), command, help=help)
+
+    def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
+        app = self._workbench
+        panes: list[tuple[str, str, Callable[[], object]]] = [
+            (f"Go to {spec.title}  ({spec.key})", spec.load().HELP, partial(app.go, spec.id))
+            for spec in PANES
+        ]
+        actions = [action for action in all_actions() if action.palette]
+        return panes + [(self._title(one), one.help, partial(app.invoke, one)) for one in actions]
+
+    def _title(self, action: Action) -> str:
+        keys = " or ".join(keys_of(action, self._workbench.own_keys))
+        where = next((spec.title + ": " for spec in PANES if spec.id == action.pane), "")
+        return f"{where}{action.title}  ({keys})"

@@ -1,0 +1,48 @@
+"""The colours: two of our own, Textual's, and plain ANSI for terminals with few colours."""
+
+from __future__ import annotations
+
+import os
+
+from textual.app import App
+from textual.theme import Theme
+
+DARK = Theme(
+    name="workbench-dark",
+    primary="#4f9dde",
+    secondary="#7fc8a9",
+    accent="#e5b567",
+    warning="#e5b567",
+    error="#e06c75",
+    success="#7fc8a9",
+    foreground="#d7dae0",
+    background="#16181d",
+    surface="#1d2026",
+    panel="#272b33",
+    dark=True,
+)
+LIGHT = Theme(
+    name="workbench-light",
+    primary="#1f6fb2",
+    secondary="#1f7a56",
+    accent="#9a6700",
+    warning="#9a6700",
+    error="#b3261e",
+    success="#1f7a56",
+    foreground="#1f2328",
+    background="#fbfbfa",
+    surface="#f1f1ee",
+    panel="#e4e4df",
+    dark=False,
+)
+FEW_COLOURS = ("linux", "screen", "ansi", "vt100", "vt220", "xterm")
+
+
+def choose(app: App[None], wished: str) -> str:
+    """Register our themes; the wished one if there is such, else what the terminal can show."""
+    for theme in (DARK, LIGHT):
+        app.register_theme(theme)
+    if wished in app.available_themes:
+        return wished
+    plain = os.environ.get("TERM", "") in FEW_COLOURS or "NO_COLOR" in os.environ
+    return "ansi-dark" if plain else DARK.name

@@ -1,0 +1,48 @@
+"""The line of panes at the top: number, title, which one is in view. A click goes there."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import events
+from textual.message import Message
+
+from workbench.tui.panes import PANES
+from workbench.tui.widgets.bar import Bar
+
+
+class PaneTabs(Bar):
+    """`1 Runs  2 Data ...`, with the runs at work at the right."""
+
+    class Pressed(Message):
+        """A click on a pane's title."""
+
+        def __init__(self, pane_id: str) -> None:
+            super().__init__()
+            self.pane_id = pane_id
+
+    DEFAULT_CSS = "PaneTabs { background: $panel; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id)
+        self._places: list[tuple[int, int, str]] = []
+
+    def tell(self, shown: set[str], focused: str, aside: str) -> None:
+        """Draw the tabs: `shown` panes are in view, `focused` has the keys."""
+        text = Text()
+        self._places.clear()
+        tight = self.size.width < 80
+        for spec in PANES:
+            start = len(text)
+            style = "bold reverse" if spec.id == focused else "bold" if spec.id in shown else "dim"
+            text.append(f" {spec.key} {spec.title} ", style)
+            self._places.append((start, len(text), spec.id))
+            text.append("" if tight else " ")
+        room = self.size.width - len(text) - 1
+        if 0 < len(aside) <= room:
+            text.append(aside.rjust(room), "dim")
+        self.show(text)
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, pane_id in self._places:
+            if start <= event.x < end:
+                self.post_message(self.Pressed(pane_id))
