@@ -28,7 +28,7 @@ TRAIN: tuple[str, ...] = tuple(
 UNSEEN: tuple[str, ...] = tuple(
     """
     dog hotel planet coupon playlist rocket museum ingredient reminder speaker vehicle nurse album
-    lawyer printer library ocean valley pilot gallery charger backup donation keyboard magazine
+    lawyer printer library ocean valley pilot charger backup donation keyboard magazine
     witness tournament balloon cabin sandwich
     """.split()
 )

@@ -1,19 +1,22 @@
 """How often the Python checker and the real compiler say the same.
 
     python -m recipes.blop.agreement --compiler "blop -i" [--data data/blop] [--pairs FILE ...]
-        [--mutations N] [--seed N] [--show N]
+        [--mutations N] [--seed N] [--show N] [--record FILE]
 
 Compared are all programs of the data set, the answers of any INPUT/OUTPUT file, and mutations:
-a token deleted, doubled, or swapped with another of the same program.
+a token deleted, doubled, or swapped with another of the same program. --record writes some of the
+compiler's verdicts to a file, for tests on machines without it.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 from recipes.blop import pairs
 from recipes.blop.compiler import accepted
+from recipes.blop.dataset import code_answers
 from workbench.checkers.blop import check
 from workbench.checkers.blop.lexer import LexError, tokens
 
@@ -54,10 +57,19 @@ def compare(label: str, command: str, sources: list[str], show: int) -> float:
     return share
 
 
+def record(path: Path, command: str, sources: list[str]) -> None:
+    """Write the programs with the compiler's verdicts as JSON lines, each program once."""
+    unique = list(dict.fromkeys(sources))
+    verdicts = accepted(command, unique)
+    lines = (
+        json.dumps({"accepted": verdict, "source": source}) + "\n"
+        for verdict, source in zip(verdicts, unique, strict=True)
+    )
+    path.write_text("".join(lines), encoding="utf-8")
+
+
 def programs(folder: Path) -> list[str]:
     """All programs of the data set: answers that are code, corpus files, held-out answers."""
-    from recipes.blop.dataset import code_answers  # the generator knows which answers are code
-
     corpus = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("corpus/*.blop"))]
     return code_answers(folder) + corpus
 
@@ -71,8 +83,13 @@ def main() -> None:
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=3)
+    parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     valid = programs(options.data)
+    if options.record:
+        answers = Random(options.seed).sample(code_answers(options.data), 150)
+        broken = mutations(answers, 300, options.seed)
+        record(options.record, options.compiler, [*answers, *broken])
     compare("data set", options.compiler, valid, options.show)
     broken = list(mutations(valid, options.mutations, options.seed))
     compare("mutations", options.compiler, broken, options.show)

@@ -1,1 +1,1 @@
-"""The embedded base: its corpus, its tokenizer, its pretraining."""
+"""The embedded base: its corpus, its tokenizer, its pretraining, its evaluation."""

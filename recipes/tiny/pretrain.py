@@ -1,20 +1,23 @@
-"""Pretraining of the embedded base on its generated corpus, on two CPU cores.
+"""Pretraining of the embedded base on its generated corpus, on CPU cores.
 
-    python -m recipes.tiny.pretrain --out DIR [--minutes N | --steps N] [--seed N]
+    python -m recipes.tiny.pretrain --out DIR [--minutes N | --steps N] [--seed N] [--workers N]
 
-The folder DIR is replaced as a whole by every snapshot: a reader finds the old one or the new
-one, never half of one. With --steps the result depends on the seed alone (up to the rounding of
-the machine); with --minutes the learning rate follows the clock.
+One process with one thread for each core: each reads its own documents, and all step with the
+mean of their gradients. (Threads within one process wait for each other many times a step, which
+on a shared machine costs most of the time.) The folder DIR is replaced as a whole by every
+snapshot. With --steps the result depends on the seed and the workers alone (up to the rounding
+of the machine); with --minutes the learning rate follows the clock.
 """
 
 import argparse
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -57,6 +60,19 @@ def loss_of(model: Qwen2ForCausalLM, inputs: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), labels[trained])
 
 
+def share(model: Qwen2ForCausalLM, progress: float) -> float:
+    """Put the workers' mean gradient into each; their mean progress is the result."""
+    if not dist.is_initialized():
+        return progress
+    grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    flat = torch.cat([*(grad.flatten() for grad in grads), torch.tensor([progress])])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for grad, mean in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
+        grad.copy_(mean.view_as(grad))
+    return float(flat[-1])
+
+
 def snapshot(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     """Put the model in bfloat16 and its tokenizer at `folder`; other files there are kept."""
     fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
@@ -78,39 +94,52 @@ def snapshot(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> Non
     shutil.rmtree(old, ignore_errors=True)
 
 
-def train(
-    model: Qwen2ForCausalLM,
-    tokenizer: Tokenizer,
-    options: argparse.Namespace,
-    save: Callable[[], None],
-) -> None:
-    """Train until the run's end, saving every `snapshot_minutes`."""
+def train(rank: int, options: argparse.Namespace, model: Qwen2ForCausalLM, tokenizer: Tokenizer) -> None:
+    """Train until the run's end; worker 0 tells how it goes and saves now and then."""
     began = saved = time.monotonic()
     opts = optimizers(model, options.matrix_lr, options.other_lr)
     peaks = [group["lr"] for opt in opts for group in opt.param_groups]
     average, tokens = 0.0, 0
-    for step, (inputs, labels) in enumerate(batches(tokenizer, options.seed, options.tokens)):
+    stream = batches(tokenizer, options.seed * 1000 + rank, options.tokens)
+    for step, (inputs, labels) in enumerate(stream):
         elapsed_s = time.monotonic() - began
         progress = step / options.steps if options.steps else elapsed_s / (60 * options.minutes)
+        loss = loss_of(model, inputs, labels)
+        loss.backward()
+        progress = share(model, progress)
         if progress >= 1:
             break
         for group, peak in zip((g for o in opts for g in o.param_groups), peaks, strict=True):
             group["lr"] = peak * rate(progress)
-        loss = loss_of(model, inputs, labels)
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
-        tokens += inputs.numel()
+        tokens += inputs.numel() * options.workers
         average = loss.item() if step == 0 else 0.98 * average + 0.02 * loss.item()
-        if (step + 1) % 100 == 0:
-            speed = tokens / (time.monotonic() - began)
+        if rank == 0 and (step + 1) % 100 == 0:
             print(f"step {step + 1} loss {average:.4f} tokens {tokens / 1e6:.2f} M "
-                  f"({speed:.0f}/s) {elapsed_s / 60:.1f} min", flush=True)
-        if time.monotonic() - saved > 60 * options.snapshot_minutes:
+                  f"({tokens / elapsed_s:.0f}/s) {elapsed_s / 60:.1f} min", flush=True)
+        if rank == 0 and time.monotonic() - saved > 60 * options.snapshot_minutes:
             saved = time.monotonic()
-            save()
+            snapshot(model, tokenizer, options.out)
+
+
+def work(rank: int, options: argparse.Namespace, tokenizer_json: str, meeting: str) -> None:
+    """One worker from its first weights to the end."""
+    torch.set_num_threads(1)
+    if options.workers > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.workers
+        )
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    model = build(tokenizer.get_vocab_size(), options.layers, options.seed)
+    train(rank, options, model, tokenizer)
+    if rank == 0:
+        snapshot(model, tokenizer, options.out)
+    if options.workers > 1:
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def main() -> None:
@@ -120,19 +149,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=0, help="instead of --minutes")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--vocab", type=int, default=3072)
-    parser.add_argument("--tokens", type=int, default=2048, help="per batch, with padding")
+    parser.add_argument("--tokens", type=int, default=2048, help="per worker and step")
     parser.add_argument("--matrix-lr", type=float, default=0.02)
     parser.add_argument("--other-lr", type=float, default=3e-3)
     parser.add_argument("--snapshot-minutes", type=float, default=8.0)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    tokenizer = tokenizers_recipe.train(options.vocab, options.seed)
-    model = build(tokenizer.get_vocab_size(), options.layers, options.seed)
-    train(model, tokenizer, options, lambda: snapshot(model, tokenizer, options.out))
-    snapshot(model, tokenizer, options.out)
+    tokenizer_json = tokenizers_recipe.train(options.vocab, options.seed).to_str()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (options, tokenizer_json, f"{folder}/meeting")
+        if options.workers > 1:
+            torch.multiprocessing.spawn(work, arguments, nprocs=options.workers)
+        else:
+            work(0, *arguments)
 
 
 if __name__ == "__main__":
