@@ -1,8 +1,9 @@
-"""What is here and how to go on: `workbench` without arguments."""
+"""`workbench` without arguments: the screen on a terminal, else what is here and how to go on."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from workbench import __version__
 from workbench.commands.runs import listing
@@ -20,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from workbench.tui.app import main
+
+        return main()
     print("\n".join(page()))
     return EXIT_DONE
 
