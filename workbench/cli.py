@@ -25,7 +25,7 @@ COMMANDS = {
     "runs": ("", "list the runs here, with their state"),
     "attach": ("RUN", "watch a run that is at work; Ctrl+C leaves it at work"),
     "stop": ("RUN", "ask a run to stop at its next safe point, with a checkpoint"),
-    "data": ("PATH", "read, check and summarise a data set; FILE:LINE for each fault"),
+    "data": ("PATH", "read, check and summarise a data set, with FILE:LINE"),
     "chat": ("RUN|FILE.gguf", "talk to a tuned model, or get one answer with --prompt"),
     "presets": ("", "list the presets with their descriptions"),
     "keys": ("[SECTION]", "every key of a preset: type, default and meaning"),
@@ -87,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except SystemExit as left:  # argparse, after --help
+        return int(left.code or EXIT_DONE)
     except BrokenPipeError:
         return _reader_gone()
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a line

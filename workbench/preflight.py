@@ -37,9 +37,9 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
     preset = loaded.preset
     for number, source in enumerate(preset.data.source):
         place = ("data", "source", number, "path")
-        faults.attempt(place, _read, source.path, source.format, loaded.path)
+        faults.attempt(place, _read, source.path, loaded.path, source.format)
     for key, path in prompt_files(preset.evaluate):
-        faults.attempt(key, _read, path, "auto", loaded.path)
+        faults.attempt(key, _read, path, loaded.path, answers=False)
     faults.attempt(("model", "base"), check_base, preset.model)
     faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
     for number, guard in enumerate(preset.evaluate.guard):
@@ -111,10 +111,10 @@ class _Faults:
             raise UserErrors(self._found)
 
 
-def _read(path: str, format: str, preset_file: Path) -> None:
+def _read(path: str, preset_file: Path, format: str = "auto", answers: bool = True) -> None:
     found = resolve_data(path, preset_file)
     if _bytes(found) <= READ_LIMIT_BYTES:
-        require(read_source(found, format))
+        require(read_source(found, format, answers=answers), str(found))
 
 
 def _bytes(path: Path) -> int:

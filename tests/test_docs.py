@@ -1,0 +1,107 @@
+"""Every command that README and the other pages name is run, or it is said why it is only checked.
+
+A `console` block holds commands behind `$ `. A command that no rule here knows fails the test.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import FAKE_WORKER
+from tests.run.helpers import make_run
+from workbench.cli import Parser, main
+from workbench.commands import chat
+from workbench.preset.load import load
+from workbench.run import launch
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLES = "# INPUT\nHow do I greet a customer?\n\n# OUTPUT\nWarmly, by name.\n\n" * 12
+
+
+def commands() -> list[str]:
+    """Every command of every page, once."""
+    found = [
+        line.removeprefix("$ ")
+        for page in PAGES
+        for block in BLOCK.findall(page.read_text(encoding="utf-8"))
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+    return list(dict.fromkeys(found))
+
+
+def make_plans(words: list[str]) -> None:
+    """`make` installs or runs everything; that make knows what to do is what is checked."""
+    subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+
+
+def shell_finds(words: list[str]) -> None:
+    """Activating an environment is the shell's; the file is made by `make quickstart`."""
+    assert words == ["source", ".venv/bin/activate"]
+
+
+def preset_loads(words: list[str]) -> None:
+    """The base is gigabytes on the hub and its licence must be accepted: the preset is checked."""
+    assert load(words[2]).preset.train
+
+
+def runs(words: list[str]) -> None:
+    """As it stands. A worker takes minutes: one that is done at once stands in for it."""
+    assert main(words[1:]) == 0
+
+
+def chat_parses(words: list[str]) -> None:
+    """Needs a run's model, which the tests of a whole run have: the arguments are checked."""
+    parser = Parser()
+    chat.add_arguments(parser)
+    assert parser.parse_args(words[2:]).model == "quickstart"
+
+
+RULES: list[tuple[str, Callable[[list[str]], None]]] = [
+    (r"make \w+", make_plans),
+    (r"source .*", shell_finds),
+    (r"workbench --preset blop-gemma-2b.*", preset_loads),
+    (r"workbench --preset .*", runs),
+    (r"workbench chat .*", chat_parses),
+    (r"workbench (data|presets|keys|runs|attach|stop|resume)\b.*", runs),
+]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the pages speak of: examples, a model's folder, a finished run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
+    monkeypatch.setenv("STORY", "done")
+    (tmp_path / "my-examples.txt").write_text(EXAMPLES)
+    shutil.copytree(ROOT / "workbench" / "embedded" / "tiny", tmp_path / "my-model-folder")
+    make_run(tmp_path / "runs", "quickstart")
+    assert main(["resume", "quickstart"]) == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_the_pages(command: str, workplace: Path) -> None:
+    rule = next((rule for pattern, rule in RULES if re.fullmatch(pattern, command)), None)
+    assert rule is not None, f"no rule says how to test: {command}"
+    rule(shlex.split(command))
+
+
+def test_the_pages_name_commands() -> None:
+    """The negative control: an extraction that finds nothing would test nothing."""
+    assert len(commands()) > 12
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
