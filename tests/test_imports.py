@@ -54,6 +54,11 @@ def test_the_quick_commands_need_nothing_but_python(arguments: list[str]) -> Non
     assert loaded.isdisjoint(FRONT), loaded & set(FRONT)
 
 
+def test_the_screen_comes_without_anything_heavy() -> None:
+    loaded = loaded_after("import workbench.tui.app")
+    assert "textual" in loaded and loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
+
+
 def test_the_worker_is_what_the_light_rooms_are_spared() -> None:
     """The negative control: this check can see a heavy module."""
     assert "numpy" in loaded_after("import numpy")

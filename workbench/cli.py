@@ -34,7 +34,7 @@ COMMANDS = {
 HELP = """\
 workbench: from a small language model and your own examples to a tuned model you can talk to
 
-  workbench                            what is here, and how to go on
+  workbench                            the screen; without a terminal, what is here
   workbench --preset NAME|FILE         run a preset: progress on stderr, the run's folder on stdout
 {commands}
 
