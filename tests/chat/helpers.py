@@ -36,6 +36,7 @@ class Tiny:
     bos: int | None = None
     says: bytes = b""  # no byte twice, no line break
     then_stops: bool = True
+    ending: int = END
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -145,7 +146,7 @@ def _chain(tensors: dict[str, np.ndarray], tiny: Tiny) -> None:
         if "attn_output" in name or "ffn_down" in name:
             tensors[name][:] = 0
     ids = [byte_id(byte) for byte in b"\n" + tiny.says]
-    ids.append(END if tiny.then_stops else ids[-1])
+    ids.append(tiny.ending if tiny.then_stops else ids[-1])
     tensors["output_norm.weight"][:] = 1
     tensors["output.weight"][:] = 0
     for token, following in zip(ids, ids[1:], strict=False):

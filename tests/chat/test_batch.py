@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chat.helpers import Tiny, byte_id, write_tiny
@@ -99,6 +99,7 @@ def test_stopping_ends_the_group_without_half_answers(
     assert found == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(1, 16))
 def test_pack_feeds_every_token_once_in_order(lengths: list[int], room: int) -> None:
     prompts = [[n * 100 + i for i in range(length)] for n, length in enumerate(lengths)]

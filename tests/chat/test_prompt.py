@@ -43,7 +43,7 @@ def test_a_control_token_typed_by_the_user_stays_text(tiny_model: NativeModel) -
     assert controls(tiny_model, naive) == [1, 2, 1, 2, 1], "the attack works on a naive tokenizer"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(TEXT, HOSTILE.map("".join)), min_size=1, max_size=4))
 def test_no_message_can_add_a_control_token(tiny_model: NativeModel, said: list[str]) -> None:
     messages = [Message("user", text) for text in said]

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.chat.stopping import TextStream, first_stop, longest_beginning
@@ -20,6 +20,7 @@ def cut(raw: bytes, cuts: list[int]) -> list[bytes]:
     return [raw[a:b] for a, b in zip(edges, edges[1:], strict=False)]
 
 
+@settings(deadline=None)
 @given(TEXT, STOPS, st.lists(st.integers(0, 200)))
 def test_output_does_not_depend_on_how_tokens_cut_the_bytes(
     text: str, stop: list[str], cuts: list[int]
@@ -28,6 +29,7 @@ def test_output_does_not_depend_on_how_tokens_cut_the_bytes(
     assert run(cut(text.encode(), cuts), stop) == run(by_byte, stop)
 
 
+@settings(deadline=None)
 @given(TEXT, STOPS, st.lists(st.integers(0, 200)))
 def test_output_ends_before_the_stop_text_that_is_complete_first(
     text: str, stop: list[str], cuts: list[int]
@@ -38,6 +40,7 @@ def test_output_ends_before_the_stop_text_that_is_complete_first(
     assert shown == (text[: min(ends)[1]] if ends else text)
 
 
+@settings(deadline=None)
 @given(TEXT, STOPS)
 def test_what_is_shown_early_is_never_taken_back(text: str, stop: list[str]) -> None:
     stream, seen, final = TextStream(stop), "", run([text.encode()], stop)[0]

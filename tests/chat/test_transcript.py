@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.chat.transcript import (
@@ -26,6 +26,7 @@ MESSAGES = st.lists(st.builds(Message, st.sampled_from(["system", "user", "assis
 HERE = Path("talk")
 
 
+@settings(deadline=None)
 @given(MESSAGES, st.text(st.characters(exclude_categories=["Cs"])))
 def test_both_forms_load_back_equal(messages: list[Message], model: str) -> None:
     transcript = Transcript(model, tuple(messages), {"temperature": 0.5})

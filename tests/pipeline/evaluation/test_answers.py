@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.evaluation.helpers import Parrot, row
@@ -50,6 +50,7 @@ def test_an_interruption_keeps_what_was_answered(tmp_path: Path) -> None:
     assert part.read_bytes() == whole.read_bytes()
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 400))
 def test_what_was_cut_off_at_any_byte_is_asked_again(
     tmp_path_factory: pytest.TempPathFactory, cut: int

@@ -3,7 +3,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.pipeline.evaluation.metrics import (
@@ -16,6 +16,7 @@ from workbench.pipeline.evaluation.metrics import (
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 7), st.data())
 def test_pass_at_k_is_the_share_of_subsets_with_a_passing_answer(
     n: int, data: st.DataObject
@@ -76,6 +77,7 @@ def test_edges_of_an_estimate() -> None:
     assert (certain.low, certain.value, certain.high) == (1.0, 1.0, 1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_a_paired_test_counts_every_prompt_once(pairs: list[tuple[bool, bool]]) -> None:
     first, second = [a for a, _ in pairs], [b for _, b in pairs]

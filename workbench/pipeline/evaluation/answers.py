@@ -1,7 +1,7 @@
 """Every answer of one model on disk, one JSON line each, so that no question is asked twice.
 
-The first line says which model and which questions the file belongs to; answers to others are put
-aside, never mixed. A line counts once its newline is there: what a kill cut off is asked again.
+The first line says which model and which questions the file belongs to; answers to others are
+replaced, never mixed. A line counts once its newline is there: what a kill cut off is asked again.
 """
 
 from __future__ import annotations
