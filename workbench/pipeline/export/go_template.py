@@ -12,6 +12,9 @@ import os.path
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from workbench.dataset import rows
+from workbench.dataset.template import ChatTemplate
+
 Message = Mapping[str, str]
 Render = Callable[[Sequence[Message], bool], str]  # (messages, add_generation_prompt) -> text
 
@@ -79,6 +82,16 @@ def go_template(
     closing = pieces.user_after_assistant.lstrip()
     starts = sorted((t for t in special_tokens if t and closing.startswith(t)), key=len)
     return GoTemplate(_go_text(pieces), tuple(starts[-1:]), tuple(_notes(pieces, trimmed)))
+
+
+def renderer(template: ChatTemplate) -> Render:
+    """`template` as the function that this module asks for."""
+
+    def render(messages: Sequence[Message], generate: bool) -> str:
+        talk = [rows.Message(m["role"], m["content"]) for m in messages]
+        return template.render(talk, generate)
+
+    return render
 
 
 def _without_bos(render: Render, bos: str) -> Render:

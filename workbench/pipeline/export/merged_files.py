@@ -29,6 +29,16 @@ from workbench.pipeline.export.stream import SLAB_BYTES, TensorDone
 SHARD_BYTES = 5_000_000_000
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _FROM_BASE = ("generation_config.json",)
+_FROM_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
 
 
 @dataclass(frozen=True)
@@ -183,11 +193,10 @@ def _write_beside(folder: Path, plan: ExportPlan) -> None:
     config["vocab_size"] = plan.vocabulary_size
     config["tie_word_embeddings"] = plan.merged.tied
     files.write_json(folder / "config.json", config)
-    for name in _FROM_BASE:
-        if (plan.weights.base / name).is_file():
-            shutil.copyfile(plan.weights.base / name, folder / name)
-    for path in sorted(plan.tokenizer.folder.iterdir()):
-        if path.is_file() and path.name not in ("manifest.json", "config.json"):
+    copied = [plan.weights.base / name for name in _FROM_BASE]
+    copied += [plan.tokenizer.folder / name for name in _FROM_TOKENIZER]
+    for path in copied:
+        if path.is_file():
             shutil.copyfile(path, folder / path.name)
     if plan.chat_template:
         files.write_atomic(folder / "chat_template.jinja", plan.chat_template)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gguf
 from gguf import MODEL_ARCH
 
 from workbench.errors import UserError
@@ -134,11 +135,12 @@ def plan_export(
     """
     kinds = tuple(dict.fromkeys(type_named(wished) for wished in types))
     family, config = family_of(weights.base)
-    config = config.with_layers(min(layers or config.layers, config.layers))
-    merged = MergedWeights(
-        weights, tied_in_config=family.tied(config), in_scope=_below(config.layers)
-    )
+    kept = min(layers or config.layers, config.layers)
+    in_scope = _outside(kept, config.layers)
+    merged = MergedWeights(weights, tied_in_config=family.tied(config), in_scope=in_scope)
+    config = config.with_layers(kept)
     rows = merged.shape(merged.embedding)[0]
+    family.keys(gguf.GGUFWriter(None, family.gguf_name), config, rows)  # what is missing shows now
     files = read_tokenizer(tokenizer)
     vocabulary = read_vocabulary(files, rows, end_of_turn)
     tensors, fallbacks = _plan_tensors(family, config, merged, kinds)
@@ -158,12 +160,12 @@ def plan_export(
     )
 
 
-def _below(layers: int) -> Callable[[str], bool]:
-    """Whether a tensor is no buffer and belongs to the first `layers` layers, or to none."""
+def _outside(first: int, end: int) -> Callable[[str], bool]:
+    """Whether a tensor is no buffer and belongs to none of the layers `[first, end)` cut off."""
 
     def in_scope(name: str) -> bool:
         match = _LAYER.search(name)
-        return not is_buffer(name) and (match is None or int(match[1]) < layers)
+        return not is_buffer(name) and not (match and first <= int(match[1]) < end)
 
     return in_scope
 

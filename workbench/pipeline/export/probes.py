@@ -38,7 +38,7 @@ HARD = (
     "    four\n        eight\n  two\n   three",
     "\u2581already \u2581\u2581escaped",
     "<0x0A> <0xFF> <s> </s> <unk> [INST] <<SYS>>",
-    "\x00\x01\x1b[0m\x7f",
+    "\x01\x1b[0m\x7f",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" * 4,
     "MiXeD cAsE wOrDs'S 'S 'LL'll",
     "ﬁ ligature ﬃ ① fullwidth ＡＢＣ１２３",

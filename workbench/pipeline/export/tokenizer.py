@@ -168,7 +168,7 @@ class _Reader:
                 text += "_"
             tokens.append(text)
             types.append(int(kind))
-        _refuse_duplicates(tokens)
+        _refuse_duplicates([_as_c_string(text) for text in tokens])
         return tokens, types
 
     def _token(self, i: int, text: str | None, pieces: bool) -> tuple[str, Any]:
@@ -245,6 +245,8 @@ class _Reader:
     def _warnings(self) -> Iterable[str]:
         if "NFC" in normalizer_kinds(self.backend.get("normalizer")):
             yield "llama.cpp does not compose characters (NFC): decomposed text gets other ids"
+        if any("\0" in text for text in self.model["vocab"]):
+            yield "llama.cpp cuts tokens at a NUL character: texts with one get other ids"
 
 
 def plain_backend(files: TokenizerFiles) -> Any:
@@ -255,6 +257,11 @@ def plain_backend(files: TokenizerFiles) -> Any:
     backend.no_truncation()
     backend.no_padding()
     return backend
+
+
+def _as_c_string(text: str) -> str:
+    """What llama.cpp keeps of a token's text: it ends at a NUL."""
+    return text.partition("\0")[0]
 
 
 def _refuse_duplicates(tokens: list[str]) -> None:

@@ -5,7 +5,6 @@ Version 5 writes `rope_parameters`; before, `rope_theta` and `rope_scaling` stoo
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,17 +19,21 @@ class Rope:
     """Rotary position embedding: base, kind (`default`, `linear`, `yarn`, ...) and its numbers."""
 
     theta: float
-    kind: str = "default"
-    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kind: str
+    values: Mapping[str, Any]
+    path: Path
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """The number `key`; raises KeyError when neither it nor a default is there."""
+    def need(self, key: str) -> Any:
+        """The value of `key`; raises UserError when it is missing."""
         value = self.values.get(key)
         if value is None:
-            if default is None:
-                raise KeyError(key)
-            return default
-        return float(value)
+            raise UserError(f"rope type {self.kind!r} without {key}", path=self.path)
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """The number `key`; raises UserError when neither it nor a default is there."""
+        value = self.values.get(key, default)
+        return float(self.need(key) if value is None else value)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class ModelConfig:
             values = values[layers]
         kind = values.get("rope_type", values.get("type")) or "default"
         kind = "longrope" if kind == "su" else kind
-        return Rope(float(values.get("rope_theta") or 10000.0), str(kind), values)
+        return Rope(float(values.get("rope_theta") or 10000.0), str(kind), values, self.path)
 
     def with_layers(self, layers: int) -> ModelConfig:
         """The same model cut off after its first `layers` layers."""

@@ -48,8 +48,8 @@ def _attention_factor(config: ModelConfig) -> float:
 def _frequencies(config: ModelConfig) -> Constants:
     rope = config.rope()
     if rope.kind == "longrope":
-        yield "rope_factors_long.weight", as_float32(rope.values["long_factor"])
-        yield "rope_factors_short.weight", as_float32(rope.values["short_factor"])
+        yield "rope_factors_long.weight", as_float32(rope.need("long_factor"))
+        yield "rope_factors_short.weight", as_float32(rope.need("short_factor"))
 
 
 def _warnings(config: ModelConfig) -> list[str]:

@@ -1,0 +1,267 @@
+"""Small random models of every architecture, tokenizers of every kind, adapters of every variant.
+
+Norms, biases and adapters are random: what starts as ones and zeros hides forgotten +1 and biases.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
+    LlamaConfig,
+    MistralConfig,
+    Phi3Config,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from workbench.pipeline.export.parity import Parity, measure
+from workbench.pipeline.export.plan import ExportPlan, plan_export
+from workbench.pipeline.export.probes import HARD
+from workbench.pipeline.export.reference import write_reference
+from workbench.pipeline.export.stream import run_export
+from workbench.pipeline.training.weights import Weights
+
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+PADDING_ROWS = 8
+PROBES = [list(range(3, 60)), list(range(100, 20, -1))]
+
+_ByteLevel = pre_tokenizers.ByteLevel
+
+
+def _split(pattern: str) -> Any:
+    first = pre_tokenizers.Split(Regex(pattern), "isolated")
+    return pre_tokenizers.Sequence([first, _ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+PRETOKENIZERS: Mapping[str, Callable[[], Any]] = {
+    "gpt2": lambda: _ByteLevel(add_prefix_space=False),
+    "llama3": lambda: _split(LLAMA3),
+    "qwen2": lambda: _split(QWEN2),
+    "digits": lambda: pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), _ByteLevel(add_prefix_space=False)]
+    ),
+    "prefix": lambda: _ByteLevel(add_prefix_space=True),
+    "noregex": lambda: _ByteLevel(add_prefix_space=False, use_regex=False),
+    "whitespace": pre_tokenizers.Whitespace,
+}
+
+
+@cache
+def backend_json(kind: str = "gpt2", vocab: int = 600) -> str:
+    """A trained tokenizer as JSON: byte-level with one of PRETOKENIZERS, or `pieces` (gemma)."""
+    if kind.startswith("pieces"):
+        return _pieces_json(vocab, prefix=kind == "pieces-prefix")
+    tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama3"))
+    tokenizer.pre_tokenizer = PRETOKENIZERS[kind]()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=CHATML_TOKENS,
+        initial_alphabet=_ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(HARD * 3, trainer)
+    return str(tokenizer.to_str())
+
+
+def _pieces_json(vocab: int, *, prefix: bool) -> str:
+    """SentencePiece-like BPE as transformers saves it: byte fallback, spaces as U+2581."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab, special_tokens=["<pad>", "<eos>", "<bos>", "<unk>"], show_progress=False
+    )
+    tokenizer.train_from_iterator(HARD * 3, trainer)
+    values = json.loads(tokenizer.to_str())
+    words = values["model"]["vocab"]
+    for byte in range(256):
+        words[f"<0x{byte:02X}>"] = len(words)
+    values["pre_tokenizer"] = None
+    replace = values["normalizer"]
+    if prefix:
+        prepend = {"type": "Prepend", "prepend": "\u2581"}
+        values["normalizer"] = {"type": "Sequence", "normalizers": [prepend, replace]}
+    values["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "<bos>", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<bos>": {"id": "<bos>", "ids": [2], "tokens": ["<bos>"]}},
+    }
+    return json.dumps(values)
+
+
+def save_tokenizer(folder: Path, kind: str = "gpt2", **config: Any) -> Path:
+    """The two files that training leaves; `config` overrides tokenizer_config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(backend_json(kind), encoding="utf-8")
+    tokens = {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    if kind.startswith("pieces"):
+        tokens = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}
+    values = json.dumps({**tokens, **config})
+    (folder / "tokenizer_config.json").write_text(values, encoding="utf-8")
+    return folder
+
+
+def _common(hidden: int, layers: int) -> dict[str, Any]:
+    rows = len(json.loads(backend_json())["model"]["vocab"]) + PADDING_ROWS
+    return dict(
+        vocab_size=rows,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        rms_norm_eps=1e-5,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+
+
+_LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 50000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 128,
+}
+_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 128,
+}
+_LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+_LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0 + 0.1 * i for i in range(8)],
+    "long_factor": [2.0 + 0.5 * i for i in range(8)],
+    "original_max_position_embeddings": 256,
+}
+_SOFT = dict(attn_logit_softcapping=20.0, final_logit_softcapping=15.0)
+
+# name -> (config class, head dimension as a multiple of hidden / heads, or 0 for none, settings)
+SHAPES: Mapping[str, tuple[Any, int, Mapping[str, Any]]] = {
+    "llama": (LlamaConfig, 0, dict(rope_parameters=_LLAMA3_ROPE, tie_word_embeddings=False)),
+    "llama-bias": (LlamaConfig, 0, dict(attention_bias=True, tie_word_embeddings=True)),
+    "llama-linear": (LlamaConfig, 0, dict(rope_parameters=_LINEAR)),
+    "mistral": (MistralConfig, 1, dict(sliding_window=None)),
+    "qwen2": (Qwen2Config, 0, dict(tie_word_embeddings=True)),
+    "qwen2-yarn": (Qwen2Config, 0, dict(rope_parameters=_YARN)),
+    "qwen3": (Qwen3Config, 2, {}),
+    "gemma": (GemmaConfig, 2, {}),
+    "gemma2": (Gemma2Config, 2, dict(sliding_window=8, **_SOFT)),
+    "gemma3": (Gemma3TextConfig, 2, dict(sliding_window=8)),
+    "phi3-longrope": (
+        Phi3Config,
+        0,
+        dict(rope_parameters=_LONGROPE, original_max_position_embeddings=256),
+    ),
+    "phi3": (Phi3Config, 0, dict(sliding_window=None, original_max_position_embeddings=512)),
+}
+
+
+def config_for(shape: str, *, hidden: int = 64, layers: int = 2) -> Any:
+    """The configuration of that name, `hidden` wide."""
+    kind, heads, settings = SHAPES[shape]
+    values = {**_common(hidden, layers), **settings}
+    if heads:
+        values["head_dim"] = hidden // 4 * heads
+    if shape in ("gemma2", "gemma3"):
+        values["query_pre_attn_scalar"] = values["head_dim"]
+    if shape == "gemma3":
+        values["num_hidden_layers"] = max(layers, 7)
+    return kind(**values)
+
+
+def save_base(
+    folder: Path,
+    shape: str,
+    *,
+    hidden: int = 64,
+    layers: int = 2,
+    dtype: torch.dtype = torch.float32,
+    shard: str = "60KB",
+    seed: int = 0,
+) -> Path:
+    """A random model in Hugging Face layout, in several shards, with the gpt2 tokenizer."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config_for(shape, hidden=hidden, layers=layers))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+            elif name.endswith("bias"):
+                parameter.copy_(torch.randn_like(parameter) * 0.2)
+    model.to(dtype).save_pretrained(folder, max_shard_size=shard)
+    save_tokenizer(folder)
+    return folder
+
+
+def save_adapter(base: Path, folder: Path, *, seed: int = 1, **settings: Any) -> Path:
+    """A random LoRA on `base`; `settings` as LoraConfig takes them."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    values: dict[str, Any] = dict(r=4, lora_alpha=8, target_modules="all-linear") | settings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **values))
+        with torch.no_grad():
+            for name, parameter in tuned.named_parameters():
+                if "lora_magnitude" in name:
+                    parameter.mul_(1 + 0.1 * torch.randn_like(parameter))
+                elif "lora_" in name:
+                    parameter.copy_(torch.randn_like(parameter) * 0.1)
+                elif "modules_to_save" in name or (parameter.requires_grad and "bias" in name):
+                    parameter.add_(torch.randn_like(parameter) * 0.05)
+        tuned.save_pretrained(folder)
+    return folder
+
+
+def plan(weights: Weights, types: Sequence[str], **settings: Any) -> ExportPlan:
+    """A plan with the tokenizer that lies in the base."""
+    return plan_export(weights, types, weights.base, **settings)
+
+
+def export(weights: Weights, folder: Path, *types: str) -> dict[str, Path]:
+    """The files of all `types`, by type."""
+    paths = {kind: folder / f"{kind}.gguf" for kind in types}
+    run_export(plan(weights, types), paths, threads=1)
+    return paths
+
+
+def parities(weights: Weights, folder: Path, *types: str) -> dict[str, Parity]:
+    """Each type's parity with transformers and peft, on PROBES."""
+    planned = plan(weights, types)
+    paths = export(weights, folder, *types)
+    work = folder / "reference"
+    work.mkdir()
+    reference = write_reference(
+        weights, PROBES, work, rows=planned.vocabulary_size, layers=planned.config.layers
+    )
+    return {k: measure(k, p, PROBES, reference, ids_equal=True) for k, p in paths.items()}

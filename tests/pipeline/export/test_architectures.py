@@ -1,0 +1,137 @@
+"""Every architecture: the file is the model, and each classic mistake is caught by the gate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pipeline.export.helpers import SHAPES, parities, plan, save_adapter, save_base
+from workbench.errors import UserError
+from workbench.pipeline.export import arch, stream
+from workbench.pipeline.export.adapter import Adapter
+from workbench.pipeline.export.parity import gate
+from workbench.pipeline.training.weights import Weights
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_f32_and_f16_files_are_the_model(shape: str, tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", shape)
+    assert len(list(base.glob("*.safetensors"))) > 1
+    weights = Weights(base, (save_adapter(base, tmp_path / "adapter"),))
+    found = parities(weights, tmp_path, "f32", "f16")
+    limit = 1e-5 if shape.startswith("gemma") else 1e-6
+    assert found["f32"].kl_mean <= limit
+    assert found["f32"].top1_margin == 1.0
+    assert found["f16"].kl_mean <= 1e-5
+    assert gate(found["f32"], f32_limit=limit).passed and gate(found["f16"]).passed
+
+
+MISTAKES = {
+    "no-permutation": ("llama", {"permute": False}),
+    "permutation-too-many": ("qwen2", {"permute": True}),
+    "no-frequencies": ("llama", {"constants": lambda config: iter(())}),
+    "no-plus-one": ("gemma", {"norm_plus_one": False}),
+    "no-plus-one-3": ("gemma3", {"norm_plus_one": False}),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_gate_stops_a_wrong_family(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, change = MISTAKES[mistake]
+    base = save_base(tmp_path / "base", shape)
+    name = json.loads((base / "config.json").read_text())["architectures"][0]
+    wrong: Any = dataclasses.replace(arch.FAMILIES[name], **change)  # type: ignore[arg-type]
+    monkeypatch.setitem(arch.FAMILIES, name, wrong)
+    _assert_stopped(Weights(base), tmp_path)
+
+
+def test_the_gate_stops_a_missing_bias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = save_base(tmp_path / "base", "qwen2")
+    slabs = stream.slabs
+
+    def without_bias(plan: Any, tensor: Any) -> Iterator[Any]:
+        for rows in slabs(plan, tensor):
+            yield np.zeros_like(rows) if tensor.name.endswith(".bias") else rows
+
+    monkeypatch.setattr(stream, "slabs", without_bias)
+    _assert_stopped(Weights(base), tmp_path)
+
+
+def test_the_gate_stops_a_wrong_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = save_base(tmp_path / "base", "qwen2")
+    weights = Weights(base, (save_adapter(base, tmp_path / "adapter"),))
+    monkeypatch.setattr(Adapter, "scale", lambda self, module, rank: 1.0)
+    _assert_stopped(weights, tmp_path)
+
+
+def _assert_stopped(weights: Weights, folder: Path) -> None:
+    found = parities(weights, folder, "f32", "f16")
+    assert found["f32"].kl_mean > 1e-2
+    assert not gate(found["f32"], f32_limit=1e-5).passed
+    assert not gate(found["f16"]).passed
+
+
+def _change(base: Path, **values: Any) -> None:
+    config = json.loads((base / "config.json").read_text()) | values
+    (base / "config.json").write_text(json.dumps(config))
+
+
+REFUSALS = [
+    ("qwen2", {"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM"),
+    ("qwen2", {"architectures": []}, "(none)"),
+    ("qwen2", {"use_sliding_window": True}, "use_sliding_window"),
+    ("qwen2", {"hidden_act": "gelu"}, "hidden_act"),
+    ("qwen2", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1.0}}, "dynamic"),
+    ("qwen2", {"num_hidden_layers": 3}, "layer 2"),
+    ("qwen2", {"rms_norm_eps": None}, "rms_norm_eps"),
+    ("qwen2", {"rope_parameters": {"rope_type": "linear", "rope_theta": 1.0}}, "without factor"),
+    ("gemma2", {"query_pre_attn_scalar": 99}, "query_pre_attn_scalar"),
+    ("gemma2", {"layer_types": ["full_attention", "full_attention"]}, "layer_types"),
+]
+
+
+@pytest.mark.parametrize(("shape", "values", "said"), REFUSALS)
+def test_what_llama_cpp_cannot_express_is_refused(
+    shape: str, values: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    base = save_base(tmp_path / "base", shape)
+    _change(base, **values)
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        plan(Weights(base), ["f16"])
+    assert str(base) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_refusal_names_what_is_supported(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", "qwen2")
+    _change(base, architectures=["MambaForCausalLM"])
+    with pytest.raises(UserError, match="Qwen2ForCausalLM"):
+        plan(Weights(base), ["f16"])
+
+
+def test_old_and_new_names_of_rope_mean_the_same(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", "llama")
+    config = json.loads((base / "config.json").read_text())
+    new = plan(Weights(base), ["f32"]).config.rope()
+    parameters = config.pop("rope_parameters")
+    config["rope_theta"] = parameters.pop("rope_theta")
+    config["rope_scaling"] = {"type": parameters.pop("rope_type"), **parameters}
+    (base / "config.json").write_text(json.dumps(config))
+    old = plan(Weights(base), ["f32"]).config.rope()
+    assert (old.theta, old.kind) == (new.theta, new.kind)
+    assert all(old.values[key] == new.values[key] for key in parameters)
+
+
+def test_a_window_that_llama_cpp_ignores_is_said(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", "mistral")
+    _change(base, sliding_window=64)
+    assert any("64 tokens" in warning for warning in plan(Weights(base), ["f16"]).warnings)

@@ -1,0 +1,201 @@
+"""Ids in llama.cpp are the ids of training, or the tokenizer is refused before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gguf import GGUFReader, TokenType
+
+from tests.pipeline.export.helpers import backend_json, save_base, save_tokenizer
+from workbench.errors import RunFailed, UserError
+from workbench.pipeline.export import gguf_file, vocabulary_check
+from workbench.pipeline.export.native import NativeFile
+from workbench.pipeline.export.plan import ExportPlan, plan_export
+from workbench.pipeline.export.types import TYPES
+from workbench.pipeline.export.vocabulary_check import Sample, check_vocabulary, expected_ids
+from workbench.pipeline.training.weights import Weights
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with rows enough for every tokenizer here."""
+    folder = tmp_path_factory.mktemp("base")
+    save_base(folder, "qwen2", hidden=16, layers=1)
+    return folder
+
+
+def planned(base: Path, tokenizer: Path, **settings: Any) -> ExportPlan:
+    return plan_export(Weights(base), ["f16"], tokenizer, **settings)
+
+
+def grown(base: Path, folder: Path, rows: int) -> Path:
+    """The base with another number of embedding rows."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(base, folder)
+    for path in folder.glob("model*.safetensors"):
+        tensors = load_file(path)
+        for name in tensors:
+            if "embed_tokens" in name:
+                tensors[name] = torch.zeros(rows, tensors[name].shape[1])
+        save_file(tensors, path)
+    return folder
+
+
+KINDS = {
+    "gpt2": "gpt-2",
+    "qwen2": "qwen2",
+    "llama3": "llama-bpe",
+    "digits": "smollm",
+    "pieces": "default",
+    "pieces-prefix": "default",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_are_equal_on_every_probe(kind: str, base: Path, tmp_path: Path) -> None:
+    wide = grown(base, tmp_path / "wide", 1200)
+    plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", kind))
+    assert plan.vocabulary.pre == KINDS[kind]
+    report = check_vocabulary(plan, tmp_path, expected_ids(plan))
+    report.require()
+    assert report.texts > 430
+    assert plan.vocabulary.add_bos == kind.startswith("pieces")
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("wrong", ["gpt-2", "qwen2", "llama-bpe", "default"])
+def test_a_wrong_pretokenizer_is_found_out(wrong: str, base: Path, tmp_path: Path) -> None:
+    plan = planned(base, save_tokenizer(tmp_path / "tokenizer", "digits"))
+    vocabulary = dataclasses.replace(plan.vocabulary, pre=wrong)
+    plan = dataclasses.replace(plan, vocabulary=vocabulary)
+    report = check_vocabulary(plan, tmp_path, expected_ids(plan))
+    assert len(report.mismatches) > 20
+    with pytest.raises(RunFailed, match=r"gives other ids on \d+ of \d+ texts") as caught:
+        report.require()
+    assert "\n" not in str(caught.value)
+
+
+def test_constant_scores_are_found_out(base: Path, tmp_path: Path) -> None:
+    wide = grown(base, tmp_path / "wide", 1200)
+    plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", "pieces"))
+    flat = dataclasses.replace(plan.vocabulary, scores=[-1000.0] * plan.vocabulary_size)
+    plan = dataclasses.replace(plan, vocabulary=flat)
+    assert check_vocabulary(plan, tmp_path, expected_ids(plan)).mismatches
+
+
+def test_a_sample_with_other_ids_is_found_out(base: Path, tmp_path: Path) -> None:
+    plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
+    text = "<|im_start|>user\nHello<|im_end|>\n"
+    ids = tuple(vocabulary_check.probe_ids(plan, text))
+    assert not check_vocabulary(plan, tmp_path, expected_ids(plan, [Sample(text, ids)])).mismatches
+    wrong = expected_ids(plan, [Sample(text, (*ids[:-1], 7))])
+    (mismatch,) = check_vocabulary(plan, tmp_path, wrong).mismatches
+    assert mismatch.text == text and mismatch.got == ids
+
+
+@pytest.mark.parametrize("kind", ["prefix", "noregex", "whitespace"])
+def test_splits_without_an_equivalent_are_refused(kind: str, base: Path, tmp_path: Path) -> None:
+    tokenizer = save_tokenizer(tmp_path / "tokenizer", kind)
+    with pytest.raises(UserError, match="llama.cpp") as caught:
+        planned(base, tokenizer)
+    assert str(tokenizer / "tokenizer.json") in str(caught.value)
+
+
+def _edited(folder: Path, kind: str = "gpt2", **changes: Any) -> Path:
+    save_tokenizer(folder, kind)
+    values = json.loads(backend_json(kind))
+    model = values["model"] | changes.pop("model", {})
+    (folder / "tokenizer.json").write_text(json.dumps(values | changes | {"model": model}))
+    return folder
+
+
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "split": False}
+CHANGES: list[tuple[str, dict[str, Any], str]] = [
+    ("gpt2", {"normalizer": {"type": "Lowercase"}}, "Lowercase"),
+    ("gpt2", {"model": {"type": "Unigram"}}, "Unigram"),
+    ("gpt2", {"model": {"end_of_word_suffix": "</w>"}}, "end_of_word_suffix"),
+    ("gpt2", {"model": {"vocab": {"a": 5000}}}, "5000 is beyond"),
+    ("pieces", {"normalizer": None}, "no equivalent"),
+    (
+        "pieces",
+        {"normalizer": None, "pre_tokenizer": METASPACE | {"prepend_scheme": "first"}},
+        "first word only",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes", "said"), CHANGES)
+def test_tokenizers_without_an_equivalent_are_refused(
+    kind: str, changes: dict[str, Any], said: str, base: Path, tmp_path: Path
+) -> None:
+    wide = grown(base, tmp_path / "wide", 1200)
+    tokenizer = _edited(tmp_path / "tokenizer", kind, **changes)
+    with pytest.raises(UserError, match=said):
+        planned(wide, tokenizer)
+
+
+def test_two_tokens_with_one_text_are_refused(base: Path, tmp_path: Path) -> None:
+    """llama.cpp would end the whole process on them."""
+    added = json.loads(backend_json())["added_tokens"]
+    twin = {**added[0], "id": 300, "content": "<|im_end|>"}
+    tokenizer = _edited(tmp_path / "tokenizer", added_tokens=[*added, twin])
+    with pytest.raises(UserError, match="tokens 2 and 300 have the same text"):
+        planned(base, tokenizer)
+
+
+def test_tokens_that_differ_after_a_nul_are_refused(base: Path, tmp_path: Path) -> None:
+    words = json.loads(backend_json())["model"]["vocab"]
+    last = max(words.values())
+    changed = {"vocab": words | {"x\0a": last + 1, "x\0b": last + 2}}
+    tokenizer = _edited(tmp_path / "tokenizer", model=changed)
+    with pytest.raises(UserError, match="have the same text"):
+        planned(base, tokenizer)
+
+
+def test_bos_and_eos_are_always_written(base: Path, tmp_path: Path) -> None:
+    plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
+    path = tmp_path / "vocabulary.gguf"
+    gguf_file.write_header(plan, TYPES["f16"], path, vocabulary_only=True)
+    fields = GGUFReader(path).fields
+    names = ("bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")
+    assert [fields[f"tokenizer.ggml.{n}"].contents() for n in names] == [2, 2, False, False]
+    with NativeFile(path) as native:
+        assert native.ids("Hello", add_special=True) == native.ids("Hello")
+
+
+def test_a_tokenizer_without_an_end_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no end-of-sequence token"):
+        planned(base, save_tokenizer(tmp_path / "tokenizer", eos_token=None))
+
+
+def test_rows_beyond_the_tokens_are_padded(base: Path, tmp_path: Path) -> None:
+    vocabulary = planned(base, save_tokenizer(tmp_path / "tokenizer")).vocabulary
+    assert vocabulary.tokens[-1].startswith("[PAD") and vocabulary.types[-1] == TokenType.UNUSED
+    assert len(set(vocabulary.tokens)) == len(vocabulary.tokens)
+
+
+def test_the_end_of_a_turn_gets_its_key(base: Path, tmp_path: Path) -> None:
+    tokenizer = save_tokenizer(tmp_path / "tokenizer", eos_token="<|endoftext|>")
+    assert planned(base, tokenizer, end_of_turn="<|im_end|>").vocabulary.special["eot"] == 2
+    assert "eot" not in planned(base, tokenizer, end_of_turn="<|endoftext|>").vocabulary.special
+    with pytest.raises(UserError, match="no special token"):
+        planned(base, tokenizer, end_of_turn="<end>")
+
+
+def test_composing_is_said(base: Path, tmp_path: Path) -> None:
+    plan = planned(base, _edited(tmp_path / "tokenizer", normalizer={"type": "NFC"}))
+    assert any("NFC" in warning for warning in plan.warnings)
+    check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
+
+
+def test_truncation_in_the_file_does_not_cut_probes(base: Path, tmp_path: Path) -> None:
+    cut = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    plan = planned(base, _edited(tmp_path / "tokenizer", truncation=cut))
+    check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
