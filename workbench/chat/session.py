@@ -193,7 +193,7 @@ def check_fits(n_tokens: int, context: int) -> None:
     if n_tokens >= context:
         raise UserError(
             f"the conversation has {n_tokens:,} tokens, the context holds {context:,}",
-            hint="raise generate.context up to what the model was trained for, or say less",
+            hint="say less, or raise generate.context where the model was trained for more",
         )
 
 
