@@ -5,9 +5,10 @@ Stages themselves are functions of plain values; only the thin wiring in `stages
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from workbench import files
 from workbench.preset.schema import Preset
@@ -29,3 +30,11 @@ class Context:
         """A file of the run as `stage_done` names it: relative path, bytes, SHA-256."""
         place = path.relative_to(self.run.path).as_posix()
         return {"path": place, "bytes": path.stat().st_size, "sha256": files.sha256(path)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage came to: the files that later stages and people rely on, and a few figures."""
+
+    artefacts: Sequence[Path]
+    summary: dict[str, Any] = field(default_factory=dict)

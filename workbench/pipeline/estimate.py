@@ -49,7 +49,7 @@ def estimate(preset: Preset) -> dict[str, Any]:
 
     prepared = read_all(preset, emit)
     found: dict[str, Any] = {
-        "rows": sum(len(reading.rows) for reading in prepared.readings),
+        "rows": sum(len(reading.rows) for reading in prepared.readings.values()),
         "train_rows": len(prepared.splits.train),
         "validation_rows": len(prepared.splits.validation),
         "prompts": len(prepared.held_out),

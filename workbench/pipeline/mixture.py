@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from workbench.dataset.prepare import split
 from workbench.dataset.rows import Row
-from workbench.errors import UserError
 from workbench.preset.schema import Data, DataSource, TrainStage
 
 
@@ -40,18 +39,14 @@ def split_rows(rows: Iterable[Row], data: Data) -> Splits:
 
 
 def rows_of_stage(rows: Sequence[Row], stage: TrainStage, data: Data) -> list[Row]:
-    """The rows that a stage trains on: of its sources, and fit for its objective.
+    """The rows that a stage sees: of its sources, and fit for its objective.
 
-    `sft` takes conversations; `pretrain` takes raw text. Raises UserError when none is left.
+    `sft` takes conversations, `pretrain` raw text.
     """
     names = [source_name(source, n) for n, source in enumerate(data.source)]
     wished = {names[s] if isinstance(s, int) else s for s in stage.source} or set(names)
     kind = "chat" if stage.objective == "sft" else "text"
-    chosen = [row for row in rows if row.source in wished and row.kind == kind]
-    if not chosen:
-        what = "conversations" if kind == "chat" else "raw text"
-        raise UserError(f"train.{stage.name}: its sources hold no {what}")
-    return chosen
+    return [row for row in rows if row.source in wished and row.kind == kind]
 
 
 def repeat_rows(rows: Sequence[Row], data: Data) -> list[Row]:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
-from workbench.dataset.lint import lint
-from workbench.dataset.prepare import dedupe, find_leaks
+from workbench.dataset.encode import encode_rows, require_sequences
+from workbench.dataset.prepare import dedupe, find_leaks, with_system
 from workbench.dataset.read import Reading, read_source, require
-from workbench.dataset.rows import Row
+from workbench.dataset.rows import Fault, Row
 from workbench.dataset.template import ChatTemplate, template_for
-from workbench.dataset.tokenize import Ledger, encode_stage, from_backend
+from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
 from workbench.pipeline import base as bases
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
@@ -33,6 +33,10 @@ from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
 
+END_OF_TEXT = "<|endoftext|>"
+KINDS = {"sft": "conversations", "pretrain": "raw text"}
+PLACES = 3
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -40,10 +44,10 @@ class Prepared:
 
     splits: Splits
     held_out: list[Row]
-    readings: list[Reading]
+    readings: dict[str, Reading]
     duplicates: list[tuple[Row, Row]]
     leaks: list[tuple[Row, Row]]
-    faults: list[Any]
+    faults: list[Fault]
 
 
 def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
@@ -76,41 +80,29 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
 
 def read_all(preset: Preset, emit: Emit) -> Prepared:
     """Rows of all sources, without duplicates and without what the evaluation asks."""
-    readings = [
-        require(read_source(Path(source.path), source.format, source_name(source, n)))
+    readings = {
+        source.path: require(
+            read_source(source.path, source.format, source_name(source, n)), source.path
+        )
         for n, source in enumerate(preset.data.source)
-    ]
-    for reading in readings:
-        emit(events.Note(message=f"{reading.path}: {len(reading.rows)} rows, {reading.why}"))
-    rows, duplicates = dedupe([r for reading in readings for r in reading.rows], preset.data.dedupe)
+    }
+    for path, reading in readings.items():
+        message = f"{path}: {len(reading.rows)} rows, {reading.format} ({reading.why})"
+        emit(events.Note(message=message))
+    rows, duplicates = dedupe(
+        [r for reading in readings.values() for r in reading.rows], preset.data.dedupe
+    )
     rows = with_system(rows, preset.data.system)
     asked = _held_out(preset)
     leaks = find_leaks(rows, asked)
     leaked = {row.place for row, _ in leaks}
     rows = [row for row in rows if row.place not in leaked]
-    faults = [fault for reading in readings for fault in reading.faults] + lint(rows)
+    faults = [fault for reading in readings.values() for fault in reading.faults]
     splits = split_rows(rows, preset.data)
     held_out = asked or [row for row in splits.validation if row.kind == "chat"]
     prepared = Prepared(splits, held_out, readings, duplicates, leaks, faults)
     _tell(prepared, emit)
     return prepared
-
-
-def with_system(rows: Sequence[Row], system: str) -> list[Row]:
-    """The rows with the preset's system prompt before each conversation that has none."""
-    from dataclasses import replace
-
-    from workbench.dataset.rows import SYSTEM, Message
-
-    if not system:
-        return list(rows)
-    first = Message(SYSTEM, system)
-    return [
-        replace(row, messages=(first, *row.messages))
-        if row.messages and row.messages[0].role != SYSTEM
-        else row
-        for row in rows
-    ]
 
 
 def tokenize_stage(
@@ -123,28 +115,46 @@ def tokenize_stage(
     folder: Path,
     emit: Emit,
 ) -> tuple[list[Path], dict[str, Any]]:
-    """Write a stage's two splits; returns the files and the ledgers of what was cut or dropped."""
+    """Write a stage's two splits; returns the files and the ledgers of what was cut or dropped.
+
+    Raises UserErrors for rows that the template refuses, UserError when nothing is left to train.
+    """
+    train = repeat_rows(rows_of_stage(splits.train, stage, data), data)
+    if not train:
+        raise UserError(f"train.{stage.name}: its sources hold no {KINDS[stage.objective]}")
     paths, ledgers = [], {}
-    backend = from_backend(tokenizer.backend_tokenizer)
-    for name, rows in (("train", splits.train), ("validation", splits.validation)):
-        chosen = rows_of_stage(rows, stage, data) if name == "train" else _fitting(rows, stage, data)
-        if name == "train":
-            chosen = repeat_rows(chosen, data)
-        encoded, ledger = encode_stage(
-            chosen,
-            objective=stage.objective,
-            template=template,
-            tokenizer=backend,
+    for name, rows in (
+        ("train", train),
+        ("validation", rows_of_stage(splits.validation, stage, data)),
+    ):
+        encoding = encode_rows(
+            rows,
+            template,
+            from_backend(tokenizer.backend_tokenizer),
             sequence_length=stage.sequence_length,
-            on_cut=stage.on_cut,
             stop_ids=stop_ids,
+            separator_id=separator_id(tokenizer),
+            on_cut=stage.on_cut,
         )
-        _check_ledger(stage, name, ledger, emit)
-        path = folder / f"{stage.name}.{name}.safetensors"
-        Examples.of(encoded).save(path)
-        paths.append(path)
-        ledgers[name] = ledger.to_json()
+        if name == "train":
+            require_sequences(encoding, stage.on_cut)
+        left_out = encoding.ledger.lines()[1:]
+        for line in left_out:
+            message = f"train.{stage.name}, {name} rows: {line}"
+            emit(events.Note(message=message, level="warning"))
+        paths.append(folder / f"{stage.name}.{name}.safetensors")
+        Examples.of(encoding.sequences).save(paths[-1])
+        ledgers[name] = {**encoding.ledger.to_json(), "notes": left_out}
     return paths, ledgers
+
+
+def separator_id(tokenizer: Any) -> int:
+    """The token that ends a document: `<|endoftext|>` where there is one, else EOS."""
+    known = tokenizer.get_vocab()
+    found = known.get(END_OF_TEXT, tokenizer.eos_token_id)
+    if found is None:
+        raise UserError("the tokenizer has no EOS token to put between documents")
+    return int(found)
 
 
 def report_of(prepared: Prepared, ledgers: dict[str, Any]) -> dict[str, Any]:
@@ -152,13 +162,13 @@ def report_of(prepared: Prepared, ledgers: dict[str, Any]) -> dict[str, Any]:
     return {
         "sources": [
             {
-                "path": str(r.path),
-                "format": r.format,
-                "why": r.why,
-                "rows": len(r.rows),
-                "faults": [str(fault) for fault in r.faults],
+                "path": path,
+                "format": reading.format,
+                "why": reading.why,
+                "rows": len(reading.rows),
+                "faults": [str(fault) for fault in reading.faults],
             }
-            for r in prepared.readings
+            for path, reading in prepared.readings.items()
         ],
         "train_rows": len(prepared.splits.train),
         "validation_rows": len(prepared.splits.validation),
@@ -181,26 +191,7 @@ def _held_out(preset: Preset) -> list[Row]:
     prompts = preset.evaluate.prompts
     if prompts in ("", "validation"):
         return []
-    return require(read_source(Path(prompts), "auto", "evaluate.prompts")).rows
-
-
-def _fitting(rows: Sequence[Row], stage: TrainStage, data: Data) -> list[Row]:
-    """Validation rows for the stage; a stage may have none."""
-    try:
-        return rows_of_stage(rows, stage, data)
-    except UserError:
-        return []
-
-
-def _check_ledger(stage: TrainStage, split: str, ledger: Ledger, emit: Emit) -> None:
-    """Warn of every row cut or dropped; refuse a training split with nothing left to learn."""
-    for line in ledger.warnings():
-        emit(events.Note(message=f"train.{stage.name}: {split}: {line}", level="warning"))
-    if split == "train" and ledger.kept == 0:
-        raise UserError(
-            f"train.{stage.name}.sequence_length = {stage.sequence_length} leaves no row to train",
-            hint=f"the longest row has {ledger.longest} tokens",
-        )
+    return require(read_source(prompts, answers=False), prompts).rows
 
 
 def _write_rows(prepared: Prepared, run: RunFolder) -> list[Path]:
@@ -220,25 +211,26 @@ def _write_rows(prepared: Prepared, run: RunFolder) -> list[Path]:
 
 def _tell(prepared: Prepared, emit: Emit) -> None:
     """One warning each for what was left out and what looks wrong, with the first places."""
-    for count, what, first in (
-        (len(prepared.duplicates), "exact duplicates left out", prepared.duplicates[:3]),
-        (len(prepared.leaks), "rows left out that the evaluation asks", prepared.leaks[:3]),
+    for pairs, what in (
+        (prepared.duplicates, "duplicate rows left out"),
+        (prepared.leaks, "rows left out of training because the evaluation asks them"),
     ):
-        if count:
-            places = ", ".join(str(row.place) for row, _ in first)
-            emit(events.Note(message=f"{count} {what}: {places} ...", level="warning"))
+        if pairs:
+            places = [str(row.place) for row, _ in pairs]
+            _warn(f"{len(pairs)} {what}", places, emit)
     if prepared.faults:
-        emit(
-            events.Note(
-                message=f"{len(prepared.faults)} findings in the data: {prepared.faults[0]} ...",
-                level="warning",
-            )
-        )
+        _warn(f"{len(prepared.faults)} findings", [str(f) for f in prepared.faults], emit)
+
+
+def _warn(what: str, places: Sequence[str], emit: Emit) -> None:
+    shown = ", ".join(places[:PLACES])
+    more = ", …" if len(places) > PLACES else ""
+    emit(events.Note(message=f"{what}: {shown}{more}", level="warning"))
 
 
 def _ready(prepared: Prepared) -> events.DataReady:
     return events.DataReady(
-        rows=sum(len(reading.rows) for reading in prepared.readings),
+        rows=sum(len(reading.rows) for reading in prepared.readings.values()),
         train_rows=len(prepared.splits.train),
         validation_rows=len(prepared.splits.validation),
         duplicates=len(prepared.duplicates),

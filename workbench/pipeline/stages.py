@@ -10,13 +10,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted, UserError
-from workbench.pipeline.context import Context
+from workbench.pipeline.context import Context, Outcome
 from workbench.preset.load import load
 from workbench.preset.schema import Preset
 from workbench.run import control, events
@@ -27,14 +26,6 @@ from workbench.text import did_you_mean
 
 TRAIN = "train"
 KINDS = ("prepare", TRAIN, "export", "evaluate", "package")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a stage came to: the files that later stages and people rely on, and a few figures."""
-
-    artefacts: Sequence[Path]
-    summary: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +57,7 @@ def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
 
 def all_stages(preset: Preset) -> list[Stage]:
     """The stages a preset asks for."""
-    from workbench.pipeline import wiring
+    from workbench.pipeline import evaluating, wiring
 
     sft = [stage.model_dump(mode="json") for stage in preset.train]
     data, model = preset.data.model_dump(mode="json"), preset.model.model_dump(mode="json")
@@ -81,7 +72,7 @@ def all_stages(preset: Preset) -> list[Stage]:
     if preset.export.formats and preset.evaluate.prompts:
         asked = preset.evaluate.model_dump(mode="json")
         generate = preset.generate.model_dump(mode="json")
-        stages.append(Stage("evaluate", "Evaluate", [asked, generate], wiring.evaluate))
+        stages.append(Stage("evaluate", "Evaluate", [asked, generate], evaluating.evaluate))
     if preset.export.formats:
         package = [preset.ollama.model_dump(mode="json"), preset.generate.model_dump(mode="json")]
         stages.append(Stage("package", "Package for Ollama", package, wiring.package))

@@ -9,72 +9,92 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from workbench import files
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import TrainStage
 
+Which = Literal["best", "last"]
+
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a stage came to. `weights` is what the next stage and the export start from."""
+    """What a stage came to: its weights, and how it got there.
+
+    `weights` are the best where a validation loss was measured, else the last; `last` are those
+    of the last step. `best_loss` is in nats a token.
+    """
 
     weights: Weights
-    chosen: str  # "best" or "final"
+    last: Weights
     steps: int
     best_loss: float | None
     best_step: int
 
+    def take(self, which: Which) -> Weights:
+        """The weights that a next stage's `start_from` means."""
+        return self.weights if which == "best" else self.last
 
-def finish(
-    stage: TrainStage, weights: Weights, folder: Path, counters: Counters, validated: bool
-) -> TrainResult:
-    """Write result.json, last of all. `best` stands only where there was something to measure."""
-    chosen = "best" if validated and stage.start_from == "best" else "final"
-    saved = folder / "adapters" / chosen
+
+def finish(stage: TrainStage, before: Weights, folder: Path, counters: Counters) -> TrainResult:
+    """Write result.json, last of all. `before` are the weights that the stage started from."""
+    chosen = "final" if counters.best_loss is None else "best"
     result = TrainResult(
-        weights=_after(stage, weights, saved),
-        chosen=chosen,
+        weights=_after(stage, before, folder / "adapters" / chosen),
+        last=_after(stage, before, folder / "adapters" / "final"),
         steps=counters.step,
         best_loss=counters.best_loss,
         best_step=counters.best_step,
     )
-    files.write_json(folder / "result.json", _to_json(result, folder))
+    files.write_json(folder / "result.json", _to_json(result, _run_of(folder)))
     return result
 
 
-def _after(stage: TrainStage, weights: Weights, saved: Path) -> Weights:
+def load(folder: Path) -> TrainResult:
+    """What `finish` wrote in `folder`. Raises FileNotFoundError before the stage is done."""
+    values = json.loads((folder / "result.json").read_bytes())
+    run = _run_of(folder)
+
+    def weights(value: dict[str, Any]) -> Weights:
+        return Weights(run / value["base"], tuple(run / path for path in value["adapters"]))
+
+    return TrainResult(
+        weights=weights(values["weights"]),
+        last=weights(values["last"]),
+        steps=values["steps"],
+        best_loss=values["best_loss"],
+        best_step=values["best_step"],
+    )
+
+
+def _after(stage: TrainStage, before: Weights, saved: Path) -> Weights:
     """What a stage hands on: whole weights, one adapter more, or the carried one in its place."""
     if stage.adapter.kind == "full":
         return Weights(saved)
-    earlier = weights.adapters[:-1] if stage.adapter.continue_ == "carry" else weights.adapters
-    return Weights(weights.base, (*earlier, saved))
+    carried = stage.adapter.continue_ == "carry"
+    earlier = before.adapters[:-1] if carried else before.adapters
+    return Weights(before.base, (*earlier, saved))
 
 
-def _to_json(result: TrainResult, folder: Path) -> dict[str, Any]:
-    run = folder.parent.parent
-
+def _to_json(result: TrainResult, run: Path) -> dict[str, Any]:
     def place(path: Path) -> str:
         inside = path.is_relative_to(run)
         return path.relative_to(run).as_posix() if inside else str(path)
 
+    def weights(value: Weights) -> dict[str, Any]:
+        return {"base": place(value.base), "adapters": [place(path) for path in value.adapters]}
+
     return {
-        "base": place(result.weights.base),
-        "adapters": [place(path) for path in result.weights.adapters],
-        "chosen": result.chosen,
+        "weights": weights(result.weights),
+        "last": weights(result.last),
         "steps": result.steps,
         "best_loss": result.best_loss,
         "best_step": result.best_step,
     }
 
 
-def load(folder: Path) -> TrainResult:
-    """What `train_stage` wrote in `folder`. Raises FileNotFoundError before it is done."""
-    values = json.loads((folder / "result.json").read_bytes())
-    run = folder.parent.parent
-    weights = Weights(run / values["base"], tuple(run / path for path in values["adapters"]))
-    return TrainResult(
-        weights, values["chosen"], values["steps"], values["best_loss"], values["best_step"]
-    )
+def _run_of(folder: Path) -> Path:
+    """The run's folder; a stage's lies in `training/NAME` below it."""
+    return folder.parent.parent

@@ -83,7 +83,7 @@ def train_stage(
     )
     loop.restore()
     emit(_planned(loop, examples, network, accelerator))
-    return finish(stage, weights, folder, _run(loop), bool(len(held_out)))
+    return finish(stage, weights, folder, _run(loop))
 
 
 def _accelerator(stage: TrainStage, device: torch.device, dtype: torch.dtype) -> Accelerator:

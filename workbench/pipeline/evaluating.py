@@ -1,0 +1,166 @@
+"""The wiring of the evaluation: which models are asked what, by the run's preset."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from workbench.chat.sampling import Sampling
+from workbench.dataset.read import read_source, require
+from workbench.pipeline.context import Context, Outcome
+from workbench.pipeline.evaluation.cases import Case, Checker
+from workbench.pipeline.evaluation.guards import Guard
+from workbench.pipeline.evaluation.questions import Asking
+from workbench.pipeline.evaluation.result import About
+from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.export.plan import plan_export
+from workbench.pipeline.export.stream import run_export
+from workbench.pipeline.prepare import load_rows
+from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.wiring import base_folder, chat_template, exported, served
+from workbench.preset.load import load
+from workbench.preset.schema import Generate
+from workbench.preset.schema import Guard as GuardSettings
+from workbench.run import events, folder
+
+TUNED = "tuned"
+
+
+def evaluate(context: Context) -> Outcome:
+    """The held-out prompts, answered by the baselines and by the run's own files."""
+    models = models_of(context)
+    reference = next((name for name in models if not name.startswith(TUNED)), TUNED)
+
+    def on_answer(model: str, done: int, total: int, case: Case) -> None:
+        context.emit(
+            events.Answered(
+                model=model,
+                done=done,
+                total=total,
+                prompt=case.prompt,
+                answer=case.answer,
+                passed=case.passed,
+            )
+        )
+
+    result = evaluate_stage(
+        models,
+        plan_of(context),
+        context.run.evaluation,
+        subject=TUNED,
+        reference=reference,
+        about=about_of(context),
+        environment=dict(os.environ),
+        on_answer=on_answer,
+        on_result=lambda name, figures: context.emit(events.Evaluated(model=name, figures=figures)),
+        stopping=context.stopping,
+    )
+    level = "info" if result.passed else "warning"
+    context.emit(events.Note(message=result.verdict, level=level))
+    return Outcome([result.report_json, result.report_markdown], {"passed": result.passed})
+
+
+def plan_of(context: Context) -> Plan:
+    """What is asked, how answers are drawn and judged."""
+    settings, generate = context.preset.evaluate, context.preset.generate
+    return Plan(
+        rows=load_rows(context.run.dataset / "heldout.jsonl"),
+        asking=Asking(sampling_of(generate), tuple(generate.stop), generate.context),
+        checker=Checker(
+            tuple(settings.checker), settings.checker_suffix, settings.extract, settings.timeout
+        ),
+        samples=settings.samples,
+        limit=settings.limit,
+        seed=settings.seed,
+        apart=settings.apart,
+        guards=[_guard(guard, settings.timeout) for guard in settings.guard],
+    )
+
+
+def sampling_of(generate: Generate) -> Sampling:
+    """The preset's `[generate]` as the chat room takes it."""
+    return Sampling(
+        temperature=generate.temperature,
+        top_k=generate.top_k,
+        top_p=generate.top_p,
+        min_p=generate.min_p,
+        repeat_penalty=generate.repeat_penalty,
+        seed=generate.seed,
+        max_tokens=generate.max_tokens,
+    )
+
+
+def models_of(context: Context) -> dict[str, Path | str]:
+    """Name -> file or endpoint: the baselines, then the run's first and served files."""
+    models: dict[str, Path | str] = {}
+    for baseline in context.preset.evaluate.baselines:
+        models[baseline] = _baseline(context, baseline)
+    formats = context.preset.export.formats
+    models[TUNED] = exported(context.run, formats[0])
+    if len(formats) > 1:
+        models[f"{TUNED} {formats[-1]}"] = served(context)
+    return models
+
+
+def about_of(context: Context) -> About:
+    """What the report tells beside the figures."""
+    run = context.run
+    return About(
+        title=f"Evaluation of {run.name}",
+        date=datetime.now(UTC).date().isoformat(),
+        checker=" ".join(context.preset.evaluate.checker),
+        notes=data_notes(context),
+        files=[f"export/{path.name}" for path in sorted(run.export.glob("*.gguf"))],
+        next_steps=[f"workbench chat {run.name}"],
+    )
+
+
+def data_notes(context: Context) -> list[str]:
+    """What became of rows that were not trained, one sentence each."""
+    report = json.loads((context.run.dataset / "report.json").read_bytes())
+    left_out = {
+        "duplicates": "duplicate rows left out",
+        "leaks": "rows left out of training because the evaluation asks them",
+        "faults": "findings in the data, listed in dataset/report.json",
+    }
+    notes = [f"{len(report[key])} {what}" for key, what in left_out.items() if report[key]]
+    for stage, splits in report["stages"].items():
+        for split, ledger in splits.items():
+            notes += [f"{stage}, {split}: {line}" for line in ledger["notes"]]
+    return notes
+
+
+def _guard(guard: GuardSettings, timeout_s: float) -> Guard:
+    rows = require(read_source(guard.prompts, answers=False), guard.prompts).rows
+    checker = Checker(tuple(guard.checker), guard.checker_suffix, timeout_s=timeout_s)
+    return Guard(guard.name, tuple(rows), checker, guard.max_drop)
+
+
+def _baseline(context: Context, name: str) -> Path | str:
+    """The base's own file, another run's served file, or the word as it is."""
+    if name == "base":
+        return _base_gguf(context)
+    if ":" in name:
+        return name
+    if name.endswith(".gguf"):
+        return Path(name)
+    run = folder.find(context.run.path.parent, name)
+    return exported(run, load(str(run.preset_file)).preset.export.formats[-1])
+
+
+def _base_gguf(context: Context) -> Path:
+    """The base before tuning, in the run's first format; written once."""
+    format = context.preset.export.formats[0]
+    path = context.run.evaluation / f"base-{format}.gguf"
+    if not path.exists():
+        plan = plan_export(
+            Weights(base_folder(context)),
+            [format],
+            context.run.tokenizer,
+            chat_template=chat_template(context),
+            name="base",
+        )
+        run_export(plan, {format: path}, stopping=context.stopping)
+    return path
