@@ -101,8 +101,23 @@ def patient(log: EventLog) -> int:
 
 def deaf(log: EventLog) -> int:
     begin(log)
-    time.sleep(30)
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        time.sleep(1)
     return 0
+
+
+def busy(log: EventLog) -> int:
+    """In a long step: the first SIGTERM is noted, the second ends it, as with the real one."""
+    noted: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if noted:
+            os._exit(130)
+        noted.append(number)
+
+    signal.signal(signal.SIGTERM, note)
+    return deaf(log)
 
 
 def short(log: EventLog) -> int:
@@ -113,7 +128,8 @@ def short(log: EventLog) -> int:
 
 
 STORIES: dict[str, Callable[[EventLog], int]] = {
-    story.__name__: story for story in (done, failed, refused, killed, silent, patient, deaf, short)
+    story.__name__: story
+    for story in (done, failed, refused, killed, silent, patient, deaf, busy, short)
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from workbench.run.state import RunState
 
 POLL_S = 0.2
 ASK_AGAIN_S = 1.0
+SIGNAL_AGAIN_S = 1.0
 GRACE_S = 5.0
 
 
@@ -84,7 +85,8 @@ class _Stopping:
     def __init__(self, run: RunFolder, view: View) -> None:
         self._run, self._view = run, view
         self._asked_at = float("-inf")
-        self._killed_at: float | None = None
+        self._signalled_at: float | None = None
+        self._left_at = 0.0
 
     def is_over(self, count: int) -> bool:
         """Act on `count` interrupts; True when the front should not wait any longer."""
@@ -101,9 +103,12 @@ class _Stopping:
         return False
 
     def _leave(self) -> bool:
-        """SIGTERM once, then a few seconds for the worker to go; nobody else's pid is hit."""
-        if self._killed_at is None:
-            self._killed_at = time.monotonic()
+        """SIGTERM, and another for a worker amid a long step; then no more waiting for it."""
+        now = time.monotonic()
+        if self._signalled_at is None:
+            self._left_at = now
             self._view.tell("  leaving at once")
+        if self._signalled_at is None or now - self._signalled_at >= SIGNAL_AGAIN_S:
+            self._signalled_at = now
             launch.terminate(self._run)
-        return time.monotonic() - self._killed_at > GRACE_S
+        return now - self._left_at > GRACE_S
