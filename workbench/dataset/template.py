@@ -24,14 +24,15 @@ from jinja2.parser import Parser
 from jinja2.runtime import Macro
 from jinja2.utils import Namespace
 
-from workbench.dataset.guard import GuardedEnvironment, Metered
+from workbench.dataset.budget import Metered
+from workbench.dataset.guard import GuardedEnvironment
 from workbench.dataset.rows import Message
 from workbench.errors import UserError
 from workbench.text import did_you_mean, one_line
 
 BUILT_IN = ("alpaca", "chatml", "gemma", "llama3")
 FILE_PREFIX = "FILE:"
-MAX_SOURCE_CHARS = 1 << 20
+MAX_SOURCE_CHARS = 1 << 18
 
 
 @dataclass(frozen=True)
