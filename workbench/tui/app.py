@@ -23,6 +23,7 @@ from workbench.tui.actions import EVERYWHERE, Action, bindings
 from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
 from workbench.tui.panes import PANES, spec
+from workbench.tui.steering import Steering
 from workbench.tui.watching import Watching
 from workbench.tui.widgets.keys import KeysLine
 from workbench.tui.widgets.status import Level, StatusBar
@@ -64,6 +65,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         self.faults: list[Exception] = []
         self.pane_id = ""
         self.zoomed = False
+        self.steer = Steering(self)
         self._polling = False
 
     def compose(self) -> ComposeResult:
@@ -159,10 +161,15 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         if self.watching.behind and not self._polling:
             self._polling = True
             self.set_timer(0.001, self._poll_on)
-        if changed:
-            for pane in self.panes_in_view():
+        panes = self.panes_in_view()
+        for pane in panes:
+            if changed:
                 pane.runs_changed(changed)
+            pane.ticked()
+        if changed:
             self._draw_tabs()
+            self.refresh_bindings()
+        self.steer.reap()
 
     def _poll_on(self) -> None:
         """Go on with a long log at once, after the keys that came meanwhile."""
@@ -176,9 +183,21 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         self.current = run
         self._remember(run=str(run.path) if run else "")
         self.poll()
+        self.current_changed()
+
+    def current_changed(self) -> None:
+        """Tell the panes in view: another run is current, or others are pinned."""
         for pane in self.panes_in_view():
             pane.run_chosen()
         self.refresh_bindings()
+
+    def forget(self, run: RunFolder) -> None:
+        """The run's folder is gone or has another name."""
+        if run in self.pinned:
+            self.pinned.remove(run)
+        if run == self.current:
+            self.current = None
+        self.watching.list_again()
 
     def followed(self, run: RunFolder) -> Followed:
         """State and curves of a run."""
@@ -220,6 +239,13 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         except Exception as error:  # noqa: BLE001 - the one seam for all actions
             self.say_error(error)
             return True
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Do `work`, for the answers of dialogs; an error becomes a line in the status bar."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - told to the person
+            self.say_error(error)
 
     def in_background(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Run `work` in a thread; give its result to `then`, or its error to the status bar."""
@@ -310,6 +336,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
             self.set_keymap(self.own_keys)
 
     def on_unmount(self) -> None:
+        self.steer.let_go()
         memory.remember(self.state_folder, self.memory)
 
 

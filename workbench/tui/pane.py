@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.containers import Vertical
 
 from workbench.tui.actions import Action, bindings
+from workbench.tui.widgets.status import Level
 
 if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
@@ -40,6 +41,9 @@ class Pane(Vertical, can_focus=False):
     def runs_changed(self, changed: Set[Path]) -> None:
         """A poll brought news of these run folders. Called only while the pane is in view."""
 
+    def ticked(self) -> None:
+        """Called at every poll while the pane is in view; costs nothing when nothing is new."""
+
     def allows(self, name: str) -> bool:
         """Whether the action `name` is valid now; the footer leaves the others out."""
         return True
@@ -58,6 +62,6 @@ class Pane(Vertical, can_focus=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.allows(action)
 
-    def say(self, line: str) -> None:
+    def say(self, line: str, level: Level = "info") -> None:
         """A line in the status bar."""
-        self.screen_app.say(line)
+        self.screen_app.say(line, level)

@@ -60,6 +60,11 @@ class Watching:
         """The run's line for the list, as of the last poll."""
         return self._known[run.path].glance
 
+    def at_work(self, run: RunFolder) -> bool:
+        """Whether a worker is on it, as of the last poll."""
+        known = self._known.get(run.path)
+        return known is not None and known.glance.standing == "running"
+
     def list_again(self) -> None:
         """Look at the folder of runs at the next poll: one was made, renamed or deleted."""
         self._listed_at = float("-inf")

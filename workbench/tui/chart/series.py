@@ -81,15 +81,6 @@ class Series:
         left = max(0, right - 1)
         return left if x - self.xs[left] <= self.xs[right] - x else right
 
-    def smoothed(self, index: int, weight: float) -> float:
-        """The moving average at `index`; the same formula as `smooth` of the drawing."""
-        average, share = 0.0, 0.0
-        for start, end in smoothing_steps(0, index + 1, weight, 0):
-            kept = weight ** (end - start)
-            average = kept * average + (1 - kept) * self.mean(start, end)
-            share = kept * share + (1 - kept)
-        return average / share if share else self.ys[index]
-
     def _widest_block(self, start: int, end: int) -> int:
         """The level of the widest whole block that begins at `start` and ends by `end`."""
         level = 0
@@ -114,11 +105,3 @@ class Series:
             self._highs[level].append(max(highs[count - 2], highs[count - 1]))
             count >>= 1
             level += 1
-
-
-def smoothing_steps(start: int, end: int, weight: float, width: int) -> list[tuple[int, int]]:
-    """Stretches over which an average is taken in one step: as far back as it still remembers."""
-    memory = math.ceil(12 / max(1e-6, 1 - weight))
-    first = max(start, end - memory)
-    step = max(1, width or (end - first) // 400)
-    return [(at, min(end, at + step)) for at in range(first, end, step)]

@@ -5,31 +5,231 @@ from __future__ import annotations
 from collections.abc import Set
 from pathlib import Path
 
+from rich.text import Text
 from textual.app import ComposeResult
 
+from workbench.headless import telling
+from workbench.run.folder import RunFolder
+from workbench.run.state import RunState
+from workbench.text import one_line
+from workbench.tui import doing
 from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
+from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.runlist import RunList
+from workbench.tui.widgets.textlines import TextLines
+
+MAX_PINNED = 3
+EMPTY = (
+    "No runs here yet.",
+    "",
+    "n  starts one from a preset; `quickstart` takes minutes on a laptop.",
+    "?  tells all keys.",
+)
 
 
 class RunsPane(Pane):
     """The list of runs; the one under the cursor is the current one."""
 
     ID = "runs"
-    HELP = "All runs below the runs folder, the newest first. Train shows the one under the cursor."
-    ACTIONS = (Action("runs.open", "enter", "Open", "Show the run's curves in Train."),)
+    HELP = (
+        "All runs below the runs folder, the newest first. The one under the cursor is the "
+        "current run, which Train shows; pinned runs are drawn over its curves."
+    )
+    ACTIONS = (
+        Action("runs.open", "enter", "Open", "Show the run's curves in Train."),
+        Action("runs.new", "n", "New", "Start a run from a preset."),
+        Action("runs.stop", "s", "Stop", "Stop at the next safe point, with a checkpoint."),
+        Action("runs.resume", "r", "Resume", "Go on where the run stopped."),
+        Action("runs.pin", "p", "Pin", "Compare: draw this run over the current one's curves."),
+        Action("runs.find", "slash", "Find", "Show only runs whose name holds a text."),
+        Action("runs.rename", "R,f2", "Rename", "Give the run another name."),
+        Action("runs.delete", "d,delete", "Delete", "Delete the run and all its files; asks."),
+        Action("runs.kill", "K", "Stop at once", "End the worker now, without waiting.", False),
+    )
+    DEFAULT_CSS = """
+    RunsPane #heads { color: $text-muted; }
+    RunsPane #story { height: auto; max-height: 40%; border-top: solid $panel; }
+    RunsPane.-empty #heads, RunsPane.-empty RunList { display: none; }
+    RunsPane.-empty #story { border-top: none; max-height: 100%; padding: 1 2; }
+    """
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.part = ""
 
     def compose(self) -> ComposeResult:
+        yield Bar("heads")
         yield RunList()
+        yield TextLines(id="story")
 
     def on_mount(self) -> None:
-        self.runs_changed(set())
+        self._list()
+
+    def on_resize(self) -> None:
+        self.query_one("#heads", Bar).show(Text(f" {self._rows.heads()}"))
+
+    def run_chosen(self) -> None:
+        if self.is_mounted:
+            self._list()
 
     def runs_changed(self, changed: Set[Path]) -> None:
-        self.query_one(RunList).show(self.screen_app.watching)
+        self._list()
+
+    def ticked(self) -> None:
+        self._rows.tick()
+
+    def allows(self, name: str) -> bool:
+        run = self.screen_app.current
+        if name in ("new", "find"):
+            return True
+        if run is None:
+            return name not in ("open", "stop", "resume", "pin", "rename", "delete", "kill")
+        at_work = self.screen_app.watching.at_work(run)
+        busy, idle = ("stop", "kill"), ("resume", "rename", "delete")
+        return at_work if name in busy else not at_work if name in idle else True
+
+    def copied(self) -> tuple[str, str]:
+        run = self.screen_app.current
+        return (str(run.path), "the run's folder") if run else ("", "")
 
     def on_rows_moved(self, message: RunList.Moved) -> None:
-        self.screen_app.choose(self.screen_app.watching.runs[message.index])
+        if message.rows is self._rows and message.index < len(self._rows.runs):
+            self.screen_app.choose(self._rows.runs[message.index])
+
+    async def on_rows_chosen(self) -> None:
+        await self.action_open()
 
     async def action_open(self) -> None:
         await self.screen_app.go("train")
+
+    def action_new(self) -> None:
+        self.screen_app.steer.new_run()
+
+    def action_stop(self) -> None:
+        self.screen_app.steer.stop(self._current)
+
+    def action_resume(self) -> None:
+        self.screen_app.steer.resume(self._current)
+
+    def action_kill(self) -> None:
+        self.screen_app.steer.kill(self._current)
+
+    def action_pin(self) -> None:
+        pinned, run = self.screen_app.pinned, self._current
+        if run in pinned:
+            pinned.remove(run)
+        elif len(pinned) == MAX_PINNED:
+            self.say(f"{MAX_PINNED} runs are pinned already; p on one of them takes it off")
+        else:
+            pinned.append(run)
+        self.screen_app.poll()
+        self.screen_app.current_changed()
+
+    def action_find(self) -> None:
+        from workbench.tui.dialogs.entry import Entry
+
+        self.app.push_screen(
+            Entry("Show runs whose name holds (empty: all)", self.part), self._find
+        )
+
+    def action_rename(self) -> None:
+        from workbench.tui.dialogs.entry import Entry
+
+        run = self._current
+
+        def check(name: str) -> str:
+            return doing.name_fault(name, run)
+
+        def then(name: str | None) -> None:
+            if name and name != run.name:
+                self.screen_app.guarded(lambda: self._renamed(run, name))
+
+        self.app.push_screen(Entry(f"New name of {run.name}", run.name, check), then)
+
+    def action_delete(self) -> None:
+        from workbench.tui.dialogs.confirm import Confirm
+
+        run = self._current
+
+        def then(yes: bool | None) -> None:
+            if yes:
+                self.screen_app.guarded(lambda: self._deleted(run))
+
+        details = f"{run.path} with its checkpoints and exports. This cannot be undone."
+        self.app.push_screen(Confirm(f"Delete the run {run.name}?", details), then)
+
+    @property
+    def _rows(self) -> RunList:
+        return self.query_one(RunList)
+
+    @property
+    def _current(self) -> RunFolder:
+        assert self.screen_app.current is not None, "allows() let it through without a run"
+        return self.screen_app.current
+
+    def _find(self, part: str | None) -> None:
+        if part is not None:
+            self.part = part.strip()
+            self._list()
+
+    def _renamed(self, run: RunFolder, name: str) -> None:
+        renamed = doing.rename(run, name)
+        self.screen_app.forget(run)
+        self.screen_app.poll()
+        self.screen_app.choose(renamed)
+        self.screen_app.say(f"mv {run.path} {renamed.path}", "command")
+
+    def _deleted(self, run: RunFolder) -> None:
+        doing.delete(run)
+        self.screen_app.forget(run)
+        self.screen_app.poll()
+        self._list()
+        self.screen_app.say(f"rm -r {run.path}", "command")
+
+    def _list(self) -> None:
+        app, rows = self.screen_app, self._rows
+        wanted = self.part.lower()
+        runs = [run for run in app.watching.runs if wanted in run.name.lower()]
+        rows.pinned = app.pinned
+        rows.show(app.watching, runs)
+        if app.current in runs:
+            rows.cursor = runs.index(app.current)
+        elif runs:
+            app.choose(runs[min(rows.cursor, len(runs) - 1)])
+        self.set_class(not runs, "-empty")
+        self.query_one("#story", TextLines).tell(self._story())
+        self.on_resize()
+        self.refresh_bindings()
+
+    def _story(self) -> list[Text]:
+        app = self.screen_app
+        if not app.watching.runs:
+            return [Text(line) for line in EMPTY]
+        if app.current is None or not self._rows.runs:
+            return [Text(f"No run's name holds '{one_line(self.part)}'; / changes it.")]
+        followed = app.followed(app.current)
+        return story(app.current, followed.state, followed.at_work)
+
+
+def story(run: RunFolder, state: RunState, at_work: bool) -> list[Text]:
+    """The run in a few lines: its stages, what went wrong, how to go on."""
+    lines = [
+        Text(telling.finished(stage, state))
+        for stage in state.stages.values()
+        if stage.status == "done"
+    ]
+    current = state.stages.get(state.stage)
+    if current and current.status == "running":
+        phrase = telling.running(current)
+        mark = "▶" if at_work else "✗"
+        text = f"{mark} {telling.label(current.name):{telling.NAME_WIDTH}} {phrase.text}"
+        lines.append(Text(f"{text}  {phrase.left if at_work else ''}"))
+    if state.error and not at_work:
+        lines.append(Text(f"✗ {one_line(state.error, 300)}", "red"))
+    if not at_work and state.status in ("running", "failed", "stopped", "waiting"):
+        died = "the worker died; " if state.status == "running" else ""
+        lines.append(Text(f"  {died}r resumes it: workbench resume {run.name}", "dim"))
+    if state.status == "done":
+        lines.append(Text(f"  talk to it: workbench chat {run.name}", "dim"))
+    return lines

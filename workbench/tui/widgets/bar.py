@@ -14,14 +14,14 @@ class Bar(Widget):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._text = Text(no_wrap=True, overflow="ellipsis")
+        self.text = Text(no_wrap=True, overflow="ellipsis")
 
     def show(self, text: Text) -> None:
         """Put the text there; nothing is written to the terminal if it is the same."""
         text.no_wrap, text.overflow = True, "ellipsis"
-        if text != self._text or text.spans != self._text.spans:
-            self._text = text
+        if text != self.text or text.spans != self.text.spans:
+            self.text = text
             self.refresh()
 
     def render(self) -> Text:
-        return self._text
+        return self.text

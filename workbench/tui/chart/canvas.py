@@ -1,0 +1,51 @@
+"""Dots in character cells: 2 by 4 braille dots a cell, or half blocks where braille is missing.
+
+A terminal has one colour a cell: a line drawn later takes a cell over from what lay below.
+"""
+
+from __future__ import annotations
+
+BRAILLE = 0x2800
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+
+
+class Canvas:
+    """`width` by `height` cells; dots have (0, 0) at the top left."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.dots_wide, self.dots_high = width * 2, height * 4
+        self._bits = [[0] * width for _ in range(height)]
+        self._layers = [[-1] * width for _ in range(height)]
+
+    def column(self, x: int, top: int, bottom: int, layer: int) -> None:
+        """Set the dots from `top` to `bottom` of one column of dots; outside is cut off."""
+        if not 0 <= x < self.dots_wide:
+            return
+        cell, side = x >> 1, x & 1
+        for y in range(max(0, top), min(self.dots_high - 1, bottom) + 1):
+            row = y >> 2
+            if self._layers[row][cell] != layer:
+                self._layers[row][cell], self._bits[row][cell] = layer, 0
+            self._bits[row][cell] |= DOTS[y & 3][side]
+
+    def line(self, x0: int, y0: int, x1: int, y1: int, layer: int) -> None:
+        """A straight line between two dots, `x0 <= x1`, without its first column of dots."""
+        wide = x1 - x0
+        previous = y0
+        for step in range(1, wide + 1):
+            y = y0 + round((y1 - y0) * step / wide)
+            self.column(x0 + step, min(previous, y), max(previous, y), layer)
+            previous = y
+
+    def row(self, y: int) -> list[tuple[str, int]]:
+        """A row of cells as runs of the same layer: `(characters, layer)`, -1 where it is empty."""
+        runs: list[tuple[str, int]] = []
+        text, current = "", -1
+        for bits, layer in zip(self._bits[y], self._layers[y], strict=True):
+            if layer != current and text:
+                runs.append((text, current))
+                text = ""
+            current = layer
+            text += chr(BRAILLE + bits) if bits else " "
+        return [*runs, (text, current)] if text else runs

@@ -1,0 +1,201 @@
+"""The chart widget: lines, a window on them that can be zoomed and panned, a crosshair.
+
+Only the rows of the screen whose text has changed are written anew. `redraw` may be called at
+every poll: nothing happens while the series stand still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from workbench.text import one_line
+from workbench.tui.chart import scale
+from workbench.tui.chart.plot import GUTTER, Line, Picture, draw
+from workbench.tui.chart.view import View
+
+STYLES = ("train", "raw", "validation", "rate", "norm", "speed", "pin-1", "pin-2", "pin-3")
+NO_RUNS: list[tuple[str, str]] = []
+
+
+class Chart(Widget, can_focus=True):
+    """Give it `lines` and call `redraw`; its keys are actions of the pane it stands in."""
+
+    COMPONENT_CLASSES = {
+        f"chart--{name}" for name in (*STYLES, "axis", "crosshair", "nan", "title")
+    }
+    DEFAULT_CSS = """
+    Chart { height: 1fr; width: 1fr; }
+    Chart > .chart--train { color: $primary; text-style: bold; }
+    Chart > .chart--raw { color: $primary 45%; }
+    Chart > .chart--validation { color: $warning; text-style: bold; }
+    Chart > .chart--rate { color: $success; }
+    Chart > .chart--norm { color: $accent; }
+    Chart > .chart--speed { color: $secondary; }
+    Chart > .chart--pin-1 { color: $success; }
+    Chart > .chart--pin-2 { color: $error 80%; }
+    Chart > .chart--pin-3 { color: $text-muted; }
+    Chart > .chart--axis { color: $text-muted; }
+    Chart > .chart--title { color: $foreground; text-style: bold; }
+    Chart > .chart--crosshair { color: $accent; text-style: bold; }
+    Chart > .chart--nan { color: $error; text-style: bold; }
+    """
+    ALLOW_SELECT = False
+
+    class Looked(Message):
+        """The window or the crosshair was moved with the mouse."""
+
+    def __init__(
+        self, title: str = "", id: str | None = None, empty: str = "no points yet"
+    ) -> None:
+        super().__init__(id=id)
+        self.heading, self.empty = title, empty
+        self.lines: Callable[[], Sequence[Line]] = lambda: ()
+        self.planned_end = 0.0
+        self.view = View()
+        self.log_y = False
+        self.picture: Picture | None = None
+        self.drawn = 0  # pictures computed so far
+        self._key: object = None
+        self._strips: list[Strip] = []
+        self._dragged_from: int | None = None
+
+    def redraw(self) -> None:
+        """Compute the picture if anything it depends on has changed; write the rows that differ."""
+        lines = list(self.lines())
+        width, height = self.size
+        series = tuple((id(line.series), line.series.version, line) for line in lines)
+        key = (width, height, series, self.view.key, self.log_y, self.planned_end, self.heading)
+        if key == self._key or width <= GUTTER + 4 or height < 4:
+            return
+        self._key = key
+        self.drawn += 1
+        self.view.bound([line.series for line in lines], self.planned_end)
+        self._show(self._rows(lines, width, height))
+
+    def forget_picture(self) -> None:
+        """Draw anew at the next `redraw`: the colours have changed."""
+        self._key = None
+
+    def render_line(self, y: int) -> Strip:
+        blank = Strip.blank(self.size.width, self.rich_style)
+        return self._strips[y] if y < len(self._strips) else blank
+
+    def on_resize(self) -> None:
+        self.redraw()
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._recolour())
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._zoom_at(event.x, 0.5)
+        event.stop()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._zoom_at(event.x, 2.0)
+        event.stop()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._dragged_from = event.x
+        self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._dragged_from is None or self.picture is None or event.x == self._dragged_from:
+            return
+        share = (self._dragged_from - event.x) / max(1, self.picture.cells)
+        self.view.pan(share)
+        self._dragged_from = event.x
+        self._looked()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        self.release_mouse()
+        self._dragged_from = None
+
+    def on_click(self, event: events.Click) -> None:
+        if self.picture and event.x >= GUTTER:
+            self.view.crosshair = self.picture.x_at(event.x)
+            self._looked()
+
+    def move_crosshair(self, cells: int) -> None:
+        """One cell to the side; puts it in the middle when there is none."""
+        if self.picture is None:
+            return
+        view, x = self.view, self.picture.x
+        step = x.span / max(1, self.picture.cells)
+        if view.crosshair is None:
+            view.crosshair = x.low + x.span / 2
+        else:
+            view.crosshair = min(x.high, max(x.low, view.crosshair + cells * step))
+
+    def _zoom_at(self, column: int, factor: float) -> None:
+        if self.picture:
+            self.view.zoom(factor, self.picture.x_at(column))
+            self._looked()
+
+    def _looked(self) -> None:
+        self.redraw()
+        self.post_message(self.Looked())
+
+    def _recolour(self) -> None:
+        self.forget_picture()
+        self.redraw()
+
+    def _rows(self, lines: list[Line], width: int, height: int) -> list[Strip]:
+        if not any(len(line.series) or line.series.gaps for line in lines):
+            self.picture = None
+            return self._empty(width, height)
+        view = self.view
+        picture = draw(lines, view.window, width, height - 1, self.log_y, view.crosshair)
+        self.picture = picture
+        styles = self._styles()
+        legend = [(text, styles[name]) for text, name in self._legend(picture, lines)]
+        rows = [legend] + [[(text, styles[name]) for text, name in row] for row in picture.rows]
+        return [self._strip(row, width) for row in rows]
+
+    def _legend(self, picture: Picture, lines: list[Line]) -> list[tuple[str, str]]:
+        pieces = [(f" {self.heading}  " if self.heading else " ", "title")]
+        for reading in picture.readings:
+            shown = scale.figure(reading.raw)
+            if reading.smoothed is not None:
+                shown = f"{scale.figure(reading.smoothed)} ({shown})"
+            name = one_line(reading.name, 24)
+            pieces += [(f"━ {name} ", reading.style), (f"{shown}  ", "")]
+        if picture.gaps:
+            pieces.append((f"✗ {picture.gaps} NaN  ", "nan"))
+        marks = [("log", self.log_y), ("▲ peaks cut", picture.clipped), ("zoomed", self.view.fixed)]
+        said = "  ".join(mark for mark, on in marks if on)
+        if picture.hidden:
+            said += "  not all above 0: left out"
+        return [*pieces, (said, "axis")]
+
+    def _empty(self, width: int, height: int) -> list[Strip]:
+        styles = self._styles()
+        rows: list[list[tuple[str, Style]]] = [[] for _ in range(height)]
+        rows[0] = [(f" {self.heading}", styles["title"])]
+        rows[height // 2] = [(self.empty.center(width), styles["axis"])]
+        return [self._strip(row, width) for row in rows]
+
+    def _styles(self) -> dict[str, Style]:
+        names = (*STYLES, "axis", "crosshair", "nan", "title")
+        parts = {name: self.get_component_rich_style(f"chart--{name}") for name in names}
+        return parts | {"": self.rich_style}
+
+    def _strip(self, row: Sequence[tuple[str, Style]], width: int) -> Strip:
+        segments = [Segment(text, style) for text, style in row if text]
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def _show(self, strips: list[Strip]) -> None:
+        old, self._strips = self._strips, strips
+        if len(old) != len(strips):
+            self.refresh()
+            return
+        for y, (before, after) in enumerate(zip(old, strips, strict=True)):
+            if before != after:
+                self.refresh(Region(0, y, self.size.width, 1))

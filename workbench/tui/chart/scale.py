@@ -1,0 +1,109 @@
+"""Axes: ranges that do not jump with every point, ticks on round numbers, their labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CLIP_SHARE = 0.98
+CLIP_FACTOR = 2.0
+MIN_FOR_CLIP = 40
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an axis spans, in the units of its scale (log10 of the value when logarithmic)."""
+
+    low: float
+    high: float
+
+    @property
+    def span(self) -> float:
+        return self.high - self.low
+
+
+def round_step(span: float, count: int) -> float:
+    """The step of 1, 2 or 5 times a power of ten that cuts `span` into at most `count` parts."""
+    rough = span / max(1, count)
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999999)
+
+
+def ticks(axis: Range, count: int) -> list[float]:
+    """Round values inside the range, about `count` of them."""
+    step = round_step(axis.span, count)
+    first, last = math.ceil(axis.low / step - 1e-9), math.floor(axis.high / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]
+
+
+def log_ticks(axis: Range, count: int) -> list[float]:
+    """Logarithms of round values: decades, and 2 and 5 between them where there is room."""
+    for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1,)):
+        found = [
+            math.log10(factor) + decade
+            for decade in range(math.floor(axis.low), math.ceil(axis.high) + 1)
+            for factor in factors
+        ]
+        inside = [tick for tick in found if axis.low - 1e-9 <= tick <= axis.high + 1e-9]
+        if len(inside) <= max(2, count):
+            return inside
+    return inside[:: max(1, len(inside) // max(1, count))]
+
+
+def value_range(lows: Sequence[float], highs: Sequence[float]) -> tuple[Range, bool]:
+    """The range that holds all lows and highs, rounded outwards; True when peaks are clipped.
+
+    A few peaks far above the rest (the last 2 %) would flatten everything else: they are cut.
+    """
+    if not highs:
+        return Range(0.0, 1.0), False
+    low, high = min(lows), max(highs)
+    usual = sorted(highs)[min(len(highs) - 1, int(CLIP_SHARE * len(highs)))]
+    clipped = len(highs) >= MIN_FOR_CLIP and high - low > CLIP_FACTOR * (usual - low) > 0
+    return rounded(low, usual if clipped else high), clipped
+
+
+def rounded(low: float, high: float) -> Range:
+    """The range widened to a quarter of a round step, so that it stays while points come in."""
+    if high - low < 1e-12 * max(1.0, abs(high)):
+        half = abs(high) / 10 or 0.5
+        low, high = low - half, high + half
+    quantum = round_step(high - low, 4) / 4
+    return Range(math.floor(low / quantum) * quantum, math.ceil(high / quantum) * quantum)
+
+
+def round_end(last: float) -> float:
+    """An end for the x axis a little beyond `last`, the same for many points to come."""
+    if last <= 0:
+        return 1.0
+    quantum = max(1.0, 10.0 ** math.floor(math.log10(last)) / 4)
+    return math.ceil(last / quantum) * quantum
+
+
+def label(value: float, step: float) -> str:
+    """A tick's label with the digits that its step needs: `0.25`, `1.0e-04`, `12k`."""
+    if value == 0:
+        return "0"
+    size = max(abs(value), step)
+    if size >= 10_000:
+        return count(value)
+    if size < 0.001:
+        return f"{value:.1e}".replace("e-0", "e-")
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{value:.{min(digits, 6)}f}"
+
+
+def count(value: float) -> str:
+    """A step for the eye: `850`, `1,200`, `12.5k`, `1.2M`."""
+    if abs(value) >= 1_000_000:
+        return f"{value / 1_000_000:.4g}M"
+    return f"{value / 1000:.4g}k" if abs(value) >= 10_000 else f"{value:,.0f}"
+
+
+def figure(value: float) -> str:
+    """A value for the eye, four digits: `0.4321`, `1.2e-05`."""
+    if not math.isfinite(value):
+        return "NaN"
+    small = 0 < abs(value) < 0.001
+    return f"{value:.2e}".replace("e-0", "e-") if small else f"{value:.4g}"

@@ -1,0 +1,77 @@
+"""A growing log read line by line without holding it: only where its lines begin is kept.
+
+Lines come out as they are in the file; whoever shows them makes them visible. A log that was
+rotated or cut is begun anew.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from pathlib import Path
+
+SCAN_BYTES = 4 << 20
+MAX_LINE_BYTES = 4000
+
+
+class LogFile:
+    """`poll` it, then ask for `line(n)`, 0 to `len(log) - 1`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._starts = array("q")
+        self._scanned = 0
+        self._inode = 0
+        self._ended = True  # the last byte scanned was a newline (or nothing was)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def poll(self) -> bool:
+        """Find the lines that are new, at most a few megabytes a time; True if there are some."""
+        try:
+            with open(self.path, "rb") as file:
+                again = self._notice(os.fstat(file.fileno()))
+                file.seek(self._scanned)
+                data = file.read(SCAN_BYTES)
+        except OSError:
+            return False
+        self._scan(data)
+        return again or bool(data)
+
+    def line(self, number: int) -> str:
+        """One line, without its end; a very long one is cut."""
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else self._scanned
+        start = self._starts[number]
+        try:
+            with open(self.path, "rb") as file:
+                data = os.pread(file.fileno(), min(MAX_LINE_BYTES, end - start), start)
+        except OSError:
+            return ""
+        return data.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
+
+    def find(self, part: str, start: int, step: int) -> int | None:
+        """The number of the next line holding `part`, upper or lower case, going round once."""
+        wanted, total = part.lower(), len(self)
+        for distance in range(1, total + 1):
+            number = (start + step * distance) % total
+            if wanted in self.line(number).lower():
+                return number
+        return None
+
+    def _notice(self, status: os.stat_result) -> bool:
+        again = self._inode not in (0, status.st_ino) or status.st_size < self._scanned
+        if again:
+            self._starts, self._scanned, self._ended = array("q"), 0, True
+        self._inode = status.st_ino
+        return again
+
+    def _scan(self, data: bytes) -> None:
+        at = 0
+        while at < len(data):
+            if self._ended:
+                self._starts.append(self._scanned + at)
+            newline = data.find(b"\n", at)
+            self._ended = newline >= 0
+            at = newline + 1 if self._ended else len(data)
+        self._scanned += len(data)

@@ -1,0 +1,103 @@
+"""The requests of a person to runs, with the words about them; and the workers started from here.
+
+A worker outlives the screen. While both live its process is waited for, so that a worker that
+ends at once (a fault in the data, no memory) is told of in a line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.errors import UserError
+from workbench.run import launch
+from workbench.run.folder import RunFolder
+from workbench.tui import doing
+
+if TYPE_CHECKING:
+    from workbench.tui.app import WorkbenchApp
+
+
+class Steering:
+    """Belongs to the app; all its methods are called from the app's own thread."""
+
+    def __init__(self, app: WorkbenchApp) -> None:
+        self._app = app
+        self._started: list[doing.Started] = []
+
+    def new_run(self) -> None:
+        """Ask for a preset, then start a run of it."""
+        from workbench.preset.shipped import list_presets
+        from workbench.tui.dialogs.picker import Picker
+
+        hint = "the same: workbench --preset NAME --detach"
+        self._app.push_screen(
+            Picker("Start a run from which preset?", list_presets(), hint),
+            lambda name: self.start(name) if name else None,
+        )
+
+    def start(self, preset: str, *overrides: str) -> None:
+        """Start a run of a preset with `KEY=VALUE` overrides; it becomes the current one."""
+        self._app.say(f"starting {preset}: reading preset and data ...")
+        sets = [word for override in overrides for word in ("--set", override)]
+        command = ["--preset", preset, *sets, "--detach"]
+
+        def then(started: doing.Started) -> None:
+            self._take(started, command)
+
+        root = self._app.watching.root
+        self._app.in_background(lambda: doing.start(preset, root, overrides), then)
+
+    def resume(self, run: RunFolder) -> None:
+        """Start the run's worker again."""
+        self._app.say(f"resuming {run.name} ...")
+        command = ["resume", run.name, "--detach"]
+        self._app.in_background(
+            lambda: doing.resume(run), lambda started: self._take(started, command)
+        )
+
+    def stop(self, run: RunFolder) -> None:
+        """Ask the worker to stop at its next safe point, with a checkpoint."""
+        doing.ask(run, "stop")
+        self._app.say_command("stop", run.name)
+
+    def checkpoint(self, run: RunFolder) -> None:
+        """Ask the worker for a checkpoint at the end of its step."""
+        doing.ask(run, "checkpoint")
+        self._app.say(f"{run.name} was asked for a checkpoint; it comes at the end of the step")
+
+    def kill(self, run: RunFolder) -> None:
+        """Ask the person, then end the worker at once (SIGTERM)."""
+        from workbench.tui.dialogs.confirm import Confirm
+
+        def then(yes: bool | None) -> None:
+            if yes and launch.terminate(run):
+                self._app.say(f"{run.name}: SIGTERM sent")
+            elif yes:
+                self._app.say_error(UserError(f"nobody works on {run.name}"))
+
+        details = "It writes a checkpoint if it can. s waits for the next safe point instead."
+        self._app.push_screen(Confirm(f"End the worker of {run.name} at once?", details), then)
+
+    def reap(self) -> None:
+        """Take leave of workers of ours that are gone; tell of one that ended badly."""
+        for started in list(self._started):
+            run, process = started
+            if process.poll() is None:
+                continue
+            self._started.remove(started)
+            line = doing.ending(run, process)
+            if line and process.returncode not in (0, 130):
+                self._app.say(f"{run.name}: {line}", "error")
+
+    def let_go(self) -> None:
+        """The screen ends, the workers go on: Python need not wait for them, nor warn."""
+        for _, process in self._started:
+            process.returncode = 0
+
+    def _take(self, started: doing.Started, command: list[str]) -> None:
+        self._started.append(started)
+        self._app.watching.list_again()
+        self._app.poll()
+        self._app.choose(started[0])
+        self._app.say_command(*command)
+        self.reap()
