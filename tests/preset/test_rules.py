@@ -113,6 +113,8 @@ def test_no_source_no_stage_no_path() -> None:
         (["model.chat_template=FILE:"], "'FILE:' names no file"),
         (["model.base= "], "no base model"),
         (["model.base=embedded:"], "'embedded:' names no model"),
+        (['model.added_tokens=["<think>"]'], "tokens cannot be added yet"),
+        (["launch.processes=2"], "training takes one process yet"),
         (['model.added_tokens=["<a>", "<a>"]'], "'<a>' is listed twice"),
         (["model.added_tokens=['']"], "an added token is empty"),
         (["export.formats=['f16', 'f16']"], "'f16' is listed twice"),

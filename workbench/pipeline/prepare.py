@@ -19,6 +19,7 @@ from typing import Any
 
 from workbench import files
 from workbench.dataset.encode import encode_rows, require_sequences
+from workbench.dataset.lint import lint
 from workbench.dataset.prepare import dedupe, find_leaks, with_system
 from workbench.dataset.read import Reading, read_source, require
 from workbench.dataset.rows import Fault, Row
@@ -97,7 +98,7 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
     leaks = find_leaks(rows, asked)
     leaked = {row.place for row, _ in leaks}
     rows = [row for row in rows if row.place not in leaked]
-    faults = [fault for reading in readings.values() for fault in reading.faults]
+    faults = [fault for reading in readings.values() for fault in reading.faults] + lint(rows)
     splits = split_rows(rows, preset.data)
     held_out = asked or [row for row in splits.validation if row.kind == "chat"]
     prepared = Prepared(splits, held_out, readings, duplicates, leaks, faults)

@@ -94,7 +94,7 @@ class Model(Section):
     added_tokens: Annotated[list[str], AfterValidator(_tokens)] = Field(
         [],
         description='Tokens to add to the vocabulary, such as ["<think>", "</think>"]. '
-        "Embeddings are resized, trained and exported.",
+        "This version does not train them yet and refuses the key.",
     )
     chat_template: Annotated[str, AfterValidator(_template)] = Field(
         "auto",

@@ -287,6 +287,15 @@ def _index_or_none(preset: Preset, name: int | str) -> int | None:
         return None
 
 
+def _not_yet(preset: Preset) -> Iterator[Fault]:
+    """Keys that stand in the contract and that training cannot honour yet: never ignored."""
+    if preset.model.added_tokens:
+        hint = "leave it empty"
+        yield Fault(("model", "added_tokens"), "tokens cannot be added yet", hint)
+    if preset.launch.processes > 1:
+        yield Fault(("launch", "processes"), "training takes one process yet", "use 1")
+
+
 RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _model,
     _sources,
@@ -295,4 +304,5 @@ RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _generate,
     _evaluate,
     _guards,
+    _not_yet,
 )

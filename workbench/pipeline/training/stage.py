@@ -104,11 +104,21 @@ def _network(stage: TrainStage, model: Model, weights: Weights, device: torch.de
     torch.manual_seed(stage.seed)
     network = models.load(start, device=device, dtype=dtype, quantization=model.quantization)
     network = models.attach(network, adapter, seed=stage.seed, carried=carried)
-    if stage.gradient_checkpointing is True:
+    if checkpoints_gradients(stage.gradient_checkpointing, network.get_memory_footprint(), device):
         network.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
     return network
+
+
+def checkpoints_gradients(wish: str | bool, weights_bytes: int, device: torch.device) -> bool:
+    """Whether activations are computed again. `auto`: on a CUDA card with less memory than four
+    times the weights; elsewhere it would cost time and save nothing that is short."""
+    if wish != "auto":
+        return bool(wish)
+    if device.type != "cuda":
+        return False
+    return torch.cuda.get_device_properties(device).total_memory < 4 * weights_bytes
 
 
 def adapter_settings(stage: TrainStage) -> AdapterSettings:
