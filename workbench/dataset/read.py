@@ -109,8 +109,9 @@ def plan_source(path: Path | str, format: str = "auto") -> Plan:
 def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row | Fault]:
     """Rows and faults of the planned files, streamed, in order."""
     for path, format, _ in plan.files:
-        n_faults = 0
+        n_entries = n_faults = 0
         for entry in READERS[format].read(path):
+            n_entries += isinstance(entry, Row) or entry.fatal
             if isinstance(entry, Row):
                 entry = _checked(replace(entry, source=name) if name else entry, answers)
             yield entry
@@ -120,6 +121,8 @@ def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row
                 hint = "is the format right?" if format != "text" else ""
                 yield Fault(Place(str(path), 0), "too-many", what, hint)
                 break
+        if not n_entries:
+            yield Fault(Place(str(path), 1), "empty", f"the file holds no {format} rows")
 
 
 def list_files(path: Path | str) -> list[Path] | Fault:

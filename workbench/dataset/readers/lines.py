@@ -71,8 +71,9 @@ def read_head(path: Path) -> str | Fault:
             head = file.read(HEAD_BYTES)
         except OSError as error:
             return Fault(Place(str(path), 0), "unreadable", f"cannot be read: {_reason(error)}")
-    if not head.strip(b"\xef\xbb\xbf \t\r\n"):
-        what = "the file is empty" if not head else "the file holds only white space"
+    bare = head.removeprefix(BOM.encode())
+    if not bare.strip():
+        what = "the file holds only white space" if bare else "the file is empty"
         return Fault(Place(str(path), 1), "empty", what)
     wide = _wide(path, head)
     return wide or head.decode("utf-8", "replace").removeprefix(BOM)
@@ -89,7 +90,7 @@ def _decoded(path: Path, file: BinaryIO, max_line_bytes: int) -> Iterator[Line |
             yield _too_long(path, number, max_line_bytes)
             _skip_line(file, raw)
             continue
-        if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
+        if number == 1 and raw.startswith(BOM.encode()):
             raw = raw[3:]
             yield _note(path, 1, "bom", "byte order mark at the beginning, skipped")
         if raw.endswith(b"\r\n"):

@@ -43,6 +43,10 @@ def json_rows(path: Path) -> Iterator[JsonRow | Fault]:
         yield head
     elif head.lstrip().startswith("["):
         yield from _array(path)
+    elif head.lstrip().split("\n", 1)[0].strip() == "{":
+        what = "a JSON object over several lines"
+        number = 1 + head[: head.index("{")].count("\n")
+        yield Fault(Place(str(path), number), "broken-json", what, _ONE_OBJECT)
     else:
         for line in read_lines(path):
             if isinstance(line, Fault):
@@ -56,7 +60,7 @@ def parse_json(text: str) -> Any:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _broken(error) from None
+        raise _broken(error, _ONE_OBJECT) from None
     except RecursionError:
         raise _too_deep() from None
     except ValueError:
@@ -181,9 +185,9 @@ def _too_many_digits() -> Refused:
     return Refused("number", "a number of too many digits", "write it as a string")
 
 
-def _broken(error: json.JSONDecodeError) -> Refused:
+def _broken(error: json.JSONDecodeError, hint: str = "") -> Refused:
     what = error.msg[:1].lower() + error.msg[1:]
-    return Refused("broken-json", f"broken JSON at column {error.colno}: {what}", _ONE_OBJECT)
+    return Refused("broken-json", f"broken JSON at column {error.colno}: {what}", hint)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)

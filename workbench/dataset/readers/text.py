@@ -25,19 +25,15 @@ def sniff(head: str, path: Path) -> str:
 def read(path: Path) -> Iterator[Row | Fault]:
     """The documents and faults of one file."""
     lines: list[Line] = []
-    empty = True
     for line in read_lines(path, MAX_LINE_BYTES):
         if isinstance(line, Fault):
             yield line
-            empty = empty and not line.fatal
         elif line.text.strip() == SEPARATOR:
             yield from _document(path, lines)
-            empty, lines = empty and not lines, []
+            lines = []
         elif lines or line.text.strip():
             lines.append(line)
     yield from _document(path, lines)
-    if empty and not lines:
-        yield Fault(Place(str(path), 1), "empty", "no text in the file")
 
 
 def _document(path: Path, lines: list[Line]) -> Iterator[Row]:
