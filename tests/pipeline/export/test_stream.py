@@ -163,6 +163,7 @@ def test_weights_that_do_not_fit_are_named(value: float, said: str, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_memory_stays_at_a_slab(tmp_path: Path) -> None:
     """A model of 0.3 GB in bfloat16, in three types at once."""
