@@ -244,6 +244,8 @@ def _words(command: Sequence[str], file: Path, item: Item) -> list[str]:
             raise ValueError("a NUL character cannot be given to the checker")
         if len(word.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
             raise ValueError("the text is too long for the checker's command line")
+    # It runs in another folder: `./checker` is meant from here.
+    words[0] = os.path.abspath(shutil.which(words[0]) or words[0])
     return words
 
 

@@ -1,0 +1,193 @@
+"""Checkers run under limits: nothing leaks in, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.checkers.run import Item, Limits, Verdict, check, check_many, find_program
+from workbench.errors import UserError
+
+PYTHON = "{python}"
+
+
+def run(code: str, answer: str = "", **options: float) -> Verdict:
+    return check([PYTHON, "-c", code, "{file}"], answer, **options)  # type: ignore[arg-type]
+
+
+def test_exit_status_zero_passes() -> None:
+    verdict = check([PYTHON, "-m", "py_compile", "{file}"], "x = 1\n", suffix=".py")
+    assert verdict.passed and verdict.status == 0 and verdict.reason == ""
+    assert 0 < verdict.elapsed_s < 10
+
+
+def test_another_status_fails_with_the_reason() -> None:
+    verdict = check([PYTHON, "-m", "py_compile", "{file}"], "x = = 1\n", suffix=".py")
+    assert (verdict.passed, verdict.status) == (False, 1)
+    assert verdict.reason == "SyntaxError: invalid syntax"
+    first = run(
+        "import sys; print('out'); print('answer: bad\\nmore', file=sys.stderr); sys.exit(3)"
+    )
+    assert (first.status, first.reason) == (3, "answer: bad")
+    assert run("print('only out'); exit(1)").reason == "only out"
+    assert run("exit(7)").reason == "exit status 7"
+
+
+def test_what_a_checker_says_is_made_visible_and_names_no_folder() -> None:
+    assert run("import sys; sys.exit('\\x1b[31m' + 'x' * 1000)").reason.startswith("\\x1b[31mxx")
+    reason = run("import sys; sys.exit(sys.argv[1] + ':1: bad')").reason
+    assert reason == "answer:1: bad"
+    assert "\ufffd" in run("import os; os.write(2, b'\\xff\\n'); os._exit(1)").reason
+
+
+def test_it_sees_the_answer_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    code = (
+        "import os, sys; assert open(sys.argv[1], newline='').read() == 'größer\\r\\n';"
+        "assert os.listdir() == ['answer.x'] and not sys.stdin.read();"
+        "assert os.environ['HOME'] == os.getcwd() == os.environ['TMPDIR'];"
+        "assert 'HF_TOKEN' not in os.environ"
+    )
+    verdict = check([PYTHON, "-c", code, "{file}"], "größer\r\n", suffix=".x")
+    assert verdict.passed, verdict.reason
+
+
+def test_placeholders_are_filled_once_and_without_a_shell() -> None:
+    code = "import sys; sys.exit('|'.join(sys.argv[1:]))"
+    command = [PYTHON, "-c", code, "{prompt}", "{expected}", "{a: 1}", "x{prompt}"]
+    verdict = check(command, "", prompt="{file}; $(id)", expected="-rf")
+    assert verdict.reason == "{file}; $(id)|-rf|{a: 1}|x{file}; $(id)"
+
+
+@pytest.mark.parametrize("text", ["a\0b", "x" * 200_000])
+def test_a_text_that_no_command_line_takes_fails_with_a_reason(text: str) -> None:
+    verdict = check([PYTHON, "-c", "", "{prompt}"], "", prompt=text)
+    assert not verdict.passed and verdict.status is None
+    assert verdict.reason.endswith(("command line", "given to the checker"))
+
+
+def test_a_lone_surrogate_in_an_answer_is_no_crash() -> None:
+    assert run("", "a\ud800b").passed
+
+
+def test_time_is_limited_and_the_whole_group_killed(tmp_path: Path) -> None:
+    late = tmp_path / "late"
+    script = f"trap '' TERM HUP; (sleep 2; touch {shlex.quote(str(late))}) & sleep 100"
+    verdict = check(["sh", "-c", script], "", timeout_s=1.0)
+    assert (verdict.passed, verdict.status) == (False, None)
+    assert verdict.reason == "over the time limit of 1 s" and verdict.elapsed_s < 2
+    time.sleep(2.5)
+    assert not late.exists()
+
+
+def test_what_a_finished_checker_leaves_running_is_killed(tmp_path: Path) -> None:
+    late = tmp_path / "late"
+    inner = f"import time; time.sleep(1); open({str(late)!r}, 'w')"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {inner!r}])"
+    assert run(code).passed
+    time.sleep(1.5)
+    assert not late.exists()
+
+
+def test_endless_output_is_limited() -> None:
+    verdict = check(["yes"], "", timeout_s=10, file_bytes=1 << 20)
+    assert not verdict.passed and verdict.reason == "wrote more than 1048576 bytes"
+    assert verdict.elapsed_s < 5
+
+
+def test_a_huge_file_is_limited() -> None:
+    code = "f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))"
+    verdict = run(code, timeout_s=10, file_bytes=1 << 20)
+    assert not verdict.passed and verdict.elapsed_s < 5
+
+
+def test_memory_is_limited() -> None:
+    verdict = run("x = bytearray(1 << 30)", memory_bytes=256 << 20)
+    assert verdict.reason == "MemoryError"
+    assert run("x = bytearray(1 << 20)", memory_bytes=256 << 20).passed
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_node_lives_within_the_memory_limit() -> None:
+    assert check(["node", "--check", "{file}"], "let x = 1", suffix=".js").passed
+    verdict = check(["node", "--check", "{file}"], "let x = = 1", suffix=".js")
+    assert not verdict.passed and verdict.reason.startswith("answer.js:1")
+
+
+def test_a_killed_checker_says_by_what() -> None:
+    verdict = run("import os; os.kill(os.getpid(), 11)")
+    assert verdict.status == -11 and verdict.reason.startswith("killed by signal 11")
+
+
+def test_a_missing_program_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="^checker program 'nosuch' is not installed .install it"):
+        check(["nosuch", "{file}"], "")
+    with pytest.raises(UserError, match="not installed"):
+        next(check_many(["nosuch"], [Item("")]))
+    plain = tmp_path / "plain"
+    plain.write_text("not executable")
+    with pytest.raises(UserError):
+        find_program([str(plain)])
+    with pytest.raises(UserError, match="names no program"):
+        find_program([])
+    find_program([PYTHON])
+
+
+def test_a_program_that_cannot_be_started_fails_with_a_reason(tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.write_text("#!/no/such/interpreter\n")
+    odd.chmod(0o755)
+    verdict = check([str(odd), "{file}"], "")
+    assert not verdict.passed and "No such file" in verdict.reason
+
+
+def test_a_relative_program_is_meant_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "judge").write_text("#!/bin/sh\nexit 5\n")
+    (tmp_path / "judge").chmod(0o755)
+    assert check(["./judge", "{file}"], "").status == 5
+
+
+def test_many_verdicts_come_in_order_and_several_at_a_time() -> None:
+    code = "import sys, time; n = int(open(sys.argv[1]).read()); time.sleep(.3); sys.exit(n)"
+    items = [Item(str(number)) for number in range(6)]
+    start = time.monotonic()
+    verdicts = list(check_many([PYTHON, "-c", code, "{file}"], items, workers=3))
+    assert [verdict.status for verdict in verdicts] == [0, 1, 2, 3, 4, 5]
+    assert time.monotonic() - start < 6 * 0.3
+
+
+def test_many_take_items_only_as_they_are_needed() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Item]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Item("0")
+
+    verdicts = check_many([PYTHON, "-c", ""], endless(), limits=Limits(5), workers=1)
+    assert next(verdicts).passed
+    verdicts.close()  # type: ignore[attr-defined]
+    assert taken <= 4
+
+
+def test_no_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run("import os; os.mkdir('d'); os.chmod('d', 0); exit(1)")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_package_s_own_checkers_can_be_named() -> None:
+    assert check([PYTHON, "-c", "import workbench.text"], "").passed
+    code = "import os, sys; sys.exit('PYTHONPATH' in os.environ)"
+    assert check([sys.executable.replace("/bin/", "/bin/./"), "-c", code], "").passed
