@@ -115,7 +115,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
 
     def panes_in_view(self) -> list[Pane]:
         """The panes that can be seen at the moment."""
-        return [pane for pane in self.query(Pane) if pane.has_class("-shown")]
+        return [pane for pane in self.query(Pane) if pane.is_mounted and pane.has_class("-shown")]
 
     async def _arrange(self) -> None:
         """Show the current pane, and on a wide screen the one that belongs beside it."""

@@ -27,7 +27,7 @@ def head(followed: Followed) -> Text:
     """Which run, how it stands, how far it is."""
     state = followed.state
     stands = standing(state, followed.at_work)
-    text = Text(f" {MARKS[stands]} ", COLOURS.get(stands, ""))
+    text = Text().append(f" {MARKS[stands]} ", COLOURS.get(stands, ""))
     text.append(one_line(followed.run.name, 30), "bold").append(f"  {stands}")
     stage = state.stages.get(state.stage)
     if stage and stage.status == "running":

@@ -37,7 +37,11 @@ class Commands(Provider):
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
         app = self._workbench
         panes: list[tuple[str, str, Callable[[], object]]] = [
-            (f"Go to {spec.title}  ({spec.key})", spec.load().HELP, partial(app.go, spec.id))
+            (
+                f"Go to {spec.title}  ({spec.key})",
+                spec.load().HELP.partition(".")[0] + ".",
+                partial(app.go, spec.id),
+            )
             for spec in PANES
         ]
         actions = [action for action in all_actions() if action.palette]

@@ -7,6 +7,15 @@ import os
 from textual.app import App
 from textual.theme import Theme
 
+
+def _scrollbars(background: str, bar: str) -> dict[str, str]:
+    """Quiet scrollbars, the same with the mouse over them."""
+    grounds = ("scrollbar-background", "scrollbar-background-hover", "scrollbar-background-active")
+    bars = ("scrollbar", "scrollbar-hover", "scrollbar-active")
+    corner = {"scrollbar-corner-color": background}
+    return corner | dict.fromkeys(grounds, background) | dict.fromkeys(bars, bar)
+
+
 DARK = Theme(
     name="workbench-dark",
     primary="#4f9dde",
@@ -20,6 +29,7 @@ DARK = Theme(
     surface="#1d2026",
     panel="#272b33",
     dark=True,
+    variables=_scrollbars("#1d2026", "#474e5c"),
 )
 LIGHT = Theme(
     name="workbench-light",
@@ -34,6 +44,7 @@ LIGHT = Theme(
     surface="#f1f1ee",
     panel="#e4e4df",
     dark=False,
+    variables=_scrollbars("#f1f1ee", "#b9b9b0"),
 )
 FEW_COLOURS = ("linux", "screen", "ansi", "vt100", "vt220", "xterm")
 
@@ -44,5 +55,6 @@ def choose(app: App[None], wished: str) -> str:
         app.register_theme(theme)
     if wished in app.available_themes:
         return wished
-    plain = os.environ.get("TERM", "") in FEW_COLOURS or "NO_COLOR" in os.environ
+    few = os.environ.get("TERM", "") in FEW_COLOURS and not os.environ.get("COLORTERM")
+    plain = few or "NO_COLOR" in os.environ
     return "ansi-dark" if plain else DARK.name

@@ -1,6 +1,7 @@
 """Dots in character cells: 2 by 4 braille dots a cell, or half blocks where braille is missing.
 
-A terminal has one colour a cell: a line drawn later takes a cell over from what lay below.
+A terminal has one colour a cell: a line drawn later gives the cell its colour, and clears the
+dots of a mere background below it, so that a curve's average stands out from the curve.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 class Canvas:
     """`width` by `height` cells; dots have (0, 0) at the top left."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, backgrounds: frozenset[int] = frozenset()) -> None:
         self.width, self.height = width, height
+        self._backgrounds = backgrounds
         self.dots_wide, self.dots_high = width * 2, height * 4
         self._bits = [[0] * width for _ in range(height)]
         self._layers = [[-1] * width for _ in range(height)]
@@ -25,8 +27,11 @@ class Canvas:
         cell, side = x >> 1, x & 1
         for y in range(max(0, top), min(self.dots_high - 1, bottom) + 1):
             row = y >> 2
-            if self._layers[row][cell] != layer:
-                self._layers[row][cell], self._bits[row][cell] = layer, 0
+            below = self._layers[row][cell]
+            if below != layer:
+                if below in self._backgrounds:
+                    self._bits[row][cell] = 0
+                self._layers[row][cell] = layer
             self._bits[row][cell] |= DOTS[y & 3][side]
 
     def line(self, x0: int, y0: int, x1: int, y1: int, layer: int) -> None:

@@ -155,13 +155,14 @@ class Chart(Widget, can_focus=True):
         picture = draw(lines, view.window, width, height - 1, self.log_y, view.crosshair)
         self.picture = picture
         styles = self._styles()
-        legend = [(text, styles[name]) for text, name in self._legend(picture, lines)]
+        legend = [(text, styles[name]) for text, name in self._legend(picture, width)]
         rows = [legend] + [[(text, styles[name]) for text, name in row] for row in picture.rows]
         return [self._strip(row, width) for row in rows]
 
-    def _legend(self, picture: Picture, lines: list[Line]) -> list[tuple[str, str]]:
+    def _legend(self, picture: Picture, width: int) -> list[tuple[str, str]]:
+        """Title, the lines with their values, what is special; whole parts, as many as fit."""
         pieces = [(f" {self.heading}  " if self.heading else " ", "title")]
-        for reading in picture.readings:
+        for reading in sorted(picture.readings, key=lambda one: one.style.startswith("pin")):
             shown = scale.figure(reading.raw)
             if reading.smoothed is not None:
                 shown = f"{scale.figure(reading.smoothed)} ({shown})"
@@ -173,7 +174,7 @@ class Chart(Widget, can_focus=True):
         said = "  ".join(mark for mark, on in marks if on)
         if picture.hidden:
             said += "  not all above 0: left out"
-        return [*pieces, (said, "axis")]
+        return _fitting([*pieces, (said, "axis")], width)
 
     def _empty(self, width: int, height: int) -> list[Strip]:
         styles = self._styles()
@@ -199,3 +200,15 @@ class Chart(Widget, can_focus=True):
         for y, (before, after) in enumerate(zip(old, strips, strict=True)):
             if before != after:
                 self.refresh(Region(0, y, self.size.width, 1))
+
+
+def _fitting(pieces: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
+    """The first pieces whose text fits into the width, the very first in any case."""
+    kept, used = pieces[:1], len(pieces[0][0])
+    for text, style in pieces[1:]:
+        used += len(text.rstrip())
+        if used > width:
+            break
+        kept.append((text, style))
+        used += len(text) - len(text.rstrip())
+    return kept

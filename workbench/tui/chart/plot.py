@@ -19,6 +19,7 @@ from workbench.tui.chart.smooth import smooth
 GUTTER = 7  # six characters of a label, and the axis
 ROWS_A_TICK = 3
 CELLS_A_TICK = 14
+CELLS_A_POINT = 3
 Run = tuple[str, str]  # characters and the name of their style
 
 
@@ -31,6 +32,7 @@ class Line:
     style: str
     smoothing: float = 0.0
     raw_style: str = ""
+    dotted: bool = False  # a dot at every point, where there are few
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,25 @@ def draw(
     crosshair: float | None = None,
 ) -> Picture:
     """Draw `lines` within `window` into `width` by `height` cells, axes included."""
-    canvas = Canvas(max(1, width - GUTTER), max(1, height - 2))
-    layers = [layer for line in lines for layer in _layers(line, window, canvas.dots_wide)]
+    cells, rows = max(1, width - GUTTER), max(1, height - 2)
+    layers = [layer for line in lines for layer in _layers(line, window, cells * 2)]
+    raw = {line.raw_style for line in lines if line.raw_style}
+    layers.sort(key=lambda layer: layer[0] not in raw)  # backgrounds first, else as given
     scaled = [(style, _scaled(columns, log_y)) for style, columns in layers]
     y, clipped = scale.value_range(
         [c.low for _, columns in scaled for c in columns],
         [c.high for _, columns in scaled for c in columns],
     )
-    marks = _y_marks(y, canvas.height, log_y)
+    marks = _y_marks(y, rows, log_y)
+    behind = frozenset(n for n, (style, _) in enumerate(layers) if style in raw)
+    canvas = Canvas(cells, rows, behind)
     for number, (_, columns) in enumerate(scaled):
         _trace(canvas, columns, y, number)
     picture = Picture([], window, y, canvas.width, clipped)
     _count_oddities(picture, lines, window, log_y)
     picture.readings = [_reading(line, crosshair) for line in lines if len(line.series)]
     picture.rows = _rows(picture, canvas, [style for style, _ in scaled], marks)
+    _mark_points(picture, lines, y, log_y)
     _mark_gaps(picture, lines)
     if clipped:
         _mark_peaks(picture, scaled, y)
@@ -244,6 +251,19 @@ def _x_axis(picture: Picture) -> list[list[Run]]:
         [(" " * (GUTTER - 1) + "└" + "".join(rule), "axis")],
         [("".join(labels), "axis")],
     ]
+
+
+def _mark_points(picture: Picture, lines: list[Line], y: Range, log_y: bool) -> None:
+    for line in lines:
+        start, end = line.series.between(picture.x.low, picture.x.high + 1e-9)
+        if not line.dotted or (end - start) * CELLS_A_POINT > picture.cells:
+            continue
+        for x, value in zip(line.series.xs[start:end], line.series.ys[start:end], strict=True):
+            place = math.log10(value) if log_y and value > 0 else value
+            row = round((y.high - place) / y.span * (len(picture.rows) - 2) - 0.5)
+            column = min(GUTTER + picture.cells - 1, picture.column_at(x))
+            if 0 <= row < len(picture.rows) - 2:
+                _put(picture, row, column, "●", line.style)
 
 
 def _mark_gaps(picture: Picture, lines: list[Line]) -> None:

@@ -20,6 +20,7 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
         width: 76; max-width: 96%; height: auto; max-height: 90%;
         border: round $primary; background: $surface; padding: 0 1;
     }
+    Dialog Input { margin: 1 0; background: $panel; }
     Dialog .hint { color: $text-muted; height: auto; }
     Dialog .fault { color: $text-error; height: auto; }
     """

@@ -24,7 +24,7 @@ class Entry(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(visible(self._question), markup=False)
-            yield Input(self._value, select_on_focus=False)
+            yield Input(self._value, select_on_focus=False, compact=True)
             yield Static("", markup=False, classes="fault", id="fault")
             yield Static("Enter take it   Esc leave", markup=False, classes="hint")
 

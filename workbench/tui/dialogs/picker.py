@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widgets import Input, Static
 
 from workbench.text import one_line, visible
@@ -21,12 +22,15 @@ HEIGHT = 10
 class Choices(Rows):
     """Name and description of what can be chosen."""
 
-    DEFAULT_CSS = f"Choices {{ height: {HEIGHT}; }}"
+    DEFAULT_CSS = f"Choices {{ height: auto; max-height: {HEIGHT}; }}"
 
     def __init__(self, choices: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self.choices = list(choices)
         self._width = max((len(name) for name, _ in choices), default=0)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, self.count)
 
     def row(self, index: int) -> Text:
         name, about = self.choices[index]
@@ -50,7 +54,7 @@ class Picker(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(visible(self._question), markup=False)
-            yield Input(placeholder="type to narrow down")
+            yield Input(placeholder="type to narrow down", compact=True)
             yield Choices(self._all)
             yield Static("", markup=False, classes="hint", id="about")
             hint = f"{self._hint}   " if self._hint else ""
@@ -81,6 +85,7 @@ class Picker(Dialog[str]):
             choice for choice in self._all if all(word in choice[0].lower() for word in words)
         ]
         rows.changed(len(rows.choices))
+        rows.refresh(layout=True)
         self._tell()
 
     def _tell(self) -> None:

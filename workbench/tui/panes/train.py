@@ -67,7 +67,7 @@ class TrainPane(Pane):
     DEFAULT_CSS = """
     TrainPane #head { background: $surface; }
     TrainPane #charts { height: 2fr; min-height: 6; }
-    TrainPane #small { width: 34; display: none; }
+    TrainPane #small { width: 35; padding-left: 1; display: none; }
     TrainPane.-wide #small { display: block; }
     TrainPane #lower-head { background: $surface; }
     TrainPane #lower { height: 1fr; min-height: 3; }
@@ -140,7 +140,7 @@ class TrainPane(Pane):
         return [
             *(line for line in lines if line is not None),
             Line("train", self.curves.train, "train", weight, "raw"),
-            Line("validation", self.curves.validation, "validation"),
+            Line("val", self.curves.validation, "validation", dotted=True),
         ]
 
     def run_chosen(self) -> None:

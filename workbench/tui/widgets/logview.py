@@ -25,8 +25,8 @@ class LogView(Rows):
         """Show another file from its end."""
         if self._log is None or self._log.path != path:
             self._log = LogFile(path)
-            self.following, self.unseen, self.cursor = True, 0, 0
             self.changed(0)
+            self.following, self.unseen = True, 0
             self.tick()
 
     def tick(self) -> None:

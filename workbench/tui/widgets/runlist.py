@@ -16,6 +16,7 @@ from workbench.tui.watching import Watching
 from workbench.tui.widgets.rows import Rows
 
 WIDE = 72
+NARROW = 54
 BAR_CELLS = 8
 EIGHTHS = " ▏▎▍▌▋▊▉"
 COLOURS = {"running": "green", "failed": "red", "died": "red", "stopped": "yellow"}
@@ -101,12 +102,10 @@ def _stage(seen: Glance) -> str:
 def _columns(
     width: int, pin: str, name: str, state: str, stage: str, done: str, loss: str, age: str
 ) -> str:
-    tail = f" {loss:>9} {age:>6} "
+    tail = f" {loss:>9} {age:>6} " if width >= NARROW else f" {loss:>9} "
     if width >= WIDE:
         tail = f" {state:8}{one_line(stage, 12):13}{done:19}{tail}"
     else:
         tail = f" {done[9:] or state:11}{tail}"
-    lead = " " if pin == " " and name != "run" else ""
-    shown = f" {pin} " if lead or name != "run" else "   "
-    room = max(8, width - len(tail) - len(shown) - 1)
-    return f"{shown}{one_line(name, room):{room}}{tail}"
+    room = max(8, width - len(tail) - 4)
+    return f" {pin} {one_line(name, room):{room}}{tail}"
