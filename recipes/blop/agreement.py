@@ -53,7 +53,9 @@ def compare(label: str, command: str, sources: list[str], show: int) -> float:
     share = 1 - len(differing) / max(len(sources), 1)
     print(f"{label}: {len(sources)} programs, {sum(real)} accepted, agreement {share:.4f}")
     for i in differing[:show]:
-        print(f"--- compiler {'accepts' if real[i] else 'refuses'}; checker: {ours[i]}\n{sources[i]}")
+        print(
+            f"--- compiler {'accepts' if real[i] else 'refuses'}; checker: {ours[i]}\n{sources[i]}"
+        )
     return share
 
 
@@ -88,8 +90,7 @@ def main() -> None:
     valid = programs(options.data)
     if options.record:
         answers = Random(options.seed).sample(code_answers(options.data), 150)
-        broken = mutations(answers, 300, options.seed)
-        record(options.record, options.compiler, [*answers, *broken])
+        record(options.record, options.compiler, [*answers, *mutations(answers, 300, options.seed)])
     compare("data set", options.compiler, valid, options.show)
     broken = list(mutations(valid, options.mutations, options.seed))
     compare("mutations", options.compiler, broken, options.show)

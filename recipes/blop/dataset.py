@@ -34,8 +34,11 @@ HELD_SETS = (
     ("invented", INVENTED_HELD, 30),
 )
 SHOWN = (  # asked in the README and the quickstart, hence held out
-    ("Write a Blop component that displays a list of users with links to their profiles.",
-     "list_of_links", "user"),
+    (
+        "Write a Blop component that displays a list of users with links to their profiles.",
+        "list_of_links",
+        "user",
+    ),
     ("Write a Blop function that renders a checkbox and its label.", "checkbox", "user"),
 )
 
@@ -156,7 +159,9 @@ def code_answers(folder: Path) -> list[str]:
     text = (folder / "examples.txt").read_text(encoding="utf-8")
     lines = (folder / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
     answers = [answer for _, answer in pairs.read(text) if answer not in english]
-    return [answer + "\n" for answer in answers + [json.loads(line)["completion"] for line in lines]]
+    return [
+        answer + "\n" for answer in answers + [json.loads(line)["completion"] for line in lines]
+    ]
 
 
 def write(folder: Path, seed: int) -> None:

@@ -15,9 +15,7 @@ class Pair(NamedTuple):
 
 def written(pairs: Iterable[Pair]) -> str:
     """The pairs as text."""
-    return "\n".join(
-        f"# INPUT\n\n{pair.prompt}\n\n# OUTPUT\n\n{pair.answer}\n" for pair in pairs
-    )
+    return "\n".join(f"# INPUT\n\n{pair.prompt}\n\n# OUTPUT\n\n{pair.answer}\n" for pair in pairs)
 
 
 def read(text: str) -> list[tuple[str, str]]:

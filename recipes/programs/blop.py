@@ -135,9 +135,7 @@ def _params(program: Program) -> str:
 
 def render(program: Program) -> str:
     """The whole program as Blop source, without a newline at the end."""
-    out = [
-        f"import {{ {', '.join(i.names)} }} from './{i.module}.blop'" for i in program.imports
-    ]
+    out = [f"import {{ {', '.join(i.names)} }} from './{i.module}.blop'" for i in program.imports]
     out += [""] if out else []
     out.append(f"def {program.name}({_params(program)}) {{")
     out += _steps(program.body, 1)

@@ -54,9 +54,7 @@ def template(make: Template) -> Template:
     return make
 
 
-def words_for(
-    rng: Random, entities: tuple[str, ...], invented_share: float = 0.0
-) -> Words:
+def words_for(rng: Random, entities: tuple[str, ...], invented_share: float = 0.0) -> Words:
     """Words for one program; a share of the entities and fields is made up on the spot."""
     entity = invented(rng) if rng.random() < invented_share else rng.choice(entities)
     fields = tuple(f for f in FIELDS if f != entity)
@@ -65,7 +63,9 @@ def words_for(
     return Words(rng, entity, fields)
 
 
-def el(tag: str, *children: Node, events: tuple[tuple[str, str], ...] = (), **attrs: Expr) -> Element:
+def el(
+    tag: str, *children: Node, events: tuple[tuple[str, str], ...] = (), **attrs: Expr
+) -> Element:
     """An element; attribute names that are Python keywords end in an underscore."""
     pairs = tuple((key.rstrip("_"), value) for key, value in attrs.items())
     return Element(tag, pairs, events, children)

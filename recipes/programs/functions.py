@@ -13,7 +13,9 @@ def _loop(w: Words, *steps: Set | If | Do) -> Loop:
 def total(w: Words) -> Program:
     name = w.field()
     add = Set("total", Op("total", "+", f"{w.entity}.{name}"))
-    wording = w.pick(f"the total {name} of a list of {w.many}", f"the sum of the {name} of all {w.many}")
+    wording = w.pick(
+        f"the total {name} of a list of {w.many}", f"the sum of the {name} of all {w.many}"
+    )
     body = (Let("total", "0", changes=True), _loop(w, add), Return("total"))
     must = (w.many, f"{w.entity}.{name}", f"total{cap(name)}")
     return Program(f"total{cap(name)}", wording, must, params=(w.many,), body=body)
@@ -44,7 +46,8 @@ def label(w: Words) -> Program:
     first, second = w.some(2)
     parts = (f"{cap(first)}: ", f"{w.entity}.{first}", f", {second}: ", f"{w.entity}.{second}", ".")
     wording = w.pick(
-        f"a label with the {first} and {second} of {w.one}", f"the {first} and {second} of {w.one} as text"
+        f"a label with the {first} and {second} of {w.one}",
+        f"the {first} and {second} of {w.one} as text",
     )
     must = (f"{w.entity}.{first}", f"{w.entity}.{second}")
     body = (Return(Concat(parts)),)
@@ -55,7 +58,9 @@ def label(w: Words) -> Program:
 def highest(w: Words) -> Program:
     name = w.field()
     found = If(Op(f"{w.entity}.{name}", ">", "max"), (Set("max", f"{w.entity}.{name}"),))
-    wording = w.pick(f"the highest {name} of a list of {w.many}", f"the largest {name} of all {w.many}")
+    wording = w.pick(
+        f"the highest {name} of a list of {w.many}", f"the largest {name} of all {w.many}"
+    )
     body = (Let("max", "0", changes=True), _loop(w, found), Return("max"))
     must = (w.many, f"{w.entity}.{name}", "max")
     return Program(f"max{cap(name)}", wording, must, params=(w.many,), body=body)
@@ -111,7 +116,8 @@ def is_over(w: Words) -> Program:
 def product_of(w: Words) -> Program:
     first, second = w.some(2)
     wording = w.pick(
-        f"the {first} of {w.one} times its {second}", f"the {first} multiplied by the {second} of {w.one}"
+        f"the {first} of {w.one} times its {second}",
+        f"the {first} multiplied by the {second} of {w.one}",
     )
     body = (Return(Op(f"{w.entity}.{first}", "*", f"{w.entity}.{second}")),)
     must = (f"{w.entity}.{first}", f"{w.entity}.{second}")

@@ -162,7 +162,9 @@ def nested(w: Words) -> Program:
     group = "section" if group == w.entity else group
     name = w.field()
     inner = el("ul", Each(w.entity, f"{group}.{w.many}", (_item(w, name),)))
-    each = Each(group, f"@.{plural(group)}", (el("section", el("h3", Show(f"{group}.name")), inner),))
+    each = Each(
+        group, f"@.{plural(group)}", (el("section", el("h3", Show(f"{group}.name")), inner),)
+    )
     wording = w.pick(
         f"the {name} of the {w.many} grouped by {group}",
         f"a list of {w.many} with their {name} for each {group}",
@@ -203,12 +205,12 @@ def buttons(w: Words) -> Program:
 @template
 def labelled_values(w: Words) -> Program:
     name, unit = w.some(2)
-    line = Show(Concat((f"{cap(name)}: ", f"{w.entity}.{name}", f", {unit}: ", f"{w.entity}.{unit}", ".")))
+    line = Show(
+        Concat((f"{cap(name)}: ", f"{w.entity}.{name}", f", {unit}: ", f"{w.entity}.{unit}", "."))
+    )
     wording = w.pick(
         f"a line with the {name} and the {unit} of each {w.entity} as text",
         f"for each {w.entity} a line of text with the {name} and the {unit}",
     )
     must = (w.many, f"{w.entity}.{name}", f"{w.entity}.{unit}")
     return Program(f"{w.title}Lines", wording, must, el("div", _each(w, el("p", line))))
-
-

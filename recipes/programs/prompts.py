@@ -6,12 +6,12 @@
 from dataclasses import replace
 from random import Random
 
-from recipes.programs import details, functions, lists
+from recipes.programs import details, elements, functions, lists
 from recipes.programs.context import TEMPLATES, words_for
 from recipes.programs.nodes import Program
 from recipes.words import cap, invented
 
-__all__ = ["details", "functions", "lists", "named", "request", "sample"]
+__all__ = ["details", "elements", "functions", "lists", "named", "request", "sample"]
 
 _ASK = (
     "Write",
@@ -48,7 +48,7 @@ def named(rng: Random, program: Program, entity: str, invented_share: float = 0.
     """The program under a name that its request has to mention."""
     base = invented(rng) if rng.random() < invented_share else entity
     if program.is_component:
-        choices = (
+        choices: tuple[str, ...] = (
             program.name,
             cap(base) + rng.choice(_SUFFIXES),
             cap(base) + rng.choice(_SUFFIXES),
@@ -82,7 +82,10 @@ def request(rng: Random, program: Program, language: str, tell_name: bool) -> st
     noun = f"{language} {kind}" if language else kind
     if not tell_name and form < 0.06:
         return rng.choice(
-            (f"{cap(program.wording)} as {_article(noun)} {noun}", f"{cap(noun)}: {program.wording}")
+            (
+                f"{cap(program.wording)} as {_article(noun)} {noun}",
+                f"{cap(noun)}: {program.wording}",
+            )
         )
     if not language or form < 0.75:
         if tell_name and rng.random() < 0.15:

@@ -50,8 +50,9 @@ def _language(rng: Random) -> str:
     return cap(invented(rng)) if rng.random() < 0.25 else rng.choice(_LANGUAGES)
 
 
-def code_pair(rng: Random, entities: tuple[str, ...] = ENTITIES,
-              invented_share: float = INVENTED_SHARE) -> tuple[str, str]:
+def code_pair(
+    rng: Random, entities: tuple[str, ...] = ENTITIES, invented_share: float = INVENTED_SHARE
+) -> tuple[str, str]:
     """A request and its answer in JavaScript (a few functions: in Python)."""
     program = sample(rng, entities, invented_share)
     tell_name = rng.random() < 0.35

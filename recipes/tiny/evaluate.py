@@ -1,6 +1,6 @@
 """How well the untuned base does what it was asked, in its own React-like JavaScript.
 
-    python -m recipes.tiny.evaluate DIR [--prompts N] [--show N]
+python -m recipes.tiny.evaluate DIR [--prompts N] [--show N]
 """
 
 import argparse

@@ -21,6 +21,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from transformers import Qwen2ForCausalLM
 
 from recipes.tiny import tokenizer as tokenizers_recipe
@@ -42,7 +43,8 @@ def optimizers(
     model: Qwen2ForCausalLM, matrix_lr: float, other_lr: float
 ) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for embeddings, norms and biases."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, weight in model.named_parameters():
         (matrices if weight.ndim == 2 and "embed" not in name else others).append(weight)
     return [
@@ -94,7 +96,9 @@ def snapshot(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> Non
     shutil.rmtree(old, ignore_errors=True)
 
 
-def train(rank: int, options: argparse.Namespace, model: Qwen2ForCausalLM, tokenizer: Tokenizer) -> None:
+def train(
+    rank: int, options: argparse.Namespace, model: Qwen2ForCausalLM, tokenizer: Tokenizer
+) -> None:
     """Train until the run's end; worker 0 tells how it goes and saves now and then."""
     began = saved = time.monotonic()
     opts = optimizers(model, options.matrix_lr, options.other_lr)
@@ -118,8 +122,11 @@ def train(rank: int, options: argparse.Namespace, model: Qwen2ForCausalLM, token
         tokens += inputs.numel() * options.workers
         average = loss.item() if step == 0 else 0.98 * average + 0.02 * loss.item()
         if rank == 0 and (step + 1) % 100 == 0:
-            print(f"step {step + 1} loss {average:.4f} tokens {tokens / 1e6:.2f} M "
-                  f"({tokens / elapsed_s:.0f}/s) {elapsed_s / 60:.1f} min", flush=True)
+            print(
+                f"step {step + 1} loss {average:.4f} tokens {tokens / 1e6:.2f} M "
+                f"({tokens / elapsed_s:.0f}/s) {elapsed_s / 60:.1f} min",
+                flush=True,
+            )
         if rank == 0 and time.monotonic() - saved > 60 * options.snapshot_minutes:
             saved = time.monotonic()
             snapshot(model, tokenizer, options.out)
@@ -161,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = (options, tokenizer_json, f"{folder}/meeting")
         if options.workers > 1:
-            torch.multiprocessing.spawn(work, arguments, nprocs=options.workers)
+            spawn(work, arguments, nprocs=options.workers)
         else:
             work(0, *arguments)
 

@@ -78,8 +78,9 @@ def drill(rng: Random) -> tuple[str, str]:
     words = [_thing(rng, 0.6) if rng.random() < 0.7 else rng.choice(FIELDS) for _ in range(count)]
     kind = rng.random()
     if kind < 0.45:
-        words = [cap(w) if rng.random() < 0.2 else plural(w) if rng.random() < 0.2 else w
-                 for w in words]
+        words = [
+            cap(w) if rng.random() < 0.2 else plural(w) if rng.random() < 0.2 else w for w in words
+        ]
         told = rng.choice((" ", ", ")).join(words)
         return rng.choice(("Repeat: ", "Repeat after me: ", "Say ", "Write: ")) + told, told
     if kind < 0.6:
@@ -101,26 +102,43 @@ def small_talk(rng: Random) -> tuple[str, str]:
     word = cap(invented(rng))
     return rng.choice(
         (
-            (rng.choice(("Hello", "Hi", "Hello!", "Good morning")),
-             "Hello! I can write small web components."),
+            (
+                rng.choice(("Hello", "Hi", "Hello!", "Good morning")),
+                "Hello! I can write small web components.",
+            ),
             ("Who are you?", "I am a small language model that writes code."),
             ("What can you do?", "I can write components and functions in JavaScript and Python."),
             ("Thank you", "You are welcome!"),
-            ("What is React?", "React is a JavaScript library for building user interfaces "
-             "out of components."),
+            (
+                "What is React?",
+                "React is a JavaScript library for building user interfaces out of components.",
+            ),
             ("What is JSX?", "JSX is a way to write HTML inside JavaScript."),
             ("What is HTML?", "HTML is the language that web pages are written in."),
             ("What is Python?", "Python is a programming language that is easy to read."),
-            (f"What is {word}?", f"{word} is a JavaScript library for web pages. It is used with "
-             "React to show data."),
-            (f"What is the {word} language?", f"The {word} language is a set of JavaScript tools "
-             "for web pages. It is used with React to show data."),
-            (f"Tell me about {word}.", f"{word} is a JavaScript library for web pages. It is used "
-             "with React to show data."),
-            (f"What is {with_article(one)}?",
-             f"{cap(with_article(one))} is a thing that has {with_article(a)} and "
-             f"{with_article(b)}."),
-            (f"Which fields does {with_article(one)} have? It has {a} and {b}.",
-             f"{cap(with_article(one))} has the fields {a} and {b}."),
+            (
+                f"What is {word}?",
+                f"{word} is a JavaScript library for web pages. It is used with "
+                "React to show data.",
+            ),
+            (
+                f"What is the {word} language?",
+                f"The {word} language is a set of JavaScript tools "
+                "for web pages. It is used with React to show data.",
+            ),
+            (
+                f"Tell me about {word}.",
+                f"{word} is a JavaScript library for web pages. It is used "
+                "with React to show data.",
+            ),
+            (
+                f"What is {with_article(one)}?",
+                f"{cap(with_article(one))} is a thing that has {with_article(a)} and "
+                f"{with_article(b)}.",
+            ),
+            (
+                f"Which fields does {with_article(one)} have? It has {a} and {b}.",
+                f"{cap(with_article(one))} has the fields {a} and {b}.",
+            ),
         )
     )

@@ -52,7 +52,11 @@ def test_a_request_tells_the_name_it_asks_for() -> None:
 
 def test_words() -> None:
     assert [plural(w) for w in ("city", "box", "dish", "toy", "shelf")] == [
-        "cities", "boxes", "dishes", "toys", "shelves",
+        "cities",
+        "boxes",
+        "dishes",
+        "toys",
+        "shelves",
     ]
     assert with_article("order") == "an order" and with_article("user") == "a user"
     rng = Random(2)

@@ -15,16 +15,27 @@ from workbench.embedded import path_of
 
 FOLDER = path_of("tiny")
 ODD = (
-    "  x\n\n\n y\t\tz", "don't WE'LL", "e\u0301 caf\u00e9 \u65e5\u672c 12345 \U0001f642", "\r\n a \r\n", "a  b   c ",
-    "<|im_start|>user\nhi<|im_end|>\n<|pad|><|endoftext|>", "{{x}}//**''``", "\u00a0\u200b",
+    "  x\n\n\n y\t\tz",
+    "don't WE'LL",
+    "e\u0301 caf\u00e9 \u65e5\u672c 12345 \U0001f642",
+    "\r\n a \r\n",
+    "a  b   c ",
+    "<|im_start|>user\nhi<|im_end|>\n<|pad|><|endoftext|>",
+    "{{x}}//**''``",
+    "\u00a0\u200b",
 )
 
 
 def test_the_folder_is_small_and_complete() -> None:
     names = {path.name for path in FOLDER.iterdir()}
     assert names >= {
-        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-        "tokenizer_config.json", "chat_template.jinja", "README.md",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "README.md",
     }
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 20_000_000
     config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
@@ -39,7 +50,10 @@ def test_an_unknown_base_is_a_key_error() -> None:
 
 
 def test_the_tokenizer_is_the_same_from_the_file_and_from_transformers() -> None:
-    ours, theirs = Tokenizer.from_file(str(FOLDER / "tokenizer.json")), AutoTokenizer.from_pretrained(FOLDER)
+    ours, theirs = (
+        Tokenizer.from_file(str(FOLDER / "tokenizer.json")),
+        AutoTokenizer.from_pretrained(FOLDER),
+    )
     texts = [*ODD, *(d.head + d.tail for d in islice(documents(9), 300))]
     for text in texts:
         ids = ours.encode(text, add_special_tokens=False).ids

@@ -15,7 +15,7 @@ ACCEPTED = {
     "assignment to an unknown name": "x := 1",
     "no newline at the end": "def f() {}",
     "text between values": "def A(a) {\n  <p>'Hi 'a.name'!'</p>\n}",
-    "a tag in each branch": "def A(a) {\n  if a.x {\n    <p>'y'</p>\n  } else {\n    <p>'n'</p>\n  }\n}",
+    "a tag in each branch": "def A(a) {\n  if a {\n    <p>1</p>\n  } else {\n    <p>2</p>\n  }\n}",
     "a tag as a value": "def A(a) {\n  <b>\n    = if a.x => <i>'y'</i> else <u>'n'</u>\n  </b>\n}",
     "annotations": "def A(a: object): VNode {\n  for x in a.xs: array {\n    y = x\n  }\n}",
     "a comment after a line": "x = 1\ny = 2 // two\n/* three */\nz = 3",
@@ -26,7 +26,7 @@ ACCEPTED = {
     "a regular expression": "x = /a+/gi.test('aa')",
     "class": "class A extends Component {\n  def render() {\n    <p>this.x</p>\n  }\n}",
     "try": "try {\n  x = 1\n} catch e {\n  console.log(e)\n}",
-    "import": "import './side.blop'\nimport a from 'a'\nimport 'b' as b\nimport { c, d as e } from 'c'",
+    "imports": "import './s'\nimport a from 'a'\nimport 'b' as b\nimport { c, d as e } from 'c'",
 }
 REFUSED = {
     "an unknown name": ("def f() {\n  return x\n}", 2),

@@ -31,12 +31,15 @@ global        = condition | assign | assign_step | tag | class | try | for | whi
 only          = exp
 step          = condition | assign | assign_step | tag | class | try | for | while
               | RETURN exp? | THROW exp | only | BREAK | CONTINUE
-assign        = name:NAME annotation? SPACE again:':=' SPACE exp | name:NAME annotation? SPACE '=' SPACE exp
+assign        = name:NAME annotation? SPACE again:':=' SPACE exp
+              | name:NAME annotation? SPACE '=' SPACE exp
               | unpack SPACE '=' SPACE exp | path:NAME access SPACE '=' SPACE exp
 assign_step   = name:NAME annotation? SPACE STEP_ASSIGN SPACE exp
               | name:NAME access SPACE STEP_ASSIGN SPACE exp
 for           = FOR value:NAME SPACE IN items:exp annotation? SPACE '{' inner* '}'
-              | FOR key:NAME annotation? ',' SPACE value:NAME SPACE IN items:exp annotation? SPACE '{' inner* '}'
+             
+              | FOR key:NAME annotation? ',' SPACE value:NAME SPACE IN items:exp annotation? SPACE
+                '{' inner* '}'
 while         = WHILE exp SPACE '{' inner* '}'
 condition     = IF exp SPACE '{' inner* '}' else?
 else          = SPACE ELSEIF exp SPACE '{' inner* '}' else | SPACE ELSEIF exp SPACE '{' inner* '}'
@@ -54,7 +57,8 @@ annotation    = ':' SPACE NAME
 call          = '(' break? arguments ')' | '(' ')'
 arguments     = NAME '=' exp | exp ',' gap arguments | exp
 named_call    = name:NAME call
-class         = CLASS name:NAME SPACE EXTENDS NAME SPACE '{' member* '}' | CLASS name:NAME SPACE '{' member* '}'
+class         = CLASS name:NAME SPACE EXTENDS NAME SPACE '{' member* '}'
+              | CLASS name:NAME SPACE '{' member* '}'
 member        = NEWLINE SPACE? SPACES? method after? | NEWLINE SPACE? SPACES? comment?
 method        = async:ASYNC? DEF name:NAME? '(' ')' annotation? SPACE body
               | async:ASYNC? DEF name:NAME? '(' params ')' annotation? SPACE body
@@ -63,11 +67,14 @@ break         = NEWLINE SPACE? SPACES?
 array         = '[' NEWLINE? SPACES? elements NEWLINE? SPACES? ']' | '[' ']'
 elements      = exp ',' gap elements | exp
 object        = '{' gap pairs gap '}' | '{' '}'
-pairs         = key ':' SPACE exp ',' gap pairs | same:key ',' gap pairs | key ':' SPACE exp | same:key
+pairs         = key ':' SPACE exp ',' gap pairs | same:key ',' gap pairs | key ':' SPACE exp
+              | same:key
 key           = STRING | NAME
 unpack        = '{' SPACE names gap '}'
-names         = name:NAME ',' gap names | NAME SPACE AS name:NAME ',' gap names | NAME SPACE AS name:NAME | name:NAME
-import        = IMPORT name:NAME SPACE FROM STRING | IMPORT '{' SPACE names SPACE '}' SPACE FROM STRING
+names         = name:NAME ',' gap names | NAME SPACE AS name:NAME ',' gap names
+              | NAME SPACE AS name:NAME | name:NAME
+import        = IMPORT name:NAME SPACE FROM STRING
+              | IMPORT '{' SPACE names SPACE '}' SPACE FROM STRING
               | IMPORT STRING SPACE AS name:NAME | IMPORT file:STRING
 tag           = '<' opening:NAME attribute* SPACE? '/>'
               | '<' opening:NAME attribute* '>' inner* '</' closing:NAME '>'
@@ -114,8 +121,7 @@ def _read(rules: str) -> Grammar:
         grammar[name] = grammar.get(name, "") + " " + rest.strip()
     return {
         name: tuple(
-            tuple(_part(word) for word in alternative.split())
-            for alternative in text.split(" | ")
+            tuple(_part(word) for word in alternative.split()) for alternative in text.split(" | ")
         )
         for name, text in grammar.items()
     }

@@ -42,7 +42,10 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("continue", r"continue(?=\n)"),
     *((kind, re.escape(text)) for kind, text in _LATER_KEYWORDS.items()),
     ("typeof", r"typeof "),
-    *((mark, re.escape(mark)) for mark in (",", ".", "(", ")", "{", "}", "</", "/>", "[", "]", "=>")),
+    *(
+        (mark, re.escape(mark))
+        for mark in (",", ".", "(", ")", "{", "}", "</", "/>", "[", "]", "=>")
+    ),
     ("boolean", r"\|\|?|&&|>=|<=|==|!=|instanceof"),
     ("question", r"\?"),
     (">", ">"),
