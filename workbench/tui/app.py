@@ -155,6 +155,8 @@ class WorkbenchApp(App[None], inherit_bindings=False):
 
     def poll(self) -> None:
         """Read all watched logs in one go, and tell the panes in view what changed."""
+        if not self.is_running:
+            return
         wanted = {run.path for run in self.pinned}
         self.watching.want(wanted | ({self.current.path} if self.current else set()))
         changed = self.watching.poll()

@@ -51,3 +51,8 @@ class Commands(Provider):
         keys = " or ".join(keys_of(action, self._workbench.own_keys))
         where = next((spec.title + ": " for spec in PANES if spec.id == action.pane), "")
         return f"{where}{action.title}  ({keys})"
+
+
+def _first(text: str) -> str:
+    """The first sentence."""
+    return text.partition(". ")[0].removesuffix(".") + "."
