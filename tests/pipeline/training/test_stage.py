@@ -218,10 +218,17 @@ def test_impossible_targets_are_refused(
         bench.train(settings=stage_settings(adapter=adapter))
 
 
-def test_last_layers_only(bench: Bench) -> None:
-    bench.train(settings=stage_settings(adapter={"last_layers": 1, "targets": "attention"}))
+@pytest.mark.parametrize(("targets", "matrices"), [("attention", 4), ("all-linear", 7)])
+def test_last_layers_only(bench: Bench, targets: str, matrices: int) -> None:
+    bench.train(settings=stage_settings(adapter={"last_layers": 1, "targets": targets}))
     names = load_file(bench.adapter())
-    assert names and all(".layers.1." in name and "self_attn" in name for name in names)
+    assert len(names) == 2 * matrices and all(".layers.1." in name for name in names)
+
+
+def test_all_linear_is_all_but_the_head(bench: Bench) -> None:
+    bench.train()
+    names = load_file(bench.adapter())
+    assert len(names) == 2 * 2 * 7 and not any("lm_head" in name for name in names)
 
 
 def test_unreadable_base_is_one_line(bench: Bench) -> None:

@@ -118,12 +118,17 @@ def _lora_config(model: Any, adapter: AdapterSettings) -> LoraConfig:
     )
 
 
-def _targets(model: nn.Module, targets: str | Sequence[str]) -> str | list[str]:
-    """Module names for PEFT; refused when the model has no such module."""
+def _targets(model: Any, targets: str | Sequence[str]) -> list[str]:
+    """Module names for PEFT; refused when the model has no such module.
+
+    PEFT's own "all-linear" cannot be had together with a choice of layers.
+    """
+    head = model.get_output_embeddings()
+    linear = [name for name, m in model.named_modules() if _is_linear(m) and m is not head]
+    names = {name.rpartition(".")[2] for name in linear}
     if targets == "all-linear":
-        return "all-linear"
+        return sorted(names)
     wished = ATTENTION_TARGETS if targets == "attention" else tuple(targets)
-    names = {name.rpartition(".")[2] for name, m in model.named_modules() if _is_linear(m)}
     found = [name for name in wished if name in names]
     missing = [] if targets == "attention" else [name for name in wished if name not in names]
     if missing or not found:
