@@ -190,4 +190,4 @@ def test_no_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_package_s_own_checkers_can_be_named() -> None:
     assert check([PYTHON, "-c", "import workbench.text"], "").passed
     code = "import os, sys; sys.exit('PYTHONPATH' in os.environ)"
-    assert check([sys.executable.replace("/bin/", "/bin/./"), "-c", code], "").passed
+    assert check([sys.executable, "-c", code], "").passed

@@ -160,13 +160,19 @@ def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> V
         except ValueError as error:
             return Verdict(False, None, str(error), time.monotonic() - start)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            status = _run(words, folder, limits, out, err)
+            environment = _environment(folder, with_package=command[0] == "{python}")
+            status = _run(words, folder, environment, limits, out, err)
             said = (_reason(err) or _reason(out)).replace(f"{folder}{os.sep}", "")
     return _verdict(status, said, limits, time.monotonic() - start)
 
 
 def _run(
-    words: list[str], folder: Path, limits: Limits, out: IO[bytes], err: IO[bytes]
+    words: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    limits: Limits,
+    out: IO[bytes],
+    err: IO[bytes],
 ) -> int | None:
     """Exit status (negative: killed by that signal); None when the time was up."""
     numbers = (limits.memory_bytes, limits.file_bytes, ceil(limits.timeout_s) + 1)
@@ -174,7 +180,7 @@ def _run(
     process = subprocess.Popen(
         [*launcher, *words],
         cwd=folder,
-        env=_environment(folder, with_package=words[0] == sys.executable),
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=err,
