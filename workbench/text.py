@@ -14,7 +14,7 @@ LAST_CELL_WIDTH = 400
 
 
 def visible(text: str) -> str:
-    """`text` with what cannot be printed (newline and tab apart) written as `\\xNN` or `\\uNNNN`."""
+    """`text`; what cannot be printed (newline and tab apart) as `\\xNN`, `\\uNNNN`, `\\UNNNNNNNN`."""
     return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
 
 
@@ -27,7 +27,8 @@ def one_line(text: str, width: int = 80) -> str:
 def table(rows: Sequence[Sequence[str]], width: int = CELL_WIDTH) -> list[str]:
     """One line a row; the last column is not padded. Cells are made visible and cut."""
     cells = [
-        [one_line(cell, width) for cell in row[:-1]] + [one_line(row[-1], LAST_CELL_WIDTH)] for row in rows
+        [*(one_line(cell, width) for cell in row[:-1]), one_line(row[-1], LAST_CELL_WIDTH)]
+        for row in rows
     ]
     columns = range(len(rows[0])) if rows else range(0)
     spans = [max(len(row[n]) for row in cells) for n in columns]

@@ -36,10 +36,10 @@ def test_a_run_talks_as_it_was_trained_and_evaluated(
 ) -> None:
     run = make_run(tmp_path / "runs", preset=WITH_SYSTEM)
     exported(run, "f16", "q8_0")
-    (run.evaluation / "base.gguf").write_bytes(b"x")
+    (run.evaluation / "base-f16.gguf").write_bytes(b"x")
     assert main(["chat", "one", "--prompt", "Hello", "--compare", "base"]) == 0
     models, prompt, settings = asked[0]
-    assert models == {"one": run.export / "one-q8_0.gguf", "base": run.evaluation / "base.gguf"}
+    assert models == {"one": run.export / "one-q8_0.gguf", "base": run.evaluation / "base-f16.gguf"}
     assert prompt == "Hello"
     assert (settings.system, settings.context, settings.stop) == ("Be kind.", 100, ["END"])
     assert (settings.sampling.temperature, settings.sampling.max_tokens) == (0.5, 7)

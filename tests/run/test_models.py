@@ -60,5 +60,5 @@ def test_the_base_is_there_once_it_was_asked(tmp_path: Path) -> None:
     run = make_run(tmp_path, preset=PRESET)
     with pytest.raises(UserError, match="keeps no base model"):
         base_gguf(run)
-    (run.evaluation / "base.gguf").write_bytes(b"x")
-    assert base_gguf(run) == run.evaluation / "base.gguf"
+    (run.evaluation / "base-f16.gguf").write_bytes(b"x")
+    assert base_gguf(run) == run.evaluation / "base-f16.gguf"

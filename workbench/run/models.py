@@ -30,8 +30,8 @@ def served_gguf(run: RunFolder) -> Path:
 
 def base_gguf(run: RunFolder) -> Path:
     """The base before tuning, as the evaluation asked it. Raises UserError when there is none."""
-    path = run.evaluation / "base.gguf"
-    if not path.is_file():
+    path = next(iter(sorted(run.evaluation.glob("base-*.gguf"))), None)
+    if path is None:
         hint = "an evaluation with the baseline 'base' makes it; or name a .gguf file"
         raise UserError("this run keeps no base model", path=run.path, hint=hint)
     return path
