@@ -132,9 +132,9 @@ class WorkbenchApp(App[None], inherit_bindings=False):
             pane.set_class(shown, "-shown")
         self._draw_tabs()
 
-    async def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         if self.pane_id:
-            await self._arrange()
+            self.call_later(self._arrange)  # once the app itself knows its new size
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         for pane in self.panes_in_view():
@@ -215,9 +215,14 @@ class WorkbenchApp(App[None], inherit_bindings=False):
 
     # Words
 
+    @property
+    def status(self) -> StatusBar:
+        """The line of words; its `line` is the last one said."""
+        return self.query_one(StatusBar)
+
     def say(self, line: str, level: Level = "info") -> None:
         """A line in the status bar."""
-        self.query_one(StatusBar).say(line, level)
+        self.status.say(line, level)
 
     def say_command(self, *words: str) -> None:
         """The command line that does what was just done."""
@@ -307,6 +312,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         self.push_screen(Debug())
 
     def action_picture(self) -> None:
+        self.state_folder.mkdir(parents=True, exist_ok=True)
         path = self.save_screenshot(path=str(self.state_folder))
         self.say(f"saved {path}")
 

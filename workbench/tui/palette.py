@@ -39,7 +39,7 @@ class Commands(Provider):
         panes: list[tuple[str, str, Callable[[], object]]] = [
             (
                 f"Go to {spec.title}  ({spec.key})",
-                spec.load().HELP.partition(".")[0] + ".",
+                _first(spec.load().HELP),
                 partial(app.go, spec.id),
             )
             for spec in PANES

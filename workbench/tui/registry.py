@@ -62,3 +62,23 @@ def read_keymap(path: Path) -> dict[str, str]:
         if not isinstance(keys, str) or not keys:
             raise UserError(f"the keys of '{name}' are no text", path=path, hint='write "ctrl+x"')
     return fields
+
+
+def markdown() -> str:
+    """The keys of every pane as a page of the docs; a test holds the page to it."""
+    groups = [(spec.title, spec.load().HELP, spec.load().ACTIONS) for spec in PANES]
+    everywhere = ("Everywhere", "A pane's number goes there.", EVERYWHERE)
+    lists = ("In lists", "Runs, rows, answers, notes, logs.", IN_LISTS)
+    lines = ["# Keys of the screen", "", "Made by `python -m workbench.tui.registry`.", ""]
+    for title, about, actions in (*groups, everywhere, lists):
+        lines += [f"## {title}", "", about, "", "| keys | action | id |", "|---|---|---|"]
+        lines += [
+            f"| {' '.join(f'`{key}`' for key in keys_of(one, {}))} | {one.help} | `{one.id}` |"
+            for one in actions
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

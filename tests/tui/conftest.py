@@ -1,0 +1,24 @@
+"""The same terminal for every test, and what the screen remembers in a folder of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("screen", deadline=None)  # a busy machine is no fault
+settings.load_profile("screen")
+
+
+@pytest.fixture(autouse=True)
+def quiet_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colours as in most terminals; no multiplexer; the clock of ages stands still."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    for name in ("NO_COLOR", "TMUX", "STY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("workbench.tui.widgets.runlist.ago", lambda then: "5 min" if then else "")
+    monkeypatch.setattr("workbench.tui.figures.ago", lambda then: "5 min" if then else "")
