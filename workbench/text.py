@@ -14,7 +14,7 @@ LAST_CELL_WIDTH = 400
 
 
 def visible(text: str) -> str:
-    """`text`; what cannot be printed (newline and tab apart) as `\\xNN`, `\\uNNNN`, `\\UNNNNNNNN`."""
+    """`text`; what cannot be printed (newline and tab apart) is escaped as in a Python string."""
     return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
 
 
