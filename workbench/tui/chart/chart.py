@@ -161,20 +161,21 @@ class Chart(Widget, can_focus=True):
 
     def _legend(self, picture: Picture, width: int) -> list[tuple[str, str]]:
         """Title, the lines with their values, what is special; whole parts, as many as fit."""
-        pieces = [(f" {self.heading}  " if self.heading else " ", "title")]
+        parts: list[list[tuple[str, str]]] = []
         for reading in sorted(picture.readings, key=lambda one: one.style.startswith("pin")):
             shown = scale.figure(reading.raw)
             if reading.smoothed is not None:
                 shown = f"{scale.figure(reading.smoothed)} ({shown})"
             name = one_line(reading.name, 24)
-            pieces += [(f"━ {name} ", reading.style), (f"{shown}  ", "")]
+            parts.append([(f"━ {name} ", reading.style), (f"{shown}  ", "")])
         if picture.gaps:
-            pieces.append((f"✗ {picture.gaps} NaN  ", "nan"))
+            parts.append([(f"✗ {picture.gaps} NaN  ", "nan")])
         marks = [("log", self.log_y), ("▲ peaks cut", picture.clipped), ("zoomed", self.view.fixed)]
         said = "  ".join(mark for mark, on in marks if on)
         if picture.hidden:
             said += "  not all above 0: left out"
-        return _fitting([*pieces, (said, "axis")], width)
+        title = (f" {self.heading}  " if self.heading else " ", "title")
+        return [title, *_fitting([*parts, [(said, "axis")]], width - len(title[0]))]
 
     def _empty(self, width: int, height: int) -> list[Strip]:
         styles = self._styles()
@@ -202,13 +203,13 @@ class Chart(Widget, can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
 
-def _fitting(pieces: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
-    """The first pieces whose text fits into the width, the very first in any case."""
-    kept, used = pieces[:1], len(pieces[0][0])
-    for text, style in pieces[1:]:
-        used += len(text.rstrip())
-        if used > width:
-            break
-        kept.append((text, style))
-        used += len(text) - len(text.rstrip())
+def _fitting(parts: Sequence[list[tuple[str, str]]], width: int) -> list[tuple[str, str]]:
+    """The parts, each whole, that fit into the width; their order is their rank."""
+    kept: list[tuple[str, str]] = []
+    used = 0
+    for part in parts:
+        text = "".join(text for text, _ in part)
+        if used + len(text.rstrip()) <= width:
+            kept += part
+            used += len(text)
     return kept

@@ -1,0 +1,302 @@
+"""Every action of the Train pane, as a person presses it."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.run.helpers import make_run, step
+from tests.tui.helpers import (
+    HOSTILE,
+    STAGE,
+    failed_run,
+    finished_run,
+    on_screen,
+    stopped_run,
+    text_of,
+    three_runs,
+    until,
+)
+from workbench.run import events, launch
+from workbench.run.folder import runs_root
+from workbench.run.log import EventLog
+from workbench.tui.app import WorkbenchApp
+from workbench.tui.chart.chart import Chart
+from workbench.tui.panes.train import TrainPane
+from workbench.tui.widgets.logview import LogView
+
+FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+
+
+def main_chart(app: WorkbenchApp) -> Chart:
+    return app.query_one("#main", Chart)
+
+
+def pane(app: WorkbenchApp) -> TrainPane:
+    return app.query_one(TrainPane)
+
+
+def test_curves_figures_and_answers_of_a_finished_run() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        text = text_of(app)
+        assert "✓ finished  done  5 min ago" in text
+        assert "step 100/100  loss 0.3841" in text and "5,000 tok/s" in text
+        assert "━ train" in text and "━ val 0.5841" in text and "●" in text
+        assert "answer at 100 \\x1b]0;owned\\x07[bold red]x[/]" in text and "second line" in text
+
+    on_screen(story)
+
+
+def test_wide_screens_show_the_small_charts() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        await pilot.pause()
+        assert "learning rate" in text_of(app) and "gradient norm" in text_of(app)
+
+    on_screen(story, (160, 48))
+
+
+def test_not_a_number_is_marked() -> None:
+    failed_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        assert "✗ 1 NaN" in text_of(app)
+        assert "loss is not a number \\x1b" in text_of(app)
+
+    on_screen(story)
+
+
+def test_smoothing_up_and_down() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", *["right_square_bracket"] * 9)
+        assert app.memory.smoothing == 0.99 and app.status.line == "smoothing 0.99"
+        await pilot.press(*["left_square_bracket"] * 9)
+        assert app.memory.smoothing == 0.0
+        assert "train 0.3841 " in text_of(app)
+
+    on_screen(story)
+
+
+def test_logarithmic_axis() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "l")
+        assert app.memory.log_y and " log" in text_of(app)
+        await pilot.press("l")
+        assert not main_chart(app).log_y
+
+    on_screen(story)
+
+
+def test_zoom_pan_crosshair_and_back() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "plus", "plus")
+        view = main_chart(app).view
+        assert view.fixed and view.window.low == 75
+        await pilot.press("left")
+        assert view.window.low < 75
+        await pilot.press("minus", "x")
+        assert view.crosshair is not None
+        at = view.crosshair
+        await pilot.press("right", "right")
+        assert view.crosshair > at
+        await pilot.press("0")
+        assert not view.fixed and view.crosshair is None
+
+    on_screen(story)
+
+
+def test_mouse_zoom_drag_and_crosshair() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        chart = main_chart(app)
+        await pilot.click(chart, offset=(40, 4))
+        await pilot.pause()
+        assert chart.view.crosshair == pytest.approx(46, abs=2)
+        chart._zoom_at(40, 0.5)
+        low = chart.view.window.low
+        await pilot.mouse_down(chart, offset=(40, 4))
+        await pilot.hover(chart, offset=(50, 4))
+        await pilot.mouse_up(chart, offset=(50, 4))
+        assert chart.view.window.low < low
+
+    on_screen(story)
+
+
+def test_the_large_chart_goes_through_the_figures() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        for name in ("learning rate", "gradient norm", "tokens a second", ""):
+            await pilot.press("v")
+            assert main_chart(app).heading == name
+            assert name in text_of(app)
+
+    on_screen(story)
+
+
+def test_pinned_runs_are_drawn_over_it() -> None:
+    three_runs()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("p", "j", "p", "j", "4")
+        names = [line.name for line in pane(app).main_lines()]
+        assert names == ["stopped", "failed", "train", "val"]
+        assert "━ stopped" in text_of(app)
+
+    on_screen(story, (100, 30))
+
+
+def test_answers_events_and_log_take_turns() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "e")
+        assert "! a duplicate \\x1b]0;owned\\x07[bold red]x[/] \\u202e" in text_of(app)
+        await pilot.press("w")
+        assert "line 39 of the log \\x1b]0;owned" in text_of(app) and "following" in text_of(app)
+        await pilot.press("a")
+        assert "answer at 100" in text_of(app)
+        assert HOSTILE not in text_of(app)
+
+    on_screen(story)
+
+
+def test_the_log_follows_finds_and_tells_of_new_lines() -> None:
+    run = finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "w", "slash", *"line 7", "enter")
+        log = app.query_one(LogView)
+        assert log.cursor == 7 and not log.following
+        await pilot.press("n")
+        assert log.cursor == 7
+        with open(run.log_file, "a") as file:
+            file.write("one more line 7\n")
+        await until(pilot, lambda: log.unseen == 1)
+        assert "+1 new" in text_of(app)
+        await pilot.press("n")
+        assert log.cursor == 40
+        await pilot.press("N", "slash", *"zzz", "enter")
+        assert "is not in the log" in app.status.line
+        await pilot.press("f")
+        assert log.following and log.cursor == 40 and log.unseen == 0
+
+    on_screen(story)
+
+
+def test_the_chart_alone() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        before = main_chart(app).size.height
+        await pilot.press("b")
+        await pilot.pause()
+        assert main_chart(app).size.height > before
+        assert "answer at" not in text_of(app)
+
+    on_screen(story)
+
+
+def test_stages_take_turns() -> None:
+    run = stopped_run()
+    log = EventLog(run.events_file)
+    log.append(events.StageStarted(title="second"), "train:second")
+    log.append(step(1, 10), "train:second")
+    log.close()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        assert pane(app).stage == "train:second"
+        await pilot.press("t")
+        assert pane(app).stage == STAGE and "train sft: step 50" in text_of(app)
+
+    on_screen(story)
+
+
+def test_curves_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "C")
+
+    on_screen(story)
+    rows = list(csv.DictReader((tmp_path / "finished-train-sft.csv").read_text().splitlines()))
+    assert len(rows) == 100 and rows[8]["validation_loss"] == "" and rows[9]["validation_loss"]
+    assert float(rows[99]["loss"]) == pytest.approx(0.3841, abs=1e-3)
+
+
+def test_stop_checkpoint_and_resume_of_a_run_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
+    run = stopped_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "r")
+        await until(pilot, lambda: app.watching.at_work(run))
+        await pilot.press("c")
+        assert "asked for a checkpoint" in app.status.line
+        await until(pilot, lambda: app.followed(run).state.stages[STAGE].saved_step == 20)
+        await pilot.pause(0.6)
+        assert "running" in text_of(app) and "20%" in text_of(app)
+        await pilot.press("s")
+        await until(pilot, lambda: not app.watching.at_work(run))
+
+    on_screen(story)
+
+
+def test_new_steps_appear_by_themselves_and_nothing_is_drawn_without_news() -> None:
+    run = stopped_run(at=20)
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        await pilot.pause(0.7)
+        drawn = main_chart(app).drawn
+        await pilot.pause(0.7)
+        assert main_chart(app).drawn == drawn
+        log = EventLog(run.events_file)
+        log.append(step(21, 100, loss=1.5), STAGE)
+        await until(pilot, lambda: "step 21/100" in text_of(app))
+        assert main_chart(app).drawn == drawn + 1
+
+    on_screen(story)
+
+
+def test_a_run_that_has_not_begun_says_how_to_begin() -> None:
+    make_run(runs_root(), "new")
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        assert "this run has not begun; r starts it" in text_of(app)
+        assert "No answers yet" in text_of(app)
+
+    on_screen(story)
+
+
+def test_copy_of_the_figures() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "y")
+        assert app.clipboard.startswith("step 100/100")
+
+    on_screen(story)
