@@ -24,6 +24,7 @@ from workbench.tui.form.draft import Draft
 from workbench.tui.form.outline import branches, choices_of, entries, section_of_fault
 from workbench.tui.form.telling import attempted, change_lines, fault_lines
 from workbench.tui.panes.preset import PresetPane
+from workbench.tui.widgets.status import StatusBar
 
 TEXT = """\
 # mine
@@ -171,6 +172,10 @@ def learning_rate(pane: PresetPane) -> object:
     return pane.draft.now.values()[RATE]
 
 
+def said(app: WorkbenchApp) -> str:
+    return app.query_one(StatusBar).line
+
+
 async def to_the_rate(pane: PresetPane, pilot: Pilot[None]) -> None:
     pane.go_to(RATE[:2], RATE)
     await pilot.pause()
@@ -295,7 +300,7 @@ def test_a_run_takes_the_changes_along_as_flags(preset: Path) -> None:
         await until(pilot, lambda: bool(list_runs(runs_root())) and app.current is not None)
         (run,) = list_runs(runs_root())
         assert load(str(run.preset_file)).preset.train[0].learning_rate == 1
-        await until(pilot, lambda: "--set train.0.learning_rate=1" in text_of(app))
+        await until(pilot, lambda: "--set train.0.learning_rate=1" in said(app))
         assert preset.read_text() == TEXT
         launch.stop(run, limit_s=20)
 
@@ -314,6 +319,6 @@ def test_the_plan_comes_from_the_child_of_the_dry_run(
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
         await pilot.press("p")
         await until(pilot, lambda: "sft  7 steps, 3 an epoch" in text_of(app))
-        assert "--dry-run" in text_of(app)
+        assert said(app) == f"workbench --preset {preset} --dry-run"
 
     in_form(preset, story)

@@ -18,13 +18,15 @@ from workbench.files import write_json
 
 @dataclass
 class Memory:
-    """`smoothing` is the weight of the past, 0 to 0.99; `run` is a folder's path."""
+    """`smoothing` is the weight of the past, 0 to 0.99; `run` is a folder's path,
+    `preset` a name or a file's path."""
 
     theme: str = ""
     pane: str = "runs"
     run: str = ""
     smoothing: float = 0.6
     log_y: bool = False
+    preset: str = ""
 
 
 def state_folder() -> Path:

@@ -1,0 +1,117 @@
+"""The form's words: the head line, a key explained, the faults, the changes, the plan of steps."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+
+from workbench.preset.load import LoadedPreset, dotted
+from workbench.preset.tomlvalue import toml_value
+from workbench.text import one_line, visible
+from workbench.tui.form.draft import Draft, told
+from workbench.tui.form.outline import Entry, choices_of, summary
+
+SHOWN = 200
+
+
+def head(draft: Draft) -> Text:
+    """Which preset, where it lies, and how it stands."""
+    text = Text(" ").append(one_line(draft.path.stem, 30), "bold")
+    if draft.now.trouble:
+        text.append("  not TOML", "bold red")
+    faults, changed = len(draft.now.faults), len(draft.changed())
+    if faults:
+        text.append(f"  {_counted(faults, 'fault')}", "red")
+    if draft.dirty:
+        text.append(f"  {_counted(changed, 'change')} not saved", "yellow")
+    text.append(f"  {one_line(str(draft.path), SHOWN)}", "dim")
+    return text
+
+
+def explained(entry: Entry, width: int) -> list[Text]:
+    """What a key means, what it takes, who set it, and what is wrong with it."""
+    lines = [Text(fault, "red") for fault in entry.faults]
+    lines += [Text(line) for line in _wrapped(entry.field.description, width)]
+    lines += [Text(line, "dim") for line in _wrapped(f"Takes {summary(entry.field)}.", width)]
+    if entry.changed and not entry.new:
+        lines.append(Text(f"In the file: {one_line(toml_value(entry.on_disk), SHOWN)}", "yellow"))
+    elif not entry.said:
+        lines.append(Text("Not set: the default holds.", "dim"))
+    return lines
+
+
+def attempted(refused: str, told: str, entry: Entry, width: int) -> list[Text]:
+    """What stands under a value while it is typed."""
+    lines = [Text(f"✗ {line}", "bold red") for line in _wrapped(refused, width - 2)]
+    lines += [Text(f"! {line}", "yellow") for line in _wrapped(told, width - 2)]
+    if len(choices_of(entry.field)) > 1:
+        lines.append(Text("Up and down go through the choices.", "dim"))
+    keys = "Enter takes it   Esc leaves it as it was"
+    return [*lines, *explained(entry, width)[len(entry.faults) :], Text(keys, "dim")]
+
+
+def fault_lines(draft: Draft) -> list[Text]:
+    """Every fault with its key, or that there is none."""
+    if draft.now.trouble:
+        return [Text(visible(str(draft.now.trouble)), "red"), Text("e mends it by hand.", "dim")]
+    lines = []
+    for fault in draft.now.faults:
+        line = draft.now.places.line(fault.path)
+        where = f"line {line}  " if line else ""
+        lines.append(Text(f"✗ {where}{dotted(fault.path)}: {one_line(told(fault), 400)}", "red"))
+    return lines or [Text("No faults: this preset can be run.", "green")]
+
+
+def change_lines(draft: Draft) -> list[Text]:
+    """What differs from the file."""
+    before, now = draft.on_disk.values(), draft.now.values()
+    lines = []
+    for path in draft.changed():
+        old = one_line(toml_value(before[path]), 60) if path in before else "(new)"
+        lines.append(Text(f"* {dotted(path)}: {old} → {one_line(toml_value(now[path]), 100)}"))
+    for path in before.keys() - now.keys():
+        lines.append(Text(f"* {dotted(path)}: gone"))
+    if draft.dirty and not lines:
+        lines.append(Text("Only comments or the layout differ from the file."))
+    return lines or [Text("Nothing differs from the file.", "dim")]
+
+
+def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
+    """The counts of `workbench.commands.plan.estimated`, one line a stage."""
+    lines = [
+        Text(
+            f"{found['rows']:,} rows: {found['train_rows']:,} to train on, "
+            f"{found['validation_rows']:,} for validation, {found['prompts']:,} prompts to judge by"
+        )
+    ]
+    lines += [Text(line) for line in _stage_lines(loaded, found["stages"])]
+    formats = ", ".join(loaded.preset.export.formats) or "nothing"
+    lines.append(Text(f"export  {formats}"))
+    if "unknown" in found:
+        lines.append(Text(one_line(str(found["unknown"]), SHOWN), "yellow"))
+    lines += [Text(one_line(str(note), SHOWN), "dim") for note in found["notes"]]
+    return lines
+
+
+def _stage_lines(loaded: LoadedPreset, stages: dict[str, Any]) -> Iterator[str]:
+    for stage in loaded.preset.train:
+        counts = stages.get(stage.name)
+        if counts is None:
+            yield f"{stage.name}  steps are known once the base is here"
+            continue
+        yield (
+            f"{stage.name}  {counts['steps']:,} steps, {counts['steps_per_epoch']:,} an epoch of "
+            f"{counts['tokens']:,} tokens; {counts['validations']:,} validations, "
+            f"{counts['checkpoints']:,} checkpoints"
+        )
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(visible(text), max(20, width)) if text else []
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
