@@ -81,3 +81,23 @@ def test_a_long_series_needs_few_steps_for_its_extremes() -> None:
     series._widest_block = lambda a, b: looked.append(1) or widest(a, b)  # type: ignore[method-assign, func-returns-value]
     assert series.extremes(1, (1 << 14) - 1) == (0.0, 999.0)
     assert len(looked) < 40
+
+
+@given(st.lists(st.lists(st.one_of(FLOATS, st.just(math.nan)), max_size=40), max_size=8))
+def test_points_in_bulk_are_the_same_points(parts: list[list[float]]) -> None:
+    bulk, single, x = Series(), Series(), 0
+    for part in parts:
+        xs = [float(x + n) for n in range(len(part))]
+        x += len(part)
+        bulk.extend(xs, part)
+        for point in zip(xs, part, strict=True):
+            single.append(*point)
+    assert (bulk.xs, bulk.ys, bulk.gaps) == (single.xs, single.ys, single.gaps)
+    assert (bulk._lows, bulk._highs) == (single._lows, single._highs)
+    assert list(bulk._sums) == pytest.approx(list(single._sums), abs=1e-3)
+
+
+def test_bulk_points_that_do_not_rise_are_passed_over() -> None:
+    series = filled([0.0] * 5)
+    series.extend([float(n) for n in range(20)], [9.0] * 20)
+    assert list(series.xs) == [float(n) for n in range(20)] and list(series.ys[:5]) == [0.0] * 5

@@ -287,7 +287,7 @@ def test_a_run_that_has_not_begun_says_how_to_begin() -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("4")
         assert "this run has not begun; r starts it" in text_of(app)
-        assert "No answers yet" in text_of(app)
+        assert "No sample answers" in text_of(app)
 
     on_screen(story)
 

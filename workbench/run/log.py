@@ -107,6 +107,10 @@ class EventReader:
 
     def poll(self, limit_bytes: int = -1) -> list[Record]:
         """The records that are new, in order, of at most `limit_bytes`. An absent log is empty."""
+        return [found for line in self.poll_lines(limit_bytes) if (found := self.record(line))]
+
+    def poll_lines(self, limit_bytes: int = -1) -> list[bytes]:
+        """As `poll`, but the lines as they stand in the log; `record` makes of one what it is."""
         self.restarted, self.trouble, self.behind = False, "", False
         try:
             with open(self.path, "rb") as file:
@@ -122,18 +126,19 @@ class EventReader:
         self.behind = len(data) == limit_bytes
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
-        return [record for line in lines if line and (record := self._record(line))]
+        return [line for line in lines if line]
+
+    def record(self, line: bytes) -> Record | None:
+        """The record of a line; None for what is no event (counted) or of an unknown kind."""
+        fields = from_line(line)
+        if fields is None:
+            self.damaged += 1
+        return to_record(fields) if fields else None
 
     def _notice_replacement(self, status: os.stat_result) -> None:
         if self._inode and (status.st_ino != self._inode or status.st_size < self._offset):
             self._offset, self._rest, self.damaged, self.restarted = 0, b"", 0, True
         self._inode = status.st_ino
-
-    def _record(self, line: bytes) -> Record | None:
-        fields = from_line(line)
-        if fields is None:
-            self.damaged += 1
-        return to_record(fields) if fields else None
 
 
 def read(path: Path) -> list[Record]:

@@ -79,7 +79,7 @@ def answers(state: RunState, stage_name: str) -> list[Text]:
     """The answers to the fixed prompts, the newest first, cut off where they go on too long."""
     stage = state.stages.get(stage_name)
     if stage is None or not stage.samples:
-        return [Text(" No answers yet: they come with each validation.", "dim")]
+        return [Text(" No sample answers in this stage yet.", "dim")]
     lines: list[Text] = []
     step = -1
     for sample in stage.samples[: -MAX_ANSWERS - 1 : -1]:

@@ -12,9 +12,10 @@ from contextlib import suppress
 from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Owner
-from workbench.run.log import EventReader, Record
+from workbench.run.log import EventReader
 from workbench.run.state import RunState
 from workbench.tui.chart.curves import StageCurves
+from workbench.tui.stepline import Batch, batches
 
 SLICE_BYTES = 1 << 18
 
@@ -49,12 +50,12 @@ class Followed:
         news = owner != self.owner
         self.owner = owner
         while True:
-            records = self._reader.poll(SLICE_BYTES)
+            lines = self._reader.poll_lines(SLICE_BYTES)
             if self._reader.restarted:
                 self.state, self.curves = RunState(), {}
                 news = True
-            self._take(records)
-            news = news or bool(records)
+            self._take(lines)
+            news = news or bool(lines)
             self.behind = self._reader.behind
             if not self.behind or now() >= until:
                 break
@@ -62,14 +63,25 @@ class Followed:
         self.version += news
         return news
 
-    def _take(self, records: list[Record]) -> None:
-        for record in records:
-            if record.stage:
-                self._draw(record.stage, record.event)
-        self.state.apply(records)
+    def _take(self, lines: list[bytes]) -> None:
+        for part in batches(lines):
+            if isinstance(part, Batch):
+                self._take_steps(part)
+            elif record := self._reader.record(part):
+                if record.stage:
+                    self._draw(record.stage, record.event)
+                self.state.apply([record])
         for stage in self.state.stages.values():
             if len(stage.steps) > 2:
                 stage.steps = [stage.steps[0], *stage.steps[-1:]]
+
+    def _take_steps(self, batch: Batch) -> None:
+        """The curves get every step, the state the first and the last."""
+        ends = [batch.first] if len(batch.rows) == 1 else [batch.first, batch.last]
+        records = [record for line in ends if (record := self._reader.record(line))]
+        self.state.apply(records)
+        if records:
+            self._curves(records[0].stage).add_steps(batch.columns())
 
     def _draw(self, stage: str, event: events.Event) -> None:
         match event:

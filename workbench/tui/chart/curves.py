@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from workbench.run.events import Step, Validated
 from workbench.tui.chart.series import Series
 
@@ -24,6 +26,15 @@ class StageCurves:
         self.learning_rate.append(event.step, event.learning_rate)
         self.gradient_norm.append(event.step, event.gradient_norm)
         self.speed.append(event.step, event.tokens_per_second)
+
+    def add_steps(self, columns: Mapping[str, Sequence[float]]) -> None:
+        """Many optimizer steps at once: the fields of `Step` as columns."""
+        steps = columns["step"]
+        self.steps = int(columns["steps"][-1])
+        self.train.extend(steps, columns["loss"])
+        self.learning_rate.extend(steps, columns["learning_rate"])
+        self.gradient_norm.extend(steps, columns["gradient_norm"])
+        self.speed.extend(steps, columns["tokens_per_second"])
 
     def add_validation(self, event: Validated) -> None:
         """The validation loss after `event.step` steps."""

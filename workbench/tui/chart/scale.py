@@ -37,6 +37,12 @@ def ticks(axis: Range, count: int) -> list[float]:
     return [n * step for n in range(first, last + 1)]
 
 
+def enough_ticks(axis: Range, count: int) -> list[float]:
+    """As `ticks`, but on a finer step where a coarse one would leave fewer than three."""
+    found = ticks(axis, count)
+    return found if len(found) > 2 else ticks(axis, count + 2)
+
+
 def log_ticks(axis: Range, count: int) -> list[float]:
     """Logarithms of round values: decades, and 2 and 5 between them where there is room."""
     for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1,)):
