@@ -80,8 +80,8 @@ class Followed:
         ends = [batch.first] if len(batch.rows) == 1 else [batch.first, batch.last]
         records = [record for line in ends if (record := self._reader.record(line))]
         self.state.apply(records)
-        if records:
-            self._curves(records[0].stage).add_steps(batch.columns())
+        if records and isinstance(last := records[-1].event, events.Step):
+            self._curves(records[0].stage).add_steps(batch.columns(), last.steps)
 
     def _draw(self, stage: str, event: events.Event) -> None:
         match event:

@@ -11,7 +11,7 @@ import re
 
 from workbench.run.events import Step
 
-TAKEN = ("step", "steps", "loss", "learning_rate", "gradient_norm", "tokens_per_second")
+TAKEN = ("step", "loss", "learning_rate", "gradient_norm", "tokens_per_second")
 NUMBER = rb"[-+.0-9eE]+"
 
 

@@ -27,10 +27,10 @@ class StageCurves:
         self.gradient_norm.append(event.step, event.gradient_norm)
         self.speed.append(event.step, event.tokens_per_second)
 
-    def add_steps(self, columns: Mapping[str, Sequence[float]]) -> None:
-        """Many optimizer steps at once: the fields of `Step` as columns."""
+    def add_steps(self, columns: Mapping[str, Sequence[float]], planned: int) -> None:
+        """Many optimizer steps at once, of `planned` in all: the fields of `Step` as columns."""
+        self.steps = planned
         steps = columns["step"]
-        self.steps = int(columns["steps"][-1])
         self.train.extend(steps, columns["loss"])
         self.learning_rate.extend(steps, columns["learning_rate"])
         self.gradient_norm.extend(steps, columns["gradient_norm"])
