@@ -28,8 +28,9 @@ print("held", flush=True)
 sys.stdin.read()
 """
 
-FORK_AND_HOLD = HOLD.replace("sys.stdin.read()", "child = os.fork()\ntime.sleep(60)").replace(
-    "import sys", "import os, sys"
+FORK_AND_HOLD = HOLD.replace("import sys", "import os, sys").replace(
+    'print("held", flush=True)',
+    'if os.fork() == 0:\n    time.sleep(60)\nprint("held", flush=True)',
 )
 
 
@@ -73,7 +74,8 @@ def test_the_owner_is_known_while_it_lives_and_gone_when_it_is_killed(tmp_path: 
 
 def test_a_forked_child_does_not_keep_a_killed_owners_lock(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    worker = python(FORK_AND_HOLD, str(run.lock_file), start_new_session=True)
+    pipes = {"start_new_session": True, "stdin": subprocess.PIPE}
+    worker = python(FORK_AND_HOLD, str(run.lock_file), **pipes)
     assert said(worker) == "held"
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
