@@ -310,7 +310,7 @@ def test_a_run_takes_the_changes_along_as_flags(preset: Path) -> None:
 def test_the_plan_comes_from_the_child_of_the_dry_run(
     preset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench.commands import plan
+    from workbench.headless import plan
 
     counts = {"steps": 7, "steps_per_epoch": 3, "tokens": 99, "validations": 1, "checkpoints": 2}
     found = {"rows": 2, "train_rows": 1, "validation_rows": 1, "prompts": 0, "notes": ["n"]}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from workbench import preflight
-from workbench.commands import plan
 from workbench.errors import EXIT_DONE, UserError
-from workbench.headless import drive
+from workbench.headless import drive, plan
 from workbench.headless.freeze import freeze, frozen
 from workbench.headless.stages import chosen
 from workbench.preset.load import LoadedPreset, load

@@ -80,7 +80,7 @@ def change_lines(draft: Draft) -> list[Text]:
 
 
 def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
-    """The counts of `workbench.commands.plan.estimated`, one line a stage."""
+    """The counts of `workbench.headless.plan.estimated`, one line a stage."""
     lines = [
         Text(
             f"{found['rows']:,} rows: {found['train_rows']:,} to train on, "

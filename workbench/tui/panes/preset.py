@@ -295,7 +295,7 @@ class PresetPane(FilingPane):
     # Views and places
 
     def action_plan(self) -> None:
-        from workbench.commands import plan
+        from workbench.headless import plan
         from workbench.tui.form import telling
 
         assert self.draft is not None
