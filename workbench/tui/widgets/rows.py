@@ -50,17 +50,19 @@ class Rows(ScrollView, can_focus=True):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.count = 0
+        self._drawn: list[Text] = []  # the lines in view, as they were drawn last
 
     def row(self, index: int) -> Text:
         """The text of a row; every list has its own."""
         return Text(str(index))
 
     def changed(self, count: int) -> None:
-        """The rows are new: draw them, keep the cursor where it can be."""
+        """The rows are new: draw the lines that differ, keep the cursor where it can be."""
         self.count = count
-        self.virtual_size = Size(self.size.width, count)
+        if self.virtual_size.height != count:
+            self.virtual_size = Size(self.size.width, count)
         self.cursor = min(self.cursor, max(0, count - 1))
-        self.refresh()
+        self._draw_changes()
 
     def redraw(self, index: int) -> None:
         """One row has new text."""
@@ -74,6 +76,8 @@ class Rows(ScrollView, can_focus=True):
         if index >= self.count:
             return Strip.blank(width, self.rich_style)
         text = self.row(index)
+        if y < len(self._drawn):
+            self._drawn[y] = text.copy()
         text.truncate(width, overflow="ellipsis", pad=True)
         strip = Strip(text.render(self.app.console), width)
         return strip.apply_style(self._row_style(index)).adjust_cell_length(width, self.rich_style)
@@ -128,6 +132,20 @@ class Rows(ScrollView, can_focus=True):
             return self.rich_style
         part = "rows--cursor" if self.has_focus else "rows--dim-cursor"
         return self.get_component_rich_style(part)
+
+    def _draw_changes(self) -> None:
+        """Write only the lines whose text is another than on the screen."""
+        top, height = round(self.scroll_y), self.size.height
+        rows = range(top, min(self.count, top + height))
+        lines = [self.row(index) for index in rows] + [Text()] * (height - len(rows))
+        if len(self._drawn) != height:
+            self._drawn = lines
+            self.refresh()
+            return
+        for y, (before, after) in enumerate(zip(self._drawn, lines, strict=True)):
+            if before != after or before.spans != after.spans:
+                self.refresh(Region(0, y, self.size.width, 1))
+        self._drawn = lines
 
     def _into_view(self) -> None:
         top = round(self.scroll_y)
