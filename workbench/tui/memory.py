@@ -27,6 +27,7 @@ class Memory:
     smoothing: float = 0.6
     log_y: bool = False
     preset: str = ""
+    data: str = ""
 
 
 def state_folder() -> Path:

@@ -30,6 +30,7 @@ class PaneSpec:
 
 PANES = (
     PaneSpec("runs", "1", "Runs", "workbench.tui.panes.runs:RunsPane", beside="train"),
+    PaneSpec("data", "2", "Data", "workbench.tui.panes.data:DataPane"),
     PaneSpec("preset", "3", "Preset", "workbench.tui.panes.preset:PresetPane"),
     PaneSpec("train", "4", "Train", "workbench.tui.panes.train:TrainPane", beside="runs"),
 )

@@ -1,0 +1,1 @@
+"""A data set being looked at, without a screen: read in the background, filtered, tokenized."""
