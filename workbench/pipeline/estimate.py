@@ -16,10 +16,9 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any import of the hub's library
 
-from workbench.dataset.template import template_for
 from workbench.errors import UserError, WorkbenchError
 from workbench.pipeline import base as bases
-from workbench.pipeline.prepare import Prepared, read_all, tokenize_stage
+from workbench.pipeline.prepare import Prepared, chat_format, read_all, tokenize_stage
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.planning import plan_batches
 from workbench.preset.load import parse
@@ -49,7 +48,7 @@ def estimate(preset: Preset) -> dict[str, Any]:
 
     prepared = read_all(preset, emit)
     found: dict[str, Any] = {
-        "rows": sum(len(reading.rows) for reading in prepared.readings.values()),
+        "rows": sum(len(reading.rows) for _, reading in prepared.readings),
         "train_rows": len(prepared.splits.train),
         "validation_rows": len(prepared.splits.validation),
         "prompts": len(prepared.held_out),
@@ -79,13 +78,7 @@ def _stage(
     emit: Any,
 ) -> dict[str, Any]:
     """The stage's counts, by the very code that the worker prepares and plans it with."""
-    template = template_for(
-        preset.model.chat_template,
-        tokenizer.chat_template,
-        bos_token=tokenizer.bos_token or "",
-        eos_token=tokenizer.eos_token or "",
-    )
-    stops = bases.stop_ids(tokenizer, base)
+    template, stops, _ = chat_format(preset, tokenizer, base)
     (train, validation), _ = tokenize_stage(
         stage, prepared.splits, preset.data, template, tokenizer, stops, folder, emit
     )

@@ -19,7 +19,7 @@ from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stream import run_export
 from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.training.weights import Weights
-from workbench.pipeline.wiring import base_folder, chat_template, exported, served
+from workbench.pipeline.wiring import base_facts, base_folder, chat_template, exported, served
 from workbench.preset.load import load
 from workbench.preset.schema import Generate
 from workbench.preset.schema import Guard as GuardSettings
@@ -160,6 +160,7 @@ def _base_gguf(context: Context) -> Path:
             [format],
             context.run.tokenizer,
             chat_template=chat_template(context),
+            end_of_turn=base_facts(context)["end_of_turn"],
             name="base",
         )
         run_export(plan, {format: path}, stopping=context.stopping)

@@ -20,16 +20,17 @@ from typing import Any
 from workbench import files
 from workbench.dataset.encode import encode_rows, require_sequences
 from workbench.dataset.lint import lint
-from workbench.dataset.prepare import dedupe, find_leaks, with_system
+from workbench.dataset.prepare import dedupe, find_leaks, opening_key, with_system
 from workbench.dataset.read import Reading, read_source, require
-from workbench.dataset.rows import Fault, Row
+from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.dataset.template import ChatTemplate, template_for
+from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
 from workbench.pipeline import base as bases
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.training.examples import Examples
-from workbench.preset.schema import Data, Preset, TrainStage
+from workbench.preset.schema import Data, DataSource, Preset, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
@@ -45,7 +46,7 @@ class Prepared:
 
     splits: Splits
     held_out: list[Row]
-    readings: dict[str, Reading]
+    readings: list[tuple[str, Reading]]
     duplicates: list[tuple[Row, Row]]
     leaks: list[tuple[Row, Row]]
     faults: list[Fault]
@@ -56,16 +57,11 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     prepared = read_all(preset, emit)
     base = bases.fetch(preset.model)
     tokenizer = bases.load_tokenizer(base)
-    template = template_for(
-        preset.model.chat_template,
-        tokenizer.chat_template,
-        bos_token=tokenizer.bos_token or "",
-        eos_token=tokenizer.eos_token or "",
-    )
-    bases.save_tokenizer(tokenizer, template.source, run.tokenizer)
+    template, stops, end_of_turn = chat_format(preset, tokenizer, base)
+    bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)
     base_file = run.path / "base.json"
-    files.write_json(base_file, {"base": preset.model.base, "path": str(base)})
-    stops = bases.stop_ids(tokenizer, base)
+    facts = {"base": preset.model.base, "path": str(base), "end_of_turn": end_of_turn}
+    files.write_json(base_file, facts)
     written = [base_file, run.tokenizer / "tokenizer.json", *_write_rows(prepared, run)]
     ledgers = {}
     for stage in preset.train:
@@ -81,24 +77,21 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
 
 def read_all(preset: Preset, emit: Emit) -> Prepared:
     """Rows of all sources, without duplicates and without what the evaluation asks."""
-    readings = {
-        source.path: require(
-            read_source(source.path, source.format, source_name(source, n)), source.path
-        )
+    readings = [
+        (source.path, require(_read(source, n), source.path))
         for n, source in enumerate(preset.data.source)
-    }
-    for path, reading in readings.items():
+    ]
+    for path, reading in readings:
         message = f"{path}: {len(reading.rows)} rows, {reading.format} ({reading.why})"
         emit(events.Note(message=message))
-    rows, duplicates = dedupe(
-        [r for reading in readings.values() for r in reading.rows], preset.data.dedupe
-    )
-    rows = with_system(rows, preset.data.system)
+    found = [row for _, reading in readings for row in reading.rows]
+    rows, duplicates = dedupe(found, preset.data.dedupe)
     asked = _held_out(preset)
     leaks = find_leaks(rows, asked)
-    leaked = {row.place for row, _ in leaks}
-    rows = [row for row in rows if row.place not in leaked]
-    faults = [fault for reading in readings.values() for fault in reading.faults] + lint(rows)
+    openings = {opening_key(row) for row in asked}
+    rows = [row for row in rows if opening_key(row) not in openings]
+    rows, asked = (with_system(some, preset.data.system) for some in (rows, asked))
+    faults = [fault for _, reading in readings for fault in reading.faults] + lint(rows)
     splits = split_rows(rows, preset.data)
     held_out = asked or [row for row in splits.validation if row.kind == "chat"]
     prepared = Prepared(splits, held_out, readings, duplicates, leaks, faults)
@@ -106,11 +99,37 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
     return prepared
 
 
+def chat_format(
+    preset: Preset, tokenizer: Any, base: Path
+) -> tuple[ChatTemplate | None, list[int], str]:
+    """(chat template, ids that end an answer, text of the template's own end where it is not EOS).
+
+    A base without a template is fine where no stage trains on conversations. Raises UserErrors,
+    before any row is tokenized, for a template that cannot be trained with.
+    """
+    needed = any(stage.objective == "sft" for stage in preset.train)
+    if not (needed or tokenizer.chat_template or preset.model.chat_template != "auto"):
+        return None, [], ""
+    template = template_for(
+        preset.model.chat_template,
+        tokenizer.chat_template,
+        bos_token=tokenizer.bos_token or "",
+        eos_token=tokenizer.eos_token or "",
+    )
+    report = check_template(template, from_backend(tokenizer.backend_tokenizer))
+    raise_faults(report.faults)
+    stops = bases.stop_ids(tokenizer, base)
+    if report.stop_id is None or report.stop_id == tokenizer.eos_token_id:
+        return template, stops, ""
+    own = str(tokenizer.convert_ids_to_tokens(report.stop_id))
+    return template, list(dict.fromkeys([*stops, report.stop_id])), own
+
+
 def tokenize_stage(
     stage: TrainStage,
     splits: Splits,
     data: Data,
-    template: ChatTemplate,
+    template: ChatTemplate | None,
     tokenizer: Any,
     stop_ids: Sequence[int],
     folder: Path,
@@ -169,7 +188,7 @@ def report_of(prepared: Prepared, ledgers: dict[str, Any]) -> dict[str, Any]:
                 "rows": len(reading.rows),
                 "faults": [str(fault) for fault in reading.faults],
             }
-            for path, reading in prepared.readings.items()
+            for path, reading in prepared.readings
         ],
         "train_rows": len(prepared.splits.train),
         "validation_rows": len(prepared.splits.validation),
@@ -185,6 +204,10 @@ def load_rows(path: Path) -> list[Row]:
     """Rows as `prepare` wrote them."""
     with open(path, encoding="utf-8") as file:
         return [Row.from_json(json.loads(line)) for line in file]
+
+
+def _read(source: DataSource, number: int) -> Reading:
+    return read_source(source.path, source.format, source_name(source, number))
 
 
 def _held_out(preset: Preset) -> list[Row]:
@@ -231,7 +254,7 @@ def _warn(what: str, places: Sequence[str], emit: Emit) -> None:
 
 def _ready(prepared: Prepared) -> events.DataReady:
     return events.DataReady(
-        rows=sum(len(reading.rows) for reading in prepared.readings.values()),
+        rows=sum(len(reading.rows) for _, reading in prepared.readings),
         train_rows=len(prepared.splits.train),
         validation_rows=len(prepared.splits.validation),
         duplicates=len(prepared.duplicates),

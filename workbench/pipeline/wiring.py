@@ -71,6 +71,7 @@ def export(context: Context) -> Outcome:
         name=run.name,
         formats=preset.export.formats,
         chat_template=chat_template(context),
+        end_of_turn=base_facts(context)["end_of_turn"],
         merged=preset.export.merged,
         parity=preset.export.parity,
         samples=_samples(context),
@@ -97,7 +98,13 @@ def package(context: Context) -> Outcome:
 
 def base_folder(context: Context) -> Path:
     """The base as `prepare` fetched it."""
-    return Path(json.loads((context.run.path / "base.json").read_bytes())["path"])
+    return Path(base_facts(context)["path"])
+
+
+def base_facts(context: Context) -> dict[str, str]:
+    """What `prepare` noted of the base: its name, its folder, the token that ends an answer."""
+    facts: dict[str, str] = json.loads((context.run.path / "base.json").read_bytes())
+    return facts
 
 
 def weights_before(context: Context, number: int) -> Weights:

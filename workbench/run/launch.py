@@ -22,6 +22,10 @@ START_LIMIT_S = 60.0
 WORKER = (sys.executable, "-m", "workbench.pipeline.worker")
 MAX_LOG_BYTES = 10 << 20
 
+# What a person may set otherwise. Threads that wait for each other asleep instead of spinning:
+# beside other work on the machine training is two to six times as fast by it.
+DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
 # Libraries that would draw, phone or fork on their own are told not to, before they are imported.
 ENVIRONMENT = {
     "GGML_NO_BACKTRACE": "1",
@@ -104,7 +108,7 @@ def _environment(run: RunFolder) -> dict[str, str]:
     given = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(part for part in (package_root, given) if part)
     ours = {"PYTHONPATH": path, "WORKBENCH_RUNS": str(run.path.parent)}
-    return {**os.environ, **ENVIRONMENT, **ours}
+    return {**DEFAULTS, **os.environ, **ENVIRONMENT, **ours}
 
 
 def _await_lock(run: RunFolder, process: subprocess.Popen[bytes]) -> None:
