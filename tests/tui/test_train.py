@@ -229,6 +229,13 @@ def test_stages_take_turns() -> None:
         assert pane(app).stage == "train:second"
         await pilot.press("t")
         assert pane(app).stage == STAGE and "train sft: step 50" in text_of(app)
+        log = EventLog(run.events_file)
+        log.append(step(2, 10), "train:second")  # news of another stage takes nothing away
+        await pilot.pause(1.0)
+        assert pane(app).stage == STAGE
+        log.append(events.StageStarted(title="third"), "train:third")
+        log.append(step(1, 10), "train:third")
+        await until(pilot, lambda: pane(app).stage == "train:third")
 
     on_screen(story)
 

@@ -214,7 +214,7 @@ def _trace(canvas: Canvas, columns: list[_Column], y: Range, layer: int) -> None
 def _y_marks(y: Range, rows: int, log_y: bool) -> dict[int, str]:
     """Row and label of each tick of the y axis."""
     wanted = max(2, rows // ROWS_A_TICK)
-    found = scale.log_ticks(y, wanted) if log_y else scale.enough_ticks(y, wanted)
+    found = scale.log_ticks(y, wanted) if log_y else scale.enough_ticks(y, wanted, rows)
     step = found[1] - found[0] if len(found) > 1 else y.span
     marks = {}
     for tick in found:

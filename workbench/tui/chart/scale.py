@@ -9,6 +9,7 @@ from dataclasses import dataclass
 CLIP_SHARE = 0.98
 CLIP_FACTOR = 2.0
 MIN_FOR_CLIP = 40
+ROWS_FOR_MORE = 8
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def ticks(axis: Range, count: int) -> list[float]:
     return [n * step for n in range(first, last + 1)]
 
 
-def enough_ticks(axis: Range, count: int) -> list[float]:
-    """As `ticks`, but on a finer step where a coarse one would leave fewer than three."""
+def enough_ticks(axis: Range, count: int, rows: int) -> list[float]:
+    """As `ticks`, but on a finer step where there is room and a coarse one leaves few."""
     found = ticks(axis, count)
-    return found if len(found) > 2 else ticks(axis, count + 2)
+    return found if len(found) > 2 or rows < ROWS_FOR_MORE else ticks(axis, count + 2)
 
 
 def log_ticks(axis: Range, count: int) -> list[float]:

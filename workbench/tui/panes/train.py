@@ -82,6 +82,7 @@ class TrainPane(Pane):
         self.stage = ""
         self.figure = FIGURES[0]
         self.lower = LOWER[0]
+        self._newest = ""  # the stage that trained last, when it was looked at last
         self._drawn_at = 0.0
         self._waiting = False
 
@@ -148,7 +149,7 @@ class TrainPane(Pane):
             if self.is_mounted:
                 self.draw()
             return
-        self.stage = self.followed.trained_stage
+        self._newest = self.stage = self.followed.trained_stage
         self.query_one(LogView).read(self.followed.run.log_file)
         self.draw()
 
@@ -175,10 +176,8 @@ class TrainPane(Pane):
         """Everything anew; what has not changed is not written."""
         self._drawn_at = time.monotonic()
         followed = self.followed
-        if followed and self.stage not in followed.curves:
-            self.stage = followed.trained_stage
-        if followed and followed.state.stage in followed.curves and followed.at_work:
-            self.stage = followed.state.stage
+        if followed and (followed.trained_stage != self._newest or not self.stage):
+            self._newest = self.stage = followed.trained_stage
         self._draw_bars(followed)
         for chart in self.query(Chart):
             chart.planned_end = self.curves.steps if self.curves else 0
