@@ -307,3 +307,20 @@ def test_copy_of_the_figures() -> None:
         assert app.clipboard.startswith("step 100/100")
 
     on_screen(story)
+
+
+def test_long_lines_are_broken_and_the_log_gives_a_line_to_copy() -> None:
+    run = make_run(runs_root(), "wordy")
+    log = EventLog(run.events_file)
+    answer = " ".join(f"word{number}" for number in range(30))
+    log.append(step(1, 10), STAGE)
+    log.append(events.Sampled(step=1, prompt="?", answer=answer, stopped=True), STAGE)
+    run.log_file.write_text("a long line " * 20 + "\n")
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        assert "word0 " in text_of(app) and "word29" in text_of(app)
+        await pilot.press("w", "tab", "y")
+        assert app.clipboard == ("a long line " * 20)
+
+    on_screen(story)

@@ -41,7 +41,8 @@ def ticks(axis: Range, count: int) -> list[float]:
 def enough_ticks(axis: Range, count: int, rows: int) -> list[float]:
     """As `ticks`, but on a finer step where there is room and a coarse one leaves few."""
     found = ticks(axis, count)
-    return found if len(found) > 2 or rows < ROWS_FOR_MORE else ticks(axis, count + 2)
+    enough = 3 if rows >= ROWS_FOR_MORE else 2
+    return found if len(found) >= enough else ticks(axis, count + 2)
 
 
 def log_ticks(axis: Range, count: int) -> list[float]:

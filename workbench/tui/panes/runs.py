@@ -17,7 +17,7 @@ from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.runlist import RunList
-from workbench.tui.widgets.textlines import TextLines
+from workbench.tui.widgets.textlines import TextLines, wrapped
 
 MAX_PINNED = 3
 EMPTY = (
@@ -67,7 +67,10 @@ class RunsPane(Pane):
         self._list()
 
     def on_resize(self) -> None:
+        """The titles and the story are laid out for the width."""
         self.query_one("#heads", Bar).show(Text(f" {self._rows.heads()}"))
+        lines = wrapped(self._story(), self.size.width - 2) if self.size.width else []
+        self.query_one("#story", TextLines).tell(lines)
 
     def run_chosen(self) -> None:
         if self.is_mounted:
@@ -198,7 +201,6 @@ class RunsPane(Pane):
         elif runs:
             app.choose(runs[min(rows.cursor, len(runs) - 1)])
         self.set_class(not runs, "-empty")
-        self.query_one("#story", TextLines).tell(self._story())
         self.on_resize()
         self.refresh_bindings()
 

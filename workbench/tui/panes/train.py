@@ -20,7 +20,7 @@ from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.logview import LogView
-from workbench.tui.widgets.textlines import TextLines
+from workbench.tui.widgets.textlines import TextLines, wrapped
 
 DRAW_EVERY_S = 0.5
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -185,11 +185,16 @@ class TrainPane(Pane):
             chart.redraw()
         if followed:
             state = followed.state
-            self.query_one("#answers", TextLines).tell(figures.answers(state, self.stage))
-            self.query_one("#events", TextLines).tell(figures.notes(followed))
+            width = self.size.width - 2
+            answers = wrapped(figures.answers(state, self.stage), width)
+            self.query_one("#answers", TextLines).tell(answers)
+            self.query_one("#events", TextLines).tell(wrapped(figures.notes(followed), width))
         self._head_lower()
 
     def copied(self) -> tuple[str, str]:
+        log = self.query_one(LogView)
+        if log.has_focus:
+            return log.row(log.cursor).plain, "the line of the log"
         if self.lower != "log" and self.query_one(f"#{self.lower}").has_focus:
             lines = self.query_one(f"#{self.lower}", TextLines).lines
             return "\n".join(line.plain for line in lines), f"the {self.lower}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -33,3 +34,13 @@ class TextLines(Rows):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self.lines)
+
+
+def wrapped(lines: Sequence[Text], width: int) -> list[Text]:
+    """The lines (each of one style) broken to a width; what goes on is indented a little more."""
+    found: list[Text] = []
+    for line in lines:
+        indent = line.plain[: len(line.plain) - len(line.plain.lstrip())] + "  "
+        parts = textwrap.wrap(line.plain, max(20, width), subsequent_indent=indent)
+        found += [Text(part, line.style) for part in parts or [""]]
+    return found
