@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,10 @@ from workbench.tui.chatting.words import Lines, read_sampling, sampling_words, w
 from workbench.tui.dialogs.correction import Correction
 from workbench.tui.panes.chat import ChatPane
 from workbench.tui.widgets.prompt import Prompt
+from workbench.tui.widgets.status import StatusBar
 
 SAYS = "Helo wrd!"
+LONG = Sampling(temperature=1.5, max_tokens=900)
 TALK = (Message("user", "q?"), Message("assistant", "a\n  b"))
 Story = Callable[[Pilot[None], WorkbenchApp, ChatPane], Awaitable[None]]
 
@@ -217,7 +220,8 @@ def test_both_models_get_the_same_prompt(run: RunFolder, size: tuple[int, int]) 
         assert tuned.last and base.last and tuned.last.question == base.last.question == "again"
         with Session.open(base.model.path, context=1024) as session:
             talk = (Message("system", "be brief"), Message("user", "again"))
-            plain = session.answer(talk, Sampling(temperature=0, max_tokens=400), ())
+            assert pane.settings
+            plain = session.answer(talk, pane.settings.sampling, ())
         assert base.last.answer == plain.text
         assert "talks base-f16" in text_of(app)
         await pilot.press("f3")
@@ -231,7 +235,7 @@ def test_escape_stops_an_answer_at_once(run: RunFolder, ggufs: tuple[Path, Path]
         pane.talk_to(base_of(run))
         await until(pilot, lambda: not pane.busy)
         assert pane.settings
-        pane.settings = read_long(pane)
+        pane.settings = replace(pane.settings, sampling=LONG)
         pane.query_one(Prompt).put("go on")
         await pilot.press("enter")
         await until(pilot, lambda: pane.sides[0].state == "writing")
@@ -242,13 +246,6 @@ def test_escape_stops_an_answer_at_once(run: RunFolder, ggufs: tuple[Path, Path]
         assert pane.sides[0].last and "cancelled" in pane.sides[0].last.note
 
     in_chat(story)
-
-
-def read_long(pane: ChatPane):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
-    assert pane.settings
-    return replace(pane.settings, sampling=Sampling(temperature=1.5, max_tokens=900))
 
 
 def test_letters_are_keys_once_the_line_is_left(run: RunFolder) -> None:
@@ -300,7 +297,9 @@ def test_a_corrected_answer_is_a_row_and_the_talk_a_file(run: RunFolder, tmp_pat
         await pilot.press("f2")
         row = json.loads((tmp_path / "rows.jsonl").read_text())
         assert row == {"prompt": "hello", "completion": "Hello, world!"}
-        assert "rows.jsonl:1" in text_of(app) and app.memory.corrections.endswith("rows.jsonl")
+        assert "rows.jsonl:1" in app.query_one(StatusBar).line and app.memory.corrections.endswith(
+            "rows.jsonl"
+        )
         await pilot.press("escape", "w")
         app.screen.query_one(Input).value = "talk.json"
         await pilot.press("enter")

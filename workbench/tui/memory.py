@@ -28,6 +28,7 @@ class Memory:
     log_y: bool = False
     preset: str = ""
     data: str = ""
+    corrections: str = ""
 
 
 def state_folder() -> Path:

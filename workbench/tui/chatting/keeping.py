@@ -1,0 +1,102 @@
+"""What is kept of a chat: the conversation as a file, an answer put right as a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import UserError
+from workbench.tui.chatting.models import Model
+from workbench.tui.chatting.side import Side
+from workbench.tui.pane import Pane
+
+if TYPE_CHECKING:
+    from workbench.chat.terminal import Settings
+    from workbench.dataset.rows import Message
+
+CORRECTIONS = "corrections.jsonl"
+
+
+class KeepingPane(Pane):
+    """Holds the sides and their settings; the pane that shows them does the talking."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.sides: list[Side] = []
+        self.settings: Settings | None = None
+
+    def action_save(self) -> None:
+        from workbench.tui.dialogs.entry import Entry
+
+        name = self.sides[0].model.name.replace(" ", "-")
+
+        def then(typed: str | None) -> None:
+            if typed:
+                self.screen_app.guarded(lambda: self._save(Path(typed).expanduser()))
+
+        self.app.push_screen(Entry("Save the conversation as (.md or .json)", f"{name}.md"), then)
+
+    def action_correct(self) -> None:
+        from workbench.tui.dialogs.correction import Correction
+
+        last = self.sides[0].last
+        assert last is not None, "allows() let it through without an answer"
+        path = self.screen_app.memory.corrections or CORRECTIONS
+
+        def then(given: tuple[str, str] | None) -> None:
+            if given:
+                self.screen_app.guarded(lambda: self._append(*given))
+
+        self.app.push_screen(Correction(last.question, last.answer, path, _target_fault), then)
+
+    def _append(self, answer: str, typed: str) -> None:
+        from workbench.dataset.rows import ASSISTANT, Message
+        from workbench.tui.chatting.correcting import append
+
+        messages = [*self._messages(self.sides[0])[:-1], Message(ASSISTANT, answer)]
+        written = append(Path(typed), messages)
+        self.screen_app.memory.corrections = str(Path(typed).expanduser().absolute())
+        left = f"; {written.left_out} earlier messages left out" if written.left_out else ""
+        self.say(f"row appended: {written.place} ({written.format}){left}")
+
+    def _save(self, path: Path) -> None:
+        from workbench.chat.transcript import Transcript, save
+
+        assert self.settings is not None
+        said = []
+        for number, side in enumerate(self.sides):
+            target = path if not number else path.with_stem(f"{path.stem}-{side.model.path.stem}")
+            settings = self.settings.sampling.as_dict()
+            save(Transcript(side.model.name, tuple(self._messages(side)), settings), target)
+            said.append(str(target))
+        self.say(f"saved {' and '.join(said)}")
+
+    def _messages(self, side: Side) -> list[Message]:
+        from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message
+
+        assert self.settings is not None
+        system = self.settings.system
+        messages = [Message(SYSTEM, system)] if system else []
+        for one in side.exchanges:
+            messages += [Message(USER, one.question), Message(ASSISTANT, one.answer)]
+        return messages
+
+
+def settings_of_model(model: Model) -> Settings:
+    """How the model's run asks: its sampling, its stop texts, its system prompt."""
+    from workbench.commands.chat import settings_of
+    from workbench.preset.load import load
+
+    return settings_of(load(str(model.run.preset_file)).preset if model.run else None)
+
+
+def _target_fault(typed: str) -> str:
+    from workbench.tui.chatting.correcting import format_of
+
+    if not typed.strip():
+        return "name a file"
+    try:
+        format_of(Path(typed))
+    except UserError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,119 @@
+"""What a chat looks like in lines: questions, answers, how each ended; and the settings."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from workbench.errors import UserError
+from workbench.text import one_line, visible
+from workbench.tui.chatting.side import Exchange, Side
+
+if TYPE_CHECKING:
+    from workbench.chat.sampling import Sampling
+
+STATES = {
+    "opening": "opening the model ...",
+    "waiting": "waiting ...",
+    "reading": "reading ...",
+    "writing": "writing ...   Esc stops",
+}
+
+
+class Lines:
+    """The lines of one side; finished exchanges are laid out once for each width."""
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._kept: dict[int, tuple[Exchange, list[Text]]] = {}
+
+    def of(self, side: Side, width: int) -> list[Text]:
+        """All lines, the newest last."""
+        if width != self._width:
+            self._width = width
+            self._kept.clear()
+        lines = [
+            line for number, one in enumerate(side.exchanges) for line in self._of(number, one)
+        ]
+        if side.trouble:
+            lines += wrapped(f"✗ {side.trouble}", width, "bold red")
+        if side.state in STATES:
+            lines.append(Text(STATES[side.state], "dim"))
+        return lines
+
+    def _of(self, number: int, one: Exchange) -> list[Text]:
+        kept = self._kept.get(number)
+        if kept is None or kept[0] is not one:
+            kept = (one, laid_out(one, self._width))
+            self._kept[number] = kept
+        return kept[1]
+
+
+def laid_out(one: Exchange, width: int) -> list[Text]:
+    """A question, its answer and how that ended."""
+    lines = wrapped(f"› {one.question}", width, "bold")
+    if one.answer:
+        lines += wrapped(one.answer, width, "")
+    if one.note:
+        lines.append(Text(f"[{one.note}]", "dim"))
+        lines.append(Text(""))
+    return lines
+
+
+def title(side: Side) -> Text:
+    """The model's name, and how the last answer went."""
+    text = Text(f" {one_line(side.model.name, 40)}", "bold")
+    note = side.last.note if side.last else ""
+    told = note or (f"context {side.context:,} tokens" if side.context else "")
+    return text.append(f"  {told}", "not bold dim")
+
+
+def sampling_words(sampling: Sampling) -> str:
+    """`temperature=0.2 top_k=40 ...`, as `read_sampling` takes it."""
+    return " ".join(f"{name}={value:g}" for name, value in sampling.as_dict().items())
+
+
+def read_sampling(typed: str, before: Sampling) -> Sampling:
+    """The settings in a line such as `sampling_words` gives. Raises UserError."""
+    sampling = before
+    for word in typed.split():
+        key, equals, value = word.partition("=")
+        if not equals:
+            names = ", ".join(field.name for field in fields(before))
+            raise UserError(f"'{one_line(word, 30)}' sets nothing", hint=f"KEY=VALUE of {names}")
+        sampling = sampling.with_text(key, value)
+    return sampling
+
+
+def wrapped(text: str, width: int, style: str) -> list[Text]:
+    """Words kept whole where they fit; spaces at the beginning of a line stay."""
+    lines: list[Text] = []
+    for line in visible(text).replace("\t", "    ").split("\n"):
+        lines += [Text(part, style, no_wrap=True) for part in _broken(line, max(8, width))]
+    return lines
+
+
+def _broken(line: str, width: int) -> list[str]:
+    parts = []
+    while cell_len(line) > width:
+        end = _fitting(line, width)
+        space = line.rfind(" ", 0, end + 1)
+        end = space if space > width // 2 else end
+        parts.append(line[:end])
+        line = line[end:].lstrip(" ") if space == end else line[end:]
+    return [*parts, line]
+
+
+def _fitting(line: str, width: int) -> int:
+    """How many characters fit into so many cells; at least one."""
+    if line.isascii():
+        return width
+    cells = 0
+    for number, char in enumerate(line):
+        cells += cell_len(char)
+        if cells > width:
+            return max(1, number)
+    return len(line)
