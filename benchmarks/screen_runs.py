@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from workbench.run import events
+from workbench.run import control, events
 from workbench.run.folder import RunFolder, create
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog, Record, to_line, utc_now
 
 STAGE = "train:sft"
 BEST = 0.0625
+PLANNED = 100_000
 
 
 def step(number: int, steps: int) -> events.Step:
@@ -69,18 +70,19 @@ def big_run(root: Path, n_events: int) -> tuple[Path, bytes]:
 
 
 class Feeder:
-    """Another process that holds the run and writes `rate` steps a second."""
+    """Another process that holds the run and writes `rate` steps a second until `stop`."""
 
-    def __init__(self, root: Path, rate: int, seconds: float) -> None:
+    def __init__(self, root: Path, rate: int) -> None:
         self.run = make(root, "flood").path
-        self.steps = int(rate * seconds) // 1000 * 1000
-        arguments = [str(self.run), str(rate), str(self.steps)]
+        arguments = [str(self.run), str(rate)]
         self._process = subprocess.Popen([sys.executable, "-m", __spec__.name, *arguments])
 
-    @property
-    def at_work(self) -> bool:
-        """Whether it still writes."""
-        return self._process.poll() is None
+    def stop(self) -> int:
+        """Have it end; the number of steps that it wrote."""
+        assert self._process.poll() is None, "the flood has ended by itself"
+        control.ask(RunFolder(self.run).control, "stop")
+        self._process.wait()
+        return sum(b'"kind":"step"' in line for line in open(self.run / "events.jsonl", "rb"))
 
     def __enter__(self) -> Feeder:
         return self
@@ -95,15 +97,16 @@ class Feeder:
         self._process.wait()
 
 
-def feed(run: RunFolder, rate: int, steps: int) -> None:
-    """Write the run, on time: a late step is made up for."""
+def feed(run: RunFolder, rate: int) -> None:
+    """Write the run until asked to stop, on time: a late step is made up for."""
     lock = Lock(run.lock_file)
     log = EventLog(run.events_file)
-    for event in begin(steps):
+    for event in begin(PLANNED):
         log.append(event, STAGE)
-    began = time.monotonic()
-    for number in range(1, steps + 1):
-        log.append(step(number, steps), STAGE)
+    began, number = time.monotonic(), 0
+    while not control.asked(run.control, "stop"):
+        number += 1
+        log.append(step(number, PLANNED), STAGE)
         ahead = began + number / rate - time.monotonic()
         if ahead > 0:
             time.sleep(ahead)
@@ -112,4 +115,4 @@ def feed(run: RunFolder, rate: int, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    feed(RunFolder(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3]))
+    feed(RunFolder(Path(sys.argv[1])), int(sys.argv[2]))
