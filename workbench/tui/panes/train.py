@@ -12,12 +12,12 @@ from textual.containers import Horizontal, Vertical
 
 from workbench.run.folder import RunFolder
 from workbench.tui import figures
-from workbench.tui.actions import Action
 from workbench.tui.chart.chart import Chart
 from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.plot import Line
 from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
+from workbench.tui.panes.train_actions import ACTIONS
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.logview import LogView
 from workbench.tui.widgets.textlines import TextLines, wrapped
@@ -39,31 +39,7 @@ class TrainPane(Pane):
         "learning rate and the gradient norm small beside them; below, the model's answers to "
         "the fixed prompts, notes and warnings, or the worker's log."
     )
-    ACTIONS = (
-        Action("train.stop", "s", "Stop", "Stop at the next safe point, with a checkpoint."),
-        Action("train.resume", "r", "Resume", "Go on where the run stopped."),
-        Action("train.checkpoint", "c", "Checkpoint", "Write a checkpoint now."),
-        Action("train.smoother", "right_square_bracket", "Smoother", "Smooth the loss more."),
-        Action("train.rougher", "left_square_bracket", "Rougher", "Smooth the loss less.", False),
-        Action("train.log_y", "l", "Log", "Logarithmic or linear y axis."),
-        Action("train.crosshair", "x", "Crosshair", "Read values off the curves; arrows move it."),
-        Action("train.zoom_in", "plus,equals_sign,i", "Zoom in", "Show less, larger."),
-        Action("train.zoom_out", "minus,o", "Zoom out", "Show more.", False),
-        Action("train.left", "left", "Left", "Move the crosshair or the window left.", False),
-        Action("train.right", "right", "Right", "Move the crosshair or the window right.", False),
-        Action("train.reset", "0", "Whole", "The whole curve again, no crosshair.", False),
-        Action("train.figure", "v", "Figure", "Loss, learning rate, gradient norm or speed."),
-        Action("train.stage", "t", "Stage", "The next training stage's curves."),
-        Action("train.answers", "a", "Answers", "The model's answers over time.", False),
-        Action("train.events", "e", "Events", "Notes and warnings of the run.", False),
-        Action("train.log", "w", "Log", "The worker's log.", False),
-        Action("train.wide", "b", "Big", "The chart alone, or with what is below.", False),
-        Action("train.find", "slash", "Find", "Find a text in the log."),
-        Action("train.next_match", "n", "Next", "The next place of the text in the log."),
-        Action("train.previous_match", "N", "Previous", "The place before.", False),
-        Action("train.follow", "f", "Follow", "To the log's end, and stay there."),
-        Action("train.save_curves", "C", "Save CSV", "Save the stage's figures as CSV.", False),
-    )
+    ACTIONS = ACTIONS
     DEFAULT_CSS = """
     TrainPane #head { background: $surface; }
     TrainPane #charts { height: 2fr; min-height: 6; }
