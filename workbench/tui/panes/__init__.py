@@ -33,6 +33,7 @@ PANES = (
     PaneSpec("data", "2", "Data", "workbench.tui.panes.data:DataPane"),
     PaneSpec("preset", "3", "Preset", "workbench.tui.panes.preset:PresetPane"),
     PaneSpec("train", "4", "Train", "workbench.tui.panes.train:TrainPane", beside="runs"),
+    PaneSpec("export", "5", "Export", "workbench.tui.panes.export:ExportPane"),
     PaneSpec("chat", "6", "Chat", "workbench.tui.panes.chat:ChatPane"),
 )
 

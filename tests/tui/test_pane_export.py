@@ -1,0 +1,144 @@
+"""The export on the screen: tensors as they go, files with their parity, how to go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.run.helpers import make_run
+from tests.tui.helpers import HOSTILE, on_screen, text_of, until
+from workbench.run import events
+from workbench.run.folder import RunFolder, runs_root
+from workbench.run.log import EventLog
+from workbench.tui.app import WorkbenchApp
+from workbench.tui.chatting.models import Model
+from workbench.tui.panes.chat import ChatPane
+from workbench.tui.panes.export import ExportPane
+
+STAGE = "export"
+
+
+def begun(name: str = "going") -> tuple[RunFolder, EventLog]:
+    run = make_run(runs_root(), name)
+    log = EventLog(run.events_file)
+    log.append(events.RunStarted(pid=1, host="h", version="0", stages=[STAGE, "package"]))
+    log.append(events.StageStarted(title="Export to GGUF"), STAGE)
+    return run, log
+
+
+def progress(log: EventLog, done: int) -> None:
+    label = f"blk.{done}.attn_q.weight {HOSTILE}"
+    log.append(events.Progress(done=done, total=8, unit="tensors", label=label), STAGE)
+
+
+def export(log: EventLog, kind: str, passed: bool = True, fallbacks: int = 0) -> None:
+    path = f"export/one-{kind}.gguf"
+    file = events.FileExported(
+        type=kind, path=path, bytes=3 << 20, fallbacks=fallbacks, elapsed_s=2.0
+    )
+    log.append(file, STAGE)
+    parity = events.ParityMeasured(
+        type=kind, kl_mean=0.0588, kl_max=1.07, top1=0.8735, ids_equal=passed, passed=passed
+    )
+    log.append(parity, STAGE)
+
+
+def finished(name: str = "made") -> RunFolder:
+    run, log = begun(name)
+    progress(log, 8)
+    note = f"q4_k_m: output.weight takes q6_k {HOSTILE}"
+    log.append(events.Note(message=note, level="warning"), STAGE)
+    export(log, "f16")
+    export(log, "q4_k_m", passed=False, fallbacks=2)
+    log.append(events.StageDone(elapsed_s=116.0, inputs="x"), STAGE)
+    log.append(events.Packaged(path="export/Modelfile", command="ollama create x"), "package")
+    log.append(events.RunDone(elapsed_s=200.0))
+    log.close()
+    report = {"files": [{"type": "q4_k_m", "limit": 0.3, "warning": "noisy"}]}
+    (run.export / "parity.json").write_text(json.dumps(report))
+    (run.export / "Modelfile").write_text(f"FROM ./x.gguf\n{HOSTILE}\n")
+    (run.evaluation / "base-f16.gguf").write_bytes(b"")
+    return run
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 48)])
+def test_tensors_come_one_by_one(size: tuple[int, int]) -> None:
+    _, log = begun()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await app.go("export")
+        for done in (1, 5):
+            progress(log, done)
+            wanted = f"{done} of 8 tensors"
+            await until(pilot, lambda wanted=wanted: wanted in text_of(app))  # type: ignore[misc]
+        assert "\x1b" not in text_of(app)
+
+    on_screen(story, size)
+    log.close()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+def test_files_parity_fallbacks_and_commands(size: tuple[int, int]) -> None:
+    run = finished()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        pane = await app.go("export")
+        await until(pilot, lambda: "verdict" in text_of(app))
+        text = text_of(app)
+        assert "export done in 1:56" in text and "3.0 MiB" in text and "2 other" in text
+        assert "✓ passed" in text and "✗ failed" in text and "0.059" in text and "3e-01" in text
+        assert "! q4_k_m: output.weight takes q6_k" in text and "\x1b" not in text
+        assert "workbench chat made --compare base" in text and "ollama create x" in text
+        assert pane.copied()[0].splitlines()[2] == "ollama create x"
+        await pilot.press("m")
+        assert "FROM ./x.gguf" in text_of(app) and "\x1b" not in text_of(app)
+        assert pane.copied() == ((run.export / "Modelfile").read_text(), "the Modelfile")
+        await pilot.press("tab", "m")
+        assert "Go on" in text_of(app)
+
+    on_screen(story, size)
+
+
+def test_a_model_is_taken_to_the_chat(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished()
+    taken: list[Model] = []
+    monkeypatch.setattr(ChatPane, "talk_to", lambda pane, model: taken.append(model))
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await app.go("export")
+        await until(pilot, lambda: "verdict" in text_of(app))
+        await pilot.press("j", "enter")
+        assert taken == [Model("made q4_k_m", run.path / "export/one-q4_k_m.gguf", run)]
+        assert app.pane_id == "chat"
+
+    on_screen(story)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(lambda: None, "No run is chosen"), (lambda: begun()[1].close(), "has exported nothing")],
+)
+def test_what_there_is_to_do_before_there_is_a_file(make: Callable[[], object], said: str) -> None:
+    make()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        pane = await app.go("export")
+        assert isinstance(pane, ExportPane)
+        await until(pilot, lambda: said in text_of(app))
+        assert not pane.allows("chat")
+
+    on_screen(story)
+
+
+def test_a_damaged_report_is_no_reason_to_fail() -> None:
+    run = finished()
+    (run.export / "parity.json").write_text('{"files": [7]}')
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await app.go("export")
+        await until(pilot, lambda: "✗ failed" in text_of(app))
+
+    on_screen(story)

@@ -1,0 +1,164 @@
+"""A run's export: tensors as they go, the files with their parity, the Modelfile, how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from pathlib import Path
+from typing import cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from workbench.text import visible
+from workbench.tui import exports
+from workbench.tui.actions import Action
+from workbench.tui.followed import Followed
+from workbench.tui.pane import Pane
+from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.rows import Rows
+from workbench.tui.widgets.textlines import TextLines
+
+
+class FileRows(Rows):
+    """The exported files, one a line."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.files: Sequence[exports.Exported] = ()
+
+    def show(self, files: Sequence[exports.Exported]) -> None:
+        """Draw these, where they are others."""
+        if list(files) != list(self.files):
+            self.files = files
+            self.changed(len(files))
+
+    def row(self, index: int) -> Text:
+        return Text(" ").append_text(exports.row(self.files[index]))
+
+
+class ExportPane(Pane):
+    """The current run's model files."""
+
+    ID = "export"
+    HELP = (
+        "The current run's way out: each type with its size, how many tensors had to take "
+        "another type, and how far its answers are from the trained model (Kullback-Leibler "
+        "divergence in nats; top-1 is the share of places with the same likeliest token)."
+    )
+    ACTIONS = (
+        Action("export.chat", "enter", "Chat", "Talk to the model under the cursor."),
+        Action("export.modelfile", "m", "Modelfile", "The Modelfile, or the commands again."),
+        Action("export.resume", "r", "Resume", "Go on with a run that has not exported yet."),
+        Action("export.lower", "tab", "Scroll", "Move between the table and the text.", False),
+    )
+    DEFAULT_CSS = """
+    ExportPane #heads { color: $text-muted; }
+    ExportPane FileRows { height: 1fr; max-height: 10; }
+    ExportPane #title { background: $surface; }
+    ExportPane #text { height: 2fr; padding: 0 1; }
+    """
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.shows_modelfile = False
+
+    def compose(self) -> ComposeResult:
+        yield Bar("head")
+        yield Bar("heads")
+        yield FileRows("files")
+        yield Bar("title")
+        yield TextLines("text")
+
+    def on_mount(self) -> None:
+        self.query_one("#heads", Bar).show(Text(f" {exports.COLUMNS}"))
+        self.draw()
+
+    @property
+    def followed(self) -> Followed | None:
+        """The current run's state."""
+        run = self.screen_app.current
+        return self.screen_app.followed(run) if run else None
+
+    @property
+    def chosen(self) -> exports.Exported | None:
+        """The file under the cursor."""
+        rows = self.query_one(FileRows)
+        return rows.files[rows.cursor] if rows.files else None
+
+    def run_chosen(self) -> None:
+        if self.is_mounted:
+            self.draw()
+
+    def runs_changed(self, changed: Set[Path]) -> None:
+        if self.followed and self.followed.run.path in changed:
+            self.draw()
+
+    def allows(self, name: str) -> bool:
+        followed = self.followed
+        if followed is None:
+            return False
+        if name == "resume":
+            return not followed.at_work and followed.state.status != "done"
+        if name == "modelfile":
+            return self.shows_modelfile or (followed.run.export / exports.MODELFILE).is_file()
+        return self.chosen is not None
+
+    def copied(self) -> tuple[str, str]:
+        followed = self.followed
+        if followed is None:
+            return "", ""
+        if self.shows_modelfile:
+            return exports.modelfile(followed.run), "the Modelfile"
+        return "\n".join(exports.go_on(followed.run, followed.state)), "the commands"
+
+    def draw(self) -> None:
+        """Everything anew; what has not changed is not written."""
+        followed, text = self.followed, self.query_one("#text", TextLines)
+        files = exports.exported(followed.run, followed.state) if followed else []
+        self.query_one(FileRows).show(files)
+        self.query_one("#head", Bar).show(exports.head(followed) if followed else Text(""))
+        if followed and self.shows_modelfile:
+            lines = visible(exports.modelfile(followed.run)).split("\n")
+            text.tell([Text(line) for line in lines])
+        elif followed and files:
+            text.tell(exports.lower_lines(followed.run, followed.state))
+        else:
+            text.tell([Text(line) for line in exports.why_empty(followed)])
+        title = exports.MODELFILE if self.shows_modelfile else self._place()
+        self.query_one("#title", Bar).show(Text(f" {visible(title)}", "bold"))
+        self.refresh_bindings()
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        if message.rows.id == "files":
+            self.draw()
+
+    async def on_rows_chosen(self, message: Rows.Chosen) -> None:
+        if message.rows.id == "files":
+            await self.action_chat()
+
+    async def action_chat(self) -> None:
+        from workbench.tui.chatting.models import Model
+        from workbench.tui.panes.chat import ChatPane
+
+        chosen, followed = self.chosen, self.followed
+        assert chosen is not None and followed is not None, "allows() let it through"
+        pane = cast(ChatPane, await self.screen_app.go("chat"))
+        run = followed.run
+        pane.talk_to(Model(f"{run.name} {chosen.file.type}", run.path / chosen.path, run))
+
+    def action_modelfile(self) -> None:
+        self.shows_modelfile = not self.shows_modelfile
+        self.draw()
+
+    def action_resume(self) -> None:
+        assert self.followed is not None, "allows() let it through without a run"
+        self.screen_app.steer.resume(self.followed.run)
+
+    def action_lower(self) -> None:
+        text = self.query_one("#text", TextLines)
+        (self.query_one(FileRows) if text.has_focus else text).focus()
+
+    def _place(self) -> str:
+        if self.chosen is None or self.followed is None:
+            return ""
+        return str(self.followed.run.path / self.chosen.path)
