@@ -219,6 +219,6 @@ class Launch(Section):
         1,
         ge=1,
         le=1024,
-        description="Training processes on this machine, one a GPU. This version trains with one and "
-        "refuses more.",
+        description="Training processes on this machine, one a GPU. This version trains with one "
+        "and refuses more.",
     )
