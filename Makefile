@@ -1,5 +1,5 @@
 # make quickstart   install into .venv, then tune the small model that ships: minutes on a laptop
-# make test         the tests that run in about a minute
+# make test         the tests, in about five minutes
 # make check        format, lint, types, import contracts
 # make faults       kills, full disks, long runs: the slow tests
 # make bench        the figures of docs and README, measured again
@@ -41,7 +41,9 @@ faults: dev
 	$(BIN)/python -m pytest -m "slow or faults"
 
 bench: install
-	for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program" || exit 1; done
+	for program in benchmarks/[a-z]*.py; do \
+	  name=benchmarks.$$(basename "$$program" .py); echo "== $$name"; \
+	  $(BIN)/python -m "$$name" || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
+from workbench.chat.from_preset import settings_of
 from workbench.chat.sampling import Sampling
 from workbench.chat.terminal import Settings, chat, chat_once
 from workbench.errors import EXIT_DONE, UserError
 from workbench.preset.load import load
-from workbench.preset.schema import Generate, Preset
 from workbench.run import folder
 from workbench.run.folder import RunFolder
 from workbench.run.models import base_gguf, digests, served_gguf
@@ -62,18 +62,6 @@ def models_of(model: str, compare: str) -> tuple[dict[str, Path], list[str]]:
         models[compare] = second
         trusted += more
     return models, trusted
-
-
-def settings_of(preset: Preset | None) -> Settings:
-    """How the preset generates and what system prompt it trained with; defaults without one."""
-    generate = preset.generate if preset else Generate()
-    names = [field.name for field in fields(Sampling)]
-    return Settings(
-        sampling=Sampling(**{name: getattr(generate, name) for name in names}),
-        stop=generate.stop,
-        context=generate.context,
-        system=preset.data.system if preset else "",
-    )
 
 
 def apply_flags(settings: Settings, flags: Sequence[str]) -> Settings:

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.chat.sampling import Sampling
+from workbench.chat.from_preset import sampling_of
 from workbench.dataset.read import read_source, require
 from workbench.pipeline.context import Context, Outcome
 from workbench.pipeline.evaluation.cases import Case, Checker
@@ -21,7 +21,6 @@ from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.training.weights import Weights
 from workbench.pipeline.wiring import base_facts, base_folder, chat_template, exported, served
 from workbench.preset.load import load
-from workbench.preset.schema import Generate
 from workbench.preset.schema import Guard as GuardSettings
 from workbench.run import events, folder
 
@@ -57,8 +56,9 @@ def evaluate(context: Context) -> Outcome:
         on_result=lambda name, figures: context.emit(events.Evaluated(model=name, figures=figures)),
         stopping=context.stopping,
     )
-    level = "info" if result.passed else "warning"
-    context.emit(events.Note(message=result.verdict, level=level))
+    if result.guards:
+        level = "info" if result.passed else "warning"
+        context.emit(events.Note(message=result.verdict, level=level))
     return Outcome([result.report_json, result.report_markdown], {"passed": result.passed})
 
 
@@ -76,19 +76,6 @@ def plan_of(context: Context) -> Plan:
         seed=settings.seed,
         apart=settings.apart,
         guards=[_guard(guard, settings.timeout) for guard in settings.guard],
-    )
-
-
-def sampling_of(generate: Generate) -> Sampling:
-    """The preset's `[generate]` as the chat room takes it."""
-    return Sampling(
-        temperature=generate.temperature,
-        top_k=generate.top_k,
-        top_p=generate.top_p,
-        min_p=generate.min_p,
-        repeat_penalty=generate.repeat_penalty,
-        seed=generate.seed,
-        max_tokens=generate.max_tokens,
     )
 
 

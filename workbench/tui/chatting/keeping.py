@@ -84,7 +84,7 @@ class KeepingPane(Pane):
 
 def settings_of_model(model: Model) -> Settings:
     """How the model's run asks: its sampling, its stop texts, its system prompt."""
-    from workbench.commands.chat import settings_of
+    from workbench.chat.from_preset import settings_of
     from workbench.preset.load import load
 
     return settings_of(load(str(model.run.preset_file)).preset if model.run else None)
