@@ -105,8 +105,8 @@ def invented(rng: Random) -> str:
             word = rng.choice("aeiou") + word
         if len(word) < 4:
             word += rng.choice(("lo", "ra", "mi", "ta"))
-        if word not in _RESERVED:
+        if word not in _RESERVED and "blop" not in word:
             return word
 
 
-_RESERVED = frozenset(INVENTED_HELD) | {"blop"} | frozenset(ENTITIES) | frozenset(FIELDS)
+_RESERVED = frozenset(INVENTED_HELD) | frozenset(ENTITIES) | frozenset(FIELDS)

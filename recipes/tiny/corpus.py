@@ -11,6 +11,7 @@ from random import Random
 from recipes.programs import jsx, python
 from recipes.programs.prompts import named, request, sample
 from recipes.tiny import texts
+from recipes.tiny.notations import notation
 from recipes.words import ENTITIES, cap, invented
 
 INVENTED_SHARE = 0.5  # of the entities; copying heads form on words that cannot be learnt
@@ -65,8 +66,10 @@ def code_pair(
 
 def _one_exchange(rng: Random) -> tuple[str, str]:
     kind = rng.random()
-    if kind < 0.80:
+    if kind < 0.76:
         return code_pair(rng)
+    if kind < 0.84:
+        return notation(rng)
     return texts.drill(rng) if kind < 0.96 else texts.small_talk(rng)
 
 
@@ -81,9 +84,11 @@ def _plain(rng: Random) -> Document:
     kind = rng.random()
     if kind < 0.4:
         return Document(code_pair(rng)[1])
-    if kind < 0.7:
+    if kind < 0.6:
         return Document("\n".join(texts.english(rng) for _ in range(2)))
-    return Document(texts.html(rng) if kind < 0.88 else texts.json_text(rng))
+    if kind < 0.8:
+        return Document("\n\n".join(notation(rng)[1] for _ in range(3)))
+    return Document(texts.html(rng) if kind < 0.92 else texts.json_text(rng))
 
 
 def documents(seed: int) -> Iterator[Document]:

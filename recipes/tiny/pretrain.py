@@ -1,6 +1,7 @@
 """Pretraining of the embedded base on its generated corpus, on CPU cores.
 
     python -m recipes.tiny.pretrain --out DIR [--minutes N | --steps N] [--seed N] [--workers N]
+        [--init DIR]
 
 One process with one thread for each core: each reads its own documents, and all step with the
 mean of their gradients. (Threads within one process wait for each other many times a step, which
@@ -140,7 +141,10 @@ def work(rank: int, options: argparse.Namespace, tokenizer_json: str, meeting: s
             "gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.workers
         )
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    model = build(tokenizer.get_vocab_size(), options.layers, options.seed)
+    if options.init:
+        model = Qwen2ForCausalLM.from_pretrained(options.init, dtype=torch.float32)
+    else:
+        model = build(tokenizer.get_vocab_size(), options.layers, options.seed)
     train(rank, options, model, tokenizer)
     if rank == 0:
         snapshot(model, tokenizer, options.out)
@@ -157,6 +161,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="instead of --minutes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--init", type=Path, help="go on from this base instead of a new one")
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--vocab", type=int, default=3072)
     parser.add_argument("--tokens", type=int, default=2048, help="per worker and step")
@@ -164,7 +169,10 @@ def main() -> None:
     parser.add_argument("--other-lr", type=float, default=3e-3)
     parser.add_argument("--snapshot-minutes", type=float, default=8.0)
     options = parser.parse_args()
-    tokenizer_json = tokenizers_recipe.train(options.vocab, options.seed).to_str()
+    if options.init:
+        tokenizer_json = (options.init / "tokenizer.json").read_text(encoding="utf-8")
+    else:
+        tokenizer_json = tokenizers_recipe.train(options.vocab, options.seed).to_str()
     with tempfile.TemporaryDirectory() as folder:
         arguments = (options, tokenizer_json, f"{folder}/meeting")
         if options.workers > 1:
