@@ -230,7 +230,15 @@ def test_both_models_get_the_same_prompt(run: RunFolder, size: tuple[int, int]) 
     in_chat(story, size)
 
 
-def test_escape_stops_an_answer_at_once(run: RunFolder, ggufs: tuple[Path, Path]) -> None:
+def test_escape_stops_an_answer_at_once(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    say = Side._say
+
+    def slowly(side: Side, piece: str) -> None:
+        time.sleep(0.02)  # as a larger model would
+        say(side, piece)
+
+    monkeypatch.setattr(Side, "_say", slowly)
+
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
         pane.talk_to(base_of(run))
         await until(pilot, lambda: not pane.busy)

@@ -167,7 +167,7 @@ def test_painted_tokens_hold_no_control_characters_and_fit() -> None:
 def test_figures_count_categories_and_lengths(tmp_path: Path) -> None:
     reading = read_whole(write_rows(tmp_path / "rows.jsonl", 30))
     lines = [line.plain for line in figure_lines(reading, [5, 5, 90], 50, "all rows")]
-    assert "30 rows in 1 files" in lines[0]
+    assert "30 rows, 1 file: " in lines[0]
     assert any(line.startswith("loops") and " 10 " in line for line in lines)
     assert "! 1 of 3 are longer than sequence_length = 50" in lines
     assert sum("sequence_length 50" in line for line in lines) == 1

@@ -16,6 +16,7 @@ from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
 from workbench.text import duration, one_line, size, visible
 from workbench.tui.followed import Followed
+from workbench.tui.styled import styled
 from workbench.tui.widgets.runlist import bar
 
 STAGE, PACKAGE, MODELFILE = "export", "package", "Modelfile"
@@ -72,7 +73,7 @@ def row(one: Exported) -> Text:
 
 def head(followed: Followed) -> Text:
     """How far the export is: the tensors done, the last one's name."""
-    text = Text(f" {one_line(followed.run.name, 30)}", "bold")
+    text = styled(f" {one_line(followed.run.name, 30)}", "bold")
     stage = followed.state.stages.get(STAGE)
     if stage is None or stage.status == "waiting":
         return text.append("  not exported yet", "not bold dim")
@@ -93,12 +94,12 @@ def head(followed: Followed) -> Text:
 
 def lower_lines(run: RunFolder, state: RunState) -> list[Text]:
     """What fell back to other types, and the commands to go on with."""
-    lines = [Text(f"! {one_line(note, 300)}", "yellow") for note in _fallbacks(state)]
+    lines = [styled(f"! {one_line(note, 300)}", "yellow") for note in _fallbacks(state)]
     if state.error:
-        lines.append(Text(f"✗ {one_line(state.error, 300)}", "red"))
+        lines.append(styled(f"✗ {one_line(state.error, 300)}", "red"))
     commands = go_on(run, state)
     if commands:
-        lines += [Text(""), Text("Go on", "bold")]
+        lines += [Text(""), styled("Go on", "bold")]
         lines += [Text(f"  {visible(command)}") for command in commands]
     return lines
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from workbench.errors import UserError
 from workbench.text import one_line, visible
 from workbench.tui.chatting.side import Exchange, Side
+from workbench.tui.styled import styled
 
 if TYPE_CHECKING:
     from workbench.chat.sampling import Sampling
@@ -41,7 +42,7 @@ class Lines:
         if side.trouble:
             lines += wrapped(f"✗ {side.trouble}", width, "bold red")
         if side.state in STATES:
-            lines.append(Text(STATES[side.state], "dim"))
+            lines.append(styled(STATES[side.state], "dim"))
         return lines
 
     def _of(self, number: int, one: Exchange) -> list[Text]:
@@ -58,14 +59,14 @@ def laid_out(one: Exchange, width: int) -> list[Text]:
     if one.answer:
         lines += wrapped(one.answer, width, "")
     if one.note:
-        lines.append(Text(f"[{one.note}]", "dim"))
+        lines.append(styled(f"[{one.note}]", "dim"))
         lines.append(Text(""))
     return lines
 
 
 def title(side: Side) -> Text:
     """The model's name, and how the last answer went."""
-    text = Text(f" {one_line(side.model.name, 40)}", "bold")
+    text = styled(f" {one_line(side.model.name, 40)}", "bold")
     note = side.last.note if side.last else ""
     told = note or (f"context {side.context:,} tokens" if side.context else "")
     return text.append(f"  {told}", "not bold dim")
@@ -92,7 +93,7 @@ def wrapped(text: str, width: int, style: str) -> list[Text]:
     """Words kept whole where they fit; spaces at the beginning of a line stay."""
     lines: list[Text] = []
     for line in visible(text).replace("\t", "    ").split("\n"):
-        lines += [Text(part, style, no_wrap=True) for part in _broken(line, max(8, width))]
+        lines += [styled(part, style) for part in _broken(line, max(8, width))]
     return lines
 
 

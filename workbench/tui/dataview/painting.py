@@ -15,6 +15,7 @@ from workbench.dataset.rows import Fault, Place, Row
 from workbench.text import one_line, visible
 from workbench.tui.dataview.lens import Piece, Shown
 from workbench.tui.dataview.reading import DataReading
+from workbench.tui.styled import styled
 from workbench.tui.widgets.runlist import bar
 
 TRAINED, CONTEXT, SPECIAL, BEYOND = "bold green", "dim", "reverse", "red strike"
@@ -26,22 +27,22 @@ MAX_CATEGORIES = 40
 
 def token_lines(shown: Shown, width: int, bounds: bool) -> list[Text]:
     """The tokens laid out: learnt ones bold, control tokens reversed, cut ones struck out."""
-    lines = [Text(f"! {line}", "yellow") for line in shown.told]
+    lines = [styled(f"! {line}", "yellow") for line in shown.told]
     return lines + list(_laid_out(shown.pieces, width, bounds))
 
 
 def plain_lines(row: Row, width: int, why: str) -> list[Text]:
     """The row's messages as they stand in the file, where there are no tokens to show."""
-    lines = [Text(f"! {one_line(why, 300)}", "yellow")] if why else []
+    lines = [styled(f"! {one_line(why, 300)}", "yellow")] if why else []
     for message in row.messages:
         note = "" if message.train or message.role != "assistant" else " (not learnt)"
-        lines.append(Text(f"{one_line(message.role)}{note}", "bold"))
+        lines.append(styled(f"{one_line(message.role)}{note}", "bold"))
         lines += wrapped(message.content, width, TRAINED if message.role == "assistant" else "")
     if row.text:
         lines += wrapped(row.text[:MAX_CHARS], width, "")
     if row.must_contain:
         wanted = one_line(", ".join(row.must_contain), 200)
-        lines.append(Text(f"a good answer holds: {wanted}", "dim"))
+        lines.append(styled(f"a good answer holds: {wanted}", "dim"))
     return lines
 
 
@@ -60,16 +61,17 @@ def finding_line(fault: Fault) -> Text:
 def figure_lines(reading: DataReading, lengths: Sequence[int], limit: int, told: str) -> list[Text]:
     """Formats, counts by category and the histogram of lengths against the sequence length."""
     why = "; ".join(dict.fromkeys(f"{format} ({why})" for format, why in reading.formats))
+    files = f"{len(reading.formats):,} file{'s' * (len(reading.formats) != 1)}"
     rows, faults = len(reading.rows), sum(fault.fatal for fault in reading.faults)
     repeated = sum(fault.code == "duplicate" for fault in reading.notes)
     noted = len(reading.notes) - repeated + len(reading.faults) - faults
     lines = [
-        Text(f"{rows:,} rows in {len(reading.formats)} files: {one_line(why, 200)}"),
+        Text(f"{rows:,} rows, {files}: {one_line(why, 200)}"),
         Text(f"{faults:,} faults, {repeated:,} duplicates, {noted:,} notes"),
     ]
     if set(reading.categories) - {""}:
-        lines += [Text(""), Text("Categories", "bold"), *_categories(reading)]
-    lines += [Text(""), Text("Lengths in tokens", "bold"), Text(one_line(told, 200), "dim")]
+        lines += [Text(""), styled("Categories", "bold"), *_categories(reading)]
+    lines += [Text(""), styled("Lengths in tokens", "bold"), styled(one_line(told, 200), "dim")]
     return lines + (list(_histogram(lengths, limit)) if lengths else [])
 
 
@@ -80,7 +82,7 @@ def _categories(reading: DataReading) -> Iterator[Text]:
         shown = one_line(name, 20) or "(none)"
         yield Text(f"{shown:20} {count:>9,} ").append(bar(count / most, BAR_CELLS), "green")
     if len(found) > MAX_CATEGORIES:
-        yield Text(f"and {len(found) - MAX_CATEGORIES} more", "dim")
+        yield styled(f"and {len(found) - MAX_CATEGORIES} more", "dim")
 
 
 def _histogram(lengths: Sequence[int], limit: int) -> Iterator[Text]:
@@ -88,7 +90,7 @@ def _histogram(lengths: Sequence[int], limit: int) -> Iterator[Text]:
     over = sum(length > limit for length in lengths)
     if over:
         line = f"{over:,} of {len(lengths):,} are longer than sequence_length = {limit}"
-        yield Text(f"! {line}", "yellow")
+        yield styled(f"! {line}", "yellow")
     width = max(1, -(-max(lengths) // BARS))
     counts = Counter(length // width for length in lengths)
     most = max(counts.values())
@@ -98,7 +100,7 @@ def _histogram(lengths: Sequence[int], limit: int) -> Iterator[Text]:
         start, end = number * width, (number + 1) * width - 1
         if start > limit and not marked:
             marked = True
-            yield Text(f"{'─' * 12} sequence_length {limit} {'─' * 12}", "yellow")
+            yield styled(f"{'─' * 12} sequence_length {limit} {'─' * 12}", "yellow")
         style = "red" if start > limit else "green"
         yield Text(f"{start:>6}–{end:<6}{count:>7,} ").append(bar(count / most, BAR_CELLS), style)
 
@@ -110,9 +112,12 @@ def _laid_out(pieces: Sequence[Piece], width: int, bounds: bool) -> Iterator[Tex
         if piece.beyond and not cut_told:
             cut_told = True
             yield line
-            yield Text("── the sequence length ends here ──", "bold red")
+            yield styled("── the sequence length ends here ──", "bold red")
             line, room = Text(no_wrap=True), width
         style = _style(piece, bounds and number % 2 == 1)
+        if room < _first_width(piece) <= width:
+            yield line
+            line, room = Text(no_wrap=True), width
         for part, ends in _cut(_shown(piece), room, width):
             line.append(part, style)
             room -= cell_len(part)
@@ -120,6 +125,11 @@ def _laid_out(pieces: Sequence[Piece], width: int, bounds: bool) -> Iterator[Tex
                 yield line.append("↵", "dim") if ends == "\n" else line
                 line, room = Text(no_wrap=True), width
     yield line
+
+
+def _first_width(piece: Piece) -> int:
+    """Cells that the token takes up to its first line's end: it is not broken where it fits."""
+    return cell_len(_shown(piece).partition("\n")[0])
 
 
 def _cut(text: str, room: int, width: int) -> Iterator[tuple[str, str]]:
@@ -155,5 +165,5 @@ def wrapped(text: str, width: int, style: str = "") -> list[Text]:
     lines = []
     for line in visible(text).replace("\t", "    ").split("\n"):
         cut = [line[at : at + width] for at in range(0, len(line), max(1, width))] or [""]
-        lines += [Text(one, style) for one in cut]
+        lines += [styled(one, style) for one in cut]
     return lines

@@ -20,7 +20,10 @@ class Correction(Dialog[tuple[str, str]]):
     BINDINGS: ClassVar[list[BindingType]] = [("f2", "take", "Append the row")]
     DEFAULT_CSS = """
     Correction > Vertical { width: 96; height: 90%; }
-    Correction TextArea { height: 1fr; border: none; background: $panel; padding: 0 1; }
+    Correction TextArea, Correction TextArea:focus {
+        height: 1fr; border: none; background: $panel; padding: 0 1;
+    }
+    Correction Input { margin: 0; }
     Correction #question { max-height: 4; color: $text-muted; height: auto; }
     """
 

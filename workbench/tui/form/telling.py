@@ -13,6 +13,7 @@ from workbench.preset.tomlvalue import toml_value
 from workbench.text import one_line, visible
 from workbench.tui.form.draft import Draft, told
 from workbench.tui.form.outline import Entry, choices_of, summary
+from workbench.tui.styled import styled
 
 SHOWN = 200
 
@@ -33,36 +34,39 @@ def head(draft: Draft) -> Text:
 
 def explained(entry: Entry, width: int) -> list[Text]:
     """What a key means, what it takes, who set it, and what is wrong with it."""
-    lines = [Text(fault, "red") for fault in entry.faults]
+    lines = [styled(fault, "red") for fault in entry.faults]
     lines += [Text(line) for line in _wrapped(entry.field.description, width)]
-    lines += [Text(line, "dim") for line in _wrapped(f"Takes {summary(entry.field)}.", width)]
+    lines += [styled(line, "dim") for line in _wrapped(f"Takes {summary(entry.field)}.", width)]
     if entry.changed and not entry.new:
-        lines.append(Text(f"In the file: {one_line(toml_value(entry.on_disk), SHOWN)}", "yellow"))
+        lines.append(styled(f"In the file: {one_line(toml_value(entry.on_disk), SHOWN)}", "yellow"))
     elif not entry.said:
-        lines.append(Text("Not set: the default holds.", "dim"))
+        lines.append(styled("Not set: the default holds.", "dim"))
     return lines
 
 
 def attempted(refused: str, told: str, entry: Entry, width: int) -> list[Text]:
     """What stands under a value while it is typed."""
-    lines = [Text(f"✗ {line}", "bold red") for line in _wrapped(refused, width - 2)]
-    lines += [Text(f"! {line}", "yellow") for line in _wrapped(told, width - 2)]
+    lines = [styled(f"✗ {line}", "bold red") for line in _wrapped(refused, width - 2)]
+    lines += [styled(f"! {line}", "yellow") for line in _wrapped(told, width - 2)]
     if len(choices_of(entry.field)) > 1:
-        lines.append(Text("Up and down go through the choices.", "dim"))
+        lines.append(styled("Up and down go through the choices.", "dim"))
     keys = "Enter takes it   Esc leaves it as it was"
-    return [*lines, *explained(entry, width)[len(entry.faults) :], Text(keys, "dim")]
+    return [*lines, *explained(entry, width)[len(entry.faults) :], styled(keys, "dim")]
 
 
 def fault_lines(draft: Draft) -> list[Text]:
     """Every fault with its key, or that there is none."""
     if draft.now.trouble:
-        return [Text(visible(str(draft.now.trouble)), "red"), Text("e mends it by hand.", "dim")]
+        return [
+            styled(visible(str(draft.now.trouble)), "red"),
+            styled("e mends it by hand.", "dim"),
+        ]
     lines = []
     for fault in draft.now.faults:
         line = draft.now.places.line(fault.path)
         where = f"line {line}  " if line else ""
-        lines.append(Text(f"✗ {where}{dotted(fault.path)}: {one_line(told(fault), 400)}", "red"))
-    return lines or [Text("No faults: this preset can be run.", "green")]
+        lines.append(styled(f"✗ {where}{dotted(fault.path)}: {one_line(told(fault), 400)}", "red"))
+    return lines or [styled("No faults: this preset can be run.", "green")]
 
 
 def change_lines(draft: Draft) -> list[Text]:
@@ -76,7 +80,7 @@ def change_lines(draft: Draft) -> list[Text]:
         lines.append(Text(f"* {dotted(path)}: gone"))
     if draft.dirty and not lines:
         lines.append(Text("Only comments or the layout differ from the file."))
-    return lines or [Text("Nothing differs from the file.", "dim")]
+    return lines or [styled("Nothing differs from the file.", "dim")]
 
 
 def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
@@ -91,8 +95,8 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
     formats = ", ".join(loaded.preset.export.formats) or "nothing"
     lines.append(Text(f"export  {formats}"))
     if "unknown" in found:
-        lines.append(Text(one_line(str(found["unknown"]), SHOWN), "yellow"))
-    lines += [Text(one_line(str(note), SHOWN), "dim") for note in found["notes"]]
+        lines.append(styled(one_line(str(found["unknown"]), SHOWN), "yellow"))
+    lines += [styled(one_line(str(note), SHOWN), "dim") for note in found["notes"]]
     return lines
 
 
@@ -102,11 +106,11 @@ def _stage_lines(loaded: LoadedPreset, stages: dict[str, Any]) -> Iterator[str]:
         if counts is None:
             yield f"{stage.name}  steps are known once the base is here"
             continue
-        yield (
-            f"{stage.name}  {counts['steps']:,} steps, {counts['steps_per_epoch']:,} an epoch of "
-            f"{counts['tokens']:,} tokens; {counts['validations']:,} validations, "
-            f"{counts['checkpoints']:,} checkpoints"
-        )
+        tokens = f"{counts['steps_per_epoch']:,} an epoch of {counts['tokens']:,} tokens"
+        yield f"{stage.name}  {counts['steps']:,} steps, {tokens}"
+        indent = " " * (len(stage.name) + 2)
+        saved = f"{counts['checkpoints']:,} checkpoints"
+        yield f"{indent}{counts['validations']:,} validations, {saved}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

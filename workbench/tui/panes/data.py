@@ -118,6 +118,7 @@ class DataPane(Pane):
             return
         if (len(reading.rows), len(reading.findings), reading.done) != self._drawn:
             self.draw()
+        self.query_one("#heads", Bar).show(Text(self.query_one(DataRows).heads()))
         self._scan()
         now = time.monotonic()
         if reading.done and now - self._looked_at >= LOOK_EVERY_S:
@@ -215,7 +216,6 @@ class DataPane(Pane):
         rows = self.query_one(DataRows)
         rows.show(selection)
         self.query_one(Findings).show(reading.findings)
-        self.query_one("#heads", Bar).show(Text(rows.heads()))
         self.query_one("#head", Bar).show(self._head(reading, selection))
         self._look()
         self.refresh_bindings()

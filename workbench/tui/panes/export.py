@@ -33,7 +33,8 @@ class FileRows(Rows):
             self.changed(len(files))
 
     def row(self, index: int) -> Text:
-        return Text(" ").append_text(exports.row(self.files[index]))
+        line = Text(" ").append_text(exports.row(self.files[index]))
+        return Text(line.plain) if index == self.cursor and self.has_focus else line
 
 
 class ExportPane(Pane):

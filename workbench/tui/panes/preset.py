@@ -14,6 +14,7 @@ from textual.widgets import Input
 from workbench.errors import UserError
 from workbench.tui.actions import Action
 from workbench.tui.form.filing import FilingPane
+from workbench.tui.styled import styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.fieldlist import Branches, Fields
 from workbench.tui.widgets.textlines import TextLines
@@ -97,7 +98,7 @@ class PresetPane(FilingPane):
                 yield TextLines("more")
 
     def on_mount(self) -> None:
-        self.query_one("#head", Bar).show(Text(" reading the preset ...", "dim"))
+        self.query_one("#head", Bar).show(styled(" reading the preset ...", "dim"))
         self.read_preset(self.screen_app.memory.preset or FIRST)
 
     def on_resize(self) -> None:
@@ -182,8 +183,8 @@ class PresetPane(FilingPane):
         else:
             about.tell(self._lines("faults" if shown == "key" else shown))
         name = entry.key if entry and shown == "key" else TITLES[shown]
-        self.query_one("#title", Bar).show(Text(f" {name}", "bold"))
-        self.query_one("#beside-title", Bar).show(Text(f" {TITLES[more]}", "bold"))
+        self.query_one("#title", Bar).show(styled(f" {name}", "bold"))
+        self.query_one("#beside-title", Bar).show(styled(f" {TITLES[more]}", "bold"))
         self.query_one("#more", TextLines).tell(self._lines(more))
 
     def _lines(self, view: str) -> list[Text]:
@@ -195,7 +196,7 @@ class PresetPane(FilingPane):
         if view == "plan":
             stale = self.draft.text != self._planned_text
             note = (
-                [Text("The preset has changed since; p counts again.", "yellow")] if stale else []
+                [styled("The preset has changed since; p counts again.", "yellow")] if stale else []
             )
             return note + self.plan
         return telling.fault_lines(self.draft)
@@ -289,7 +290,10 @@ class PresetPane(FilingPane):
             return False
         self.draft.change(attempt.text)
         self.draw()
-        self.say(f"{entry.key}: {attempt.told}" if attempt.told else "", "warning")
+        if attempt.told:
+            self.say(f"{entry.key}: {attempt.told}", "warning")
+        else:
+            self.say("")
         return True
 
     # Views and places
@@ -303,7 +307,7 @@ class PresetPane(FilingPane):
             self._show("plan")
             return
         loaded, text = self.draft.loaded(), self.draft.text
-        self.plan, self._planned_text = [Text("counting rows and steps ...", "dim")], text
+        self.plan, self._planned_text = [styled("counting rows and steps ...", "dim")], text
         self.view = "plan"
         self._draw_told()
         flags = [word for flag in self.draft.overrides() for word in ("--set", shlex.quote(flag))]
@@ -318,7 +322,7 @@ class PresetPane(FilingPane):
             try:
                 return telling.plan_lines(loaded, plan.estimated(loaded))
             except UserError as error:
-                return [Text(line, "red") for line in str(error).splitlines()]
+                return [styled(line, "red") for line in str(error).splitlines()]
 
         self.screen_app.in_background(work, then)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MARKS = {"✗": "bold red", "!": "yellow", "=": "cyan"}
 SCANNED_CHARS = 400
+CATEGORY = "category".ljust(11)
 
 
 class DataRows(Rows):
@@ -47,34 +48,39 @@ class DataRows(Rows):
         mark = reading.marks.get(row.place, " ")
         text = Text(no_wrap=True).append(f"{mark} ", MARKS.get(mark, ""))
         text.append(f"{self._place(row)} ", "dim")
-        if len(reading.categories) > 1:
+        if self._has_categories:
             text.append(f"{one_line(row.category, 10):10} ", "cyan")
-        return self._said(row, text)
+        text = self._said(row, text)
+        return Text(text.plain) if index == self.cursor and self.has_focus else text
 
     def heads(self) -> str:
         """The titles of the columns at this width."""
         reading = None if self.selection is None else self.selection.reading
-        category = "category   " if reading and len(reading.categories) > 1 else ""
+        category = CATEGORY if self._has_categories else ""
         place = "file:line".ljust(20) if self.several_files else "   line"
         text = reading is not None and bool(reading.rows) and reading.rows[0].kind == "text"
-        said = "  chars text" if text else f"{'prompt':{self._prompt_width(category)}} → answer"
+        said = "  chars text" if text else f"{'prompt':{self._prompt_width()}} → answer"
         return f"  {place} {category}{said}"
 
     def _said(self, row: Row, text: Text) -> Text:
         if row.kind == "text":
             text.append(f"{len(row.text):>7,} ", "dim")
             return text.append(one_line(row.text[:SCANNED_CHARS], 200))
-        category = "category   " if "cyan" in {str(span.style) for span in text.spans} else ""
-        width = self._prompt_width(category)
+        width = self._prompt_width()
         asked = row.prompt_messages()
         prompt = one_line(asked[-1].content[:SCANNED_CHARS] if asked else "", width)
         turns = f"(+{len(asked) - 1}) " if len(asked) > 1 else ""
         text.append(f"{one_line(turns + prompt, width):{width}}").append(" → ", "dim")
         return text.append(one_line(row.expected[:SCANNED_CHARS], 200), "green")
 
-    def _prompt_width(self, category: str) -> int:
+    @property
+    def _has_categories(self) -> bool:
+        return self.selection is not None and len(self.selection.reading.categories) > 1
+
+    def _prompt_width(self) -> int:
         place = 20 if self.several_files else 7
-        return max(10, (self.size.width - place - len(category) - 6) // 2)
+        category = len(CATEGORY) if self._has_categories else 0
+        return max(10, (self.size.width - place - category - 6) // 2)
 
     def _place(self, row: Row) -> str:
         if not self.several_files:
@@ -105,4 +111,5 @@ class Findings(Rows):
     def row(self, index: int) -> Text:
         from workbench.tui.dataview.painting import finding_line
 
-        return finding_line(self.findings[index])
+        line = finding_line(self.findings[index])
+        return Text(line.plain) if index == self.cursor and self.has_focus else line

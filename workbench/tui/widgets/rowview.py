@@ -13,6 +13,7 @@ from textual.containers import Vertical
 
 from workbench.errors import UserError
 from workbench.text import one_line
+from workbench.tui.styled import styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.textlines import TextLines
 
@@ -110,7 +111,7 @@ class RowView(Vertical):
 
     def tell(self, title: str, lines: list[Text]) -> None:
         """Show these lines."""
-        self.query_one("#title", Bar).show(Text(f" {title}", "bold"))
+        self.query_one("#title", Bar).show(styled(f" {title}", "bold"))
         self.query_one(TextLines).tell(lines)
 
     @property
@@ -140,7 +141,7 @@ class RowView(Vertical):
         width = max(20, text.size.width - 3)
         if row is None:
             empty = self._reading is not None and self._reading.read
-            text.tell([Text("No row is here." if empty else "", "dim")])
+            text.tell([styled("No row is here." if empty else "", "dim")])
         elif isinstance(self._shown, str):
             title.append(one_line(str(row.place), 200))
             text.tell(painting.plain_lines(row, width, self._shown))
