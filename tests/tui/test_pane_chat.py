@@ -256,6 +256,18 @@ def test_escape_stops_an_answer_at_once(run: RunFolder, monkeypatch: pytest.Monk
     in_chat(story)
 
 
+def test_the_end_of_a_long_talk_stays_in_view(run: RunFolder) -> None:
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
+        for number in range(8):
+            await ask(pilot, pane, f"question {number}")
+            await until(pilot, lambda number=number: f"› question {number}" in text_of(app))  # type: ignore[misc]
+        assert "› question 0" not in text_of(app)
+        await pilot.press("escape", "g")
+        await until(pilot, lambda: "› question 0" in text_of(app))
+
+    in_chat(story)
+
+
 def test_letters_are_keys_once_the_line_is_left(run: RunFolder) -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
         prompt = pane.query_one(Prompt)

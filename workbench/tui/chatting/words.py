@@ -59,17 +59,16 @@ def laid_out(one: Exchange, width: int) -> list[Text]:
     if one.answer:
         lines += wrapped(one.answer, width, "")
     if one.note:
-        lines.append(styled(f"[{one.note}]", "dim"))
+        lines += wrapped(f"[{one.note}]", width, "dim")
         lines.append(Text(""))
     return lines
 
 
 def title(side: Side) -> Text:
-    """The model's name, and how the last answer went."""
+    """The model's name, and how long a conversation it can hold."""
     text = styled(f" {one_line(side.model.name, 40)}", "bold")
-    note = side.last.note if side.last else ""
-    told = note or (f"context {side.context:,} tokens" if side.context else "")
-    return text.append(f"  {told}", "not bold dim")
+    told = f"  up to {side.context:,} tokens" if side.context else ""
+    return text.append(told, "not bold dim")
 
 
 def sampling_words(sampling: Sampling) -> str:

@@ -160,6 +160,7 @@ class ChatPane(KeepingPane):
         view.tell(lines.of(side, max(20, view.size.width - 3)))
         if at_end or side.state == "waiting":
             view.cursor = view.count - 1
+            self.call_after_refresh(view.scroll_to, y=view.count, animate=False, force=True)
         self.query_one(f"#{name}-title", Bar).show(title(side))
 
     def _head(self) -> Text:
