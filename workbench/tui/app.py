@@ -263,7 +263,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
             except Exception as error:  # noqa: BLE001 - told to the person
                 self.call_from_thread(self.say_error, error)
             else:
-                self.call_from_thread(then, result)
+                self.call_from_thread(self.guarded, lambda: then(result))
 
         self.run_worker(run, thread=True, group="background", exit_on_error=False)
 
