@@ -106,8 +106,9 @@ class RunState:
                 self.parity[event.type] = event
             case events.Evaluated():
                 self.figures[event.model] = event.figures
-            case events.Packaged() if event not in self.packaged:
-                self.packaged.append(event)
+            case events.Packaged():
+                others = [other for other in self.packaged if other.path != event.path]
+                self.packaged = [*others, event]
             case events.RunDone() | events.RunFailed() | events.RunStopped():
                 self._end(event)
         if record.stage:
