@@ -11,6 +11,7 @@ of the machine); with --minutes the learning rate follows the clock.
 """
 
 import argparse
+import copy
 import os
 import shutil
 import tempfile
@@ -83,10 +84,7 @@ def snapshot(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> Non
     fresh.mkdir(parents=True)
     if folder.exists():
         shutil.copytree(folder, fresh, dirs_exist_ok=True)
-    weights = {name: weight.to(torch.bfloat16) for name, weight in model.state_dict().items()}
-    weights.pop("lm_head.weight", None)  # tied to the embedding
-    model.config.dtype = torch.bfloat16
-    model.save_pretrained(fresh, state_dict=weights)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(fresh)  # config.json tells the type
     tokenizers_recipe.save(tokenizer, fresh)
     for path in fresh.iterdir():
         path.chmod(0o644)

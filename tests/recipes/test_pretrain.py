@@ -1,5 +1,6 @@
 """Pretraining, in miniature: it runs, learns a little, and replaces its folder as a whole."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -46,6 +47,8 @@ def test_a_few_steps_lower_the_loss_and_can_be_loaded(tmp_path: Path) -> None:
     snapshot(model, tokenizer, folder)
     assert (folder / "README.md").read_text(encoding="utf-8") == "kept"
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["dtype"] == "bfloat16" and model.dtype == torch.float32
     again = type(model).from_pretrained(folder)
     first, second = model.model.embed_tokens.weight, again.model.embed_tokens.weight
     assert torch.allclose(first.bfloat16(), second.bfloat16())
