@@ -16,7 +16,7 @@ import workbench.preset
 import workbench.run
 
 HEAVY = ("accelerate", "datasets", "gguf", "llama_cpp", "numpy", "peft", "torch", "transformers")
-FRONT = ("pydantic", "rich", "tomlkit", "jinja2", *HEAVY)
+FRONT = ("pydantic", "rich", "jinja2", *HEAVY)
 LIGHT_ROOMS = (workbench.run, workbench.preset, workbench.dataset, workbench.headless)
 
 

@@ -20,9 +20,9 @@ from workbench.pipeline.export.stream import run_export
 from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.training.weights import Weights
 from workbench.pipeline.wiring import base_facts, base_folder, chat_template, exported, served
-from workbench.preset.load import load
 from workbench.preset.schema import Guard as GuardSettings
 from workbench.run import events, folder
+from workbench.run.models import served_gguf
 
 TUNED = "tuned"
 
@@ -133,8 +133,7 @@ def _baseline(context: Context, name: str) -> Path | str:
         return name
     if name.endswith(".gguf"):
         return Path(name)
-    run = folder.find(context.run.path.parent, name)
-    return exported(run, load(str(run.preset_file)).preset.export.formats[-1])
+    return served_gguf(folder.find(context.run.path.parent, name))
 
 
 def _base_gguf(context: Context) -> Path:

@@ -10,10 +10,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.dataset.rows import Message
 from workbench.dataset.template import ChatTemplate
 from workbench.errors import RunFailed
 from workbench.files import write_atomic
+from workbench.pipeline.export.go_template import renderer
 from workbench.pipeline.export.modelfile import Parameters, modelfile
 from workbench.preset.schema import Preset
 from workbench.run.folder import RunFolder
@@ -28,9 +28,7 @@ def write_modelfile(
     generate = preset.generate
     made = modelfile(
         gguf.name,
-        lambda messages, prompt: template.render(
-            [Message(m["role"], m["content"]) for m in messages], prompt
-        ),
+        renderer(template),
         parameters=Parameters(
             temperature=generate.temperature,
             top_k=generate.top_k,
