@@ -13,8 +13,8 @@ from workbench import preflight
 from workbench.cli import main
 from workbench.errors import RunFailed, UserErrors
 from workbench.headless.freeze import frozen
-from workbench.headless.stages import chosen, stage_names
 from workbench.preset.load import load
+from workbench.preset.stages import chosen, stage_names
 from workbench.run import launch
 from workbench.run.folder import RunFolder
 

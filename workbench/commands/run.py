@@ -8,8 +8,8 @@ from workbench import preflight
 from workbench.errors import EXIT_DONE, UserError
 from workbench.headless import drive, plan
 from workbench.headless.freeze import freeze, frozen
-from workbench.headless.stages import chosen
 from workbench.preset.load import LoadedPreset, load
+from workbench.preset.stages import chosen
 from workbench.run import folder
 from workbench.run.folder import RunFolder
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from workbench.errors import RunFailed, UserError
 from workbench.headless.freeze import frozen
-from workbench.headless.stages import TRAIN, stage_names
 from workbench.preset.load import LoadedPreset
 from workbench.preset.render import explain, to_toml
+from workbench.preset.stages import TRAIN, stage_names
 from workbench.text import one_line, table
 
 ESTIMATE = (sys.executable, "-m", "workbench.pipeline.estimate")

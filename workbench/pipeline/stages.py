@@ -18,14 +18,11 @@ from workbench.errors import Interrupted, UserError
 from workbench.pipeline.context import Context, Outcome
 from workbench.preset.load import load
 from workbench.preset.schema import Preset
+from workbench.preset.stages import TRAIN, check_stage_names
 from workbench.run import control, events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog, read
 from workbench.run.state import RunState
-from workbench.text import did_you_mean
-
-TRAIN = "train"
-KINDS = ("prepare", TRAIN, "export", "evaluate", "package")
 
 
 @dataclass(frozen=True)
@@ -77,14 +74,6 @@ def all_stages(preset: Preset) -> list[Stage]:
         package = [preset.ollama.model_dump(mode="json"), preset.generate.model_dump(mode="json")]
         stages.append(Stage("package", "Package for Ollama", package, wiring.package))
     return stages
-
-
-def check_stage_names(wanted: Sequence[str], names: Sequence[str]) -> None:
-    """Raise UserError for a name in `--stages` that the preset has no stage for."""
-    allowed = [*names, TRAIN]
-    for name in wanted:
-        if name not in allowed:
-            raise UserError(f"--stages: no stage '{name}'", hint=did_you_mean(name, allowed))
 
 
 def do_stages(

@@ -5,6 +5,8 @@ The worker plans the same ones (`pipeline.stages.all_stages`); a test holds the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from workbench.errors import UserError
 from workbench.preset.schema import Preset
 from workbench.text import did_you_mean
@@ -23,11 +25,14 @@ def stage_names(preset: Preset) -> list[str]:
 
 def chosen(text: str, preset: Preset) -> list[str]:
     """The stages that `--stages` names, `[]` for all. Raises UserError for one there is not."""
-    names = stage_names(preset)
     wanted = [part.strip() for part in text.split(",") if part.strip()]
-    for name in wanted:
-        if name not in (*names, TRAIN):
-            raise UserError(
-                f"--stages: no stage '{name}'", hint=did_you_mean(name, [*names, TRAIN])
-            )
+    check_stage_names(wanted, stage_names(preset))
     return wanted
+
+
+def check_stage_names(wanted: Sequence[str], names: Sequence[str]) -> None:
+    """Raise UserError for a name in `--stages` that is none of `names`, nor `train` for all."""
+    allowed = [*names, TRAIN]
+    for name in wanted:
+        if name not in allowed:
+            raise UserError(f"--stages: no stage '{name}'", hint=did_you_mean(name, allowed))
