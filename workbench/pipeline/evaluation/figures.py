@@ -50,7 +50,7 @@ def model_figures(cases: Sequence[Case], apart: Collection[str], seed: int) -> M
     names = sorted({case.category for case in cases})
     each = {name: figures([c for c in cases if c.category == name], seed) for name in names}
     return ModelFigures(
-        headline=figures([case for case in cases if case.category not in apart], seed),
+        headline=figures(in_headline(cases, apart), seed),
         categories={name: value for name, value in each.items() if name not in apart},
         apart={name: value for name, value in each.items() if name in apart},
     )
@@ -69,6 +69,11 @@ def figures(cases: Sequence[Case], seed: int) -> Figures:
         stopped=_share(measured, lambda case: case.stopped == "stop", seed),
         mean_tokens=sum(case.n_tokens for case in measured) / max(1, len(measured)),
     )
+
+
+def in_headline(cases: Iterable[Case], apart: Collection[str]) -> list[Case]:
+    """The cases that the headline, and the test between two models, are about."""
+    return [case for case in cases if case.category not in apart]
 
 
 def compare(first: Sequence[Case], second: Sequence[Case], seed: int) -> PairedTest | None:

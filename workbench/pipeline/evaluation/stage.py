@@ -21,7 +21,7 @@ from workbench.errors import UserError
 from workbench.pipeline.evaluation.answers import answer_all
 from workbench.pipeline.evaluation.baselines import open_answerer
 from workbench.pipeline.evaluation.cases import Case, Checker, judge_all
-from workbench.pipeline.evaluation.figures import compare, model_figures
+from workbench.pipeline.evaluation.figures import compare, in_headline, model_figures
 from workbench.pipeline.evaluation.guards import Guard, GuardResult, guard_result
 from workbench.pipeline.evaluation.questions import Answerer, Asking, choose, questions_for
 from workbench.pipeline.evaluation.report import write_report
@@ -147,13 +147,13 @@ def _result(
 ) -> EvaluationResult:
     guards = _guard_results(plan.guards, guarded.get(reference), guarded[subject])
     passed, verdict = verdict_of(guards)
-    after = models[subject].cases
-    others = [name for name in models if name != subject]
+    headlines = {name: in_headline(model.cases, plan.apart) for name, model in models.items()}
+    after = headlines.pop(subject)
     return EvaluationResult(
         subject=subject,
         reference=reference,
         models=models,
-        gains={name: compare(models[name].cases, after, plan.seed) for name in others},
+        gains={name: compare(cases, after, plan.seed) for name, cases in headlines.items()},
         guards=tuple(guards),
         passed=passed,
         verdict=verdict,
