@@ -5,6 +5,7 @@ It holds no run: closing it, killing it or losing the line costs nothing. Panes 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -225,8 +226,8 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         self.status.say(line, level)
 
     def say_command(self, *words: str) -> None:
-        """The command line that does what was just done."""
-        self.say(" ".join(["workbench", *words]), "command")
+        """The command line that does what was just done, quoted for a shell."""
+        self.say(shlex.join(["workbench", *words]), "command")
 
     def say_error(self, error: Exception) -> None:
         """One line for an error; one that is our own fault leaves its traceback in a file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -310,7 +309,7 @@ class PresetPane(FilingPane):
         self.plan, self._planned_text = [styled("counting rows and steps ...", "dim")], text
         self.view = "plan"
         self._draw_told()
-        flags = [word for flag in self.draft.overrides() for word in ("--set", shlex.quote(flag))]
+        flags = [word for flag in self.draft.overrides() for word in ("--set", flag)]
         self.screen_app.say_command("--preset", self.called(), *flags, "--dry-run")
 
         def then(lines: list[Text]) -> None:

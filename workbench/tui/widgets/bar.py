@@ -5,21 +5,24 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widget import Widget
 
+from workbench.tui.styled import same
+
 
 class Bar(Widget):
     """A line of styled text; `show` it anew as often as you like."""
 
-    DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
+    DEFAULT_CSS = """
+    Bar { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
     ALLOW_SELECT = False
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.text = Text(no_wrap=True, overflow="ellipsis")
+        self.text = Text()
 
     def show(self, text: Text) -> None:
         """Put the text there; nothing is written to the terminal if it is the same."""
-        text.no_wrap, text.overflow = True, "ellipsis"
-        if text != self.text or text.spans != self.text.spans:
+        if not same(text, self.text):
             self.text = text
             self.refresh()
 

@@ -18,6 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.tui.actions import IN_LISTS, bindings
+from workbench.tui.styled import same
 
 
 class Rows(ScrollView, can_focus=True):
@@ -78,6 +79,7 @@ class Rows(ScrollView, can_focus=True):
         text = self.row(index)
         if y < len(self._drawn):
             self._drawn[y] = text.copy()
+        text.stylize_before(text.style)  # rich leaves the text's own style out without spans
         text.truncate(width, overflow="ellipsis", pad=True)
         strip = Strip(text.render(self.app.console), width)
         return strip.apply_style(self._row_style(index)).adjust_cell_length(width, self.rich_style)
@@ -143,14 +145,15 @@ class Rows(ScrollView, can_focus=True):
             self.refresh()
             return
         for y, (before, after) in enumerate(zip(self._drawn, lines, strict=True)):
-            if before != after or before.spans != after.spans:
+            if not same(before, after):
                 self.refresh(Region(0, y, self.size.width, 1))
         self._drawn = lines
 
     def _into_view(self) -> None:
+        """Scroll to the cursor; `force`, as right after `changed` there is no scrollbar yet."""
         top = round(self.scroll_y)
         height = max(1, self.size.height)
         if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False)
+            self.scroll_to(y=self.cursor, animate=False, force=True)
         elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False)
+            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True)

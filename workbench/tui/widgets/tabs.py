@@ -25,9 +25,14 @@ class PaneTabs(Bar):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id)
         self._places: list[tuple[int, int, str]] = []
+        self._told: tuple[set[str], str, str] = (set(), "", "")
+
+    def on_resize(self) -> None:
+        self.tell(*self._told)
 
     def tell(self, shown: set[str], focused: str, aside: str) -> None:
         """Draw the tabs: `shown` panes are in view, `focused` has the keys."""
+        self._told = (shown, focused, aside)
         text = Text()
         self._places.clear()
         tight = self.size.width < 80

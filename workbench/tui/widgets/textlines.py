@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.geometry import Size
 
+from workbench.tui.styled import same
 from workbench.tui.widgets.rows import Rows
 
 
@@ -22,8 +23,8 @@ class TextLines(Rows):
 
     def tell(self, lines: Sequence[Text]) -> None:
         """Show these lines; nothing is drawn when they are the same."""
-        if [(line, line.spans) for line in lines] != [(line, line.spans) for line in self.lines]:
-            grown = len(lines) != len(self.lines)
+        grown = len(lines) != len(self.lines)
+        if grown or not all(map(same, lines, self.lines)):
             self.lines = list(lines)
             self.changed(len(lines))
             if grown:

@@ -1,0 +1,95 @@
+"""The list and the one-line bars by themselves: what is drawn, and where the cursor is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from workbench.tui.styled import same, styled
+from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.rows import Rows
+from workbench.tui.widgets.tabs import PaneTabs
+
+
+class Numbers(Rows):
+    """Each row in a style of its whole text, without spans."""
+
+    def row(self, index: int) -> Text:
+        return Text(f"row {index}", "bold red")
+
+
+class Bare(App[None]):
+    """The widgets, and nothing else."""
+
+    def compose(self) -> ComposeResult:
+        yield PaneTabs("tabs")
+        yield Bar("bar")
+        yield Numbers("rows")
+
+
+def alone(story: Callable[[Pilot[None], Bare], Awaitable[None]]) -> None:
+    async def live() -> None:
+        app = Bare()
+        async with app.run_test(size=(60, 12)) as pilot:
+            await pilot.pause()
+            await story(pilot, app)
+
+    asyncio.run(live())
+
+
+def lines(app: Bare) -> list[str]:
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def test_a_row_keeps_the_style_of_its_text() -> None:
+    async def story(pilot: Pilot[None], app: Bare) -> None:
+        rows = app.query_one(Numbers)
+        rows.changed(5)
+        style = next(iter(rows.render_line(1))).style
+        assert style is not None and style.bold and style.color is not None
+        assert style.color.name == "red"
+
+    alone(story)
+
+
+def test_the_cursor_is_in_view_right_after_the_rows_changed() -> None:
+    async def story(pilot: Pilot[None], app: Bare) -> None:
+        rows = app.query_one(Numbers)
+        rows.changed(1000)
+        rows.cursor = 700
+        await pilot.pause()
+        assert "row 700" in "\n".join(lines(app))
+
+    alone(story)
+
+
+def test_a_line_too_long_for_a_bar_ends_in_an_ellipsis() -> None:
+    async def story(pilot: Pilot[None], app: Bare) -> None:
+        app.query_one(Bar).show(Text("word " * 40))
+        app.query_one("#bar", Bar).show(Text("word " * 40))
+        await pilot.pause()
+        line = lines(app)[1]
+        assert line.endswith("…") and len(line) == 60
+
+    alone(story)
+
+
+def test_lines_that_differ_in_their_whole_style_are_not_the_same() -> None:
+    assert same(styled("x", "red"), styled("x", "red"))
+    assert not same(styled("x", "red"), styled("x", "green"))
+    assert not same(Text("x", "red"), Text("x", "green"))
+
+
+def test_the_tabs_take_the_width_that_the_terminal_has_now() -> None:
+    async def story(pilot: Pilot[None], app: Bare) -> None:
+        app.query_one(PaneTabs).tell({"runs"}, "runs", "2 at work")
+        for width in (150, 100):
+            await pilot.resize_terminal(width, 12)
+            await pilot.pause()
+            assert lines(app)[0].endswith("2 at work") and len(lines(app)[0]) == width - 1
+
+    alone(story)
