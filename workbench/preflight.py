@@ -17,7 +17,8 @@ from workbench.dataset.read import read_source, require
 from workbench.errors import UserError, UserErrors
 from workbench.files import check_space
 from workbench.headless.freeze import prompt_files
-from workbench.preset.inputs import EMBEDDED, is_local
+from workbench.preset import miniature
+from workbench.preset.inputs import EMBEDDED, MINIATURE, is_local
 from workbench.preset.load import LoadedPreset
 from workbench.preset.present import require_files
 from workbench.preset.schema import Model
@@ -52,6 +53,9 @@ def check_base(model: Model) -> None:
     """Raise UserError unless the base is shipped, a model's folder, or could be a hub id."""
     if model.base.startswith(EMBEDDED):
         embedded_base(model.base)
+        return
+    if model.base.startswith(MINIATURE):
+        miniature.check(model.base)
         return
     folder = Path(model.base).expanduser()
     if folder.is_dir():

@@ -8,6 +8,7 @@ from workbench import preflight
 from workbench.errors import EXIT_DONE, UserError
 from workbench.headless import drive, plan
 from workbench.headless.freeze import freeze, frozen
+from workbench.preset import miniature
 from workbench.preset.load import LoadedPreset, load
 from workbench.preset.stages import chosen
 from workbench.run import folder
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="override a key; repeat")
     add("--name", metavar="RUN", default="", help="name of the run's folder")
     add("--stages", metavar="A,B", default="", help="only these: prepare, train, train:NAME, ...")
+    add("--miniature", action="store_true", help="a random model of that architecture, few steps")
     add("--detach", action="store_true", help="return once the worker is at work")
     add("--json", action="store_true", help="every event as a JSON line on stdout")
     add("--dry-run", action="store_true", help="show all values and the plan; write nothing")
@@ -29,20 +31,22 @@ def run(args: argparse.Namespace) -> int:
     if not args.preset:
         raise UserError("--preset is missing", hint="workbench presets lists them")
     loaded = load(args.preset, args.set)
+    if args.miniature:
+        loaded = load(args.preset, [*miniature.overrides(loaded.preset), *args.set])
     stages = chosen(args.stages, loaded.preset)
     preflight.check(loaded, folder.runs_root())
     if args.dry_run:
         print("\n".join(plan.lines(loaded, stages)))
         return EXIT_DONE
-    made = make_run(loaded, args.name)
+    made = make_run(loaded, args.name, "-miniature" if args.miniature else "")
     if args.detach:
         return drive.start_detached(made, stages, args.json)
     return drive.start_and_follow(made, stages, args.json)
 
 
-def make_run(loaded: LoadedPreset, name: str) -> RunFolder:
-    """A new run's folder with the frozen preset in it."""
+def make_run(loaded: LoadedPreset, name: str, ending: str = "") -> RunFolder:
+    """A new run's folder with the frozen preset in it: `name`, or the preset's with `ending`."""
     frozen(loaded)  # before the folder is made: a path that is not there leaves nothing behind
-    made = folder.create(folder.runs_root(), loaded.name, name)
+    made = folder.create(folder.runs_root(), loaded.name + ending, name)
     freeze(loaded, made)
     return made

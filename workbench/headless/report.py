@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.headless.telling import number
+from workbench.preset.miniature import WARNING
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
 from workbench.text import one_line, size, table, visible
@@ -28,7 +29,8 @@ COUNTS = ("mean_tokens", "not_measured", "prompts")
 
 def report(run: RunFolder, state: RunState) -> list[str]:
     """The report's lines; a part that the run did not make is left out."""
-    parts = [_figures(state), list(_answers(run)), _files(run), _next(run, state)]
+    small = [WARNING] if any(note.message == WARNING for note in state.notes) else []
+    parts = [small, _figures(state), list(_answers(run)), _files(run), _next(run, state)]
     return [line for part in parts if part for line in ("", *part)]
 
 

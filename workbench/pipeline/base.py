@@ -11,11 +11,11 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import UserError
+from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
 
 NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
-EMBEDDED = "embedded:"
 
 
 def fetch(model: Model) -> Path:
@@ -25,6 +25,10 @@ def fetch(model: Model) -> Path:
     """
     if model.base.startswith(EMBEDDED):
         return embedded_base(model.base)
+    if model.base.startswith(MINIATURE):
+        from workbench.pipeline.miniature.make import miniature  # it needs torch
+
+        return miniature(model.base.removeprefix(MINIATURE))
     local = Path(model.base).expanduser()
     if local.is_dir():
         return _checked(local.resolve())

@@ -30,6 +30,8 @@ from workbench.errors import UserError
 from workbench.pipeline import base as bases
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.training.examples import Examples
+from workbench.preset.inputs import MINIATURE
+from workbench.preset.miniature import WARNING
 from workbench.preset.schema import Data, DataSource, Preset, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
@@ -56,6 +58,8 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     """Do the stage; returns the files that later stages rely on. Raises UserError for bad data."""
     prepared = read_all(preset, emit)
     base = bases.fetch(preset.model)
+    if preset.model.base.startswith(MINIATURE):
+        emit(events.Note(message=WARNING, level="warning"))
     tokenizer = bases.load_tokenizer(base)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)

@@ -10,6 +10,7 @@ from workbench.preset.section import PlainName, Refused, Section, Seed
 from workbench.text import did_you_mean
 
 EMBEDDED = "embedded:"
+MINIATURE = "miniature:"  # a random model of that name's architecture, made on the spot
 TEMPLATE_FILE = "FILE:"
 BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3")
 
@@ -19,7 +20,7 @@ TEXT_FORMATS = ("text",)
 
 def is_local(base: str) -> bool:
     """Whether `base` can only be a folder of this machine (or the embedded base), no hub id."""
-    return base.startswith((EMBEDDED, "/", "./", "../", "~")) or base in (".", "..")
+    return base.startswith((EMBEDDED, MINIATURE, "/", "./", "../", "~")) or base in (".", "..")
 
 
 def _base(value: str) -> str:
@@ -27,6 +28,8 @@ def _base(value: str) -> str:
         raise Refused("no base model", "use a hub id, a local folder or embedded:tiny")
     if value == EMBEDDED:
         raise Refused("'embedded:' names no model", "use embedded:tiny")
+    if value == MINIATURE:
+        raise Refused("'miniature:' names no model", "use miniature:OWNER/NAME")
     return value
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.errors import UserError, UserErrors
-from workbench.preset import rules, shipped
-from workbench.preset.inputs import EMBEDDED, TEMPLATE_FILE, is_local
+from workbench.preset import miniature, rules, shipped
+from workbench.preset.inputs import EMBEDDED, MINIATURE, TEMPLATE_FILE, is_local
 from workbench.preset.load import LoadedPreset
 from workbench.text import visible
 
@@ -31,9 +31,12 @@ def require_files(loaded: LoadedPreset) -> None:
 def _base(loaded: LoadedPreset) -> list[UserError]:
     """What is wrong with a base that is, or could only be, on this machine."""
     model = loaded.preset.model
-    if model.base.startswith(EMBEDDED):
+    if model.base.startswith((EMBEDDED, MINIATURE)):
         try:
-            shipped.embedded_base(model.base)
+            if model.base.startswith(EMBEDDED):
+                shipped.embedded_base(model.base)
+            else:
+                miniature.check(model.base)
         except UserError as error:
             return [loaded.places.error(("model", "base"), error.message, error.hint)]
         return []

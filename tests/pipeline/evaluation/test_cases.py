@@ -43,6 +43,12 @@ def test_an_answer_without_the_wanted_code_block_fails() -> None:
     assert judge(QUESTIONS[1], reply(1, "```\nx\n```"), ROWS[1], wants_block).passed
 
 
+def test_an_empty_answer_passes_no_checker() -> None:
+    case = judge(QUESTIONS[1], reply(1, "\n \n"), ROWS[1], COMPILES)
+    assert (case.passed, case.checker_says) == (False, "nothing in the answer")
+    assert judge(QUESTIONS[1], reply(1, ""), ROWS[1], Checker()).passed is None
+
+
 def test_a_problem_is_no_verdict() -> None:
     case = judge(QUESTIONS[0], Reply(0, 0, problem="down"), ROWS[0], COMPILES)
     assert not case.measured and case.passed is None and case.adheres is None

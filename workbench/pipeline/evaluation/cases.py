@@ -75,6 +75,8 @@ def judge(question: Question, reply: Reply, row: Row, checker: Checker) -> Case:
     code = extract(reply.text, checker.extract)
     if checker.extract == "code-block" and first_code_block(reply.text) is None:
         passed, says = (False, "no code block") if checker.command else (None, "")
+    elif checker.command and not code.strip():  # an empty program compiles, and answers nothing
+        passed, says = False, "nothing in the answer"
     else:
         passed, says = _checked(code, checker, question, row)
     return Case(
