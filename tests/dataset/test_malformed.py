@@ -102,7 +102,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat('{"role": "user", "content": [{"type": "text"}]}', ANSWER),
         1,
-        "content of message 1 is a list",
+        "part 1 of the content of message 1 is no text",
     ),
     "empty content": (
         "a.jsonl",
@@ -110,11 +110,82 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         1,
         "content of message 2 is empty",
     ),
-    "tool calls": (
+    "image": (
         "a.jsonl",
-        chat(USER, ANSWER.replace("}", ', "tool_calls": []}')),
+        chat('{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}', ANSWER),
         1,
-        "'tool_calls', which is not read",
+        "a part of type 'image_url'; only text is read",
+    ),
+    "tool calls are a string": (
+        "a.jsonl",
+        chat(USER, ANSWER.replace("}", ', "tool_calls": "f()"}')),
+        1,
+        "'tool_calls' of message 2 is a string, not a list",
+    ),
+    "tool call is a string": (
+        "a.jsonl",
+        chat(USER, ANSWER.replace("}", ', "tool_calls": ["f()"]}')),
+        1,
+        "call 1 of message 2 is a string, not an object",
+    ),
+    "tool call without name": (
+        "a.jsonl",
+        chat(USER, ANSWER.replace("}", ', "tool_calls": [{"function": {"arguments": {}}}]}')),
+        1,
+        "call 1 of message 2 names no function",
+    ),
+    "tool call with broken arguments": (
+        "a.jsonl",
+        chat(
+            USER,
+            ANSWER.replace(
+                "}", ', "tool_calls": [{"function": {"name": "f", "arguments": "{x"}}]}'
+            ),
+        ),
+        1,
+        "call 1 of message 2: broken JSON",
+    ),
+    "tool call with a list of arguments": (
+        "a.jsonl",
+        chat(USER, ANSWER.replace("}", ', "tool_calls": [{"name": "f", "arguments": [1]}]}')),
+        1,
+        "the arguments of call 1 of message 2 are a list",
+    ),
+    "user calls a tool": (
+        "a.jsonl",
+        chat(USER.replace("}", ', "tool_calls": [{"name": "f"}]}'), ANSWER),
+        1,
+        "only the assistant calls tools",
+    ),
+    "answer to no call": (
+        "a.jsonl",
+        chat(USER, ANSWER, '{"role": "tool", "content": "x", "tool_call_id": "c1"}', ANSWER),
+        1,
+        "message 3 answers the call 'c1', which nobody made",
+    ),
+    "tools are an object": (
+        "a.jsonl",
+        chat(USER, ANSWER).replace("]}", '], "tools": {}}'),
+        1,
+        "'tools' is an object, not a list",
+    ),
+    "tool without name": (
+        "a.jsonl",
+        chat(USER, ANSWER).replace("]}", '], "tools": [{"type": "function", "function": {}}]}'),
+        1,
+        "tool 1 has no name",
+    ),
+    "user thinks": (
+        "a.jsonl",
+        chat(USER.replace("}", ', "thinking": "hm"}'), ANSWER),
+        1,
+        "only the assistant's reasoning is read",
+    ),
+    "thought twice": (
+        "a.jsonl",
+        chat(USER, ANSWER.replace("}", ', "thinking": "hm", "reasoning": "ah"}')),
+        1,
+        "message 2 has both 'thinking' and 'reasoning' (keep one)",
     ),
     "mistyped key": (
         "a.jsonl",

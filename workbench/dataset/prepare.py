@@ -135,7 +135,7 @@ def _quotas(counts: dict[str, int], share: float, seed: int) -> dict[str, int]:
 
 
 def _key(messages: Iterable[Message]) -> str:
-    return "\x1e".join(f"{message.role}\x1f{normalise(message.content)}" for message in messages)
+    return "\x1e".join(f"{message.role}\x1f{normalise(message.said)}" for message in messages)
 
 
 def _hash(seed: int, key: str) -> bytes:

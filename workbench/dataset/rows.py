@@ -6,8 +6,9 @@ what is wrong, and how to mend it; `fatal` ones refuse the data set, the others 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import UserError, UserErrors
@@ -30,16 +31,72 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `train` says whether an assistant's turn is learnt; other roles never are."""
+    """One turn. `train` says whether an assistant's turn is learnt; other roles never are.
+
+    An assistant may think first (`reasoning`) and call tools: `tool_calls` holds objects with a
+    `function` of `name` and `arguments`. A tool answers, with the `name` or `tool_call_id` if any.
+    """
 
     role: str
     content: str
     train: bool = True
+    reasoning: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+    tool_call_id: str = ""
+    name: str = ""
+
+    @property
+    def said(self) -> str:
+        """Everything that the turn says as one text: reasoning, content and calls of tools."""
+        if not (self.reasoning or self.tool_calls):
+            return self.content
+        calls = json.dumps(self.tool_calls, ensure_ascii=False) if self.tool_calls else ""
+        return "\n".join(filter(None, (self.reasoning, self.content, calls)))
+
+    def to_template(self) -> dict[str, Any]:
+        """The message as a chat template sees it; the one place that makes it.
+
+        What is empty is left out. Reasoning goes by both names that templates know.
+        """
+        value: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.reasoning:
+            value |= {"reasoning_content": self.reasoning, "thinking": self.reasoning}
+        if self.tool_calls:
+            value["tool_calls"] = list(self.tool_calls)
+        optional = {"tool_call_id": self.tool_call_id, "name": self.name}
+        return value | {key: entry for key, entry in optional.items() if entry}
+
+    def to_json(self) -> dict[str, Any]:
+        """A strict-JSON object; `from_json` gives the same message back."""
+        value: dict[str, Any] = {"role": self.role, "content": self.content}
+        if not self.train:
+            value["train"] = False
+        optional = {key: getattr(self, key) for key in ("reasoning", "tool_call_id", "name")}
+        if self.tool_calls:
+            value["tool_calls"] = list(self.tool_calls)
+        return value | {key: entry for key, entry in optional.items() if entry}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Message:
+        """The message that `to_json` wrote. Raises KeyError for anything else."""
+        return cls(
+            value["role"],
+            value["content"],
+            value.get("train", True),
+            value.get("reasoning", ""),
+            tuple(value.get("tool_calls", ())),
+            value.get("tool_call_id", ""),
+            value.get("name", ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example: a conversation, or a document of raw text."""
+    """One example: a conversation, or a document of raw text.
+
+    `tools` are the JSON schemas of the tools that the assistant may call. `labels` are further
+    facts about the row, (name, value) each; a name may stand more than once.
+    """
 
     place: Place
     messages: tuple[Message, ...] = ()
@@ -47,6 +104,10 @@ class Row:
     category: str = ""
     must_contain: tuple[str, ...] = ()
     source: str = ""
+    difficulty: str = ""
+    tags: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    tools: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     @property
     def kind(self) -> str:
@@ -74,13 +135,17 @@ class Row:
         """A strict-JSON object; `from_json` gives the same row back."""
         value: dict[str, Any] = {"path": self.place.path, "line": self.place.line}
         if self.messages:
-            value["messages"] = [_message_json(message) for message in self.messages]
+            value["messages"] = [message.to_json() for message in self.messages]
         else:
             value["text"] = self.text
         optional = {
             "category": self.category,
             "must_contain": list(self.must_contain),
             "source": self.source,
+            "difficulty": self.difficulty,
+            "tags": list(self.tags),
+            "labels": [list(pair) for pair in self.labels],
+            "tools": list(self.tools),
         }
         return value | {key: entry for key, entry in optional.items() if entry}
 
@@ -90,11 +155,15 @@ class Row:
         messages = value.get("messages", ())
         return cls(
             Place(value["path"], value["line"]),
-            tuple(Message(m["role"], m["content"], m.get("train", True)) for m in messages),
+            tuple(Message.from_json(message) for message in messages),
             value.get("text", ""),
             value.get("category", ""),
             tuple(value.get("must_contain", ())),
             value.get("source", ""),
+            value.get("difficulty", ""),
+            tuple(value.get("tags", ())),
+            tuple((name, entry) for name, entry in value.get("labels", ())),
+            tuple(value.get("tools", ())),
         )
 
     def _last_answer(self) -> int | None:
@@ -132,8 +201,3 @@ def raise_faults(faults: Iterable[Fault]) -> None:
     errors = [fault.error() for fault in faults if fault.fatal]
     if errors:
         raise UserErrors(errors)
-
-
-def _message_json(message: Message) -> dict[str, Any]:
-    value: dict[str, Any] = {"role": message.role, "content": message.content}
-    return value if message.train else value | {"train": False}

@@ -46,7 +46,7 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
         """The conversation as text. Raises UserError with the template's own complaint."""
-        plain = [{"role": m.role, "content": m.content} for m in messages]
+        plain = [message.to_template() for message in messages]
         tokens = {"bos_token": self.bos_token, "eos_token": self.eos_token}
         values: dict[str, Any] = {
             "messages": plain,
@@ -55,7 +55,7 @@ class ChatTemplate:
             "add_generation_prompt": add_generation_prompt,
             **{name: token for name, token in tokens.items() if token},
         }
-        with Metered(sum(len(m.content) for m in messages), len(messages)):
+        with Metered(sum(len(m.said) for m in messages), len(messages)):
             try:
                 return self._compiled.render(values)
             except Exception as error:  # whatever it is, the template's code raised it

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.dataset.readers.fields import (
-    category_field,
     read_objects,
+    row_facts,
     sniff_keys,
     text_field,
-    words_field,
 )
 from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Fault, Message, Place, Row
 
@@ -46,6 +45,5 @@ def _row(place: Place, value: dict[str, Any]) -> Row:
     return Row(
         place,
         messages,
-        category=category_field(value),
-        must_contain=words_field(value, "must_contain"),
+        **row_facts(value),
     )

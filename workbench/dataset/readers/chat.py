@@ -4,6 +4,7 @@
 
 A message of the assistant with `"train": false` (or `"weight": 0`) is context and not learnt. The
 order of roles is checked, because a template that meets another order writes something else.
+Beside `messages` a row may offer `tools`; what else a message may hold stands in `readers.turns`.
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.dataset.readers.fields import (
-    category_field,
-    read_objects,
-    sniff_keys,
-    words_field,
-)
+from workbench.dataset.readers.fields import read_objects, row_facts, sniff_keys
 from workbench.dataset.readers.strict_json import Refused, a_type
+from workbench.dataset.readers.turns import TURN_KEYS, check_order, tools_of, turn
 from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, TOOL, USER, Fault, Message, Place, Row
 from workbench.text import did_you_mean, one_line
 
 FORMAT = "chat"
-KEYS = ("messages",)
-MESSAGE_KEYS = ("role", "content", "train", "weight")
-AFTER = {SYSTEM: (USER,), USER: (ASSISTANT,), ASSISTANT: (USER, TOOL), TOOL: (ASSISTANT, TOOL)}
-_ROLE_NAMES = {"human": USER, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT}
+KEYS = ("messages", "tools")
+MESSAGE_KEYS = ("role", "content", *TURN_KEYS)
+_ROLE_NAMES = {
+    "human": USER,
+    "gpt": ASSISTANT,
+    "bot": ASSISTANT,
+    "model": ASSISTANT,
+    "developer": SYSTEM,
+    "function": TOOL,
+    "observation": TOOL,
+}
 
 
 def sniff(head: str, path: Path) -> str:
@@ -40,45 +44,41 @@ def read(path: Path) -> Iterator[Row | Fault]:
 
 
 def _row(place: Place, value: dict[str, Any]) -> Row:
-    if "messages" not in value:
-        hint = "that is the sharegpt format; rename the keys" if "conversations" in value else ""
-        raise Refused("missing-key", "key 'messages' is missing", hint)
-    found = value["messages"]
-    if not isinstance(found, list):
-        raise Refused("wrong-type", f"'messages' is {a_type(found)}, not a list")
-    if not found:
-        raise Refused("empty", "'messages' is empty", "write the conversation or remove the row")
-    messages = tuple(_message(number, entry) for number, entry in enumerate(found, 1))
+    messages = tuple(_message(n, entry) for n, entry in enumerate(turns_at(value, "messages"), 1))
     check_order(messages)
-    return Row(
-        place,
-        messages,
-        category=category_field(value),
-        must_contain=words_field(value, "must_contain"),
-    )
+    return Row(place, messages, tools=tools_of(value), **row_facts(value))
 
 
-def check_order(messages: tuple[Message, ...]) -> None:
-    """Refuse an order of roles that no template writes."""
-    roles = [message.role for message in messages]
-    if roles[0] in (ASSISTANT, TOOL):
-        raise Refused("role-order", f"message 1 has role '{roles[0]}'", "begin with system or user")
-    for number, (role, after) in enumerate(zip(roles, roles[1:], strict=False), 2):
-        if after not in AFTER[role]:
-            what = f"message {number} has role '{after}' after '{role}'"
-            raise Refused("role-order", what, "expected " + " or ".join(AFTER[role]))
+def turns_at(value: Mapping[str, Any], key: str) -> list[Any]:
+    """The list of turns at `key`, not empty. Raises Refused."""
+    if key not in value:
+        raise Refused("missing-key", f"key '{key}' is missing", _other_format(value))
+    found = value[key]
+    if not isinstance(found, list):
+        raise Refused("wrong-type", f"'{key}' is {a_type(found)}, not a list")
+    if not found:
+        raise Refused("empty", f"'{key}' is empty", "write the conversation or remove the row")
+    return found
+
+
+def known_keys(where: str, value: Any, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """`value`, an object with no key but `keys` or with null there. Raises Refused."""
+    if not isinstance(value, dict):
+        raise Refused("wrong-type", f"{where} is {a_type(value)}, not an object")
+    for key, entry in value.items():
+        if key not in keys and entry is not None:
+            what = f"{where} has the key '{one_line(key, 40)}', which is not read"
+            raise Refused("unknown-key", what, did_you_mean(key, keys))
+    return value
 
 
 def _message(number: int, value: Any) -> Message:
     where = f"message {number}"
-    if not isinstance(value, dict):
-        raise Refused("wrong-type", f"{where} is {a_type(value)}, not an object")
-    for key, entry in value.items():
-        if key not in MESSAGE_KEYS and entry is not None:
-            what = f"{where} has the key '{one_line(key, 40)}', which is not read"
-            raise Refused("unknown-key", what, did_you_mean(key, MESSAGE_KEYS))
-    role, content = _role(where, value), _content(where, value)
-    return Message(role, content, _train(where, role, value))
+    value = known_keys(where, value, MESSAGE_KEYS)
+    role = _role(where, value)
+    if "content" not in value and not value.get("tool_calls"):
+        raise Refused("missing-key", f"{where} has no content")
+    return turn(where, role, value.get("content"), value)
 
 
 def _role(where: str, value: Mapping[str, Any]) -> str:
@@ -94,29 +94,8 @@ def _role(where: str, value: Mapping[str, Any]) -> str:
     return role
 
 
-def _content(where: str, value: Mapping[str, Any]) -> str:
-    if "content" not in value:
-        raise Refused("missing-key", f"{where} has no content")
-    content = value["content"]
-    if not isinstance(content, str):
-        raise Refused("wrong-type", f"content of {where} is {a_type(content)}, not a string")
-    if not content.strip() and value.get("role") != SYSTEM:
-        raise Refused("empty", f"content of {where} is empty", "write the text or remove the row")
-    return content
-
-
-def _train(where: str, role: str, value: Mapping[str, Any]) -> bool:
-    train, weight = value.get("train"), value.get("weight")
-    if train is not None and not isinstance(train, bool):
-        raise Refused("wrong-type", f"'train' of {where} is {a_type(train)}, not true or false")
-    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
-        raise Refused("wrong-type", f"'weight' of {where} is not 0 or 1")
-    if train and role != ASSISTANT:
-        hint = "only the assistant's messages are learnt"
-        raise Refused("train", f"{where} has role '{role}' and 'train': true", hint)
-    if train is not None and weight is not None and train != bool(weight):
-        raise Refused("train", f"'train' and 'weight' of {where} contradict each other", "keep one")
-    return train if train is not None else weight != 0
+def _other_format(value: Mapping[str, Any]) -> str:
+    return "that is a row of the sharegpt format" if "conversations" in value else ""
 
 
 def _names(names: tuple[str, ...]) -> str:

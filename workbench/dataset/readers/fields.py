@@ -16,7 +16,7 @@ from workbench.dataset.readers.strict_json import Refused, a_type, json_rows
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.text import one_line
 
-COMMON_KEYS = ("category", "must_contain")
+COMMON_KEYS = ("category", "difficulty", "tags", "must_contain")
 MAX_KEYS_TOLD = 8
 
 
@@ -47,9 +47,22 @@ def words_field(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def category_field(value: Mapping[str, Any]) -> str:
-    """The row's category on one line."""
-    return " ".join(text_field(value, "category", optional=True).split())
+def label_field(value: Mapping[str, Any], key: str) -> str:
+    """The string or whole number at `key` on one line; `""` where it is missing or null."""
+    found = value.get(key)
+    if type(found) is int:
+        return str(found)
+    return " ".join(text_field(value, key, optional=True).split())
+
+
+def row_facts(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row of any format may say of itself, as arguments of `Row`."""
+    return {
+        "category": " ".join(text_field(value, "category", optional=True).split()),
+        "difficulty": label_field(value, "difficulty"),
+        "tags": words_field(value, "tags"),
+        "must_contain": words_field(value, "must_contain"),
+    }
 
 
 def read_objects(

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.dataset.readers.fields import (
-    category_field,
     read_objects,
+    row_facts,
     sniff_keys,
     text_field,
-    words_field,
 )
 from workbench.dataset.rows import ASSISTANT, USER, Fault, Message, Place, Row
 
@@ -42,6 +41,5 @@ def _row(place: Place, value: dict[str, Any]) -> Row:
     return Row(
         place,
         tuple(messages),
-        category=category_field(value),
-        must_contain=words_field(value, "must_contain"),
+        **row_facts(value),
     )
