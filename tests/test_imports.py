@@ -11,13 +11,20 @@ import pytest
 
 import workbench
 import workbench.dataset
+import workbench.evaluations
 import workbench.headless
 import workbench.preset
 import workbench.run
 
 HEAVY = ("accelerate", "datasets", "gguf", "llama_cpp", "numpy", "peft", "torch", "transformers")
 FRONT = ("pydantic", "rich", "jinja2", *HEAVY)
-LIGHT_ROOMS = (workbench.run, workbench.preset, workbench.dataset, workbench.headless)
+LIGHT_ROOMS = (
+    workbench.run,
+    workbench.preset,
+    workbench.dataset,
+    workbench.evaluations,
+    workbench.headless,
+)
 
 
 def loaded_after(imports: str) -> set[str]:

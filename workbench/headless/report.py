@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import UserError
+from workbench.evaluations.case import Case
+from workbench.evaluations.report import ModelTold, read_report
 from workbench.headless.telling import number
 from workbench.preset.miniature import WARNING
 from workbench.run.folder import RunFolder
@@ -61,23 +63,30 @@ def _cell(figures: dict[str, Any], name: str) -> str:
 
 def _answers(run: RunFolder) -> Iterator[str]:
     """The same held-out prompts, answered before and after: one of each category first."""
-    told = _evaluation(run)
-    models = told.get("models", {})
-    names = [told.get("reference", ""), told.get("subject", "")]
-    if names[0] == names[1] or not all(name in models for name in names):
+    try:
+        told = read_report(run.evaluation)
+        names = [told.reference, told.subject]
+        if names[0] == names[1] or told.reference not in told.models:
+            return
+        before, after = (_by_index(told.models[name]) for name in names)
+    except UserError:
         return
-    before, after = ({case["index"]: case for case in models[n]["cases"]} for n in names)
     yield "The same prompts, before and after"
-    for index in _chosen([case for case in after.values() if case["index"] in before]):
-        yield f"  > {one_line(after[index]['prompt'], 200)}"
+    for index in _chosen([case for case in after.values() if case.index in before]):
+        yield f"  > {one_line(after[index].prompt, 200)}"
         for name, case in zip(names, (before[index], after[index]), strict=True):
             yield from _answer(name, case)
 
 
-def _answer(name: str, case: dict[str, Any]) -> Iterator[str]:
-    verdict = {True: " (passes)", False: " (fails)"}.get(case["passed"], "")
+def _by_index(model: ModelTold) -> dict[int, Case]:
+    """The first answer to each prompt, those of guards apart."""
+    return {case.index: case for case in model.read_cases() if not case.guard and not case.sample}
+
+
+def _answer(name: str, case: Case) -> Iterator[str]:
+    verdict = {True: " (passes)", False: " (fails)", None: ""}[case.passed]
     yield f"    {one_line(name)}{verdict}"
-    lines = visible(case["answer"]).strip().splitlines() or ["(nothing)"]
+    lines = visible(case.answer).strip().splitlines() or ["(nothing)"]
     yield from (
         f"      {one_line(line, 120) if len(line) > 120 else line}"
         for line in lines[:MAX_ANSWER_LINES]
@@ -86,22 +95,14 @@ def _answer(name: str, case: dict[str, Any]) -> Iterator[str]:
         yield f"      … {len(lines) - MAX_ANSWER_LINES} more lines"
 
 
-def _chosen(cases: list[dict[str, Any]]) -> list[int]:
+def _chosen(cases: list[Case]) -> list[int]:
     """The first prompt of each of the first few categories; of a single one its first few."""
     firsts: dict[str, int] = {}
     for case in cases:
-        firsts.setdefault(case["category"], case["index"])
+        firsts.setdefault(case.category, case.index)
     chosen = list(firsts.values())
-    chosen += [case["index"] for case in cases if case["index"] not in chosen]
+    chosen += [case.index for case in cases if case.index not in chosen]
     return chosen[:MAX_PROMPTS]
-
-
-def _evaluation(run: RunFolder) -> dict[str, Any]:
-    try:
-        told = json.loads((run.evaluation / "report.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _files(run: RunFolder) -> list[str]:

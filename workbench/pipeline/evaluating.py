@@ -9,8 +9,9 @@ from pathlib import Path
 
 from workbench.chat.from_preset import sampling_of
 from workbench.dataset.read import read_source, require
+from workbench.evaluations.case import Case
 from workbench.pipeline.context import Context, Outcome
-from workbench.pipeline.evaluation.cases import Case, Checker
+from workbench.pipeline.evaluation.cases import Checker
 from workbench.pipeline.evaluation.guards import Guard
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.result import About
@@ -59,7 +60,7 @@ def evaluate(context: Context) -> Outcome:
     if result.guards:
         level = "info" if result.passed else "warning"
         context.emit(events.Note(message=result.verdict, level=level))
-    return Outcome([result.report_json, result.report_markdown], {"passed": result.passed})
+    return Outcome(result.files, {"passed": result.passed})
 
 
 def plan_of(context: Context) -> Plan:

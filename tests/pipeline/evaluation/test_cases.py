@@ -9,7 +9,8 @@ import pytest
 
 from tests.pipeline.evaluation.helpers import row
 from workbench.errors import Interrupted
-from workbench.pipeline.evaluation.cases import Case, Checker, judge, judge_all
+from workbench.evaluations.case import Case
+from workbench.pipeline.evaluation.cases import Checker, judge, judge_all
 from workbench.pipeline.evaluation.questions import Reply, questions_for
 
 COMPILES = Checker((sys.executable, "-c", "import sys; sys.exit(len(open(sys.argv[1]).read()) > 5)",

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from workbench.pipeline.evaluation.cases import Case
+from workbench.evaluations.case import Case
 from workbench.pipeline.evaluation.figures import compare, figures, model_figures
 
 

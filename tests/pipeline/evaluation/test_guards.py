@@ -1,7 +1,7 @@
 import pytest
 
 from tests.pipeline.evaluation.helpers import row
-from workbench.pipeline.evaluation.cases import Case
+from workbench.evaluations.case import Case
 from workbench.pipeline.evaluation.guards import Guard, guard_result
 from workbench.pipeline.evaluation.result import verdict_of
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.evaluations.estimates import mcnemar_exact
 from workbench.pipeline.evaluation.metrics import (
     estimate,
     ks_for,
-    mcnemar_exact,
     missing_words,
     paired_test,
     pass_at_k,

@@ -10,7 +10,9 @@ from tests.pipeline.evaluation.helpers import http_server, row
 from workbench.chat import native_model
 from workbench.chat.sampling import Sampling
 from workbench.errors import Interrupted, UserError
-from workbench.pipeline.evaluation.cases import Case, Checker
+from workbench.evaluations.case import Case
+from workbench.evaluations.report import read_report
+from workbench.pipeline.evaluation.cases import Checker
 from workbench.pipeline.evaluation.guards import Guard
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.report import diverse, fenced
@@ -88,7 +90,8 @@ def test_the_report_tells_it_all(models: dict[str, Path | str], tmp_path: Path) 
     assert "## Not measured (2)" in text and "the context holds 256" in text
     value = json.loads(result.report_json.read_text())
     assert value["models"]["tuned"]["headline"]["passed"] == 1.0
-    assert len(value["models"]["base"]["cases"]) == 4
+    assert value["models"]["base"]["cases"] == "cases/base.jsonl"
+    assert len((tmp_path / "cases/base.jsonl").read_text().splitlines()) == 4
     assert value["gains"]["base"]["only_second"] == 2
 
 
@@ -131,12 +134,8 @@ def test_an_interrupted_evaluation_ends_with_the_same_report(tmp_path: Path) -> 
 
 
 def texts(out: Path) -> list[tuple[int, int, str]]:
-    value = json.loads((out / "report.json").read_text())
-    return [
-        (case["index"], case["sample"], case["answer"])
-        for model in value["models"].values()
-        for case in model["cases"]
-    ]
+    models = read_report(out).models.values()
+    return [(c.index, c.sample, c.answer) for model in models for c in model.read_cases()]
 
 
 def test_guards_decide_the_verdict(models: dict[str, Path | str], tmp_path: Path) -> None:
@@ -144,6 +143,11 @@ def test_guards_decide_the_verdict(models: dict[str, Path | str], tmp_path: Path
     lost = evaluate(models, tmp_path / "1", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[words]))
     assert not lost.passed and "base words: LOST, 100% before, 0% after" in lost.verdict
     assert lost.verdict in lost.report_markdown.read_text()
+    asked = list(read_report(tmp_path / "1").models["tuned"].read_cases())
+    assert [(one.guard, one.prompt, one.passes) for one in asked] == [
+        ("", "first | prompt", True),
+        ("base words", "hi", False),
+    ]
     allowed = Guard("base words", words.rows, max_drop=1.0)
     kept = evaluate(models, tmp_path / "2", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[allowed]))
     assert kept.passed
@@ -176,10 +180,10 @@ def test_what_cannot_work_is_said_before_a_model_is_loaded(
 
 
 def test_names_of_models_become_distinct_file_names(tmp_path: Path) -> None:
-    from workbench.pipeline.evaluation.stage import _slug
+    from workbench.pipeline.evaluation.result import slug
 
     names = ["base", "openai:a#b", "openai:a/b", "../../etc", "", "a b", "a-b"]
-    slugs = [_slug(name) for name in names]
+    slugs = [slug(name) for name in names]
     assert len(set(slugs)) == len(names)
     assert all("/" not in slug and not slug.startswith(".") for slug in slugs)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from workbench.checkers.extract import extract, first_code_block
 from workbench.checkers.run import check
 from workbench.dataset.rows import Row
+from workbench.evaluations.case import Case
 from workbench.pipeline.evaluation.metrics import missing_words
 from workbench.pipeline.evaluation.questions import Question, Reply
 
@@ -25,40 +26,6 @@ class Checker:
     timeout_s: float = 10.0
 
 
-@dataclass(frozen=True)
-class Case:
-    """A question, a model's answer to it, and what was found. None: there was nothing to judge by.
-
-    `problem` says why a case could not be measured; such a case counts in no figure.
-    """
-
-    index: int
-    sample: int
-    place: str
-    category: str
-    prompt: str
-    expected: str
-    answer: str = ""
-    stopped: str = ""
-    n_tokens: int = 0
-    elapsed_s: float = 0.0
-    passed: bool | None = None
-    checker_says: str = ""
-    must_contain: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    exact: bool | None = None
-    problem: str = ""
-
-    @property
-    def measured(self) -> bool:
-        return not self.problem
-
-    @property
-    def adheres(self) -> bool | None:
-        """Whether everything asked for by name is there."""
-        return not self.missing if self.must_contain and self.measured else None
-
-
 def judge(question: Question, reply: Reply, row: Row, checker: Checker) -> Case:
     """The case of one reply; runs the checker, if there is one. Never raises for a bad answer."""
     about = {
@@ -69,6 +36,8 @@ def judge(question: Question, reply: Reply, row: Row, checker: Checker) -> Case:
         "prompt": question.text,
         "expected": row.expected,
         "must_contain": row.must_contain,
+        "earlier": question.earlier,
+        "guard": question.guard,
     }
     if reply.problem:
         return Case(**about, problem=reply.problem)  # type: ignore[arg-type]

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from workbench.pipeline.evaluation.cases import Case
+from workbench.evaluations.case import Case
+from workbench.evaluations.estimates import Estimate, PairedTest
 from workbench.pipeline.evaluation.metrics import (
-    Estimate,
-    PairedTest,
     estimate,
     ks_for,
     paired_test,

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.dataset.rows import Row
-from workbench.pipeline.evaluation.cases import Case, Checker
+from workbench.evaluations.case import Case
+from workbench.evaluations.estimates import GuardResult
+from workbench.pipeline.evaluation.cases import Checker
 
 TOLERANCE = 1e-9  # 0.60 - 0.55 is a little more than 0.05 in binary
 
@@ -19,23 +21,6 @@ class Guard:
     rows: tuple[Row, ...]
     checker: Checker = Checker()
     max_drop: float = 0.05
-
-
-@dataclass(frozen=True)
-class GuardResult:
-    """Shares before and after over `prompts` that both were measured on; `sentence` says it all."""
-
-    name: str
-    before: float
-    after: float
-    max_drop: float
-    prompts: int
-    kept: bool
-    sentence: str
-
-    @property
-    def drop(self) -> float:
-        return self.before - self.after
 
 
 def guard_result(guard: Guard, before: Sequence[Case], after: Sequence[Case]) -> GuardResult:
@@ -59,17 +44,6 @@ def guard_result(guard: Guard, before: Sequence[Case], after: Sequence[Case]) ->
 def _verdicts(cases: Sequence[Case]) -> dict[tuple[int, int], bool]:
     found = {}
     for case in cases:
-        verdict = passes(case)
-        if verdict is not None:
-            found[case.index, case.sample] = verdict
+        if case.passes is not None:
+            found[case.index, case.sample] = case.passes
     return found
-
-
-def passes(case: Case) -> bool | None:
-    """By the checker; without one by the words asked for; without those by the expected answer."""
-    if not case.measured:
-        return None
-    for verdict in (case.passed, case.adheres, case.exact):
-        if verdict is not None:
-            return verdict
-    return None

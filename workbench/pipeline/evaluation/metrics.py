@@ -9,36 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from workbench.evaluations.estimates import Estimate, PairedTest, mcnemar_exact
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 CELLS = 4_000_000  # drawn at once while resampling: bounds the memory
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval, over `n` prompts."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class PairedTest:
-    """Two models on the same prompts: how often only one passes, and how likely by chance alone.
-
-    `p_value` is McNemar's exact two-sided one. `gain` is second minus first.
-    """
-
-    both: int
-    only_first: int
-    only_second: int
-    neither: int
-    p_value: float
-    gain: Estimate
 
 
 def pass_at_k(n: int, passed: int, k: int) -> float:
@@ -82,18 +58,6 @@ def paired_test(first: Sequence[bool], second: Sequence[bool], seed: int) -> Pai
         p_value=mcnemar_exact(only_first, only_second),
         gain=estimate(gains, seed),
     )
-
-
-def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided p-value: were both models alike, each lone pass would be a fair coin's throw."""
-    n, fewer = only_first + only_second, min(only_first, only_second)
-    if n == 0:
-        return 1.0
-    tail = ways = 1  # C(n, 0), C(n, 1), ... one from the other
-    for i in range(fewer):
-        ways = ways * (n - i) // (i + 1)
-        tail += ways
-    return min(1.0, 2 * tail / 2**n)
 
 
 def missing_words(text: str, words: Sequence[str]) -> list[str]:

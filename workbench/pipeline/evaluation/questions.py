@@ -21,12 +21,13 @@ Key = tuple[int, int]  # prompt, sample
 
 @dataclass(frozen=True)
 class Question:
-    """The `sample`-th asking of the `index`-th prompt."""
+    """The `sample`-th asking of the `index`-th prompt; of the guard's prompts, if one is named."""
 
     index: int
     sample: int
     messages: tuple[Message, ...]
     seed: int
+    guard: str = ""
 
     @property
     def key(self) -> Key:
@@ -37,6 +38,13 @@ class Question:
         """The last thing the user said."""
         said = [message.content for message in self.messages if message.role == "user"]
         return said[-1] if said else ""
+
+    @property
+    def earlier(self) -> tuple[tuple[str, str], ...]:
+        """Role and text of all that was said before that."""
+        users = [at for at, message in enumerate(self.messages) if message.role == "user"]
+        before = self.messages[: users[-1]] if users else self.messages
+        return tuple((message.role, message.content) for message in before)
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,10 @@ class Answerer(Protocol):
     def close(self) -> None: ...
 
 
-def questions_for(rows: Sequence[Row], samples: int, seed: int) -> list[Question]:
+def questions_for(rows: Sequence[Row], samples: int, seed: int, guard: str = "") -> list[Question]:
     """`samples` questions a row, row by row."""
     return [
-        Question(index, sample, row.prompt_messages(), _seed(seed, index, sample))
+        Question(index, sample, row.prompt_messages(), _seed(seed, index, sample), guard)
         for index, row in enumerate(rows)
         for sample in range(samples)
     ]

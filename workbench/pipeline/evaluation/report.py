@@ -1,4 +1,4 @@
-"""`report.json` for programs and `report.md` for people, from one `EvaluationResult`.
+"""`report.json` and `cases/` for programs, `report.md` for people, from one `EvaluationResult`.
 
 What models and data sets wrote is shown through `visible` and inside fences longer than any they
 contain, so it can neither act on a terminal nor break out of its box.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from workbench import files
-from workbench.pipeline.evaluation.cases import Case
+from workbench.evaluations.case import Case, to_lines
+from workbench.evaluations.estimates import Estimate, PairedTest, chance
+from workbench.evaluations.report import FORMAT
 from workbench.pipeline.evaluation.figures import Figures
-from workbench.pipeline.evaluation.metrics import Estimate, PairedTest
 from workbench.pipeline.evaluation.result import EvaluationResult, ModelResult, headline
 from workbench.text import one_line, visible
 
@@ -31,15 +33,20 @@ MEASURES: tuple[tuple[str, Callable[[Figures], Estimate | None]], ...] = (
 
 
 def write_report(result: EvaluationResult) -> None:
-    """Write both files, each whole or not at all."""
-    files.write_json(result.report_json, as_json(result))
+    """Write all files, each whole or not at all; `report.json`, which names the others, last."""
+    folder = result.report_json.parent
+    with files.whole_folder(folder / "cases") as made:
+        for model in result.models.values():
+            text = to_lines((*model.cases, *model.guarded))
+            files.write_atomic(made / Path(model.cases_file).name, text)
     files.write_atomic(result.report_markdown, as_markdown(result))
+    files.write_json(result.report_json, as_json(result))
 
 
 def as_json(result: EvaluationResult) -> dict[str, Any]:
-    """Everything there is: figures, tests, guards, and every case with its answer."""
+    """Figures, tests and guards; where the cases of every model stand."""
     return {
-        "format": "workbench-report-1",
+        "format": FORMAT,
         "about": asdict(result.about),
         "passed": result.passed,
         "verdict": result.verdict,
@@ -58,7 +65,7 @@ def _model_json(model: ModelResult) -> dict[str, Any]:
         "headline": headline(figures.headline),
         "categories": {name: headline(value) for name, value in figures.categories.items()},
         "apart": {name: headline(value) for name, value in figures.apart.items()},
-        "cases": [asdict(case) for case in model.cases],
+        "cases": model.cases_file,
     }
 
 
@@ -119,12 +126,11 @@ def _gains(result: EvaluationResult) -> str:
 
 
 def _gain(other: str, subject: str, test: PairedTest) -> str:
-    chance = "less than 0.0001" if test.p_value < 1e-4 else f"{test.p_value:.4f}"
-    total = test.both + test.neither + test.only_first + test.only_second
+    models = f"**{one_line(subject)} against {one_line(other)}**"
     return (
-        f"**{one_line(subject)} against {one_line(other)}**: {_signed(test.gain)} on {total} "
-        f"prompts; {test.only_second} newly pass, {test.only_first} newly fail; by chance alone "
-        f"with probability {chance} (McNemar, exact)"
+        f"{models}: {_signed(test.gain)} on {test.prompts} prompts; {test.only_second} newly pass, "
+        f"{test.only_first} newly fail; by chance alone with probability {chance(test.p_value)} "
+        "(McNemar, exact)"
     )
 
 
@@ -198,7 +204,8 @@ def _said(name: str, case: Case) -> str:
 
 
 def _failures(result: EvaluationResult) -> str:
-    failed = [case for case in result.models[result.subject].cases if case.passed is False]
+    model = result.models[result.subject]
+    failed = [case for case in model.cases if case.passed is False]
     if not failed:
         return ""
     parts = [f"## What {one_line(result.subject)} still gets wrong ({len(failed)})"]
@@ -209,7 +216,7 @@ def _failures(result: EvaluationResult) -> str:
             f"Checker: {one_line(case.checker_says, 300) or 'it said nothing'}",
         ]
     if len(failed) > FAILURES_SHOWN:
-        parts.append(f"And {len(failed) - FAILURES_SHOWN} more in `{result.report_json.name}`.")
+        parts.append(f"And {len(failed) - FAILURES_SHOWN} more in `{model.cases_file}`.")
     return "\n\n".join(parts)
 
 
@@ -222,7 +229,7 @@ def _not_measured(result: EvaluationResult) -> str:
     ]
     shown = lines[:FAILURES_SHOWN]
     if len(lines) > len(shown):
-        shown.append(f"and {len(lines) - len(shown)} more in `{result.report_json.name}`")
+        shown.append(f"and {len(lines) - len(shown)} more in `cases/`")
     return _list(f"Not measured ({len(lines)})", shown)
 
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.pipeline.evaluation.cases import Case
+from workbench.evaluations.case import Case
+from workbench.evaluations.estimates import Estimate, GuardResult, PairedTest
 from workbench.pipeline.evaluation.figures import Figures, ModelFigures
-from workbench.pipeline.evaluation.guards import GuardResult
-from workbench.pipeline.evaluation.metrics import Estimate, PairedTest
 
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model's cases and figures. `identity` says what exactly was asked."""
+    """One model's cases and figures. `identity` says what exactly was asked.
+
+    `guarded` are the cases of the guards, which count in no figure of the model.
+    """
 
     name: str
     identity: dict[str, Any]
     cases: tuple[Case, ...]
     figures: ModelFigures
+    guarded: tuple[Case, ...] = ()
+
+    @property
+    def cases_file(self) -> str:
+        """Where the report keeps all of its cases, relative to its own folder."""
+        return f"cases/{slug(self.name)}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,21 @@ class EvaluationResult:
     report_markdown: Path
     report_json: Path
     about: About = field(default_factory=About)
+
+    @property
+    def files(self) -> list[Path]:
+        """What the report consists of."""
+        folder = self.report_json.parent
+        cases = [folder / model.cases_file for model in self.models.values()]
+        return [self.report_json, self.report_markdown, *cases]
+
+
+def slug(name: str) -> str:
+    """A file name for a model's name; different names never share one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60]
+    if plain == name:
+        return plain
+    return f"{plain or 'model'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def headline(figures: Figures) -> dict[str, Any]:

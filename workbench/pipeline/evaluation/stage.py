@@ -7,8 +7,6 @@ unchanged model nothing.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +16,13 @@ from typing import Any
 from workbench.checkers.run import find_program
 from workbench.dataset.rows import Row
 from workbench.errors import UserError
+from workbench.evaluations.case import Case
+from workbench.evaluations.estimates import GuardResult
 from workbench.pipeline.evaluation.answers import answer_all
 from workbench.pipeline.evaluation.baselines import open_answerer
-from workbench.pipeline.evaluation.cases import Case, Checker, judge_all
+from workbench.pipeline.evaluation.cases import Checker, judge_all
 from workbench.pipeline.evaluation.figures import compare, in_headline, model_figures
-from workbench.pipeline.evaluation.guards import Guard, GuardResult, guard_result
+from workbench.pipeline.evaluation.guards import Guard, guard_result
 from workbench.pipeline.evaluation.questions import Answerer, Asking, choose, questions_for
 from workbench.pipeline.evaluation.report import write_report
 from workbench.pipeline.evaluation.result import (
@@ -30,6 +30,7 @@ from workbench.pipeline.evaluation.result import (
     EvaluationResult,
     ModelResult,
     headline,
+    slug,
     verdict_of,
 )
 
@@ -96,8 +97,14 @@ def evaluate_stage(
             job = _Job(name, answerer, plan, out, stopping, progress)
             cases = job.ask("answers", rows, plan.checker, plan.samples)
             figures = model_figures(cases, plan.apart, plan.seed)
-            results[name] = ModelResult(name, answerer.identity, tuple(cases), figures)
-            guarded[name] = [job.ask(f"guard-{_slug(g.name)}", g.rows, g.checker) for g in guards]
+            guarded[name] = [job.ask_guard(guard) for guard in guards]
+            results[name] = ModelResult(
+                name,
+                answerer.identity,
+                tuple(cases),
+                figures,
+                tuple(case for asked in guarded[name] for case in asked),
+            )
         on_result(name, headline(figures.headline))
     result = _result(plan, results, guarded, out, subject, reference, about)
     write_report(result)
@@ -129,11 +136,17 @@ class _Job:
     stopping: Callable[[], bool]
     progress: _Progress
 
-    def ask(self, what: str, rows: Sequence[Row], checker: Checker, samples: int = 1) -> list[Case]:
-        questions = questions_for(rows, samples, self.plan.seed)
-        path = self.out / what / f"{_slug(self.name)}.jsonl"
+    def ask(
+        self, what: str, rows: Sequence[Row], checker: Checker, samples: int = 1, guard: str = ""
+    ) -> list[Case]:
+        questions = questions_for(rows, samples, self.plan.seed, guard)
+        path = self.out / what / f"{slug(self.name)}.jsonl"
         replies = answer_all(self.answerer, questions, self.plan.asking, path, self.stopping)
         return judge_all(questions, replies, rows, checker, self.progress.case)
+
+    def ask_guard(self, guard: Guard) -> list[Case]:
+        what = f"guard-{slug(guard.name)}"
+        return self.ask(what, guard.rows, guard.checker, guard=guard.name)
 
 
 def _result(
@@ -182,11 +195,3 @@ def _check_plan(plan: Plan, models: Mapping[str, Path | str], subject: str) -> N
 
 def _total(plan: Plan, rows: Sequence[Row], guards: Sequence[Guard]) -> int:
     return len(rows) * plan.samples + sum(len(guard.rows) for guard in guards)
-
-
-def _slug(name: str) -> str:
-    """A file name for a model's name; different names never share one."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60]
-    if plain == name:
-        return plain
-    return f"{plain or 'model'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
