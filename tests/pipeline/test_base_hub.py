@@ -1,0 +1,125 @@
+"""Fetching a base: the real client against a stand-in of the hub, each failure one line.
+
+The client reads where the hub is when it is imported, so every case runs in a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from tests.hub import OLDER, Hub, Repository, serve
+
+TOKEN = "hf_secretsecretsecret"
+FETCH = """
+import json, sys
+from workbench.errors import UserError
+from workbench.pipeline.base import fetch
+from workbench.preset.schema import Model
+for name, revision in json.loads(sys.argv[1]):
+    try:
+        print(json.dumps(str(fetch(Model(base=name, revision=revision)))))
+    except UserError as error:
+        print(json.dumps([str(error)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tiny.save_base(tmp_path_factory.mktemp("model"))
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def hub(model):
+    repositories = {
+        "we/open": Repository(model, older={**model, "README.md": b"older"}),
+        "we/gated": Repository(model, gated=TOKEN),
+        "we/pickled": Repository({"config.json": b"{}", "pytorch_model.bin": b"x"}),
+        "we/cut": Repository(model, cut={"model.safetensors"}),
+        "we/down": Repository(model, broken=500),
+    }
+    with serve(repositories) as running:
+        yield running
+
+
+def fetch(hub: Hub | None, home, *wanted, **environment):
+    """What `fetch` gives for each (name, revision): a folder, or [the error's line]."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
+    env |= {"HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_ETAG_TIMEOUT": "2"}
+    env |= {"HF_ENDPOINT": hub.url} if hub else {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            FETCH,
+            json.dumps([w if len(w) == 2 else (*w, "main") for w in wanted]),
+        ],
+        env=env | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_failure_says_in_one_line_what_to_do(hub, tmp_path):
+    name, revision, gated, pickled, down = fetch(
+        hub,
+        tmp_path,
+        ("we/none",),
+        ("we/open", "v9"),
+        ("we/gated",),
+        ("we/pickled",),
+        ("we/down",),
+    )
+    assert name == [
+        "model.base: no we/none at main on the hub "
+        "(check the name and model.revision; a private model needs: hf auth login)"
+    ]
+    assert revision[0].startswith("model.base: no we/open at v9 on the hub")
+    assert gated == [
+        "model.base: we/gated is gated "
+        "(accept its licence at https://huggingface.co/we/gated, then: hf auth login)"
+    ]
+    assert "pickled weights (*.bin) are not read" in pickled[0]
+    assert down[0].startswith("model.base: we/down is not here and cannot be fetched")
+    assert not any("\n" in line for (line,) in (name, revision, gated, pickled, down))
+
+
+def test_a_token_opens_a_gated_model_and_is_never_shown(hub, tmp_path, model):
+    (folder,) = fetch(hub, tmp_path, ("we/gated",), HF_TOKEN=TOKEN)
+    assert isinstance(folder, str)
+    (other,) = fetch(hub, tmp_path / "other", ("we/gated",), HF_TOKEN="hf_wrong")
+    assert "is gated" in other[0]
+
+
+def test_what_was_fetched_is_whole_pinned_and_serves_offline(hub, tmp_path, model):
+    main, older = fetch(hub, tmp_path, ("we/open",), ("we/open", OLDER))
+    for name, data in model.items():
+        assert Path(main, name).read_bytes() == data
+    assert OLDER in older
+    assert Path(older, "README.md").read_text() == "older"
+    again = fetch(None, tmp_path, ("we/open",), HF_HUB_OFFLINE="1")
+    assert again == [main]
+    (nothing,) = fetch(None, tmp_path / "empty", ("we/open",), HF_HUB_OFFLINE="1")
+    assert nothing == [
+        "model.base: we/open is not here and cannot be fetched "
+        "(go online once, or name a local folder; HF_HOME says where the cache lies)"
+    ]
+
+
+def test_a_download_cut_short_is_never_taken_for_whole(hub, tmp_path, model):
+    hub.repositories["we/cut"].cut.update({"model.safetensors"})
+    (first,) = fetch(hub, tmp_path, ("we/cut",))
+    if isinstance(first, list):  # the client gave up: what is there must not pass for a model
+        (offline,) = fetch(None, tmp_path, ("we/cut",), HF_HUB_OFFLINE="1")
+        assert isinstance(offline, list)
+        (first,) = fetch(hub, tmp_path, ("we/cut",))
+    assert Path(first, "model.safetensors").read_bytes() == model["model.safetensors"]
