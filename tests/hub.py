@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,13 +23,15 @@ OLDER = "0dd" + "0" * 37
 
 @dataclass
 class Repository:
-    """A model's files by revision. `gated` needs the token; `cut` names files cut short once."""
+    """A model's files by revision. `gated` needs the token; `cut` names files cut short once;
+    `pause_s` lies between the quarters of a file."""
 
     files: dict[str, bytes]
     older: dict[str, bytes] = field(default_factory=dict)
     gated: str = ""
     cut: set[str] = field(default_factory=set)
     broken: int = 0
+    pause_s: float = 0.0
 
     def at(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
         known = {"main": COMMIT, COMMIT: COMMIT, OLDER: OLDER}
@@ -114,7 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[start : start + (len(data) - start) // 2])
             self.close_connection = True
             return
-        self.wfile.write(data[start:])
+        quarter = max(1, -(-(len(data) - start) // 4))
+        for at in range(start, len(data), quarter):
+            self.wfile.write(data[at : at + quarter])
+            time.sleep(repository.pause_s)
 
     def _json(self, value: Any) -> None:
         data = json.dumps(value).encode()

@@ -16,15 +16,24 @@ from tests.hub import OLDER, Hub, Repository, serve
 
 TOKEN = "hf_secretsecretsecret"
 FETCH = """
-import json, sys
-from workbench.errors import UserError
+import json, os, shutil, sys
+from types import SimpleNamespace
+from workbench.errors import WorkbenchError
+from workbench.pipeline import hub
 from workbench.pipeline.base import fetch
 from workbench.preset.schema import Model
+hub.POLL_S = 0.02
+if free := os.environ.get("FREE_BYTES"):
+    shutil.disk_usage = lambda folder: SimpleNamespace(free=int(free))
+told = []
 for name, revision in json.loads(sys.argv[1]):
     try:
-        print(json.dumps(str(fetch(Model(base=name, revision=revision)))))
-    except UserError as error:
+        model = Model(base=name, revision=revision)
+        print(json.dumps(str(fetch(model, lambda done, total: told.append([done, total])))))
+    except WorkbenchError as error:
         print(json.dumps([str(error)]))
+if os.environ.get("TOLD"):
+    print(json.dumps(told))
 """
 
 
@@ -41,6 +50,7 @@ def hub(model):
         "we/gated": Repository(model, gated=TOKEN),
         "we/pickled": Repository({"config.json": b"{}", "pytorch_model.bin": b"x"}),
         "we/cut": Repository(model, cut={"model.safetensors"}),
+        "we/slow": Repository(model, pause_s=0.1),
         "we/down": Repository(model, broken=500),
     }
     with serve(repositories) as running:
@@ -123,3 +133,20 @@ def test_a_download_cut_short_is_never_taken_for_whole(hub, tmp_path, model):
         assert isinstance(offline, list)
         (first,) = fetch(hub, tmp_path, ("we/cut",))
     assert Path(first, "model.safetensors").read_bytes() == model["model.safetensors"]
+
+
+def test_how_far_it_is_is_told_and_never_more_than_there_is(hub, tmp_path, model):
+    folder, told = fetch(hub, tmp_path, ("we/slow",), TOLD="1")
+    assert isinstance(folder, str)
+    totals = {total for _, total in told}
+    assert totals == {sum(len(data) for data in model.values())}
+    assert any(0 < done < total for done, total in told)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    again, nothing = fetch(hub, tmp_path, ("we/slow",), TOLD="1")
+    assert (again, nothing) == (folder, [])
+
+
+def test_a_disk_too_small_is_said_before_anything_is_fetched(hub, tmp_path):
+    (refused,) = fetch(hub, tmp_path, ("we/open",), FREE_BYTES="1000")
+    assert "disk full: the base we/open needs" in refused[0]
+    assert not list(tmp_path.rglob("*.safetensors"))

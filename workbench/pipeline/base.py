@@ -11,15 +11,16 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import UserError
+from workbench.pipeline import hub
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
 
-NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
 
-
-def fetch(model: Model) -> Path:
+def fetch(model: Model, progress: hub.Progress | None = None) -> Path:
     """The base's folder: shipped, local, or from the hub's cache or the hub itself.
+
+    `progress` hears, about once a second, how many bytes of how many have come from the hub.
 
     Raises UserError saying what to do: wrong name, licence to accept, no network.
     """
@@ -32,7 +33,7 @@ def fetch(model: Model) -> Path:
     local = Path(model.base).expanduser()
     if local.is_dir():
         return _checked(local.resolve())
-    return _checked(_from_hub(model.base, model.revision))
+    return _checked(hub.snapshot(model.base, model.revision, progress))
 
 
 def load_tokenizer(base: Path) -> Any:
@@ -79,25 +80,3 @@ def _checked(folder: Path) -> Path:
         hint = "pickled weights (*.bin) are not read; convert them to safetensors"
         raise UserError("no *.safetensors here", path=folder, hint=hint)
     return folder
-
-
-def _from_hub(name: str, revision: str) -> Path:
-    from huggingface_hub import errors as hub
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=NEEDED))
-    except hub.GatedRepoError as error:
-        hint = f"accept its licence at https://huggingface.co/{name}, then: hf auth login"
-        raise UserError(f"model.base: {name} is gated", hint=hint) from error
-    except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
-        hint = "check the name and model.revision; a private model needs: hf auth login"
-        raise UserError(f"model.base: no {name} at {revision} on the hub", hint=hint) from error
-    except (hub.HFValidationError, ValueError) as error:
-        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the hub"
-        raise UserError(f"model.base: no folder and no hub id: {name!r}", hint=hint) from error
-    except (OSError, hub.LocalEntryNotFoundError) as error:
-        hint = "go online once, or name a local folder; HF_HOME says where the cache lies"
-        raise UserError(
-            f"model.base: {name} is not here and cannot be fetched", hint=hint
-        ) from error

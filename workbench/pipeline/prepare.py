@@ -12,7 +12,7 @@ here, so whatever is wrong with the data is said before that costs anything.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Prepared:
 def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     """Do the stage; returns the files that later stages rely on. Raises UserError for bad data."""
     prepared = read_all(preset, emit)
-    base = bases.fetch(preset.model)
+    base = bases.fetch(preset.model, _download_told(emit))
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
     tokenizer = bases.load_tokenizer(base)
@@ -101,6 +101,14 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
     prepared = Prepared(splits, held_out, readings, duplicates, leaks, faults)
     _tell(prepared, emit)
     return prepared
+
+
+def _download_told(emit: Emit) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        here, all_of_it = (n >> 20 for n in (done, total))
+        emit(events.Progress(done=here, total=all_of_it, unit="MiB", label="download the base"))
+
+    return progress
 
 
 def chat_format(

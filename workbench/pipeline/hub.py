@@ -1,0 +1,101 @@
+"""A model's files from the hub: told how far it is, refused where the disk is too small.
+
+The hub's own library fetches, resumes and verifies. Its progress bars belong to terminals, so how
+far it is is read off the cache's growing files.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench import files
+from workbench.errors import UserError
+
+NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
+POLL_S = 1.0
+Progress = Callable[[int, int], None]  # bytes that are here, bytes in all
+
+
+def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path:
+    """The folder of `name` at `revision` in the hub's cache, fetched where it is not there.
+
+    Raises UserError saying what to do: wrong name, licence to accept, no network, a full disk.
+    """
+    from huggingface_hub import errors as hub
+
+    try:
+        return _fetched(name, revision, progress)
+    except hub.GatedRepoError as error:
+        hint = f"accept its licence at https://huggingface.co/{name}, then: hf auth login"
+        raise UserError(f"model.base: {name} is gated", hint=hint) from error
+    except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
+        hint = "check the name and model.revision; a private model needs: hf auth login"
+        raise UserError(f"model.base: no {name} at {revision} on the hub", hint=hint) from error
+    except (hub.HFValidationError, ValueError) as error:
+        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the hub"
+        raise UserError(f"model.base: no folder and no hub id: {name!r}", hint=hint) from error
+    except (OSError, hub.LocalEntryNotFoundError) as error:
+        hint = "go online once, or name a local folder; HF_HOME says where the cache lies"
+        raise UserError(
+            f"model.base: {name} is not here and cannot be fetched", hint=hint
+        ) from error
+
+
+def _fetched(name: str, revision: str, progress: Progress | None) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.file_download import repo_folder_name
+
+    missing = _missing_bytes(name, revision)
+    cache = Path(constants.HF_HUB_CACHE)
+    if missing:
+        cache.mkdir(parents=True, exist_ok=True)
+        files.check_space(cache, missing, f"the base {name}")
+    blobs = cache / repo_folder_name(repo_id=name, repo_type="model") / "blobs"
+    with _told(blobs, missing, progress if missing else None):
+        return Path(snapshot_download(name, revision=revision, allow_patterns=NEEDED))
+
+
+def _missing_bytes(name: str, revision: str) -> int:
+    """How much is still to be fetched; 0 where the hub cannot be asked: fetching says why."""
+    from huggingface_hub import errors as hub
+    from huggingface_hub import snapshot_download
+
+    try:
+        wanted = snapshot_download(name, revision=revision, allow_patterns=NEEDED, dry_run=True)
+    except (hub.DryRunError, hub.HfHubHTTPError, OSError, ValueError):
+        return 0
+    return sum(file.file_size or 0 for file in wanted if file.will_download)
+
+
+@contextmanager
+def _told(folder: Path, missing: int, progress: Progress | None) -> Iterator[None]:
+    """Call `progress` from a thread of its own with the growth of `folder` while it lasts."""
+    if progress is None:
+        yield
+        return
+    before, ended = _bytes_in(folder), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(POLL_S):
+            progress(min(missing, max(0, _bytes_in(folder) - before)), missing)
+
+    thread = threading.Thread(target=watch, name="hub-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.glob("*") if folder.is_dir() else ():
+        try:
+            total += path.stat().st_size
+        except OSError:  # renamed when it was whole
+            continue
+    return total
