@@ -41,6 +41,8 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
         faults.attempt(place, _read, source.path, loaded.path, source.format)
     for key, path in prompt_files(preset.evaluate):
         faults.attempt(key, _read, path, loaded.path, answers=False)
+    for index, path in preset.watch.prompt_files:
+        faults.attempt(("watch", "prompts", index), _read, path, loaded.path, answers=False)
     faults.attempt(("model", "base"), check_base, preset.model)
     faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
     for number, guard in enumerate(preset.evaluate.guard):

@@ -37,6 +37,7 @@ def test_all_keys_of_the_sections_are_there() -> None:
         "data.source",
         "train",
         "train.adapter",
+        "watch",
         "export",
         "generate",
         "evaluate",

@@ -84,6 +84,15 @@ def encode_row(
     return _encode(row, text, mark, kept, tokenizer, sequence_length, stop_ids)
 
 
+def encode_prompt(
+    messages: Sequence[Message], template: ChatTemplate, tokenizer: Tokenizer
+) -> list[int]:
+    """Ids that ask for the assistant's next turn. Raises UserError from the template."""
+    marked, mark = _cut_names(messages, tokenizer)
+    ids, _ = _tokenize(template.render(marked, add_generation_prompt=True), mark, tokenizer)
+    return [*_bos(ids, tokenizer), *ids]
+
+
 def encode_text(
     row: Row, tokenizer: Tokenizer, sequence_length: int, separator_id: int
 ) -> list[Encoded]:

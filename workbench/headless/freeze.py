@@ -11,8 +11,9 @@ from workbench.files import write_atomic
 from workbench.preset.inputs import EMBEDDED, TEMPLATE_FILE
 from workbench.preset.load import LoadedPreset
 from workbench.preset.render import to_toml
-from workbench.preset.schema import Evaluate, Model, Preset
+from workbench.preset.schema import Evaluate, Model, Preset, Watch
 from workbench.preset.shipped import resolve_data
+from workbench.preset.watch import PROMPT_FILE
 from workbench.run.folder import RunFolder
 
 VALIDATION = "validation"
@@ -34,6 +35,7 @@ def frozen(loaded: LoadedPreset) -> Preset:
         update={
             "data": preset.data.model_copy(update={"source": sources}),
             "model": _model(preset.model, loaded.path),
+            "watch": _watch(preset.watch, loaded.path),
             "evaluate": _evaluate(preset.evaluate, loaded.path),
         }
     )
@@ -59,6 +61,15 @@ def _model(model: Model, preset_file: Path) -> Model:
         path = _absolute(template.removeprefix(TEMPLATE_FILE), preset_file)
         template = TEMPLATE_FILE + path
     return model.model_copy(update={"base": base, "chat_template": template})
+
+
+def _watch(watch: Watch, preset_file: Path) -> Watch:
+    if isinstance(watch.prompts, str):
+        return watch
+    prompts = list(watch.prompts)
+    for index, file in watch.prompt_files:
+        prompts[index] = PROMPT_FILE + _absolute(file, preset_file)
+    return watch.model_copy(update={"prompts": prompts})
 
 
 def _evaluate(evaluate: Evaluate, preset_file: Path) -> Evaluate:

@@ -37,19 +37,22 @@ def training(number: int) -> Callable[[Context], Outcome]:
     def job(context: Context) -> Outcome:
         from workbench.pipeline.base import load_tokenizer
         from workbench.pipeline.training.stage import train_stage
+        from workbench.pipeline.watched import watched
 
         stage, folder = context.preset.train[number], context.run.dataset
+        tokenizer = load_tokenizer(context.run.tokenizer)
         result = train_stage(
             stage,
             context.preset.model,
             weights_before(context, number),
             train=folder / f"{stage.name}.train.safetensors",
             validation=folder / f"{stage.name}.validation.safetensors",
-            tokenizer=load_tokenizer(context.run.tokenizer),
+            tokenizer=tokenizer,
             folder=context.run.training(stage.name),
             emit=context.emit,
             stopping=context.stopping,
             checkpoint_now=context.checkpoint_now,
+            watched=watched(context, stage, tokenizer),
         )
         saved = [p for w in (result.weights, result.last) for p in _files_of(context, w)]
         summary = {"steps": result.steps, "best_loss": result.best_loss}

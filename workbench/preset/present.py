@@ -57,6 +57,8 @@ def _named(loaded: LoadedPreset) -> Iterator[tuple[rules.Path, str]]:
         yield ("model", "chat_template"), preset.model.chat_template.removeprefix(TEMPLATE_FILE)
     for index, source in enumerate(preset.data.source):
         yield ("data", "source", index, "path"), source.path
+    for index, file in preset.watch.prompt_files:
+        yield ("watch", "prompts", index), file
     if preset.evaluate.prompts not in ("", "validation"):
         yield ("evaluate", "prompts"), preset.evaluate.prompts
     for index, guard in enumerate(preset.evaluate.guard):

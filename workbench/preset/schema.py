@@ -13,6 +13,7 @@ from workbench.preset.inputs import Data, DataSource, Model
 from workbench.preset.outputs import Evaluate, Export, Generate, Guard, Launch, Ollama
 from workbench.preset.section import Section
 from workbench.preset.training import Adapter, TrainStage
+from workbench.preset.watch import Watch
 
 __all__ = [
     "Adapter",
@@ -28,6 +29,7 @@ __all__ = [
     "Preset",
     "Section",
     "TrainStage",
+    "Watch",
 ]
 
 
@@ -40,6 +42,7 @@ class Preset(Section):
     train: list[TrainStage] = Field(
         [], description="The training stages, in order. At least one is needed."
     )
+    watch: Watch = Field(Watch(), description="What a run tells of itself while it trains.")
     export: Export = Field(Export(), description="The model files that are written.")
     generate: Generate = Field(Generate(), description="How answers are drawn.")
     evaluate: Evaluate = Field(Evaluate(), description="How the tuned model is judged.")

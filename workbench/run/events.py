@@ -149,8 +149,24 @@ class Validated(Event, kind="validated"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GeneralMeasured(Event, kind="general_measured"):
+    """Loss over the general text that ships, in nats a token: what rises has been forgotten.
+
+    Step 0 is the model as the stage found it.
+    """
+
+    step: int
+    loss: float
+    tokens: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sampled(Event, kind="sampled"):
-    """An answer of the model in training to one of the fixed prompts."""
+    """An answer of the model in training to one of the fixed prompts; step 0: before training.
+
+    `stopped` says that the model ended it by itself.
+    """
 
     step: int
     prompt: str

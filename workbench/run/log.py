@@ -25,7 +25,7 @@ MAX_LINE_BYTES = 4096
 MAX_TEXT = 1000
 READ_BYTES = 1 << 22
 HEAD_BYTES = 200  # seq, time, stage and kind stand in front
-CHATTY = re.compile(rb'"kind":"(step|answered|sampled|progress)"')
+CHATTY = re.compile(rb'"kind":"(step|answered|sampled|load|progress)"')
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class StageState:
     plan: events.TrainingPlanned | None = None
     steps: list[events.Step] = field(default_factory=list)
     validations: list[events.Validated] = field(default_factory=list)
+    general: list[events.GeneralMeasured] = field(default_factory=list)
     samples: list[events.Sampled] = field(default_factory=list)
     done: events.StageDone | None = None
     saved_step: int = 0
@@ -155,7 +156,7 @@ class RunState:
             case events.TrainingPlanned() as event:
                 stage.plan = event
                 if event.from_step == 0:
-                    _forget_after(stage, 0)
+                    _forget_after(stage, -1)
             case events.Resumed() as event:
                 _forget_after(stage, event.from_step)
             case events.Step() as event:
@@ -165,6 +166,8 @@ class RunState:
                 stage.saved_step = event.step
             case events.Validated() as event:
                 stage.validations.append(event)
+            case events.GeneralMeasured() as event:
+                stage.general.append(event)
             case events.Sampled() as event:
                 stage.samples.append(event)
             case events.StageSkipped():
@@ -185,6 +188,7 @@ def _forget_after(stage: StageState, step: int) -> None:
     """Drop the points that a resumed worker is about to tell again."""
     stage.steps = [s for s in stage.steps if s.step <= step]
     stage.validations = [v for v in stage.validations if v.step <= step]
+    stage.general = [g for g in stage.general if g.step <= step]
     stage.samples = [s for s in stage.samples if s.step <= step]
 
 

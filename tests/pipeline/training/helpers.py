@@ -12,6 +12,7 @@ from tests import tiny
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.result import TrainResult
 from workbench.pipeline.training.stage import train_stage
+from workbench.pipeline.training.watching import NOTHING, Watched
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Model, TrainStage
 from workbench.run.events import Event
@@ -73,6 +74,7 @@ class Bench:
         weights: Weights | None = None,
         settings: TrainStage | None = None,
         emit: Callable[[Event], None] | None = None,
+        watched: Watched = NOTHING,
     ) -> tuple[TrainResult, list[Event]]:
         """Train in `root/name`; returns the result and all events."""
         told: list[Event] = []
@@ -87,6 +89,7 @@ class Bench:
             folder=self.folder(name, stage.name),
             emit=emit or told.append,
             stopping=stopping,
+            watched=watched,
         )
         return result, told
 

@@ -92,6 +92,12 @@ class BatchPlan:
         return self._cached[1]
 
 
+def one_pass(lengths: np.ndarray, packing: bool, longest: int = 0) -> BatchPlan:
+    """Every row once, for measuring: micro-batches of the default size, `longest` row or more."""
+    settings = BatchSettings(packing, 0, max(longest, DEFAULT_MICRO_TOKENS), accumulation=1)
+    return BatchPlan(lengths, settings)
+
+
 def epoch_steps(lengths: np.ndarray, settings: BatchSettings, epoch: int) -> list[StepRows]:
     """The steps of one epoch, in order; a permutation of all rows falls into them.
 

@@ -21,12 +21,13 @@ from torch import nn
 from workbench.errors import Interrupted, RunFailed
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.batches import BatchPlan, MicroBatch
+from workbench.pipeline.training.batches import BatchPlan, MicroBatch, one_pass
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import memory_bytes
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
 from workbench.pipeline.training.schedule import Schedule, lr_at
+from workbench.pipeline.training.watching import NOTHING, Watched, Watcher
 from workbench.run import events
 from workbench.run.events import Emit
 
@@ -76,6 +77,7 @@ class TrainingLoop:
         folder: Path,
         plan_hash: str,
         pad_id: int,
+        watched: Watched = NOTHING,
     ) -> None:
         self.accelerator, self.parameters = accelerator, parameters
         self.module, self.optimizer = accelerator.prepare(TrainedTokenLoss(model), optimizer)
@@ -85,6 +87,8 @@ class TrainingLoop:
         self.settings, self.hooks = settings, hooks
         self.folder, self.pad_id = folder, pad_id
         self.counters = Counters(plan=plan_hash)
+        self._trained_s = 0.0  # in this life
+        self._watcher = Watcher(watched, model, self._loss_of, hooks.emit)
 
     def restore(self) -> None:
         """Go back to the newest checkpoint that verifies, naming those passed over."""
@@ -99,12 +103,14 @@ class TrainingLoop:
         """Train to the end; returns the counters. Raises Interrupted after saving a checkpoint
         when asked to stop, RunFailed when the loss or the gradient is no finite number."""
         self.module.train()
+        if self.counters.step == 0:
+            self._watcher.look(0, trained_s=0.0, always=True)
         while self.counters.step < self.plan.steps and not self._stopped_early():
             self._step()
             done = self.counters.step
             last = done == self.plan.steps
-            if self.validation_plan and (last or done in self.settings.evaluate_at):
-                self._validate()
+            if last or done in self.settings.evaluate_at:
+                self._evaluate(last)
             stop = self.hooks.stopping()
             if stop or last or done in self.settings.save_at or self.hooks.checkpoint_now():
                 self._save()
@@ -146,19 +152,31 @@ class TrainingLoop:
         )
         return float(norm)
 
+    def _evaluate(self, last: bool) -> None:
+        if self.validation_plan:
+            self._validate(self.validation_plan)
+        always = last or self._stopped_early()
+        self._watcher.look(self.counters.step, self._trained_s, always)
+
+    def _loss_of(self, examples: Examples) -> float:
+        return self.loss_over(examples, one_pass(examples.lengths, self.plan.settings.packing))
+
     @torch.no_grad()
-    def _validate(self) -> None:
-        """Token-weighted loss over the validation split; memory stays that of one micro-batch."""
-        assert self.validation_plan is not None
-        started, total = time.perf_counter(), 0.0
+    def loss_over(self, examples: Examples, plan: BatchPlan) -> float:
+        """Mean loss over all trained tokens, in nats; memory stays that of one micro-batch."""
+        total = 0.0
         self.module.eval()
-        for step in range(self.validation_plan.steps):
-            for rows in self.validation_plan.at(step):
-                batch = self._batch(self.validation, self.validation_plan, rows)
+        for step in range(plan.steps):
+            for rows in plan.at(step):
+                batch = self._batch(examples, plan, rows)
                 total += float(self.module(batch)) if batch.trained_tokens else 0.0
         self.module.train()
+        return total / max(1, int(examples.targets.sum()))
+
+    def _validate(self, plan: BatchPlan) -> None:
+        started = time.perf_counter()
+        loss = self.loss_over(self.validation, plan)
         tokens = int(self.validation.targets.sum())
-        loss = total / max(1, tokens)
         best = self._note_loss(loss)
         elapsed_s = time.perf_counter() - started
         self.hooks.emit(
@@ -242,6 +260,7 @@ class TrainingLoop:
         slots = sum(self._slots(rows) for rows in micro_batches)
         self.counters.tokens += tokens
         elapsed_s = time.perf_counter() - started
+        self._trained_s += elapsed_s
         self.hooks.emit(
             events.Step(
                 step=self.counters.step,

@@ -10,7 +10,12 @@ import json
 from pathlib import Path
 
 from workbench import files
-from workbench.pipeline.training.batches import DEFAULT_MICRO_TOKENS, BatchPlan, BatchSettings
+from workbench.pipeline.training.batches import (
+    DEFAULT_MICRO_TOKENS,
+    BatchPlan,
+    BatchSettings,
+    one_pass,
+)
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loop import LoopSettings
 from workbench.pipeline.training.weights import Weights
@@ -70,10 +75,7 @@ def validation_plan(examples: Examples, stage: TrainStage) -> BatchPlan | None:
     """One pass over the validation rows in the stage's own layout; None without such rows."""
     if not len(examples):
         return None
-    micro_tokens = max(stage.sequence_length, DEFAULT_MICRO_TOKENS)
-    return BatchPlan(
-        examples.lengths, BatchSettings(stage.packing, 0, micro_tokens, accumulation=1)
-    )
+    return one_pass(examples.lengths, stage.packing, stage.sequence_length)
 
 
 def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path) -> str:

@@ -31,6 +31,7 @@ from workbench.pipeline.training.planning import (
     validation_plan,
 )
 from workbench.pipeline.training.result import TrainResult, finish
+from workbench.pipeline.training.watching import NOTHING, Watched
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
@@ -49,6 +50,7 @@ def train_stage(
     emit: Emit,
     stopping: Callable[[], bool],
     checkpoint_now: Callable[[], bool] = lambda: False,
+    watched: Watched = NOTHING,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
 
@@ -63,7 +65,7 @@ def train_stage(
     examples, held_out = Examples.load(train), Examples.load(validation)
     network = _network(stage, model, weights, accelerator.device)
     parameters = models.trainable(network)
-    plan, steps = plan_batches(stage, examples, validation=len(held_out) > 0)
+    plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
     loop = TrainingLoop(
         accelerator,
         network,
@@ -80,6 +82,7 @@ def train_stage(
         folder=folder,
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+        watched=watched,
     )
     loop.restore()
     emit(_planned(loop, examples, network, accelerator))

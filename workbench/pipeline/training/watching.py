@@ -1,0 +1,123 @@
+"""What a run tells of itself at evaluations: the loss on a general text, answers to fixed prompts.
+
+It may take a share of the time that training took so far; an evaluation that would exceed it goes
+without. The first look (step 0, the model as the stage found it) and the last are always taken.
+Nothing here changes what is trained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+from workbench import files
+from workbench.dataset.rows import Place, Row
+from workbench.dataset.tokenize import encode_text
+from workbench.dataset.tokenizer import Tokenizer
+from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.samples import Answer, Asking, Prompt, answer
+from workbench.run import events
+from workbench.run.events import Emit
+from workbench.text import visible
+
+GENERAL_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is looked at. `folder` gets the answers as files; no prompts, no answers."""
+
+    time_share: float
+    folder: Path | None = None
+    prompts: Sequence[Prompt] = ()
+    asking: Asking | None = None
+    general: Examples | None = None
+
+
+NOTHING = Watched(time_share=0.0)
+
+
+class Watcher:
+    """Called by the loop at step 0 and at every evaluation, with the seconds trained so far."""
+
+    def __init__(
+        self, watched: Watched, model: Any, loss_of: Callable[[Examples], float], emit: Emit
+    ) -> None:
+        self._watched, self._model = watched, model
+        self._loss_of, self._emit = loss_of, emit
+        self._spent_s = 0.0
+        self._last_s: dict[str, float] = {}
+
+    def look(self, step: int, trained_s: float, always: bool = False) -> None:
+        """Take the looks that the time allows, or `always` all of them."""
+        looks = {
+            "general": self._general if self._watched.general is not None else None,
+            "answers": self._answers if self._watched.prompts else None,
+        }
+        for name, take in looks.items():
+            if take and (always or self._allows(name, trained_s)):
+                started = time.perf_counter()
+                take(step)
+                self._last_s[name] = time.perf_counter() - started
+                self._spent_s += self._last_s[name]
+
+    def _allows(self, name: str, trained_s: float) -> bool:
+        wanted = self._spent_s + self._last_s.get(name, 0.0)
+        return wanted <= self._watched.time_share * trained_s
+
+    def _general(self, step: int) -> None:
+        examples = self._watched.general
+        assert examples is not None
+        started = time.perf_counter()
+        loss = self._loss_of(examples)
+        self._emit(
+            events.GeneralMeasured(
+                step=step,
+                loss=loss,
+                tokens=int(examples.targets.sum()),
+                elapsed_s=time.perf_counter() - started,
+            )
+        )
+
+    def _answers(self, step: int) -> None:
+        asking, prompts = self._watched.asking, self._watched.prompts
+        assert asking is not None
+        found = answer(self._model, prompts, asking)
+        if asking.stopping():  # what was cut off by that tells nothing
+            return
+        for prompt, said in zip(prompts, found, strict=True):
+            self._emit(
+                events.Sampled(
+                    step=step, prompt=prompt.text, answer=said.text, stopped=said.stopped
+                )
+            )
+        if self._watched.folder is not None:
+            _keep(self._watched.folder, step, prompts, found)
+
+
+def general_examples(tokenizer: Tokenizer, separator_id: int) -> Examples:
+    """The general text that ships, in blocks; all of its tokens count."""
+    row = Row(Place("general.txt", 1), text=general_text())
+    return Examples.of(encode_text(row, tokenizer, GENERAL_BLOCK, separator_id))
+
+
+@cache
+def general_text() -> str:
+    """A few kilobytes of plain prose, talk, code and figures, written for this purpose."""
+    return resources("workbench.pipeline.training").joinpath("general.txt").read_text("utf-8")
+
+
+def _keep(folder: Path, step: int, prompts: Sequence[Prompt], found: Sequence[Answer]) -> None:
+    """The answers of one step as a text that a person reads: `step-000040.txt`."""
+    parts = []
+    for prompt, said in zip(prompts, found, strict=True):
+        end = "" if said.stopped else "\n[it went on to the limit]"
+        parts.append(f"> {visible(prompt.text)}\n\n{visible(said.text)}{end}\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    rule = "\n" + "-" * 80 + "\n\n"
+    files.write_atomic(folder / f"step-{step:06d}.txt", rule.join(parts))
