@@ -18,7 +18,8 @@ def quiet_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
-    for name in ("NO_COLOR", "TMUX", "STY", "SSH_CONNECTION"):
+    gone = ("NO_COLOR", "TMUX", "STY", "SSH_CONNECTION", "DISPLAY", "WAYLAND_DISPLAY")
+    for name in (*gone, "TEXTUAL_DRIVER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("workbench.tui.widgets.runlist.ago", lambda then: "5 min" if then else "")
     monkeypatch.setattr("workbench.tui.figures.ago", lambda then: "5 min" if then else "")

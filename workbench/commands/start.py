@@ -1,16 +1,16 @@
-"""`workbench` without arguments: the screen on a terminal, else what is here and how to go on."""
+"""`workbench` without arguments: the screen on a terminal, else what is here and how to go on.
+
+What only the page needs is imported for the page: the screen is to be there at once.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from workbench import __version__
-from workbench.commands.runs import listing
 from workbench.errors import EXIT_DONE
-from workbench.preset.shipped import list_presets
-from workbench.run import folder
-from workbench.run.overview import overview
 from workbench.text import table
 
 SHOWN_RUNS = 5
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if _is_seen():
         from workbench.tui.app import main
 
         return main()
@@ -29,8 +29,18 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _is_seen() -> bool:
+    """On a terminal, or in a browser through `textual serve`, which names its driver."""
+    return "TEXTUAL_DRIVER" in os.environ or (sys.stdin.isatty() and sys.stdout.isatty())
+
+
 def page() -> list[str]:
     """The lines of the start page: presets, the newest runs, and the next commands."""
+    from workbench.commands.runs import listing
+    from workbench.preset.shipped import list_presets
+    from workbench.run import folder
+    from workbench.run.overview import overview
+
     runs = folder.list_runs(folder.runs_root())
     lines = [f"workbench {__version__}", "", "Presets"]
     lines += [f"  {line}" for line in table(list_presets()) or ["none"]]

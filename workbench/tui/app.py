@@ -6,6 +6,7 @@ It holds no run: closing it, killing it or losing the line costs nothing. Panes 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -236,7 +237,8 @@ class WorkbenchApp(App[None], inherit_bindings=False):
             return
         self.faults.append(error)
         path = crash.save(error, self.state_folder)
-        self.say(f"workbench itself is at fault: {error!r} (see {path})", "error")
+        fault = crash.redacted(repr(error))
+        self.say(f"workbench itself is at fault: {fault} (see {path})", "error")
 
     async def run_action(
         self, action: Any, default_namespace: DOMNode | None = None, namespaces: Any = None
@@ -269,9 +271,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         self.run_worker(run, thread=True, group="background", exit_on_error=False)
 
     def _fatal_error(self) -> None:
-        """A fault outside any action: leave with a report that holds no values of variables."""
-        error = self._exception or RuntimeError("unknown")
-        self._exit_renderables.append(crash.farewell(error, self.state_folder))
+        """A fault outside any action: leave; `main` tells it, without values of variables."""
         self._close_messages_no_wait()
 
     # Actions
@@ -301,10 +301,13 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         await self._arrange()
 
     def action_copy(self) -> None:
+        focused = next((pane for pane in self.panes_in_view() if pane.ID == self.pane_id), None)
+        self.copy(*(focused.copied() if focused else ("", "")))
+
+    def copy(self, text: str, what: str) -> None:
+        """Put the text into the clipboard; say in which way, and where it is besides."""
         from workbench.tui.clipboard import copy
 
-        focused = next((pane for pane in self.panes_in_view() if pane.ID == self.pane_id), None)
-        text, what = focused.copied() if focused else ("", "")
         self.say(copy(self, text, what, self.state_folder) if text else "nothing to copy here")
 
     def action_debug(self) -> None:
@@ -346,6 +349,10 @@ class WorkbenchApp(App[None], inherit_bindings=False):
 
     def on_unmount(self) -> None:
         self.steer.let_go()
+        self.keep()
+
+    def keep(self) -> None:
+        """Write down what the next screen shall know."""
         memory.remember(self.state_folder, self.memory)
 
 
@@ -354,6 +361,8 @@ def main() -> int:
     from workbench.tui.terminal import guarded
 
     app = WorkbenchApp()
-    with guarded(app, app.state_folder):
+    with guarded(app, app.state_folder, app.keep):
         app.run()
+    if app._exception is not None:
+        print(crash.farewell(app._exception, app.state_folder), file=sys.stderr)
     return app.return_code or 0

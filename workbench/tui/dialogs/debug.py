@@ -7,7 +7,7 @@ import platform
 import resource
 import sys
 from importlib.metadata import version
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
@@ -17,6 +17,9 @@ from textual.widgets import Static
 from workbench import __version__
 from workbench.text import size, visible
 from workbench.tui.dialogs.dialog import Dialog
+
+if TYPE_CHECKING:
+    from workbench.tui.app import WorkbenchApp
 
 VARIABLES = ("TERM", "COLORTERM", "NO_COLOR", "LANG")
 
@@ -32,7 +35,7 @@ class Debug(Dialog[None]):
             yield Static("y copy   Esc leave", markup=False, classes="hint")
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard("\n".join(facts(self.app)))
+        cast("WorkbenchApp", self.app).copy("\n".join(facts(self.app)), "debug information")
 
 
 def facts(app: App[object]) -> list[str]:
