@@ -25,6 +25,7 @@ COMMANDS = {
     "runs": ("", "list the runs here, with their state"),
     "attach": ("RUN", "watch a run that is at work; Ctrl+C leaves it at work"),
     "stop": ("RUN", "ask a run to stop at its next safe point, with a checkpoint"),
+    "export": ("RUN|FILE.gguf", "write a run's model in more types of GGUF, or quantize a file"),
     "data": ("PATH", "read, check and summarise a data set, with FILE:LINE"),
     "chat": ("RUN|FILE.gguf", "talk to a tuned model, or get one answer with --prompt"),
     "presets": ("", "list the presets with their descriptions"),

@@ -32,6 +32,7 @@ class NativeLog:
         self._level = 0
         self._line_open = False
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
+        self._listener: Callable[[int, str], None] | None = None
 
     def to_file(self, path: Path | None) -> None:
         """Append from now on to `path`; None drops the text. An unwritable path raises OSError."""
@@ -43,6 +44,10 @@ class NativeLog:
             self._line_open = False
         if old is not None:
             os.close(old)
+
+    def listen(self, hear: Callable[[int, str], None] | None) -> None:
+        """Hand each piece of the log, with its level, to `hear` too; what it raises is lost."""
+        self._listener = hear
 
     def take_errors(self) -> list[str]:
         """The error lines since the last call, oldest first, at most twenty."""
@@ -56,6 +61,8 @@ class NativeLog:
         try:
             with self._lock:
                 self._take(level, text or b"")
+            if self._listener is not None:
+                self._listener(level, (text or b"").decode(errors="replace"))
         except Exception:
             # A full disk or a strange byte must not cross into C.
             self._line_open = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,20 @@ from workbench.headless.report import report
 from workbench.headless.views import JsonView, PlainView, View
 from workbench.run import launch, lock
 from workbench.run.folder import RunFolder
+from workbench.run.state import RunState
 from workbench.text import visible
 
 
-def start_and_follow(run: RunFolder, stages: Sequence[str] = (), as_json: bool = False) -> int:
-    """Start the run's worker and follow it to its end; returns the exit status."""
+def start_and_follow(
+    run: RunFolder,
+    stages: Sequence[str] = (),
+    as_json: bool = False,
+    summary: Callable[[RunFolder, RunState], list[str]] = report,
+) -> int:
+    """Start the run's worker and follow it to its end; returns the exit status.
+
+    `summary` gives the lines that are told at a good end.
+    """
     follower = Follower(run, view(as_json))
     follower.catch_up()
     with Interrupts() as interrupts:
@@ -40,7 +49,7 @@ def start_and_follow(run: RunFolder, stages: Sequence[str] = (), as_json: bool =
         ended = interrupted(run, follower.state, at_work=process.poll() is None)
     else:
         ended = outcome(run, follower.state, follower.ending, process.returncode)
-    return _finish(follower, ended, as_json)
+    return _finish(follower, ended, as_json, summary)
 
 
 def start_detached(run: RunFolder, stages: Sequence[str] = (), as_json: bool = False) -> int:
@@ -94,11 +103,16 @@ def view(as_json: bool) -> View:
     return LiveView(Console(stderr=True, highlight=False, markup=False, emoji=False))
 
 
-def _finish(follower: Follower, ended: Outcome, as_json: bool) -> int:
+def _finish(
+    follower: Follower,
+    ended: Outcome,
+    as_json: bool,
+    summary: Callable[[RunFolder, RunState], list[str]] = report,
+) -> int:
     """The last words: report or reason on stderr, the exit line on stdout where JSON is asked."""
     run = follower.run
     if ended.status == EXIT_DONE and not as_json:
-        print("\n".join(report(run, follower.state)), file=sys.stderr)
+        print("\n".join(summary(run, follower.state)), file=sys.stderr)
     if ended.line:
         print(visible(ended.line), file=sys.stderr, flush=True)
     if as_json:

@@ -49,8 +49,9 @@ def running(stage: StageState) -> Phrase:
         return Phrase(None, one_line(stage.title))
     share = progress.done / progress.total if progress.total else None
     of = f" of {progress.total:,}" if progress.total else ""
-    text = f"{progress.done:,}{of} {one_line(progress.unit)}  {one_line(progress.label, 40)}"
-    return Phrase(share, text.rstrip(), _left(stage))
+    parts = [f"{progress.done:,}{of} {one_line(progress.unit)}", one_line(progress.label, 40)]
+    parts.append(one_line(progress.detail, 40))
+    return Phrase(share, "  ".join(part for part in parts if part), _left(stage))
 
 
 def tokens_per_second(steps: Sequence[Step]) -> float:
@@ -116,11 +117,15 @@ def _prepared(state: RunState) -> list[str]:
 
 
 def _exported(state: RunState) -> list[str]:
-    made = [f"{one_line(f.type)} {size(f.bytes)}" for f in state.exported.values()]
-    if not state.parity:
+    done = state.stages["export"].done
+    paths = {made["path"] for made in done.artefacts} if done else set()
+    files = [file for file in state.exported.values() if not paths or file.path in paths]
+    made = [f"{one_line(file.type)} {size(file.bytes)}" for file in files]
+    measured = [state.parity[file.type] for file in files if file.type in state.parity]
+    if not measured:
         return made
-    worst = max(parity.kl_mean for parity in state.parity.values())
-    kept = all(parity.passed for parity in state.parity.values())
+    worst = max(parity.kl_mean for parity in measured)
+    kept = all(parity.passed for parity in measured)
     return [*made, f"parity {'kept' if kept else 'LOST'}, KL at most {number(worst)}"]
 
 

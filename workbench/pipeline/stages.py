@@ -27,25 +27,36 @@ from workbench.run.state import RunState
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a run. `settings` is its part of the preset, as plain values."""
+    """One stage of a run. `settings` is its part of the preset, as plain values; `needs` are the
+    kinds of stages that it builds on, None for all before it."""
 
     name: str
     title: str
     settings: Any
     run: Callable[[Context], Outcome]
     wanted: bool = True
+    needs: tuple[str, ...] | None = None
 
     @property
     def kind(self) -> str:
         return self.name.partition(":")[0]
 
+    def builds_on(self, other: Stage) -> bool:
+        """Whether it needs what an earlier stage made."""
+        return self.needs is None or other.kind in self.needs
+
 
 def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
-    """All stages of the run's preset; those that are not `wanted` only stand if done before.
+    """All stages of the run's preset, then the exports it was asked for besides; those that are
+    not `wanted` only stand if done before.
 
-    `train` means every training stage. Raises UserError for a name that is no stage.
+    `train` means every training stage. An export that is `wanted` goes on record here. Raises
+    UserError for a name that is no stage.
     """
+    from workbench.pipeline import exporting
+
     stages = all_stages(load(str(run.preset_file)).preset)
+    stages += exporting.requested(run, wanted)
     check_stage_names(wanted, [stage.name for stage in stages])
     if not wanted:
         return stages
@@ -54,7 +65,7 @@ def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
 
 def all_stages(preset: Preset) -> list[Stage]:
     """The stages a preset asks for."""
-    from workbench.pipeline import evaluating, wiring
+    from workbench.pipeline import evaluating, exporting, wiring
 
     sft = [stage.model_dump(mode="json") for stage in preset.train]
     data, model = preset.data.model_dump(mode="json"), preset.model.model_dump(mode="json")
@@ -65,14 +76,14 @@ def all_stages(preset: Preset) -> list[Stage]:
         stages.append(Stage(f"{TRAIN}:{stage.name}", title, [model, sft[: number + 1]], job))
     if preset.export.formats:
         export = [preset.export.model_dump(mode="json"), sft]
-        stages.append(Stage("export", "Export to GGUF", export, wiring.export))
+        stages.append(Stage("export", "Export to GGUF", export, exporting.export))
     if preset.export.formats and preset.evaluate.prompts:
         asked = preset.evaluate.model_dump(mode="json")
         generate = preset.generate.model_dump(mode="json")
         stages.append(Stage("evaluate", "Evaluate", [asked, generate], evaluating.evaluate))
     if preset.export.formats:
         package = [preset.ollama.model_dump(mode="json"), preset.generate.model_dump(mode="json")]
-        stages.append(Stage("package", "Package for Ollama", package, wiring.package))
+        stages.append(Stage("package", "Package for Ollama", package, exporting.package))
     return stages
 
 
@@ -83,28 +94,30 @@ def do_stages(
     state = RunState()
     state.apply(read(run.events_file))
     preset = load(str(run.preset_file)).preset
-    before: list[Any] = []
-    missing: list[str] = []
+    before: list[tuple[Stage, Any]] = []
+    skipped: list[Stage] = []
     for stage in stages:
-        inputs = _hash([stage.settings, before])
+        inputs = _hash([stage.settings, [made for other, made in before if stage.builds_on(other)]])
+        missing = [other.name for other in skipped if stage.builds_on(other)]
         finished = state.stages[stage.name].done if stage.name in state.stages else None
         stands = finished is not None and not missing and _stands(run, finished, inputs)
         context = _context(run, preset, log, stage.name, stopping)
         if finished and stands:
             if stage.wanted:
                 context.emit(events.StageSkipped(reason="done before, inputs unchanged"))
-            before.append(finished.artefacts)
+            before.append((stage, finished.artefacts))
         elif stage.wanted:
-            _refuse_missing(stage, missing)
-            before.append(_do(stage, inputs, context, log))
+            _refuse_missing(run, stage, missing)
+            before.append((stage, _do(stage, inputs, context, log)))
         else:
-            missing.append(stage.name)
+            skipped.append(stage)
 
 
-def _refuse_missing(stage: Stage, missing: Sequence[str]) -> None:
+def _refuse_missing(run: RunFolder, stage: Stage, missing: Sequence[str]) -> None:
     if missing:
         names = ", ".join(missing)
-        raise UserError(f"--stages: {stage.name} needs {names} first", hint=f"add {names}")
+        hint = f"add {names}" if stage.needs is None else f"workbench resume {run.name}"
+        raise UserError(f"--stages: {stage.name} needs {names} first", hint=hint)
 
 
 def _do(stage: Stage, inputs: str, context: Context, log: EventLog) -> list[dict[str, Any]]:

@@ -8,22 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.dataset.template import ChatTemplate
 from workbench.pipeline.context import Context, Outcome
-from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.prepare import prepare as prepare_stage
 from workbench.pipeline.training.weights import Weights
-from workbench.run import events
 from workbench.run.folder import RunFolder
-
-if TYPE_CHECKING:
-    from workbench.pipeline.export.stage import Callbacks
-    from workbench.pipeline.export.vocabulary_check import Sample
-
-SAMPLES = 40  # conversations whose ids are compared with llama.cpp's, beside the fixed probes
-FALLBACKS_TOLD = 5
 
 
 def prepare(context: Context) -> Outcome:
@@ -60,43 +51,6 @@ def training(number: int) -> Callable[[Context], Outcome]:
         return Outcome([done, *dict.fromkeys(saved)], summary)
 
     return job
-
-
-def export(context: Context) -> Outcome:
-    """The trained weights as GGUF files, each proved, and merged safetensors where asked for."""
-    from workbench.pipeline.export.stage import export_stage
-
-    preset, run = context.preset, context.run
-    result = export_stage(
-        trained_weights(context),
-        run.tokenizer,
-        run.export,
-        name=run.name,
-        formats=preset.export.formats,
-        chat_template=chat_template(context),
-        end_of_turn=base_facts(context)["end_of_turn"],
-        merged=preset.export.merged,
-        parity=preset.export.parity,
-        samples=_samples(context),
-        callbacks=_export_callbacks(context),
-    )
-    for warning in result.warnings:
-        context.emit(events.Note(message=warning, level="warning"))
-    return Outcome(result.artefacts, {"files": len(result.files)})
-
-
-def package(context: Context) -> Outcome:
-    """The Modelfile for the file that is served, and the model in Ollama where asked for."""
-    from workbench.pipeline.packaging import create_in_ollama, write_modelfile
-
-    preset, run = context.preset, context.run
-    path, warnings = write_modelfile(preset, run, served(context), run_template(context))
-    for warning in warnings:
-        context.emit(events.Note(message=warning, level="warning"))
-    command = create_in_ollama(preset, run, path)
-    place = path.relative_to(run.path).as_posix()
-    context.emit(events.Packaged(path=place, command=command))
-    return Outcome([path])
 
 
 def base_folder(context: Context) -> Path:
@@ -152,24 +106,6 @@ def _inside(context: Context, path: Path) -> bool:
     return path.is_relative_to(context.run.path)
 
 
-def _samples(context: Context) -> list[Sample]:
-    """Held-out and validation conversations as training would have tokenized them."""
-    from tokenizers import Tokenizer
-
-    from workbench.pipeline.export.vocabulary_check import Sample
-
-    template = run_template(context)
-    backend = Tokenizer.from_file(str(context.run.tokenizer / "tokenizer.json"))
-    rows = [*load_rows(context.run.dataset / "heldout.jsonl")]
-    rows += load_rows(context.run.dataset / "validation.jsonl")
-    samples = []
-    for row in [row for row in rows if row.messages][:SAMPLES]:
-        text = template.render(row.messages)
-        ids = backend.encode(text, add_special_tokens=False).ids
-        samples.append(Sample(text, tuple(ids)))
-    return samples
-
-
 def run_template(context: Context) -> ChatTemplate:
     """The chat template with the special tokens of the run's tokenizer."""
     config = json.loads((context.run.tokenizer / "tokenizer_config.json").read_bytes())
@@ -181,47 +117,3 @@ def run_template(context: Context) -> ChatTemplate:
 def _text(token: Any) -> str:
     """A special token's text; the file has it as text, as an object, or not at all."""
     return str(token["content"]) if isinstance(token, dict) else str(token or "")
-
-
-def _export_callbacks(context: Context) -> Callbacks:
-    from workbench.pipeline.export.stage import Callbacks
-
-    def on_file(file: Any, elapsed_s: float) -> None:
-        context.emit(
-            events.FileExported(
-                type=file.type,
-                path=file.path.relative_to(context.run.path).as_posix(),
-                bytes=file.bytes,
-                fallbacks=file.fallbacks,
-                elapsed_s=elapsed_s,
-            )
-        )
-
-    def on_parity(parity: Any, verdict: Any) -> None:
-        context.emit(
-            events.ParityMeasured(
-                type=parity.type,
-                kl_mean=parity.kl_mean,
-                kl_max=parity.kl_max,
-                top1=parity.top1,
-                ids_equal=parity.ids_equal,
-                passed=verdict.passed,
-            )
-        )
-
-    def on_tensor(done: Any) -> None:
-        context.emit(
-            events.Progress(done=done.done, total=done.total, unit="tensors", label=done.name)
-        )
-
-    def on_plan(plan: Any) -> None:
-        for fallback in plan.fallbacks[:FALLBACKS_TOLD]:
-            context.emit(events.Note(message=f"{fallback.type}: {fallback}", level="warning"))
-
-    return Callbacks(
-        on_plan=on_plan,
-        on_tensor=on_tensor,
-        on_file=on_file,
-        on_parity=on_parity,
-        stopping=context.stopping,
-    )

@@ -52,12 +52,16 @@ class StageStarted(Event, kind="stage_started"):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event, kind="progress"):
-    """How far a stage is, in its own unit (rows, tensors, answers, steps)."""
+    """How far a stage is, in its own unit (rows, tensors, answers, steps).
+
+    `label` is what it does, and another one counts from the start; `detail` the unit at hand.
+    """
 
     done: int
     total: int
     unit: str
     label: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +199,18 @@ class Resumed(Event, kind="resumed"):
 
     from_step: int
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportPlanned(Event, kind="export_planned"):
+    """What an export is going to write, by type: bytes, and a line for each tensor that cannot
+    have its type's format. `adapters` are merged on the way."""
+
+    adapters: int
+    tensors: int
+    bytes: dict[str, Any]
+    fallbacks: dict[str, Any] = field(default_factory=dict)
+    merged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

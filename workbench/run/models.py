@@ -38,9 +38,10 @@ def base_gguf(run: RunFolder) -> Path:
 
 
 def digests(run: RunFolder) -> list[str]:
-    """SHA-256 of the model files that the run's own export wrote."""
-    stage = _state(run).stages.get("export")
-    artefacts = stage.done.artefacts if stage and stage.done else []
+    """SHA-256 of the model files that the run's own exports wrote."""
+    stages = _state(run).stages.values()
+    exports = [stage.done for stage in stages if stage.name.partition(":")[0] == "export"]
+    artefacts = [made for done in exports if done for made in done.artefacts]
     return [str(made["sha256"]) for made in artefacts if str(made["path"]).endswith(".gguf")]
 
 

@@ -77,6 +77,7 @@ class RunState:
     stages: dict[str, StageState] = field(default_factory=dict)
     notes: list[events.Note] = field(default_factory=list)
     data: events.DataReady | None = None
+    export_plan: events.ExportPlanned | None = None
     exported: dict[str, events.FileExported] = field(default_factory=dict)
     parity: dict[str, events.ParityMeasured] = field(default_factory=dict)
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -101,6 +102,8 @@ class RunState:
                 self.notes.append(event)
             case events.DataReady():
                 self.data = event
+            case events.ExportPlanned():
+                self.export_plan = event
             case events.FileExported():
                 self.exported[event.type] = event
             case events.ParityMeasured():

@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipeline.export.helpers import save_adapter, save_base
 from workbench.errors import Interrupted, RunFailed, UserError
-from workbench.pipeline.export import arch, stage, vocabulary_check
+from workbench.pipeline.export import arch, vocabulary_check
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stage import Callbacks, export_stage
@@ -40,7 +40,7 @@ def test_the_whole_stage(weights: Weights, tmp_path: Path) -> None:
     sample = Sample(CHAT, tuple(vocabulary_check.probe_ids(plan, CHAT)))
     heard = list[str]()
     calls = Callbacks(
-        on_plan=lambda plan: heard.append("plan"),
+        on_plan=lambda plan, planned: heard.append("plan " + " ".join(planned)),
         on_file=lambda file, elapsed_s: heard.append(file.type),
         on_parity=lambda parity, verdict: heard.append(f"{parity.type}={verdict.passed}"),
     )
@@ -56,15 +56,15 @@ def test_the_whole_stage(weights: Weights, tmp_path: Path) -> None:
         callbacks=calls,
         threads=1,
     )
-    assert heard == ["plan", "f16", "q8_0", "f16=True", "q8_0=True"]
+    assert heard == ["plan f16 q8_0", "f16", "q8_0", "f16=True", "q8_0=True"]
     assert names(tmp_path) == ["made-f16.gguf", "made-q8_0.gguf", "merged", "parity.json"]
     assert {path.name for path in result.artefacts} >= {"made-f16.gguf", "config.json"}
     assert all(path.is_file() for path in result.artefacts)
     written = report(tmp_path)
     assert [file["type"] for file in written["files"]] == ["f16", "q8_0"]
-    assert written["reference"]["layers"] == written["reference"]["model_layers"] == 3
-    assert written["vocabulary"]["mismatches"] == 0
-    assert written["files"][0]["positions"] > len(sample.ids)
+    first = written["files"][0]
+    assert first["reference"]["layers"] == first["reference"]["model_layers"] == 3
+    assert first["vocabulary"]["mismatches"] == 0 and first["positions"] > len(sample.ids)
 
 
 def test_a_quantized_file_alone_is_proved_by_a_twin(weights: Weights, tmp_path: Path) -> None:
@@ -78,12 +78,20 @@ def test_a_model_too_large_for_memory_is_measured_by_its_first_layers(
     weights: Weights, tmp_path: Path
 ) -> None:
     export_stage(
-        weights, weights.base, tmp_path, name="made", formats=["f32"], threads=1, memory_bytes=1
+        weights,
+        weights.base,
+        tmp_path,
+        name="made",
+        formats=["f32", "iq4_nl"],
+        threads=1,
+        memory_bytes=1,
     )
-    written = report(tmp_path)
-    assert (written["reference"]["layers"], written["reference"]["model_layers"]) == (2, 3)
-    assert written["files"][0]["kl_mean"] < 1e-6
-    assert names(tmp_path) == ["made-f32.gguf", "parity.json"]
+    entries = {entry["type"]: entry for entry in report(tmp_path)["files"]}
+    assert list(entries) == ["f16", "f32", "iq4_nl"]
+    for entry in entries.values():
+        assert (entry["reference"]["layers"], entry["reference"]["model_layers"]) == (2, 3)
+    assert entries["f32"]["kl_mean"] < 1e-6 < entries["iq4_nl"]["kl_mean"] < 0.3
+    assert names(tmp_path) == ["made-f32.gguf", "made-iq4_nl.gguf", "parity.json"]
 
 
 def test_a_wrong_file_fails_the_run_in_one_line(
@@ -148,4 +156,4 @@ def test_what_an_earlier_kill_left_is_swept(weights: Weights, tmp_path: Path) ->
 def test_an_unknown_type_is_refused_before_any_work(weights: Weights, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no GGUF type 'q3_k'"):
         export_stage(weights, weights.base, tmp_path, name="made", formats=["q3_k"])
-    assert stage.TWIN == "f16" and names(tmp_path) == []
+    assert names(tmp_path) == []

@@ -6,6 +6,7 @@ types, and those are measured; the real files' ids are compared all the same.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,12 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted
+from workbench.pipeline.export.making import TWIN
 from workbench.pipeline.export.parity import Parity, Verdict, as_json, gate, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.probes import PARITY_TEXTS
 from workbench.pipeline.export.reference import layers_that_fit, write_reference
 from workbench.pipeline.export.stream import run_export
-from workbench.pipeline.export.types import type_named
 from workbench.pipeline.export.vocabulary_check import (
     Expected,
     Sample,
@@ -29,6 +30,8 @@ from workbench.pipeline.export.vocabulary_check import (
     compare_ids,
     probe_ids,
 )
+from workbench.quantize.quantize import quantize
+from workbench.quantize.types import kind_named
 
 MEASURED_SAMPLES = 5
 MEASURED_POSITIONS = 256  # of one text
@@ -58,6 +61,7 @@ def examine(
     expected: Expected,
     samples: Sequence[Sample] = (),
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None,
+    on_compare: Callable[[int, int, str], None] = lambda done, total, kind: None,
     stopping: Callable[[], bool] = lambda: False,
     threads: int = 1,
     memory_bytes: int | None = None,
@@ -65,21 +69,24 @@ def examine(
     """Judge the files (type -> path) of `plan`, float types first; a working folder lies in `out`.
 
     `expected`: ids to compare; `samples`: conversations to measure beside the texts of our own.
+    `on_compare` is told how many files are measured, of how many, and which is next.
     Raises Interrupted between two files when `stopping()` says so.
     """
+    on_compare(0, len(paths), "the trained model")
     ids_equal = {t: not compare_ids(plan, path, expected).mismatches for t, path in paths.items()}
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
     judged, noise = list[Judged](), None
     with _work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
-            paths = _first_layers(plan, layers, work, stopping, threads)
+            paths = _first_layers(plan, tuple(paths), layers, work, stopping, threads)
         reference = write_reference(
             plan.weights, probes, work, rows=plan.vocabulary_size, layers=layers
         )
-        for kind in sorted(paths, key=_exactness):
+        for done, kind in enumerate(sorted(paths, key=_exactness)):
             if stopping():
                 raise Interrupted("the parity check was stopped; the files stand")
+            on_compare(done, len(paths), kind)
             measured = measure(
                 kind,
                 paths[kind],
@@ -98,7 +105,7 @@ def examine(
 
 def _exactness(kind: str) -> tuple[bool, bool]:
     """F16 first, whose differences are the noise that others are held against; then floats."""
-    return kind != "f16", type_named(kind).quantized
+    return kind != "f16", not kind_named(kind).is_float
 
 
 def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
@@ -109,13 +116,23 @@ def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
 
 
 def _first_layers(
-    plan: ExportPlan, layers: int, work: Path, stopping: Callable[[], bool], threads: int
+    plan: ExportPlan,
+    names: Sequence[str],
+    layers: int,
+    work: Path,
+    stopping: Callable[[], bool],
+    threads: int,
 ) -> dict[str, Path]:
     """The same model cut off after `layers` layers, in all types."""
-    kinds = [kind.name for kind in plan.types]
-    short = plan_export(plan.weights, kinds, plan.tokenizer.folder, layers=layers)
-    paths = {kind: work / f"{kind}.gguf" for kind in kinds}
+    in_pass = [kind.name for kind in plan.types]
+    short = plan_export(plan.weights, in_pass, plan.tokenizer.folder, layers=layers)
+    paths = {name: work / f"{name}.gguf" for name in in_pass}
     run_export(short, paths, stopping=stopping, threads=threads)
+    for name in names:
+        if name not in paths:
+            paths[name] = work / f"{name}.gguf"
+            kind = kind_named(name)
+            quantize(paths[TWIN], paths[name], kind, threads=threads, stopping=stopping)
     return paths
 
 
@@ -133,8 +150,11 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 def write_report(
     path: Path, plan: ExportPlan, vocabulary: VocabularyReport, examination: Examination
 ) -> None:
-    """parity.json: how it was measured, and each file's figures; also when the gate fails."""
-    report: dict[str, Any] = {
+    """parity.json: each file's figures and how they were measured; also when the gate fails.
+
+    Entries of other types, from earlier exports, stay.
+    """
+    how = {
         "reference": {
             "dtype": "float32",
             "layers": examination.layers,
@@ -148,6 +168,17 @@ def write_report(
             "texts": vocabulary.texts,
             "mismatches": len(vocabulary.mismatches),
         },
-        "files": [as_json(one.parity, one.verdict) for one in examination.judged],
     }
-    files.write_json(path, report)
+    measured = {
+        one.parity.type: as_json(one.parity, one.verdict) | how for one in examination.judged
+    }
+    files.write_json(path, {"files": list((_before(path) | measured).values())})
+
+
+def _before(path: Path) -> dict[str, dict[str, Any]]:
+    """Type -> entry of an earlier export's report; none where there is no sound report."""
+    try:
+        report = json.loads(path.read_bytes())
+        return {entry["type"]: dict(entry) for entry in report["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -27,6 +27,7 @@ from workbench.pipeline.export.shards import Float32
 from workbench.pipeline.export.stream import SLAB_BYTES, TensorDone
 
 SHARD_BYTES = 5_000_000_000
+BESIDE_BYTES = 64 << 20
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _FROM_BASE = ("generation_config.json",)
 _FROM_TOKENIZER = (
@@ -52,6 +53,16 @@ class _Entry:
         return math.prod(self.shape) * _ITEM_BYTES[self.dtype]
 
 
+def merged_bytes(plan: ExportPlan) -> int:
+    """Bytes that the folder will have, tokenizer and headers estimated."""
+    return sum(entry.bytes for entry in _entries(plan)) + BESIDE_BYTES
+
+
+def _entries(plan: ExportPlan) -> list[_Entry]:
+    merged = plan.merged
+    return [_Entry(name, merged.stored_dtype(name), merged.shape(name)) for name in merged.names]
+
+
 def write_merged(
     plan: ExportPlan,
     folder: Path,
@@ -65,10 +76,9 @@ def write_merged(
     Weights, config.json, the base's generation settings, the tokenizer and the chat template.
     Raises RunFailed, Interrupted or OSError; nothing is left then.
     """
-    merged = plan.merged
-    entries = [_Entry(n, merged.stored_dtype(n), merged.shape(n)) for n in merged.names]
+    merged, entries = plan.merged, _entries(plan)
     total = sum(entry.bytes for entry in entries)
-    files.check_space(folder.parent, total + (64 << 20), "the merged model")
+    files.check_space(folder.parent, merged_bytes(plan), "the merged model")
     shards = list(_shards(entries, shard_bytes))
     try:
         with files.whole_folder(folder) as tmp:

@@ -27,7 +27,14 @@ WARNING_LIMITS = {
     "q4_k_m": 3e-1,
     "q4_k_s": 3e-1,
     "q4_0": 3e-1,
+    "q5_k_s": 1e-1,
+    "q5_1": 1e-1,
+    "q5_0": 1e-1,
+    "q4_1": 3e-1,
+    "iq4_nl": 3e-1,
+    "iq4_xs": 3e-1,
 }
+OTHER_LIMIT = 1.0  # three and two bits cost much in any small model
 CLEAR_MARGIN = 10  # a top token counts where it leads by so many times the largest difference
 
 
@@ -155,7 +162,7 @@ def gate(parity: Parity, *, f32_limit: float = HARD_LIMITS["f32"]) -> Verdict:
 
 
 def _judge_quantized(parity: Parity) -> Verdict:
-    limit = WARNING_LIMITS[parity.type]
+    limit = WARNING_LIMITS.get(parity.type, OTHER_LIMIT)
     if parity.kl_mean <= limit:
         return Verdict(True, limit=limit)
     warning = (

@@ -111,10 +111,14 @@ class ExportPlan:
         sizes = (n_bytes(tensor.formats[i], tensor.shape) for tensor in self.tensors)
         return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
 
-    def total_bytes(self) -> int:
-        """Bytes of all files, the headers estimated."""
+    def file_bytes(self, kind: GgufType) -> int:
+        """Bytes of one type's file, the header estimated."""
         header = HEADER_RESERVE_BYTES + TOKEN_RESERVE_BYTES * self.vocabulary_size
-        return sum(self.tensor_bytes(kind) + header for kind in self.types)
+        return self.tensor_bytes(kind) + header
+
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(self.file_bytes(kind) for kind in self.types)
 
 
 def plan_export(

@@ -1,13 +1,12 @@
-"""The export stage: plan, vocabulary check, one pass, parity, parity.json. Plain values in and out.
+"""The export stage: plan, vocabulary check, files, parity, parity.json. Plain values in and out.
 
 A quantized file is judged by a float file of the same pass. When none is asked for, an F16 twin is
-written for the measurement and removed.
+written for the measurement and removed. What an earlier export left in the folder stays.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,29 +14,37 @@ from workbench import files
 from workbench.errors import RunFailed
 from workbench.pipeline.export.encode import usable_cores
 from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
+from workbench.pipeline.export.making import (
+    COMPARE,
+    MERGE,
+    Doing,
+    check_space,
+    make_files,
+    of_tensor,
+    planned_bytes,
+    wish,
+)
 from workbench.pipeline.export.merged_files import write_merged
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.stream import ExportedFile, TensorDone, run_export
-from workbench.pipeline.export.types import type_named
+from workbench.pipeline.export.stream import ExportedFile
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
-    VocabularyReport,
     check_vocabulary,
     expected_ids,
 )
 from workbench.pipeline.training.weights import Weights
 
-TWIN = "f16"
-
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What the stage made. `files` in the order of `formats`; `warnings` are for the person."""
+    """What the stage made. `files` in the order they were made; `warnings` are for the person.
+
+    `artefacts` leaves parity.json out: a later export adds its own figures to it.
+    """
 
     files: tuple[ExportedFile, ...]
     merged: Path | None
-    vocabulary: VocabularyReport
     parity: tuple[Judged, ...]
     warnings: tuple[str, ...]
     artefacts: tuple[Path, ...]
@@ -47,12 +54,12 @@ class ExportResult:
 class Callbacks:
     """How the stage speaks while it works; each may be left out.
 
-    `on_plan` comes before any work, with fallbacks and warnings; `on_file` with the seconds the
-    pass took.
+    `on_plan` comes before any work, with the bytes of each type; `on_file` with the seconds that
+    it took.
     """
 
-    on_plan: Callable[[ExportPlan], None] = lambda plan: None
-    on_tensor: Callable[[TensorDone], None] = lambda done: None
+    on_plan: Callable[[ExportPlan, Mapping[str, int]], None] = lambda plan, planned: None
+    doing: Callable[[Doing], None] = lambda doing: None
     on_file: Callable[[ExportedFile, float], None] = lambda file, elapsed_s: None
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None
     stopping: Callable[[], bool] = lambda: False
@@ -85,25 +92,36 @@ def export_stage(
     """
     calls = callbacks or Callbacks()
     cores = threads or usable_cores()
-    kinds = list(dict.fromkeys(type_named(wished).name for wished in formats))
+    wished = wish(formats, parity)
     out.mkdir(parents=True, exist_ok=True)
     files.sweep(out)
     plan = plan_export(
         weights,
-        [*kinds, TWIN] if _needs_twin(kinds, parity) else kinds,
+        wished.in_pass,
         tokenizer,
         chat_template=chat_template,
         name=name,
         end_of_turn=end_of_turn,
     )
-    calls.on_plan(plan)
-    expected = expected_ids(plan, samples)
-    vocabulary = check_vocabulary(plan, out, expected)
-    vocabulary.require()
-    examination = None
+    calls.on_plan(plan, planned_bytes(plan, wished))
+    check_space(plan, wished, out, merged)
+    exported, examination = list[ExportedFile](), None
+    if wished.names:
+        expected = expected_ids(plan, samples)
+        vocabulary = check_vocabulary(plan, out, expected)
+        vocabulary.require()
     try:
-        exported = _write(plan, kinds, out, calls, cores)
-        if parity and kinds:
+        if wished.names:
+            exported = make_files(
+                plan,
+                wished,
+                out,
+                doing=calls.doing,
+                on_file=calls.on_file,
+                stopping=calls.stopping,
+                threads=cores,
+            )
+        if parity and exported:
             examination = examine(
                 plan,
                 {file.type: file.path for file in exported},
@@ -111,6 +129,9 @@ def export_stage(
                 expected=expected,
                 samples=samples,
                 on_parity=calls.on_parity,
+                on_compare=lambda done, total, kind: calls.doing(
+                    Doing(COMPARE, done, total, "files", kind)
+                ),
                 stopping=calls.stopping,
                 threads=cores,
                 memory_bytes=memory_bytes,
@@ -119,38 +140,19 @@ def export_stage(
             _require(examination.judged)
     finally:
         files.sweep(out)
-    kept = [file for file in exported if file.type in kinds]
+    kept = [file for file in exported if file.type in wished.names]
     folder = _write_merged(plan, out, calls) if merged else None
-    return _result(plan, kept, folder, vocabulary, examination, out)
-
-
-def _needs_twin(kinds: Sequence[str], parity: bool) -> bool:
-    return parity and bool(kinds) and all(type_named(kind).quantized for kind in kinds)
-
-
-def _write(
-    plan: ExportPlan, kinds: Sequence[str], out: Path, calls: Callbacks, threads: int
-) -> list[ExportedFile]:
-    """All files of the plan; a twin that nobody asked for gets a name that is swept away."""
-    if not kinds:
-        return []
-    paths = {}
-    for kind in (kind.name for kind in plan.types):
-        wanted = kind in kinds
-        paths[kind] = out / (f"{plan.name}-{kind}.gguf" if wanted else f".twin-{kind}.part")
-    started = time.monotonic()
-    exported = run_export(
-        plan, paths, progress=calls.on_tensor, stopping=calls.stopping, threads=threads
-    )
-    for file in exported:
-        if file.type in kinds:
-            calls.on_file(file, time.monotonic() - started)
-    return exported
+    return _result(plan, kept, folder, examination)
 
 
 def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks) -> Path:
     folder = out / "merged"
-    write_merged(plan, folder, progress=calls.on_tensor, stopping=calls.stopping)
+    write_merged(
+        plan,
+        folder,
+        progress=lambda at: calls.doing(of_tensor(MERGE, at)),
+        stopping=calls.stopping,
+    )
     return folder
 
 
@@ -166,18 +168,14 @@ def _result(
     plan: ExportPlan,
     kept: Sequence[ExportedFile],
     folder: Path | None,
-    vocabulary: VocabularyReport,
     examination: Examination | None,
-    out: Path,
 ) -> ExportResult:
     judged = examination.judged if examination else ()
     artefacts = [file.path for file in kept]
-    artefacts += [out / "parity.json"] if judged else []
     artefacts += sorted(p for p in folder.rglob("*") if p.is_file()) if folder else []
     return ExportResult(
         files=tuple(kept),
         merged=folder,
-        vocabulary=vocabulary,
         parity=judged,
         warnings=(*plan.warnings, *(j.verdict.warning for j in judged if j.verdict.warning)),
         artefacts=tuple(artefacts),

@@ -38,13 +38,15 @@ class TensorDone:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A whole GGUF file. `fallbacks` are the tensors that could not have their type's format."""
+    """A whole GGUF file. `fallbacks`: how many tensors could not have their type's format; where
+    the plan could not know them, `told` has a line for each."""
 
     type: str
     path: Path
     bytes: int
     sha256: str
     fallbacks: int
+    told: tuple[str, ...] = ()
 
 
 def _never() -> bool:

@@ -1,0 +1,123 @@
+"""More exports of a run that has trained: by its worker, one after the other, none lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from tests.pipeline.test_worker import PRESET, of_kind, pairs, state_of, work
+from workbench.files import sha256
+from workbench.headless.freeze import freeze
+from workbench.preset.load import load
+from workbench.run import events, exports, folder
+from workbench.run.folder import RunFolder
+from workbench.run.log import read
+from workbench.run.models import digests
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that has trained and exported f16."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "pairs.txt").write_text(pairs(20))
+    (home / "raw").mkdir()
+    for n in range(5):
+        (home / "raw" / f"{n}.txt").write_text(f"document {n} " * 20)
+    base = tiny.save_base(home / "base", "qwen2")
+    text = PRESET.replace("{base}", str(base)).replace("{pairs}", str(home / "pairs.txt"))
+    text = text.replace('["f16", "q8_0"]', '["f16"]').replace("{raw}", str(home / "raw"))
+    (home / "tiny.toml").write_text(text)
+    made = folder.create(home / "runs", "tiny")
+    freeze(load(str(home / "tiny.toml")), made)
+    assert work(made, "prepare", "train", "export") == 0, state_of(made).error
+    return made
+
+
+@pytest.fixture
+def run(trained: RunFolder, tmp_path: Path) -> RunFolder:
+    shutil.copytree(trained.path, tmp_path / "runs" / trained.name)
+    return RunFolder(tmp_path / "runs" / trained.name)
+
+
+def types_in_report(run: RunFolder) -> list[str]:
+    report = json.loads((run.export / "parity.json").read_bytes())
+    return [entry["type"] for entry in report["files"]]
+
+
+def test_more_types_beside_what_stands(run: RunFolder) -> None:
+    first = run.export / f"{run.name}-f16.gguf"
+    before = sha256(first)
+    assert work(run, "export:q8_0+iq4_nl+merged") == 0, state_of(run).error
+    state = state_of(run)
+    assert state.status == "done" and list(state.exported) == ["f16", "q8_0", "iq4_nl"]
+    assert all(parity.passed for parity in state.parity.values())
+    assert types_in_report(run) == ["f16", "q8_0", "iq4_nl"]
+    assert sha256(first) == before and (run.export / "merged" / "config.json").is_file()
+    assert {sha256(run.path / made.path) for made in state.exported.values()} <= set(digests(run))
+    assert state.export_plan and set(state.export_plan.bytes) == {"q8_0", "iq4_nl"}
+    assert any("iq4_nl: " in note.message for note in state.notes), "64 columns: fallbacks"
+    assert not [path for path in run.export.iterdir() if path.name.startswith(".")]
+    seen = state.last_seq
+    assert work(run, "prepare", "train", "export") == 0
+    again = [record for record in read(run.events_file) if record.seq > seen]
+    assert not of_kind(again, events.StageStarted), "nothing is done twice"
+
+
+def test_the_merged_model_alone(run: RunFolder) -> None:
+    assert work(run, "export:merged") == 0, state_of(run).error
+    assert (run.export / "merged" / "manifest.json").is_file()
+    assert list(state_of(run).exported) == ["f16"] and types_in_report(run) == ["f16"]
+
+
+def test_a_type_there_is_not_is_refused_and_not_kept(run: RunFolder) -> None:
+    assert work(run, "export:q9") == 2
+    assert "no GGUF type 'q9'" in state_of(run).error and exports.requests(run) == []
+
+
+def test_what_has_not_trained_cannot_be_exported(run: RunFolder) -> None:
+    shutil.rmtree(run.training("sft"))
+    assert work(run, "export:q8_0") == 2
+    assert f"needs train:sft first (workbench resume {run.name})" in state_of(run).error
+
+
+def test_a_request_that_failed_is_off_the_record(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        __import__("workbench.pipeline.export.parity", fromlist=["x"]).HARD_LIMITS, "f16", -1.0
+    )
+    assert work(run, "export:q8_0") == 1
+    assert "parity: the f16 file is not the trained model" in state_of(run).error
+    assert exports.requests(run) == []
+
+
+def test_killed_amid_it_and_asked_again(run: RunFolder) -> None:
+    command = [sys.executable, "-m", "workbench.pipeline.worker", str(run.path)]
+    process = subprocess.Popen([*command, "--stages", "export:iq4_nl"])
+    until = time.monotonic() + 60
+    while not list(run.export.glob(".*.part")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(run.export.glob(".*.part")), "it was amid its work"
+    assert [request.stage for request in exports.requests(run)] == ["export:iq4_nl"]
+    assert work(run, "export:iq4_nl") == 0, state_of(run).error
+    assert state_of(run).status == "done"
+    assert sorted(path.name for path in run.export.iterdir()) == [
+        "parity.json",
+        f"{run.name}-f16.gguf",
+        f"{run.name}-iq4_nl.gguf",
+    ]

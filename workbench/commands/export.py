@@ -1,0 +1,147 @@
+"""Write a run's model in more types of GGUF, or make a file into one of another type.
+
+For a run its worker does it, from base and adapter, and each file is compared with the trained
+model; what stands already stays. A FILE is quantized by llama.cpp, without a comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from workbench.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
+from workbench.headless import drive
+from workbench.headless.report import shown
+from workbench.quantize.quantize import Progress, quantize
+from workbench.quantize.types import KINDS, Kind, kind_named
+from workbench.run import folder
+from workbench.run.exports import MERGED, ExportRequest, missing
+from workbench.run.folder import RunFolder
+from workbench.run.state import RunState
+from workbench.text import one_line, size, table
+
+GGUF = ".gguf"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="RUN|FILE.gguf", nargs="?", help="a run, by name or folder, or a file")
+    add("--type", metavar="T", action="append", default=[], help="GGUF type; repeat for more")
+    add("--merged", action="store_true", help="the merged model as safetensors too (a run's)")
+    add("-o", "--output", metavar="OUT", default="", help="where the new file goes (a FILE's)")
+    add("--again", action="store_true", help="allow a FILE that is quantized already")
+    add("--detach", action="store_true", help="return once the run's worker is at work")
+    add("--json", action="store_true", help="the run's events as JSON lines on stdout")
+    add("--types", action="store_true", help="list the types there are")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.types:
+        print("\n".join(listing()))
+        return EXIT_DONE
+    if not args.model:
+        raise UserError("name a run or a .gguf file", hint="workbench runs lists the runs")
+    kinds = [kind_named(name) for name in args.type]
+    if args.model.endswith(GGUF):
+        return of_file(args, kinds)
+    return of_run(args, kinds)
+
+
+def listing() -> list[str]:
+    """A line a type: name, bits a weight, what it is for."""
+    return table([(kind.name, f"{kind.bits:4.1f} bits", kind.about) for kind in KINDS.values()])
+
+
+def of_run(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
+    """Have the run's worker write what is not there yet."""
+    if args.output or args.again:
+        flag = "--output" if args.output else "--again"
+        raise UserError(f"{flag} is for a .gguf file", hint="a run keeps its files in its export/")
+    if not kinds and not args.merged:
+        raise UserError("no --type is named", hint="workbench export --types lists them")
+    found = folder.find(folder.runs_root(), args.model)
+    wanted = ExportRequest(tuple(dict.fromkeys(kind.name for kind in kinds)), args.merged)
+    request = missing(found, wanted)
+    if request is None:
+        print(f"{found.name} has all of it already, in {found.export}", file=sys.stderr)
+        return EXIT_DONE
+    if args.detach:
+        return drive.start_detached(found, [request.stage], args.json)
+    return drive.start_and_follow(found, [request.stage], args.json, summary=files_of(request))
+
+
+def files_of(request: ExportRequest) -> Callable[[RunFolder, RunState], list[str]]:
+    """The lines at the end: each file that was asked for, with size and parity."""
+
+    def lines(run: RunFolder, state: RunState) -> list[str]:
+        rows = []
+        for name in request.types:
+            made, parity = state.exported[name], state.parity.get(name)
+            kept = f"KL {parity.kl_mean:.2g} nats" if parity else "not compared"
+            rows.append((shown(run.path / made.path), size(made.bytes), kept))
+        if request.merged:
+            rows.append((shown(run.export / MERGED), "", "safetensors"))
+        return table(rows, width=200)
+
+    return lines
+
+
+def of_file(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
+    """Quantize the file here, in a child process."""
+    source, target = Path(args.model), Path(args.output)
+    if len(kinds) != 1 or not args.output:
+        raise UserError("a FILE needs one --type and an --output", hint="--type iq4_nl -o OUT.gguf")
+    if args.merged or args.detach or args.json:
+        raise UserError("--merged, --detach and --json are for a run")
+    check_paths(source, target)
+    view = ProgressLine(sys.stderr)
+    options = {"threads": os.cpu_count() or 1, "again": args.again}
+    try:
+        made = quantize(source, target, kinds[0], progress=view.show, **options)
+    except KeyboardInterrupt:
+        view.end()
+        print("interrupted; nothing of it is left", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    finally:
+        view.end()
+    for fallback in made.fallbacks:
+        print(f"! {one_line(str(fallback), 200)}", file=sys.stderr)
+    print(f"{kinds[0].name}, {size(made.bytes)}", file=sys.stderr)
+    print(target)
+    return EXIT_DONE
+
+
+def check_paths(source: Path, target: Path) -> None:
+    """Raise UserError for a file that is not there, or a place where none can be written."""
+    if not source.is_file():
+        raise UserError("there is no such file", path=source)
+    if not target.name.endswith(GGUF):
+        raise UserError("the name of the new file does not end with .gguf", path=target)
+    if not target.parent.is_dir():
+        raise UserError("there is no such folder", path=target.parent)
+    if target.exists() and target.samefile(source):
+        raise UserError("this is the file that is read", path=target, hint="name another --output")
+
+
+class ProgressLine:
+    """One line that moves, on a terminal; nothing elsewhere."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._drawn = out, False
+
+    def show(self, at: Progress) -> None:
+        if self._out.isatty():
+            name = one_line(at.tensor, 50)
+            self._out.write(f"\r\x1b[2K  {at.done} of {at.total} tensors  {name}")
+            self._out.flush()
+            self._drawn = True
+
+    def end(self) -> None:
+        if self._drawn:
+            self._out.write("\r\x1b[2K")
+            self._out.flush()
+            self._drawn = False

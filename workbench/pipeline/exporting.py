@@ -1,0 +1,198 @@
+"""The wiring of what comes after training: the export, more exports on request, the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import Interrupted
+from workbench.pipeline.context import Context, Outcome
+from workbench.pipeline.prepare import load_rows
+from workbench.pipeline.wiring import (
+    base_facts,
+    chat_template,
+    run_template,
+    served,
+    trained_weights,
+)
+from workbench.preset.stages import TRAIN
+from workbench.quantize.types import kind_named
+from workbench.run import events, exports
+from workbench.run.exports import ExportRequest
+from workbench.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from workbench.pipeline.export.stage import Callbacks, ExportResult
+    from workbench.pipeline.export.vocabulary_check import Sample
+    from workbench.pipeline.stages import Stage
+
+SAMPLES = 40  # conversations whose ids are compared with llama.cpp's, beside the fixed probes
+FALLBACKS_TOLD = 5  # as notes; all of them stand in the event of the plan
+
+
+def export(context: Context) -> Outcome:
+    """The trained weights as GGUF files, each proved, and merged safetensors where asked for."""
+    wished = context.preset.export
+    result = _write(context, wished.formats, wished.merged)
+    return Outcome(result.artefacts, {"files": len(result.files)})
+
+
+def requested(run: RunFolder, wanted: Sequence[str]) -> list[Stage]:
+    """The stages of all exports on record; one that `wanted` names is put there.
+
+    Raises UserError for a type that there is not.
+    """
+    from workbench.pipeline.stages import Stage
+
+    for request in filter(None, map(exports.parse, wanted)):
+        for name in request.types:
+            kind_named(name)
+        exports.record(run, request)
+    return [
+        Stage(
+            request.stage,
+            f"Export to {', '.join(request.words)}",
+            list(request.words),
+            _another(request),
+            needs=("prepare", TRAIN),
+        )
+        for request in exports.requests(run)
+    ]
+
+
+def _another(request: ExportRequest) -> Callable[[Context], Outcome]:
+    """The job of an export on request; one that fails is taken off the record."""
+
+    def job(context: Context) -> Outcome:
+        try:
+            result = _write(context, request.types, request.merged)
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except BaseException:
+            exports.withdraw(context.run, request)
+            raise
+        return Outcome(result.artefacts, _told(result))
+
+    return job
+
+
+def _told(result: ExportResult) -> dict[str, Any]:
+    """What the stage's line says: each type with its divergence in nats."""
+    divergence = {one.parity.type: one.parity.kl_mean for one in result.parity}
+    told: dict[str, Any] = {
+        f"{file.type} KL": divergence.get(file.type, "not measured") for file in result.files
+    }
+    return told | ({"merged": "written"} if result.merged else {})
+
+
+def package(context: Context) -> Outcome:
+    """The Modelfile for the file that is served, and the model in Ollama where asked for."""
+    from workbench.pipeline.packaging import create_in_ollama, write_modelfile
+
+    preset, run = context.preset, context.run
+    path, warnings = write_modelfile(preset, run, served(context), run_template(context))
+    for warning in warnings:
+        context.emit(events.Note(message=warning, level="warning"))
+    command = create_in_ollama(preset, run, path)
+    place = path.relative_to(run.path).as_posix()
+    context.emit(events.Packaged(path=place, command=command))
+    return Outcome([path])
+
+
+def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResult:
+    from workbench.pipeline.export.stage import export_stage
+
+    run = context.run
+    result = export_stage(
+        trained_weights(context),
+        run.tokenizer,
+        run.export,
+        name=run.name,
+        formats=formats,
+        chat_template=chat_template(context),
+        end_of_turn=base_facts(context)["end_of_turn"],
+        merged=merged,
+        parity=context.preset.export.parity,
+        samples=_samples(context),
+        callbacks=_callbacks(context, formats, merged),
+    )
+    for warning in result.warnings:
+        context.emit(events.Note(message=warning, level="warning"))
+    return result
+
+
+def _samples(context: Context) -> list[Sample]:
+    """Held-out and validation conversations as training would have tokenized them."""
+    from tokenizers import Tokenizer
+
+    from workbench.pipeline.export.vocabulary_check import Sample
+
+    template = run_template(context)
+    backend = Tokenizer.from_file(str(context.run.tokenizer / "tokenizer.json"))
+    rows = [*load_rows(context.run.dataset / "heldout.jsonl")]
+    rows += load_rows(context.run.dataset / "validation.jsonl")
+    samples = []
+    for row in [row for row in rows if row.messages][:SAMPLES]:
+        text = template.render(row.messages)
+        ids = backend.encode(text, add_special_tokens=False).ids
+        samples.append(Sample(text, tuple(ids)))
+    return samples
+
+
+def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callbacks:
+    from workbench.pipeline.export.stage import Callbacks
+
+    emit = context.emit
+
+    def warn(line: str) -> None:
+        emit(events.Note(message=line, level="warning"))
+
+    def on_plan(plan: Any, planned: Mapping[str, int]) -> None:
+        names = [name.lower() for name in formats]
+        told = [fallback for fallback in plan.fallbacks if fallback.type in names]
+        fallbacks = {name: [str(f) for f in told if f.type == name] for name in planned}
+        emit(
+            events.ExportPlanned(
+                adapters=len(plan.weights.adapters),
+                tensors=len(plan.tensors),
+                bytes=dict(planned),
+                fallbacks={name: lines for name, lines in fallbacks.items() if lines},
+                merged=merged,
+            )
+        )
+        for fallback in told[:FALLBACKS_TOLD]:
+            warn(f"{fallback.type}: {fallback}")
+
+    def on_step(step: Any) -> None:
+        emit(
+            events.Progress(
+                done=step.done, total=step.total, unit=step.unit, label=step.doing, detail=step.name
+            )
+        )
+
+    def on_file(file: Any, elapsed_s: float) -> None:
+        for line in file.told[:FALLBACKS_TOLD]:
+            warn(f"{file.type}: {line}")
+        emit(
+            events.FileExported(
+                type=file.type,
+                path=file.path.relative_to(context.run.path).as_posix(),
+                bytes=file.bytes,
+                fallbacks=file.fallbacks,
+                elapsed_s=elapsed_s,
+            )
+        )
+
+    def on_parity(parity: Any, verdict: Any) -> None:
+        emit(
+            events.ParityMeasured(
+                type=parity.type,
+                kl_mean=parity.kl_mean,
+                kl_max=parity.kl_max,
+                top1=parity.top1,
+                ids_equal=parity.ids_equal,
+                passed=verdict.passed,
+            )
+        )
+
+    return Callbacks(on_plan, on_step, on_file, on_parity, context.stopping)

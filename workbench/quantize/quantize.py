@@ -1,0 +1,167 @@
+"""One GGUF made into another of a type of llama.cpp's, by a child process; whole or not at all.
+
+Invariant: until the child has ended well only a `.NAME.part` exists, and whatever is raised it is
+removed; a source is never written to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from workbench import files
+from workbench.errors import Interrupted, RunFailed, UserError
+from workbench.quantize.types import Kind
+from workbench.text import one_line
+
+CHILD = (sys.executable, "-m", "workbench.quantize.child")
+POLL_S = 0.1
+HEADER_BYTES = 16 << 20  # a file's header, at most: llama.cpp tells the tensors' bytes alone
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The child is at tensor `done` of `total`, called `tensor`."""
+
+    done: int
+    total: int
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A tensor that could not have its type's format."""
+
+    tensor: str
+    wished: str
+    got: str
+    columns: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tensor}: {self.got} instead of {self.wished}, "
+            f"{self.columns} columns do not divide into its blocks"
+        )
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The file that was made."""
+
+    path: Path
+    bytes: int
+    fallbacks: tuple[Fallback, ...]
+
+
+def quantize(
+    source: Path,
+    target: Path,
+    kind: Kind,
+    *,
+    threads: int = 1,
+    again: bool = False,
+    progress: Callable[[Progress], None] = lambda at: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Quantized:
+    """Write `source` as `kind` to `target`; an existing one is replaced.
+
+    `again` allows a source that is quantized already. Raises UserError for a source that llama.cpp
+    refuses, RunFailed when the disk is too small or it dies, Interrupted when `stopping()` says so.
+    """
+    part = target.with_name(f".{target.name}.part")
+    options = ["--threads", str(threads), *(["--again"] if again else [])]
+    fallbacks = []
+    try:
+        with closing(_told(source, part, kind, options, stopping)) as told:
+            for fields in told:
+                if "bytes" in fields:
+                    needed = fields["bytes"] + HEADER_BYTES
+                    files.check_space(target.parent, needed, target.name)
+                if "tensor" in fields:
+                    progress(Progress(fields["done"], fields["total"], fields["tensor"]))
+                if "fallback" in fields:
+                    given = [fields[key] for key in ("fallback", "wished", "got", "columns")]
+                    fallbacks.append(Fallback(*given))
+        files.fsync_file(part)
+        files.rename(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    files.fsync_folder(target.parent)
+    return Quantized(target, target.stat().st_size, tuple(fallbacks))
+
+
+def _told(
+    source: Path,
+    target: Path,
+    kind: Kind,
+    options: Sequence[str],
+    stopping: Callable[[], bool] = lambda: False,
+) -> Generator[dict[str, Any], None, None]:
+    """What the child tells, line by line; raises when it ends badly."""
+    problem = None
+    with _child([*CHILD, str(source), str(target), str(kind.number), *options]) as child:
+        for line in _lines(child, stopping):
+            fields = json.loads(line)
+            problem = fields.get("problem", problem)
+            yield fields
+        _, said = child.communicate()
+    if problem and "iostream error" in problem:
+        raise RunFailed(f"{target.parent}: the file cannot be written to its end: disk full?")
+    if problem:
+        hint = "--again allows it, at a cost in quality" if "requantizing" in problem else ""
+        raise UserError(f"cannot be made {kind.name}: {problem}", path=source, hint=hint)
+    if problem is None:
+        raise RunFailed(
+            f"{source}: the process that quantizes died{_cause(child.returncode, said)}"
+        )
+
+
+@contextmanager
+def _child(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def _lines(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> Iterator[bytes]:
+    """The child's lines as they come; `stopping` is looked at between them and while none comes."""
+    said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in cast(Any, child.stdout):
+            said.put(line)
+        said.put(b"")
+
+    threading.Thread(target=read, name="quantize", daemon=True).start()
+    while True:
+        if stopping():
+            raise Interrupted("the quantization was stopped; nothing of it is left")
+        try:
+            line = said.get(timeout=POLL_S)
+        except queue.Empty:
+            continue
+        if not line:
+            return
+        yield line
+
+
+def _cause(returncode: int, said: bytes) -> str:
+    name = f" ({signal.Signals(-returncode).name})" if returncode < 0 else ""
+    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return name + (f": {one_line(lines[-1], 160)}" if lines else "")
