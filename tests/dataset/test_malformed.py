@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import time
@@ -27,7 +28,7 @@ def pair(**keys: object) -> str:
     return json.dumps({"prompt": "a", "completion": "b"} | keys) + "\n"
 
 
-# file name, contents, line of the fault, words of the fault
+# file name, contents, line of the fault (0: the whole file), words of the fault
 CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     "cut json": ("a.jsonl", GOOD + GOOD[:-10], 2, "broken JSON at column"),
     "two objects on a line": ("a.jsonl", GOOD + GOOD.strip() + GOOD, 2, "extra data"),
@@ -267,7 +268,72 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "twice",
     ),
     "csv named jsonl": ("a.jsonl", "prompt,completion\na,b\n", 1, "not JSON"),
-    "csv": ("a.csv", "prompt,completion\na,b\n", 1, ".csv files are not read"),
+    "csv of other columns": ("a.csv", "a,b\n1,2\n", 1, "CSV of no known format (the keys are 'a'"),
+    "csv with a field too few": ("a.csv", "prompt,completion\na,b\nc\n", 3, "1 fields where the"),
+    "csv with a field too many": ("a.csv", "prompt,completion\na,b,c\n", 2, "3 fields where the"),
+    "csv with an open quote": ("a.csv", 'prompt,completion\na,b\n"c,d\n', 3, "unexpected end of"),
+    "csv with a loose quote": ("a.csv", 'prompt,completion\n"a"x,b\n', 2, "broken CSV"),
+    "csv with a column twice": ("a.csv", "prompt,prompt\na,b\n", 1, "'prompt' stands twice"),
+    "csv with an empty field": ("a.csv", "prompt,completion\na,\n", 2, "'completion' is empty"),
+    "csv in latin-1": ("a.csv", "prompt,completion\né,b\n".encode("latin-1"), 2, "byte 0xe9"),
+    "csv in latin-1 within quotes": (
+        "a.csv",
+        'prompt,completion\n"a\né\n",b\n'.encode("latin-1"),
+        3,
+        "byte 0xe9",
+    ),
+    "csv header in latin-1": ("a.csv", "prömpt,completion\na,b\n".encode("latin-1"), 1, "0xf6"),
+    "csv without rows": ("a.csv", "prompt,completion\n", 1, "no prompt-completion rows"),
+    "csv in utf-16": ("a.csv", "prompt,completion\na,b\n".encode("utf-16"), 1, "UTF-16"),
+    "csv of two texts": ("a.csv", "content,body\na,b\n", 2, "'content' and 'body' may each be"),
+    "xlsx": ("a.xlsx", b"PK\x03\x04", 1, ".xlsx files are not read"),
+    "gzip cut short": ("a.jsonl.gz", gzip.compress(GOOD.encode() * 99)[:-9], 0, "end too early"),
+    "gzip broken": ("a.jsonl.gz", gzip.compress(GOOD.encode())[:12] + b"xxxx" * 9, 0, "broken"),
+    "gzip of nothing": ("a.jsonl.gz", gzip.compress(b""), 1, "the file is empty"),
+    "gzip of a fault": ("a.jsonl.gz", gzip.compress((GOOD + "{}\n").encode()), 2, "is missing"),
+    "zstd broken": ("a.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 99, 0, "zstd data are broken"),
+    "sharegpt of nobody": (
+        "a.jsonl",
+        '{"conversations": [{"value": "a"}]}\n',
+        1,
+        "turn 1 has no 'from'",
+    ),
+    "sharegpt from a bot": (
+        "a.jsonl",
+        '{"conversations": [{"from": "bot", "value": "a"}]}\n',
+        1,
+        "turn 1 is from 'bot'",
+    ),
+    "sharegpt without value": (
+        "a.jsonl",
+        '{"conversations": [{"from": "human"}]}\n',
+        1,
+        "turn 1 has no value",
+    ),
+    "sharegpt that begins with the answer": (
+        "a.jsonl",
+        '{"conversations": [{"from": "gpt", "value": "a"}]}\n',
+        1,
+        "message 1 has role 'assistant'",
+    ),
+    "sharegpt with a call that is no json": (
+        "a.jsonl",
+        '{"conversations": [{"from": "human", "value": "a"},'
+        ' {"from": "function_call", "value": "f()"}]}\n',
+        1,
+        "the call of turn 2: broken JSON",
+    ),
+    "dolly without response": (
+        "a.jsonl",
+        '{"instruction": "a", "response": "b"}\n{"instruction": "a"}\n',
+        2,
+        "'response' is missing",
+    ),
+    "document of a number": ("a.jsonl", '{"text": 7}\n', 1, "'text' is a number"),
+    "document of nothing": ("a.jsonl", '{"text": "a"}\n{"text": " "}\n', 2, "'text' is empty"),
+    "task without code": ("a.txt", "TASK: a\nTASK: b\nCODE: c\n", 1, "TASK without CODE"),
+    "code without task": ("a.txt", "CODE: a\nTASK: b\nCODE: c\n", 1, "CODE without TASK"),
+    "empty code": ("a.txt", "TASK: a\nCODE:\n\nTASK: b\nCODE: c\n", 2, "empty CODE"),
     "html named jsonl": ("a.jsonl", "<html></html>\n", 1, "not JSON"),
     "empty jsonl": ("a.jsonl", "", 1, "the file is empty"),
     "empty txt": ("a.txt", "", 1, "the file is empty"),
@@ -304,7 +370,7 @@ def test_a_malformed_file_is_one_line_with_its_place(name: str, tmp_path: Path) 
         require(read_source(path), str(path))
     assert time.process_time() - start < 1
     said = str(caught.value)
-    assert said.startswith(f"{path}:{line}: "), said
+    assert said.startswith(f"{path}:{line}: " if line else f"{path}: "), said
     assert words in said
     assert "\n" not in said
 

@@ -50,7 +50,7 @@ def test_a_summary_counts_and_shows_everything(tmp_path: Path) -> None:
         read_source(path), str(path), count_tokens=lambda row: len(row.expected), held_out=held
     )
     text = "\n".join(summary.lines())
-    assert f"{path}: prompt-completion (JSON rows with 'prompt')" in text
+    assert f"{path}: prompt-completion (JSON rows with 'prompt' and 'completion')" in text
     assert "rows          4" in text and "numbers\\x1b[31m 1" in text
     assert f"{path}:2 repeats {path}:1" in text
     assert "held.jsonl:7 is held out and trained on at" in text

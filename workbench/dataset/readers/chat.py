@@ -1,4 +1,4 @@
-"""Chat rows: one JSON object a line with `messages`, each a role and its content.
+"""Chat rows: a record has `messages`, each a role and its content.
 
     {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
 
@@ -9,14 +9,14 @@ Beside `messages` a row may offer `tools`; what else a message may hold stands i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from workbench.dataset.readers.fields import read_objects, row_facts, sniff_keys
-from workbench.dataset.readers.strict_json import Refused, a_type
+from workbench.dataset.options import Options
+from workbench.dataset.readers.fields import row_facts
+from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
 from workbench.dataset.readers.turns import TURN_KEYS, check_order, tools_of, turn
-from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, TOOL, USER, Fault, Message, Place, Row
+from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, TOOL, USER, Message, Place, Row
 from workbench.text import did_you_mean, one_line
 
 FORMAT = "chat"
@@ -33,27 +33,25 @@ _ROLE_NAMES = {
 }
 
 
-def sniff(head: str, path: Path) -> str:
-    """Why the file is of this format, `""` when it is not."""
-    return "JSON rows with 'messages'" if sniff_keys(head, lambda k: "messages" in k) else ""
+def fits(keys: Collection[str]) -> str:
+    """Which keys make a record one of this format, `""` when it is none."""
+    return "'messages'" if "messages" in keys else ""
 
 
-def read(path: Path) -> Iterator[Row | Fault]:
-    """The rows and faults of one file."""
-    return read_objects(path, KEYS, _row)
-
-
-def _row(place: Place, value: dict[str, Any]) -> Row:
+def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+    """The row of one record. Raises Refused."""
     messages = tuple(_message(n, entry) for n, entry in enumerate(turns_at(value, "messages"), 1))
     check_order(messages)
     return Row(place, messages, tools=tools_of(value), **row_facts(value))
 
 
 def turns_at(value: Mapping[str, Any], key: str) -> list[Any]:
-    """The list of turns at `key`, not empty. Raises Refused."""
+    """The list of turns at `key`, or in a string of JSON there, not empty. Raises Refused."""
     if key not in value:
         raise Refused("missing-key", f"key '{key}' is missing", _other_format(value))
     found = value[key]
+    if isinstance(found, str) and found.startswith("["):  # as tables hold it
+        found = parse_json(found)
     if not isinstance(found, list):
         raise Refused("wrong-type", f"'{key}' is {a_type(found)}, not a list")
     if not found:

@@ -1,23 +1,25 @@
-"""Typed fields of a JSON row, and what the readers of JSON formats have in common.
-
-A field that is missing, of a wrong type or empty is refused by name; a key that the format does not
-have is never dropped in silence: the reader tells it once a file, with a count.
-"""
+"""Typed fields of a record: one that is missing, of a wrong type or empty is refused by name."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from workbench.dataset.readers.strict_json import Refused, a_type, json_rows
-from workbench.dataset.rows import Fault, Place, Row
+from workbench.dataset.readers.strict_json import Refused, a_type
+from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message, Place, Row
 from workbench.text import one_line
 
 COMMON_KEYS = ("category", "difficulty", "tags", "must_contain")
 MAX_KEYS_TOLD = 8
+# Every name that `[data.source.fields]` can give a field of the data.
+FIELDS = (
+    *COMMON_KEYS,
+    *("messages", "conversations", "tools", "system"),
+    *("prompt", "completion", "instruction", "input", "context", "output", "response"),
+    *("question", "think", "topic", "text", "speaker", "party", "year"),
+)
 
 
 def text_field(value: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
@@ -39,7 +41,7 @@ def words_field(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
     found = value.get(key)
     if found is None:
         return ()
-    words = [found] if isinstance(found, str) else found
+    words = [found] * bool(found) if isinstance(found, str) else found
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise Refused("wrong-type", f"'{key}' is not a list of strings")
     if not all(words):
@@ -60,53 +62,51 @@ def row_facts(value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "category": " ".join(text_field(value, "category", optional=True).split()),
         "difficulty": label_field(value, "difficulty"),
-        "tags": words_field(value, "tags"),
+        "tags": _tags(value.get("tags"), value),
         "must_contain": words_field(value, "must_contain"),
     }
 
 
-def read_objects(
-    path: Path, keys: tuple[str, ...], to_row: Callable[[Place, dict[str, Any]], Row]
-) -> Iterator[Row | Fault]:
-    """Rows of a JSON file through `to_row`, which raises Refused; then a note on unused keys."""
-    unused: dict[str, int] = {}
-    first: Place | None = None
-    for entry in json_rows(path):
-        if isinstance(entry, Fault):
-            yield entry
-            continue
-        place, value = entry
-        strange = [key for key in value if key not in keys and key not in COMMON_KEYS]
-        for key in strange:
-            unused[key] = unused.get(key, 0) + 1
-        first = first or (place if strange else None)
-        try:
-            yield to_row(place, value)
-        except Refused as refused:
-            yield refused.at(place)
-    if first:
-        yield _unused_note(first, unused)
+def exchange(
+    place: Place,
+    value: Mapping[str, Any],
+    prompt: Sequence[str],
+    answer: str | None,
+    reasoning: str = "",
+) -> Row:
+    """One prompt, its parts an empty line apart, and one answer; `system` first where there is."""
+    system = text_field(value, "system", optional=True)
+    messages = [Message(SYSTEM, system)] if system.strip() else []
+    messages.append(Message(USER, "\n\n".join(part for part in prompt if part.strip())))
+    if answer is not None:
+        messages.append(Message(ASSISTANT, answer, reasoning=reasoning))
+    return Row(place, tuple(messages), **row_facts(value))
 
 
-def sniff_keys(head: str, wanted: Callable[[set[str]], bool]) -> bool:
-    """Whether the first JSON object in `head` has keys that `wanted` accepts."""
+def named(keys: Collection[str]) -> str:
+    """`'prompt' and 'completion'`."""
+    quoted = [f"'{key}'" for key in keys]
+    return ", ".join(quoted[:-1]) + " and " + quoted[-1] if len(quoted) > 1 else quoted[0]
+
+
+def _tags(found: Any, value: Mapping[str, Any]) -> tuple[str, ...]:
+    """A list of tags, or one string of them with commas between."""
+    if isinstance(found, str):
+        return tuple(filter(None, (tag.strip() for tag in found.split(","))))
+    return words_field(value, "tags")
+
+
+def head_keys(head: str) -> set[str]:
+    """The keys of the first JSON object in `head`; none where it is no JSON of objects."""
     start = head.lstrip().removeprefix("[").lstrip()
     if not start.startswith("{"):
-        return False
+        return set()
     try:
         value, _ = json.JSONDecoder().raw_decode(start)
-        keys = set(value)
+        return set(value)
     except (ValueError, RecursionError):  # cut short by the head's end, or broken: look by eye
         first_line = start if head.lstrip().startswith("[") else start.split("\n", 1)[0]
-        keys = set(re.findall(r'"(\w+)"\s*:', first_line))
-    return wanted(keys)
-
-
-def _unused_note(place: Place, unused: dict[str, int]) -> Fault:
-    told = [f"'{one_line(key, 40)}' ({count})" for key, count in unused.items()][:MAX_KEYS_TOLD]
-    more = f" and {len(unused) - len(told)} more" if len(unused) > len(told) else ""
-    message = f"keys that are not used, with their rows: {', '.join(told)}{more}"
-    return Fault(place, "unused-keys", message, fatal=False)
+        return set(re.findall(r'"(\w+)"\s*:', first_line))
 
 
 def _keys_hint(value: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 A FIFO or device is refused without blocking. Each line comes with its number; a line that is not
 UTF-8, holds a NUL or is beyond all bounds is a fault at its place, and the lines after it are read.
+Gzip and zstd are read as what they hold, and lines count in that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from workbench.dataset.readers.compressed import unpacked
 from workbench.dataset.rows import Fault, Place
 from workbench.text import size
 
@@ -50,27 +52,36 @@ def open_regular(path: Path) -> BinaryIO | Fault:
 
 def read_lines(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Line | Fault]:
     """Every line of `path`, or the fault in its place."""
-    file = open_regular(path)
+    file = open_unpacked(path)
     if isinstance(file, Fault):
         yield file
         return
     with file:
-        try:
-            yield from _decoded(path, file, max_line_bytes)
-        except OSError as error:
-            yield Fault(Place(str(path), 0), "unreadable", f"cannot be read: {_reason(error)}")
+        yield from _decoded(path, file, max_line_bytes)
+
+
+def open_unpacked(path: Path) -> BinaryIO | Fault:
+    """As `open_regular`; what is packed reads as what it holds, and raises OSError where broken."""
+    file = open_regular(path)
+    if isinstance(file, Fault):
+        return file
+    try:
+        return unpacked(file)
+    except OSError as error:
+        file.close()
+        return _unreadable(path, 0, error)
 
 
 def read_head(path: Path) -> str | Fault:
     """The first 64 KiB as text, undecodable bytes replaced; the fault where there is none."""
-    file = open_regular(path)
+    file = open_unpacked(path)
     if isinstance(file, Fault):
         return file
     with file:
         try:
             head = file.read(HEAD_BYTES)
         except OSError as error:
-            return Fault(Place(str(path), 0), "unreadable", f"cannot be read: {_reason(error)}")
+            return _unreadable(path, 0, error)
     bare = head.removeprefix(BOM.encode())
     if not bare.strip():
         what = "the file holds only white space" if bare else "the file is empty"
@@ -81,14 +92,22 @@ def read_head(path: Path) -> str | Fault:
 
 def _decoded(path: Path, file: BinaryIO, max_line_bytes: int) -> Iterator[Line | Fault]:
     number, crlf = 0, 0
-    while raw := file.readline(max_line_bytes + 1):
+    while True:
+        try:
+            raw = file.readline(max_line_bytes + 1)
+            if too_long := len(raw) > max_line_bytes:
+                _skip_line(file, raw)
+        except OSError as error:
+            yield _unreadable(path, number + 1, error)
+            return
+        if not raw:
+            break
         number += 1
         if number == 1 and (wide := _wide(path, raw)):
             yield wide
             return
-        if len(raw) > max_line_bytes:
+        if too_long:
             yield _too_long(path, number, max_line_bytes)
-            _skip_line(file, raw)
             continue
         if number == 1 and raw.startswith(BOM.encode()):
             raw = raw[3:]
@@ -134,6 +153,10 @@ def _too_long(path: Path, number: int, limit: int) -> Fault:
 def _skip_line(file: BinaryIO, raw: bytes) -> None:
     while raw and not raw.endswith(b"\n"):
         raw = file.readline(1 << 20)
+
+
+def _unreadable(path: Path, number: int, error: OSError) -> Fault:
+    return Fault(Place(str(path), number), "unreadable", f"cannot be read: {_reason(error)}")
 
 
 def _note(path: Path, number: int, code: str, message: str) -> Fault:

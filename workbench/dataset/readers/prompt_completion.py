@@ -1,4 +1,4 @@
-"""Prompt and completion: one JSON object a line.
+"""Prompt and completion: a record has one of each.
 
     {"prompt": "...", "completion": "...", "category": "loops", "must_contain": ["for"]}
 
@@ -8,38 +8,27 @@ is a question: fine for evaluation, and refused where answers are needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
-from workbench.dataset.readers.fields import (
-    read_objects,
-    row_facts,
-    sniff_keys,
-    text_field,
-)
-from workbench.dataset.rows import ASSISTANT, USER, Fault, Message, Place, Row
+from workbench.dataset.options import Options
+from workbench.dataset.readers.fields import exchange, text_field
+from workbench.dataset.rows import Place, Row
 
 FORMAT = "prompt-completion"
-KEYS = ("prompt", "completion")
+KEYS = ("prompt", "completion", "system")
 
 
-def sniff(head: str, path: Path) -> str:
-    """Why the file is of this format, `""` when it is not."""
-    return "JSON rows with 'prompt'" if sniff_keys(head, lambda keys: "prompt" in keys) else ""
+def fits(keys: Collection[str]) -> str:
+    """Which keys make a record one of this format, `""` when it is none."""
+    if "prompt" not in keys:
+        return ""
+    return "'prompt' and 'completion'" if "completion" in keys else "'prompt'"
 
 
-def read(path: Path) -> Iterator[Row | Fault]:
-    """The rows and faults of one file."""
-    return read_objects(path, KEYS, _row)
-
-
-def _row(place: Place, value: dict[str, Any]) -> Row:
-    messages = [Message(USER, text_field(value, "prompt"))]
-    if value.get("completion") is not None:
-        messages.append(Message(ASSISTANT, text_field(value, "completion")))
-    return Row(
-        place,
-        tuple(messages),
-        **row_facts(value),
-    )
+def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+    """The row of one record. Raises Refused."""
+    prompt = text_field(value, "prompt")
+    if value.get("completion") is None:
+        return exchange(place, value, (prompt,), None)
+    return exchange(place, value, (prompt,), text_field(value, "completion"))

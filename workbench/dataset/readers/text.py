@@ -1,7 +1,8 @@
 """Raw text: a file is a document; a line `<|endoftext|>` alone divides a file into several.
 
-All UTF-8 text will do (.txt, .md, source code). White space inside is kept as it is; empty lines at
-the beginning and end of a document are not part of it.
+Another line does where the source names a `separator`. All UTF-8 text will do (.txt, .md, source
+code). White space inside is kept as it is; empty lines at the beginning and end of a document are
+not part of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from workbench.dataset.options import PLAIN, Options
 from workbench.dataset.readers.lines import Line, read_lines
 from workbench.dataset.rows import Fault, Place, Row
 
@@ -22,13 +24,14 @@ def sniff(head: str, path: Path) -> str:
     return "plain text"
 
 
-def read(path: Path) -> Iterator[Row | Fault]:
+def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
     """The documents and faults of one file."""
+    separator = options.separator.strip() or SEPARATOR
     lines: list[Line] = []
     for line in read_lines(path, MAX_LINE_BYTES):
         if isinstance(line, Fault):
             yield line
-        elif line.text.strip() == SEPARATOR:
+        elif line.text.strip() == separator:
             yield from _document(path, lines)
             lines = []
         elif lines or line.text.strip():

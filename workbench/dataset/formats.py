@@ -1,0 +1,132 @@
+"""The formats there are, and which of them a file is in: found out from its name and beginning.
+
+Records (JSON, tables) go by the keys of the first one, text by the rule of each text format. The
+first that knows the file takes it, so the order matters: what takes anything stands last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Protocol, cast
+
+from workbench.dataset.options import PLAIN, Options
+from workbench.dataset.readers import (
+    alpaca,
+    chat,
+    delimited,
+    documents,
+    dolly,
+    input_output,
+    prompt_completion,
+    sharegpt,
+    task_code,
+    text,
+)
+from workbench.dataset.readers.compressed import plain_suffix
+from workbench.dataset.readers.fields import named
+from workbench.dataset.readers.lines import read_head
+from workbench.dataset.readers.records import Shape, keys_of, kind_of, read_rows, records, renamed
+from workbench.dataset.rows import Fault, Place, Row
+from workbench.text import one_line
+
+CSV = "csv"
+MAX_NAMES_TOLD = 8
+_JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+_OTHER_SUFFIXES = (".xlsx", ".yaml", ".yml", ".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
+
+class Reader(Protocol):
+    """A format: what makes rows of a file."""
+
+    def read(self, path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+        """The rows and faults of one file."""
+
+
+class TextFormat(Reader, Protocol):
+    """A text format: a module of `readers/`."""
+
+    FORMAT: str
+
+    def sniff(self, head: str, path: Path) -> str:
+        """Why the file is of this format, by its beginning; `""` when it is not."""
+
+
+SHAPES = cast(tuple[Shape, ...], (chat, sharegpt, dolly, alpaca, prompt_completion, documents))
+TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, text))
+
+
+@dataclass(frozen=True)
+class RecordFormat:
+    """A shape of records as a format of files, whatever holds the records."""
+
+    shape: Shape
+
+    def read(self, path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+        """The rows and faults of one file."""
+        return read_rows(records(path, options), self.shape, options)
+
+
+class Table:
+    """CSV whose shape is found from its columns, whatever the file is called."""
+
+    def read(self, path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+        """The rows and faults of one file."""
+        entries = delimited.table_rows(path, options.fields.values())
+        for entry in entries:
+            if isinstance(entry, Fault):
+                yield entry
+                continue
+            place, value = entry
+            found = shape_of("CSV", Place(place.path, 1), renamed(value, options.fields))
+            if isinstance(found, Fault):
+                yield found
+            else:
+                yield from read_rows(chain([entry], entries), found[0], options)
+            return
+
+
+READERS: dict[str, Reader] = {
+    **{shape.FORMAT: RecordFormat(shape) for shape in SHAPES},
+    **{format.FORMAT: format for format in TEXTS},
+    CSV: Table(),
+}
+FORMATS = tuple(READERS)
+
+
+def sniff_format(path: Path, options: Options = PLAIN) -> tuple[str, str] | Fault:
+    """(format, why) of a file by its beginning, or the fault that leaves none."""
+    suffix = plain_suffix(path)
+    if suffix in _OTHER_SUFFIXES:
+        what = f"{suffix} files are not read"
+        return Fault(Place(str(path), 1), "format", what, "use JSON Lines, CSV or text")
+    head = read_head(path)
+    if isinstance(head, Fault):
+        return head
+    looks_json = head.lstrip()[:1] in ("{", "[") and suffix not in (".md", ".txt")
+    is_text = suffix not in (*_JSON_SUFFIXES, *delimited.SUFFIXES) and (suffix or not looks_json)
+    found = _sniff_records(path, head, options)
+    if isinstance(found, Fault) and is_text:
+        return next((f.FORMAT, why) for f in TEXTS if (why := f.sniff(head, path)))
+    return found
+
+
+def shape_of(kind: str, place: Place, keys: Collection[str]) -> tuple[Shape, str] | Fault:
+    """The shape of records with these keys and why, or the fault that there is none."""
+    for shape in SHAPES:
+        if why := shape.fits(keys):
+            return shape, f"{kind} rows with {why}"
+    told = named([one_line(key, 30) for key in sorted(keys)[:MAX_NAMES_TOLD]]) if keys else "none"
+    hint = f"the keys are {told}; say what they are in [data.source.fields], or name the format"
+    return Fault(place, "format", f"{kind} of no known format", hint)
+
+
+def _sniff_records(path: Path, head: str, options: Options) -> tuple[str, str] | Fault:
+    place, kind = Place(str(path), 1), kind_of(path)
+    if kind == "JSON" and head.lstrip()[:1] not in ("{", "["):
+        return Fault(place, "format", "not JSON", "rename it, or write one JSON object a line")
+    keys = keys_of(path, head, options)
+    found = keys if isinstance(keys, Fault) else shape_of(kind, place, keys)
+    return found if isinstance(found, Fault) else (found[0].FORMAT, found[1])
