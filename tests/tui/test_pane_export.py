@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.run.helpers import make_run
 from tests.tui.helpers import HOSTILE, on_screen, text_of, until
 from workbench.run import events
+from workbench.run.exports import ExportRequest
 from workbench.run.folder import RunFolder, runs_root
-from workbench.run.log import EventLog
+from workbench.run.lock import Owner
+from workbench.run.log import EventLog, read
+from workbench.run.state import RunState
+from workbench.tui import doing
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.chatting.models import Model
+from workbench.tui.exportway import SIGNS, steps
 from workbench.tui.panes.chat import ChatPane
 from workbench.tui.panes.export import ExportPane
+from workbench.tui.steering import Steering
 
 STAGE = "export"
+
+
+@pytest.fixture
+def at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker holds every run."""
+    monkeypatch.setattr("workbench.run.lock.owner", lambda path: Owner(1, 2, "boot"))
 
 
 def begun(name: str = "going") -> tuple[RunFolder, EventLog]:
@@ -30,8 +44,16 @@ def begun(name: str = "going") -> tuple[RunFolder, EventLog]:
 
 
 def progress(log: EventLog, done: int) -> None:
-    label = f"blk.{done}.attn_q.weight {HOSTILE}"
-    log.append(events.Progress(done=done, total=8, unit="tensors", label=label), STAGE)
+    detail = f"blk.{done}.attn_q.weight {HOSTILE}"
+    label = "write f16 + q4_k_m"
+    log.append(
+        events.Progress(done=done, total=8, unit="tensors", label=label, detail=detail), STAGE
+    )
+
+
+def planned(log: EventLog, **fields: Any) -> None:
+    planned: dict[str, Any] = {"adapters": 1, "tensors": 8, "bytes": {"f16": 6 << 20}}
+    log.append(events.ExportPlanned(**planned | fields), STAGE)
 
 
 def export(log: EventLog, kind: str, passed: bool = True, fallbacks: int = 0) -> None:
@@ -65,7 +87,7 @@ def finished(name: str = "made") -> RunFolder:
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 48)])
-def test_tensors_come_one_by_one(size: tuple[int, int]) -> None:
+def test_tensors_come_one_by_one(size: tuple[int, int], at_work: None) -> None:
     _, log = begun()
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
@@ -115,6 +137,81 @@ def test_a_model_is_taken_to_the_chat(monkeypatch: pytest.MonkeyPatch) -> None:
         assert app.pane_id == "chat"
 
     on_screen(story)
+
+
+def way_of(log: EventLog, run: RunFolder) -> str:
+    state = RunState()
+    state.apply(read(run.events_file))
+    return " ".join(f"{SIGNS[mark][0]}{name}" for name, mark in steps(state))
+
+
+def test_the_way_from_adapter_to_modelfile() -> None:
+    run, log = begun()
+    assert way_of(log, run) == "▶adapter ·merge ·GGUF ·quantize ·compare ·Modelfile"
+    planned(log, bytes={"f16": 6, "q8_0": 3, "iq4_nl": 2})
+    progress(log, 3)
+    assert way_of(log, run) == "✓adapter ▶merge ▶GGUF ▶quantize ·compare ·Modelfile"
+    log.append(events.Progress(done=1, total=8, unit="tensors", label="quantize to iq4_nl"), STAGE)
+    assert way_of(log, run) == "✓adapter ✓merge ✓GGUF ▶quantize ·compare ·Modelfile"
+    log.append(events.Progress(done=0, total=3, unit="files", label="compare"), STAGE)
+    assert way_of(log, run) == "✓adapter ✓merge ✓GGUF ✓quantize ▶compare ·Modelfile"
+    log.append(events.RunFailed(error="parity", status=1))
+    assert way_of(log, run) == "✓adapter ✓merge ✓GGUF ✓quantize ✗compare ·Modelfile"
+    log.append(events.StageStarted(title="Export"), STAGE)
+    planned(log, bytes={"f16": 6}, adapters=0, merged=True)
+    log.append(events.Progress(done=1, total=8, unit="tensors", label="merge into x"), STAGE)
+    expected = "–no adapter ✓merge ✓GGUF –quantize ✓compare ▶safetensors ·Modelfile"
+    assert way_of(log, run) == expected
+    log.append(events.StageDone(elapsed_s=1.0, inputs="x"), STAGE)
+    log.append(events.StageDone(elapsed_s=1.0, inputs="x"), "package")
+    assert way_of(log, run).endswith("✓safetensors ✓Modelfile")
+    log.close()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+def test_what_is_to_come_stands_in_the_table(size: tuple[int, int], at_work: None) -> None:
+    _, log = begun()
+    planned(log, bytes={"f16": 6 << 20, "q4_k_m": 2 << 20}, fallbacks={"q4_k_m": ["a: q5_0"]})
+    export(log, "f16")
+    progress(log, 2)
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        pane = await app.go("export")
+        await until(pilot, lambda: "is being written" in text_of(app))
+        text = text_of(app)
+        assert "~2.0 MiB" in text and "✓ passed" in text and "! q4_k_m: a: q5_0" in text
+        await pilot.press("end")
+        assert not pane.allows("chat"), "there is no file yet"
+
+    on_screen(story, size)
+    log.close()
+
+
+def test_one_more_type_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished()
+    log = EventLog(run.events_file)
+    log.append(events.StageDone(elapsed_s=1.0, inputs="x"), "train:sft")
+    log.append(events.RunDone(elapsed_s=1.0))
+    log.close()
+    asked = list[tuple[RunFolder, ExportRequest]]()
+    monkeypatch.setattr(doing, "export", lambda run, request: asked.append((run, request)))
+    monkeypatch.setattr(Steering, "_take", lambda self, started, command: print(*command))
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await app.go("export")
+        await until(pilot, lambda: "verdict" in text_of(app))
+        for name in ("q8_0", "merged"):
+            await pilot.press("x")
+            app.screen.query_one(Input).value = name
+            await pilot.pause()
+            if name == "q8_0":
+                assert "hardly told from f16" in text_of(app) and "about " in text_of(app)
+            await pilot.press("enter")
+        await until(pilot, lambda: len(asked) == 2)
+
+    on_screen(story)
+    wanted = [ExportRequest(("q8_0",)), ExportRequest((), merged=True)]
+    assert [request for _, request in asked] == wanted
 
 
 @pytest.mark.parametrize(

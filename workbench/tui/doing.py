@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench import files
 from workbench.errors import UserError
 from workbench.run import control, folder, launch, lock
+from workbench.run.exports import ExportRequest
 from workbench.run.folder import RunFolder
 
 Started = tuple[RunFolder, "subprocess.Popen[bytes]"]
@@ -35,6 +36,11 @@ def start(preset: str, root: Path, overrides: Sequence[str] = ()) -> Started:
 def resume(run: RunFolder) -> Started:
     """Start the run's worker again."""
     return run, launch.start(run, worker=launch.WORKER)
+
+
+def export(run: RunFolder, request: ExportRequest) -> Started:
+    """Start the run's worker for one more export."""
+    return run, launch.start(run, [request.stage], launch.WORKER)
 
 
 def ask(run: RunFolder, request: control.Request) -> None:

@@ -11,16 +11,17 @@ from typing import Any
 from rich.text import Text
 
 from workbench.headless import telling
+from workbench.quantize.types import KINDS, estimated_bytes
 from workbench.run import events
+from workbench.run.exports import MERGED
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.text import duration, one_line, size, visible
+from workbench.text import one_line, size, visible
+from workbench.tui.exportway import current_stage, is_export
 from workbench.tui.followed import Followed
 from workbench.tui.styled import styled
-from workbench.tui.widgets.runlist import bar
 
-STAGE, PACKAGE, MODELFILE = "export", "package", "Modelfile"
-BAR_CELLS = 24
+MODELFILE = "Modelfile"
 MAX_BYTES = 1 << 20
 COLUMNS = f"{'type':8}{'size':>10}  {'verdict':9}{'KL mean':>8}{'limit':>7}{'top-1':>7}"
 COLUMNS += f"{'KL max':>8}  {'ids':6}{'kept as':8}"
@@ -28,68 +29,60 @@ COLUMNS += f"{'KL max':>8}  {'ids':6}{'kept as':8}"
 
 @dataclass(frozen=True)
 class Exported:
-    """One model file. KL in nats; `top1` the share of positions with the same likeliest token."""
+    """One model file, or one that is to come (`path` is "" then, `bytes` an estimate).
 
-    file: events.FileExported
+    KL in nats; `top1` the share of positions with the same likeliest token.
+    """
+
+    type: str
+    path: str
+    bytes: int
+    fallbacks: int
     parity: events.ParityMeasured | None
     limit: float | None
     note: str
 
-    @property
-    def path(self) -> str:
-        return self.file.path
-
 
 def exported(run: RunFolder, state: RunState) -> list[Exported]:
-    """The files in the order in which they were made."""
+    """The files in the order in which they were made, then those that are being made."""
     report = _report(run) if state.parity else {}
-    return [
-        Exported(
-            file,
-            state.parity.get(kind),
-            _number(report.get(kind, {}).get("limit")),
-            one_line(
-                str(report.get(kind, {}).get("warning") or report.get(kind, {}).get("reason", ""))
-            ),
-        )
-        for kind, file in state.exported.items()
+    made = [_made(file, state, report.get(kind, {})) for kind, file in state.exported.items()]
+    stage, plan = current_stage(state), state.export_plan
+    if plan is None or stage is None or stage.status != "running":
+        return made
+    coming = {kind: n_bytes for kind, n_bytes in plan.bytes.items() if kind not in state.exported}
+    return made + [
+        Exported(kind, "", int(n_bytes), len(plan.fallbacks.get(kind, [])), None, None, "")
+        for kind, n_bytes in coming.items()
     ]
+
+
+def _made(file: events.FileExported, state: RunState, entry: dict[str, Any]) -> Exported:
+    return Exported(
+        file.type,
+        file.path,
+        file.bytes,
+        file.fallbacks,
+        state.parity.get(file.type),
+        _number(entry.get("limit")),
+        one_line(str(entry.get("warning") or entry.get("reason", ""))),
+    )
 
 
 def row(one: Exported) -> Text:
     """A line of the table, under `COLUMNS`."""
-    text = Text(f"{one_line(one.file.type, 8):8}{size(one.file.bytes):>10}  ", no_wrap=True)
+    about = "" if one.path else "~"
+    text = Text(f"{one_line(one.type, 8):8}{about + size(one.bytes):>10}  ", no_wrap=True)
     parity = one.parity
     if parity is None:
-        return text.append("not compared yet", "dim")
+        return text.append("not compared yet" if one.path else "is being written", "dim")
     text.append("✓ passed " if parity.passed else "✗ failed ", "green" if parity.passed else "red")
     limit = "" if one.limit is None else f"{one.limit:.0e}"
     text.append(f"{parity.kl_mean:>8.2g}{limit:>7}{parity.top1:>7.1%}{parity.kl_max:>8.2g}  ")
     text.append("same  " if parity.ids_equal else "OTHER ", "" if parity.ids_equal else "red")
-    others = f"{one.file.fallbacks} other" if one.file.fallbacks else "all"
-    text.append(f"{others:8}", "yellow" if one.file.fallbacks else "")
+    others = f"{one.fallbacks} other" if one.fallbacks else "all"
+    text.append(f"{others:8}", "yellow" if one.fallbacks else "")
     return text.append(f"  {one.note}", "yellow")
-
-
-def head(followed: Followed) -> Text:
-    """How far the export is: the tensors done, the last one's name."""
-    text = styled(f" {one_line(followed.run.name, 30)}", "bold")
-    stage = followed.state.stages.get(STAGE)
-    if stage is None or stage.status == "waiting":
-        return text.append("  not exported yet", "not bold dim")
-    if stage.status == "running" and stage.progress:
-        done = stage.progress
-        share = done.done / done.total if done.total else 0.0
-        text.append(f"  {bar(share, BAR_CELLS)}▏", "not bold green")
-        text.append(f" {done.done:,} of {done.total:,} {one_line(done.unit)}", "not bold")
-        text.append(f"  {one_line(done.label, 60)}", "not bold dim")
-        if done.done == done.total:
-            text.append("  comparing with the trained model ...", "not bold")
-        return text
-    text.append(f"  export {stage.status}", "not bold")
-    if stage.status == "done":
-        text.append(f" in {duration(stage.elapsed_s)}", "not bold")
-    return text
 
 
 def lower_lines(run: RunFolder, state: RunState) -> list[Text]:
@@ -102,6 +95,21 @@ def lower_lines(run: RunFolder, state: RunState) -> list[Text]:
         lines += [Text(""), styled("Go on", "bold")]
         lines += [Text(f"  {visible(command)}") for command in commands]
     return lines
+
+
+def choices(run: RunFolder, state: RunState) -> list[tuple[str, str]]:
+    """What else can be exported, each with its size and what it is for."""
+    known = [(name, made.bytes) for name, made in state.exported.items()]
+    left = [kind for name, kind in KINDS.items() if name not in state.exported]
+    found = []
+    for kind in left:
+        n_bytes = estimated_bytes(kind, known)
+        found.append(
+            (kind.name, f"about {size(n_bytes):>9}  {kind.about}" if n_bytes else kind.about)
+        )
+    if not (run.export / MERGED / "manifest.json").is_file():
+        found.append((MERGED, "the whole model as safetensors, for other tools"))
+    return found
 
 
 def go_on(run: RunFolder, state: RunState) -> list[str]:
@@ -132,7 +140,7 @@ def why_empty(followed: Followed | None) -> list[str]:
         return ["No run is chosen. 1 lists the runs."]
     stage = followed.state.stage
     doing = telling.label(stage) if stage and followed.at_work else ""
-    if doing and stage != STAGE:
+    if doing and not is_export(stage):
         return [f"The run is at {doing}; the export comes after the training."]
     if followed.at_work:
         return ["The files come when all tensors are through."]
@@ -144,9 +152,19 @@ def why_empty(followed: Followed | None) -> list[str]:
 
 
 def _fallbacks(state: RunState) -> list[str]:
-    """Notes that name a type: which of its tensors had to take another."""
+    """Which tensors could not have their type's format: of the last plan all, else what was noted.
+
+    A note names the type it is about.
+    """
+    plan = state.export_plan
+    told = [
+        f"{kind}: {line}"
+        for kind, lines in (plan.fallbacks if plan else {}).items()
+        for line in lines
+    ]
     starts = tuple(f"{kind}: " for kind in state.exported)
-    return [note.message for note in state.notes if starts and note.message.startswith(starts)]
+    noted = [n.message for n in state.notes if starts and n.message.startswith(starts)]
+    return list(dict.fromkeys([*noted, *told]))
 
 
 def _report(run: RunFolder) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import UserError
 from workbench.run import launch
+from workbench.run.exports import ExportRequest
 from workbench.run.folder import RunFolder
 from workbench.tui import doing
 
@@ -53,6 +54,15 @@ class Steering:
         command = ["resume", run.name, "--detach"]
         self._app.in_background(
             lambda: doing.resume(run), lambda started: self._take(started, command)
+        )
+
+    def export(self, run: RunFolder, request: ExportRequest) -> None:
+        """Have the run's worker export it in more types; the run becomes the current one."""
+        self._app.say(f"exporting {run.name} to {', '.join(request.words)} ...")
+        types = [word for name in request.types for word in ("--type", name)]
+        command = ["export", run.name, *types, *(["--merged"] if request.merged else [])]
+        self._app.in_background(
+            lambda: doing.export(run, request), lambda started: self._take(started, command)
         )
 
     def stop(self, run: RunFolder) -> None:

@@ -9,9 +9,12 @@ from typing import cast
 from rich.text import Text
 from textual.app import ComposeResult
 
+from workbench.run.exports import MERGED, ExportRequest
+from workbench.run.state import RunState
 from workbench.text import visible
 from workbench.tui import exports
 from workbench.tui.actions import Action
+from workbench.tui.exportway import head, way_line
 from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
 from workbench.tui.widgets.bar import Bar
@@ -42,12 +45,14 @@ class ExportPane(Pane):
 
     ID = "export"
     HELP = (
-        "The current run's way out: each type with its size, how many tensors had to take "
-        "another type, and how far its answers are from the trained model (Kullback-Leibler "
-        "divergence in nats; top-1 is the share of places with the same likeliest token)."
+        "The current run's way out, from the adapter to the Modelfile: each type with its size, "
+        "how many tensors had to take another type, and how far its answers are from the trained "
+        "model (Kullback-Leibler divergence in nats; top-1 is the share of places with the same "
+        "likeliest token). x writes one more type; what stands already stays."
     )
     ACTIONS = (
         Action("export.chat", "enter", "Chat", "Talk to the model under the cursor."),
+        Action("export.another", "x", "Export", "Write the model in one more type of GGUF."),
         Action("export.modelfile", "m", "Modelfile", "The Modelfile, or the commands again."),
         Action("export.resume", "r", "Resume", "Go on with a run that has not exported yet."),
         Action("export.lower", "tab", "Scroll", "Move between the table and the text.", False),
@@ -65,6 +70,7 @@ class ExportPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield Bar("head")
+        yield Bar("way")
         yield Bar("heads")
         yield FileRows("files")
         yield Bar("title")
@@ -100,9 +106,11 @@ class ExportPane(Pane):
             return False
         if name == "resume":
             return not followed.at_work and followed.state.status != "done"
+        if name == "another":
+            return not followed.at_work and trained(followed.state)
         if name == "modelfile":
             return self.shows_modelfile or (followed.run.export / exports.MODELFILE).is_file()
-        return self.chosen is not None
+        return self.chosen is not None and bool(self.chosen.path)
 
     def copied(self) -> tuple[str, str]:
         followed = self.followed
@@ -117,7 +125,8 @@ class ExportPane(Pane):
         followed, text = self.followed, self.query_one("#text", TextLines)
         files = exports.exported(followed.run, followed.state) if followed else []
         self.query_one(FileRows).show(files)
-        self.query_one("#head", Bar).show(exports.head(followed) if followed else Text(""))
+        self.query_one("#head", Bar).show(head(followed) if followed else Text(""))
+        self.query_one("#way", Bar).show(way_line(followed.state) if followed else Text(""))
         if followed and self.shows_modelfile:
             lines = visible(exports.modelfile(followed.run)).split("\n")
             text.tell([Text(line) for line in lines])
@@ -145,7 +154,23 @@ class ExportPane(Pane):
         assert chosen is not None and followed is not None, "allows() let it through"
         pane = cast(ChatPane, await self.screen_app.go("chat"))
         run = followed.run
-        pane.talk_to(Model(f"{run.name} {chosen.file.type}", run.path / chosen.path, run))
+        pane.talk_to(Model(f"{run.name} {chosen.type}", run.path / chosen.path, run))
+
+    def action_another(self) -> None:
+        from workbench.tui.dialogs.picker import Picker
+
+        assert self.followed is not None, "allows() let it through without a run"
+        run = self.followed.run
+
+        def then(name: str | None) -> None:
+            if name:
+                merged = name == MERGED
+                request = ExportRequest(() if merged else (name,), merged)
+                self.screen_app.steer.export(run, request)
+
+        hint = "the same: workbench export RUN --type T"
+        choices = exports.choices(run, self.followed.state)
+        self.app.push_screen(Picker(f"Export {run.name} as what else?", choices, hint), then)
 
     def action_modelfile(self) -> None:
         self.shows_modelfile = not self.shows_modelfile
@@ -162,4 +187,10 @@ class ExportPane(Pane):
     def _place(self) -> str:
         if self.chosen is None or self.followed is None:
             return ""
-        return str(self.followed.run.path / self.chosen.path)
+        return str(self.followed.run.path / self.chosen.path) if self.chosen.path else ""
+
+
+def trained(state: RunState) -> bool:
+    """Whether all training stages that the run has begun are done, and there is one."""
+    stages = [stage for stage in state.stages.values() if stage.name.startswith("train:")]
+    return bool(stages) and all(stage.status in ("done", "skipped") for stage in stages)
