@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import ParamSpec
 
 from workbench.checkers.run import find_program
-from workbench.dataset.read import read_source, require
+from workbench.dataset.options import Options
+from workbench.dataset.read import plan_source, read_source, require
+from workbench.dataset.rows import raise_faults
 from workbench.errors import UserError, UserErrors
 from workbench.files import check_space
 from workbench.headless.freeze import prompt_files
 from workbench.preset import miniature
-from workbench.preset.inputs import EMBEDDED, MINIATURE, is_local
+from workbench.preset.inputs import EMBEDDED, HUB, MINIATURE, is_local
 from workbench.preset.load import LoadedPreset
 from workbench.preset.present import require_files
-from workbench.preset.schema import Model
-from workbench.preset.shipped import embedded_base, resolve_data
+from workbench.preset.schema import DataSource, Model
+from workbench.preset.shipped import embedded_base, locate, resolve_data
 
 READ_LIMIT_BYTES = 64 << 20
 SPARE_BYTES = 64 << 20
@@ -38,7 +40,7 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
     preset = loaded.preset
     for number, source in enumerate(preset.data.source):
         place = ("data", "source", number, "path")
-        faults.attempt(place, _read, source.path, loaded.path, source.format)
+        faults.attempt(place, _read_source, source, loaded.path)
     for key, path in prompt_files(preset.evaluate):
         faults.attempt(key, _read, path, loaded.path, answers=False)
     for index, path in preset.watch.prompt_files:
@@ -117,10 +119,20 @@ class _Faults:
             raise UserErrors(self._found)
 
 
-def _read(path: str, preset_file: Path, format: str = "auto", answers: bool = True) -> None:
+def _read_source(source: DataSource, preset_file: Path) -> None:
+    """Read what is small; of more, and of the hub, only the beginning."""
+    found = locate(source, preset_file)
+    options = Options(**found.options())
+    if found.path.startswith(HUB) or _bytes(Path(found.path)) > READ_LIMIT_BYTES:
+        raise_faults(plan_source(found.path, found.format, options).faults)
+    else:
+        require(read_source(found.path, found.format, options=options), found.path)
+
+
+def _read(path: str, preset_file: Path, answers: bool = True) -> None:
     found = resolve_data(path, preset_file)
     if _bytes(found) <= READ_LIMIT_BYTES:
-        require(read_source(found, format, answers=answers), str(found))
+        require(read_source(found, answers=answers), str(found))
 
 
 def _bytes(path: Path) -> int:

@@ -27,6 +27,7 @@ TEXTS: dict[str, st.SearchStrategy[Any]] = {
     "revision": st.sampled_from(["main", "v1.0", "0123abc"]),
     "chat_template": st.sampled_from(["auto", "chatml", "FILE:a b.jinja"]),
     "name": st.from_regex(r"[a-z][a-z0-9_-]{0,20}", fullmatch=True),
+    "separator": st.sampled_from(["", "<DOC_SEP>", "***"]),
     "checker_suffix": st.sampled_from(["", ".py", ".blop"]),
 }
 LISTS: dict[str, st.SearchStrategy[Any]] = {
@@ -34,7 +35,12 @@ LISTS: dict[str, st.SearchStrategy[Any]] = {
     "baselines": st.sampled_from([[], ["base"], ["ollama:x", "openai:http://h/v1#m", "r.gguf"]]),
     "betas": st.sampled_from([[0.9, 0.999], [0.0, 0.5]]),
     "targets": st.sampled_from(["all-linear", "attention", ["q_proj"], ["a.b", "c"]]),
+    "suffixes": st.sampled_from([[], [".py"], [".bbj", ".src"]]),
     "source": st.lists(st.one_of(st.integers(-1, 3), st.sampled_from(["a", "b"])), max_size=3),
+}
+MAPS: dict[str, st.SearchStrategy[Any]] = {
+    "fields": st.dictionaries(st.sampled_from(["prompt", "text"]), st.text(min_size=1), max_size=2),
+    "placeholders": st.dictionaries(st.from_regex(r"[A-Z_]+", fullmatch=True), st.text()),
 }
 STEPS = st.one_of(st.floats(0, 1, exclude_max=True), st.integers(1, 1000))
 
@@ -77,6 +83,8 @@ def values(field: FieldInfo) -> st.SearchStrategy[Any]:
             return st.lists(tables(field.section), max_size=3)
         case "switch":
             return st.booleans()
+        case "map":
+            return MAPS[field.key]
         case "choice":
             return st.sampled_from(field.choices)
         case "integer" | "number":

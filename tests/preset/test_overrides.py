@@ -138,3 +138,16 @@ def test_a_broken_file_is_not_blamed_on_the_flag() -> None:
 def test_a_combination_is_placed_at_the_flag_that_makes_it() -> None:
     found = refused(MINIMAL, "train.0.batch_tokens=0")
     assert found[0].startswith("--set train.0.batch_tokens: the step has no size")
+
+
+def test_a_name_of_a_table_of_strings_is_set_alone() -> None:
+    preset = loaded(
+        MINIMAL,
+        "data.source.0.placeholders.NAME=Ada",
+        "data.source.0.placeholders.SPEC='a guide'",
+        'data.source.0.fields={prompt="q.text"}',
+    )
+    (source,) = preset.preset.data.source
+    assert source.placeholders == {"NAME": "Ada", "SPEC": "a guide"}
+    assert source.options()["fields"] == {"prompt": "q.text"}
+    assert preset.origin["data.source.0.placeholders"] == "flag"

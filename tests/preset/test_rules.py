@@ -129,6 +129,13 @@ def test_no_source_no_stage_no_path() -> None:
         (["evaluate.checker_suffix=py"], "'py' is not a file suffix (use one such as .py)"),
         (["generate.stop=['']"], "an empty stop string would stop every answer"),
         (["ollama.name=a b"], "'a b' is not an Ollama name"),
+        (["data.source.0.fields.promt=q"], "no format has a field 'promt' (did you mean 'prompt'"),
+        (['data.source.0.fields={prompt=""}'], "the field 'prompt' has an empty name"),
+        (["data.source.0.fields={prompt=1}"], "holds something else (use a table of strings)"),
+        (["data.source.0.fields=x"], "is a string (use a table of strings)"),
+        (["data.source.0.placeholders.A-B=x"], "'A-B' is no placeholder's name"),
+        (['data.source.0.suffixes=["py"]'], "'py' is no suffix (write .py)"),
+        (['data.source.0.separator="a\\nb"'], "a separator is one line"),
         (["data.source.0.path=hub:a/b"], "data sets are not fetched from the hub"),
     ],
 )

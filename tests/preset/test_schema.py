@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from workbench.dataset.formats import FORMATS
+from workbench.dataset.readers.fields import FIELDS
+from workbench.preset import inputs
 from workbench.preset.fields import fields, sections
+from workbench.preset.inputs import CHAT_FORMATS, TEXT_FORMATS
 from workbench.preset.schema import Adapter, Evaluate, Generate, Model, Preset, TrainStage
 
 
@@ -108,3 +112,10 @@ def test_numbers_stop_at_their_bounds(field: Any) -> None:
 def test_the_sections_can_be_made_in_code() -> None:
     assert Generate(temperature=0.0).temperature == 0.0
     assert Model(base="./mine").base == "./mine"
+
+
+def test_the_formats_and_fields_of_a_source_are_those_that_are_read() -> None:
+    formats = fields("data.source")[2]
+    assert formats.key == "format" and set(formats.choices) == {"auto", *FORMATS}
+    assert set(CHAT_FORMATS) | set(TEXT_FORMATS) == set(FORMATS)
+    assert set(inputs.FIELDS) == set(FIELDS)

@@ -12,7 +12,7 @@ from workbench.preset.inputs import EMBEDDED, TEMPLATE_FILE
 from workbench.preset.load import LoadedPreset
 from workbench.preset.render import to_toml
 from workbench.preset.schema import Evaluate, Model, Preset, Watch
-from workbench.preset.shipped import resolve_data
+from workbench.preset.shipped import locate, resolve_data
 from workbench.preset.watch import PROMPT_FILE
 from workbench.run.folder import RunFolder
 
@@ -27,10 +27,7 @@ def freeze(loaded: LoadedPreset, run: RunFolder) -> None:
 def frozen(loaded: LoadedPreset) -> Preset:
     """The preset with absolute paths. Raises UserError for one that is not there."""
     preset = loaded.preset
-    sources = [
-        source.model_copy(update={"path": _absolute(source.path, loaded.path)})
-        for source in preset.data.source
-    ]
+    sources = [locate(source, loaded.path) for source in preset.data.source]
     return preset.model_copy(
         update={
             "data": preset.data.model_copy(update={"source": sources}),

@@ -20,6 +20,7 @@ from typing import Any
 from workbench import files
 from workbench.dataset.encode import encode_rows, require_sequences
 from workbench.dataset.lint import lint
+from workbench.dataset.options import Options
 from workbench.dataset.prepare import dedupe, find_leaks, opening_key, with_system
 from workbench.dataset.read import Reading, read_source, require
 from workbench.dataset.rows import Fault, Row, raise_faults
@@ -219,7 +220,8 @@ def load_rows(path: Path) -> list[Row]:
 
 
 def _read(source: DataSource, number: int) -> Reading:
-    return read_source(source.path, source.format, source_name(source, number))
+    name, options = source_name(source, number), Options(**source.options())
+    return read_source(source.path, source.format, name, options=options)
 
 
 def _held_out(preset: Preset) -> list[Row]:

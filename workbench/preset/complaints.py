@@ -24,7 +24,7 @@ _TYPES: tuple[tuple[type, str, tuple[Kind, ...]], ...] = (
     (int, "a whole number", ("integer", "number")),
     (float, "a number with a point", ("number",)),
     (list, "a list", ("list", "tables", "choice or list")),
-    (dict, "a table", ("table",)),
+    (dict, "a table", ("table", "map")),
 )
 
 
@@ -67,6 +67,8 @@ def wrong_value(field: FieldInfo, path: Path, value: Any) -> Fault:
         near = did_you_mean(value.lower(), [c for c in field.choices if isinstance(c, str)])
         guess = f"{near} " if near.startswith("did") else ""
         return Fault(path, f"{shown} is not allowed", f"{guess}use {field.allowed}")
+    if field.kind == "map":
+        return Fault(path, f"{shown} holds something else", f"use {field.allowed}")
     if field.kind == "list" and not is_item:
         return Fault(path, f"{shown} has {len(value)} items", f"use {field.allowed}")
     return Fault(path, f"{shown} is out of range", f"use {field.allowed}")

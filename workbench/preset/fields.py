@@ -21,7 +21,16 @@ from workbench.preset.tomlvalue import toml_value
 from workbench.text import did_you_mean
 
 Kind = Literal[
-    "text", "integer", "number", "switch", "choice", "list", "choice or list", "table", "tables"
+    "text",
+    "integer",
+    "number",
+    "switch",
+    "choice",
+    "list",
+    "choice or list",
+    "map",
+    "table",
+    "tables",
 ]
 _PLAIN: dict[Any, Kind] = {str: "text", int: "integer", float: "number", bool: "switch"}
 _NOUNS = {"text": "text", "integer": "a whole number", "number": "a number"}
@@ -67,6 +76,8 @@ class FieldInfo:
                 return "a table"
             case "tables":
                 return "a list of tables"
+            case "map":
+                return "a table of strings"
             case "switch":
                 return "true or false"
             case "choice":
@@ -206,6 +217,8 @@ def _type(
         return "choice or list", choices, items, None
     if origin is list:
         return _list_type(_bare(args[0]))
+    if origin is dict:
+        return "map", (), (), None
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return "table", (), (), annotation
     return _PLAIN[annotation], (), (), None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -14,8 +15,40 @@ MINIATURE = "miniature:"  # a random model of that name's architecture, made on 
 TEMPLATE_FILE = "FILE:"
 BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3")
 
-CHAT_FORMATS = ("input-output", "chat", "prompt-completion", "alpaca")
-TEXT_FORMATS = ("text",)
+CHAT_FORMATS = (
+    "chat",
+    "sharegpt",
+    "dolly",
+    "alpaca",
+    "prompt-completion",
+    "input-output",
+    "task-code",
+    "csv",
+)
+TEXT_FORMATS = ("documents", "text", "csv")
+Format = Literal[
+    "auto",
+    "chat",
+    "sharegpt",
+    "dolly",
+    "alpaca",
+    "prompt-completion",
+    "documents",
+    "input-output",
+    "task-code",
+    "text",
+    "csv",
+]
+# What `data.source.fields` may name.
+FIELDS = (
+    *("category", "difficulty", "tags", "must_contain"),
+    *("messages", "conversations", "tools", "system"),
+    *("prompt", "completion", "instruction", "input", "context", "output", "response"),
+    *("question", "think", "topic", "text", "speaker", "party", "year"),
+)
+HUB = "hub:"
+_HUB_SOURCE = re.compile(r"hub:([\w.-]+/[\w.-]+|\.{0,2}/[^:]+)(:[\w.-]+)?(:[\w.-]+)?")
+_PLACEHOLDER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_local(base: str) -> bool:
@@ -57,10 +90,39 @@ def distinct(values: list[str]) -> list[str]:
 
 
 def _source_path(value: str) -> str:
-    if value.startswith("hub:"):
+    if value.startswith(HUB):
         raise Refused(
             "data sets are not fetched from the hub", "download its files and name them here"
         )
+    return value
+
+
+def _fields(value: dict[str, str]) -> dict[str, str]:
+    for name, own in value.items():
+        if name not in FIELDS:
+            raise Refused(f"no format has a field '{name}'", did_you_mean(name, FIELDS))
+        if not own:
+            raise Refused(f"the field '{name}' has an empty name", "leave it out")
+    return value
+
+
+def _placeholders(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not _PLACEHOLDER.fullmatch(name):
+            raise Refused(f"'{name}' is no placeholder's name", "write NAME for ${NAME}")
+    return value
+
+
+def _suffixes(values: list[str]) -> list[str]:
+    for value in values:
+        if not value.startswith(".") or "/" in value:
+            raise Refused(f"'{value}' is no suffix", "write .py")
+    return distinct(values)
+
+
+def _separator(value: str) -> str:
+    if "\n" in value:
+        raise Refused("a separator is one line", "leave the line end out")
     return value
 
 
@@ -107,7 +169,7 @@ class Model(Section):
 
 
 class DataSource(Section):
-    """One file, folder or glob of examples; repeat the table for more."""
+    """One file, folder, glob or hub data set of examples; repeat the table for more."""
 
     name: PlainName = Field(
         "",
@@ -115,13 +177,46 @@ class DataSource(Section):
     )
     path: Annotated[str, AfterValidator(_source_path)] = Field(
         "",
-        description="File, folder or glob with the data. Looked for in the current folder, then "
-        "beside the preset, then above it, then among the data that ships. There must be one.",
+        description="File, folder or glob with the data, or hub:OWNER/NAME:SPLIT. Looked for in "
+        "the current folder, then beside the preset, then above it, then among the data that "
+        "ships. A hub data set is streamed; its split is 'train' unless named. There must be one.",
     )
-    format: Literal["auto", "input-output", "chat", "prompt-completion", "alpaca", "text"] = Field(
+    format: Format = Field(
         "auto",
         description="How rows are written in the file. 'auto' looks at its beginning and says "
-        "what it took; 'text' is raw text for pretraining.",
+        "what it took; docs/data-formats.md shows each. Records are read from JSON, CSV, TSV, "
+        "Parquet, Arrow and the hub alike; 'text' is raw text for pretraining.",
+    )
+    fields: Annotated[dict[str, str], AfterValidator(_fields)] = Field(
+        {},
+        description='What the data call the fields of a format, such as prompt = "question". '
+        "Holds for records of any kind; a field that is not named goes by its own name.",
+    )
+    placeholders: Annotated[dict[str, str], AfterValidator(_placeholders)] = Field(
+        {},
+        description="What stands for ${NAME} in the rows of topics. One that is not filled is a "
+        "fault.",
+    )
+    json_schema: str = Field(
+        "",
+        alias="schema",
+        description="JSON Schema that the front matter of Markdown examples must satisfy. Empty: "
+        "the one that ships, which wants a title and a type.",
+    )
+    suffixes: Annotated[list[str], AfterValidator(_suffixes)] = Field(
+        [],
+        description='Which files of a folder of code are read, such as [".py"]. Empty: those of '
+        "all languages that are known.",
+    )
+    separator: Annotated[str, AfterValidator(_separator)] = Field(
+        "",
+        description="Line that divides documents: text files are cut there, documents of a table "
+        "end in it. Empty: text files are cut at <|endoftext|>, a table's documents end in none.",
+    )
+    structure_tokens: bool = Field(
+        False,
+        description="Put speaker, party, year and topic before each document of a table, as "
+        "<SPEAKER>…</SPEAKER>.",
     )
     use: Literal["auto", "train", "validation"] = Field(
         "auto",
@@ -141,6 +236,24 @@ class DataSource(Section):
         le=10_000,
         description="How often each row is seen in one epoch. Copies never reach validation.",
     )
+
+    @property
+    def hub_folder(self) -> str:
+        """The folder of this machine that a hub data set is read from; `""` for any other."""
+        folder = self.path.removeprefix(HUB).partition(":")[0]
+        return folder if self.path.startswith(HUB) and folder[0] in "./" else ""
+
+    def files(self) -> dict[str, str]:
+        """What the source names of this machine, by key: its path and its schema."""
+        path = self.hub_folder if self.path.startswith(HUB) else self.path
+        named = {"path": path, "schema": self.json_schema}
+        return {key: file for key, file in named.items() if file}
+
+    def options(self) -> dict[str, Any]:
+        """How a reader is to read the source: the arguments of `dataset.options.Options`."""
+        plain = ("fields", "placeholders", "separator", "structure_tokens")
+        found: dict[str, Any] = {name: getattr(self, name) for name in plain}
+        return found | {"schema": self.json_schema, "suffixes": tuple(self.suffixes)}
 
 
 class Data(Section):

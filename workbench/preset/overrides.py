@@ -7,6 +7,7 @@ end adds a table. VALUE is TOML; for a key that takes text the quotes may be lef
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from workbench.errors import UserError
@@ -61,11 +62,21 @@ def _set(node: Any, section: type[Section], parts: list[str], raw: str) -> Path:
     if not rest:
         node[name] = _value(field, raw)
         return (name,)
+    if field.kind == "map":
+        return (name,) if _set_in_map(node, field, ".".join(rest), raw) else ()
     if field.section is None:
         raise Refused(f"'{name}' has no keys below it", f"it takes {field.allowed}")
     if field.kind == "table":
         return _below((name,), _set(node.setdefault(name, {}), field.section, rest, raw))
     return _set_in_list(node.setdefault(name, []), field, rest, raw)
+
+
+def _set_in_map(node: dict[str, Any], field: FieldInfo, name: str, raw: str) -> bool:
+    """Set a text of a table whose names are the person's own; whether there is such a table."""
+    names = node.setdefault(field.key, {})
+    if isinstance(names, dict):
+        names[name] = _value(replace(field, kind="text"), raw)
+    return isinstance(names, dict)
 
 
 def _set_in_list(tables: Any, field: FieldInfo, parts: list[str], raw: str) -> Path:

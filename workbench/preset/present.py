@@ -56,7 +56,7 @@ def _named(loaded: LoadedPreset) -> Iterator[tuple[rules.Path, str]]:
     if preset.model.chat_template.startswith(TEMPLATE_FILE):
         yield ("model", "chat_template"), preset.model.chat_template.removeprefix(TEMPLATE_FILE)
     for index, source in enumerate(preset.data.source):
-        yield ("data", "source", index, "path"), source.path
+        yield from ((("data", "source", index, key), file) for key, file in source.files().items())
     for index, file in preset.watch.prompt_files:
         yield ("watch", "prompts", index), file
     if preset.evaluate.prompts not in ("", "validation"):

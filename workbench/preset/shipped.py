@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.preset.inputs import EMBEDDED
+from workbench.preset.inputs import EMBEDDED, DataSource
 from workbench.text import did_you_mean, one_line, visible
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -59,6 +59,17 @@ def resolve_data(path: str, preset_file: Path) -> Path:
             return root / wanted
     where = "" if wanted.is_absolute() else " (looked in " + ", ".join(map(str, roots)) + ")"
     raise UserError(f"'{visible(path)}' is not there{where}", hint="give the path of your data")
+
+
+def locate(source: DataSource, preset_file: Path) -> DataSource:
+    """The source with absolute paths. Raises UserError for what is nowhere; see `resolve_data`."""
+    found = {
+        key: str(resolve_data(file, preset_file).absolute()) for key, file in source.files().items()
+    }
+    path = found.get("path", source.path)
+    if source.hub_folder:
+        path = source.path.replace(source.hub_folder, path, 1)
+    return source.model_copy(update={"path": path, "json_schema": found.get("schema", "")})
 
 
 def embedded_base(name: str) -> Path:
