@@ -36,7 +36,7 @@ class Watch(Section):
         3, ge=1, le=64, description="How many prompts are asked, at most; the first ones."
     )
     max_tokens: int = Field(
-        96,
+        128,
         ge=1,
         le=8192,
         description="Longest of these answers, in tokens. Everything else about them is as in "

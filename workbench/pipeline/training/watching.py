@@ -50,29 +50,22 @@ class Watcher:
     ) -> None:
         self._watched, self._model = watched, model
         self._loss_of, self._emit = loss_of, emit
-        self._spent_s = 0.0
-        self._last_s: dict[str, float] = {}
+        self._spent_s = self._last_s = 0.0
 
     def look(self, step: int, trained_s: float, always: bool = False) -> None:
-        """Take the looks that the time allows, or `always` all of them."""
-        looks = {
-            "general": self._general if self._watched.general is not None else None,
-            "answers": self._answers if self._watched.prompts else None,
-        }
-        for name, take in looks.items():
-            if take and (always or self._allows(name, trained_s)):
-                started = time.perf_counter()
-                take(step)
-                self._last_s[name] = time.perf_counter() - started
-                self._spent_s += self._last_s[name]
+        """Measure and ask, where the time allows it or `always`."""
+        allowed = self._spent_s + self._last_s <= self._watched.time_share * trained_s
+        if not (always or allowed):
+            return
+        started = time.perf_counter()
+        if self._watched.general is not None:
+            self._general(step, self._watched.general)
+        if self._watched.prompts and self._watched.asking:
+            self._answers(step, self._watched.asking)
+        self._last_s = time.perf_counter() - started
+        self._spent_s += self._last_s
 
-    def _allows(self, name: str, trained_s: float) -> bool:
-        wanted = self._spent_s + self._last_s.get(name, 0.0)
-        return wanted <= self._watched.time_share * trained_s
-
-    def _general(self, step: int) -> None:
-        examples = self._watched.general
-        assert examples is not None
+    def _general(self, step: int, examples: Examples) -> None:
         started = time.perf_counter()
         loss = self._loss_of(examples)
         self._emit(
@@ -84,9 +77,8 @@ class Watcher:
             )
         )
 
-    def _answers(self, step: int) -> None:
-        asking, prompts = self._watched.asking, self._watched.prompts
-        assert asking is not None
+    def _answers(self, step: int, asking: Asking) -> None:
+        prompts = self._watched.prompts
         found = answer(self._model, prompts, asking)
         if asking.stopping():  # what was cut off by that tells nothing
             return
