@@ -54,6 +54,60 @@ def test_curves_figures_and_answers_of_a_finished_run() -> None:
     on_screen(story)
 
 
+def test_load_and_general_text_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
+    run = stopped_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "r")
+        await until(pilot, lambda: app.watching.at_work(run))
+        log = EventLog(run.events_file)
+        for number, loss in ((0, 3.0), (50, 3.25)):
+            told = events.GeneralMeasured(step=number, loss=loss, tokens=9, elapsed_s=0.1)
+            log.append(told, STAGE)
+        log.append(
+            events.Load(
+                cpu_share=0.98,
+                worker_cores=1.9,
+                memory_bytes=3 << 29,
+                memory_free_bytes=20 << 30,
+                gpu_share=0.5,
+                gpu_memory_bytes=5 << 30,
+                gpu_memory_total_bytes=8 << 30,
+            )
+        )
+        log.close()
+        await until(pilot, lambda: "gpu 50% 5.0 GiB of 8.0 GiB" in text_of(app))
+        text = text_of(app)
+        assert "1.5 GiB (20.0 GiB free)  cpu 98% (worker 1.9 cores)" in text
+        assert "general 3.25 (+0.25)" in text
+        await pilot.press("v")
+        assert [len(line.series) for line in pane(app).main_lines()] == [2]
+        await pilot.press("s")
+        await until(pilot, lambda: not app.watching.at_work(run))
+
+    on_screen(story, (118, 40))
+
+
+def test_answers_to_all_prompts_then_to_one_over_time() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4")
+        assert "answer at 100" in text_of(app) and "a shows one alone" in text_of(app)
+        await pilot.press("b", "b")
+        await pilot.pause()
+        assert "answer at 90" not in text_of(app)
+        await pilot.press("a")
+        text = text_of(app)
+        assert "Answers 1 of 1" in text and "a shows all" in text
+        assert text.index("answer at 100") < text.index("answer at 90") < text.index("step 80")
+        await pilot.press("a", "b")
+        assert "Answers 1 of 1" not in text_of(app) and main_chart(app).size.height > 0
+
+    on_screen(story)
+
+
 def test_wide_screens_show_the_small_charts() -> None:
     finished_run()
 
@@ -145,7 +199,7 @@ def test_the_large_chart_goes_through_the_figures() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("4")
-        for name in ("learning rate", "gradient norm", "tokens a second", ""):
+        for name in ("general text", "learning rate", "gradient norm", "tokens a second", ""):
             await pilot.press("v")
             assert main_chart(app).heading == name
             assert name in text_of(app)

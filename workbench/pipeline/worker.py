@@ -79,13 +79,15 @@ def work(
     """Do the stages and write how it ended."""
     started = time.monotonic()
     try:
+        from workbench.pipeline.load import LoadMeter
         from workbench.pipeline.stages import do_stages, plan_stages
 
         plan = plan_stages(run, wanted)
         names = [stage.name for stage in plan if stage.wanted]
         pid, host = os.getpid(), socket.gethostname()
         log.append(events.RunStarted(pid=pid, host=host, version=__version__, stages=names))
-        do_stages(run, plan, log, stopping)
+        with LoadMeter(log.append):
+            do_stages(run, plan, log, stopping)
     except BaseException as error:
         ending, status = explain(error, run)
     else:

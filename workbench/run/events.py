@@ -97,6 +97,24 @@ class Note(Event, kind="note"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Load(Event, kind="load"):
+    """What the worker and its machine are busy with, about once a second; shares are 0 to 1.
+
+    `cpu_share` is that of all cores by all processes, `worker_cores` how many the worker keeps
+    busy. Memory is the worker's own, and what the machine has left. A GPU's are None without one,
+    `gpu_share` also where nothing tells it.
+    """
+
+    cpu_share: float
+    worker_cores: float
+    memory_bytes: int
+    memory_free_bytes: int
+    gpu_share: float | None = None
+    gpu_memory_bytes: int | None = None
+    gpu_memory_total_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataReady(Event, kind="data_ready"):
     """What became of the rows of every source: read, kept, left out, and why."""
 
@@ -310,7 +328,9 @@ _CLASSES: dict[str, tuple[type, ...]] = {
     "bool | None": (bool, type(None)),
     "dict[str, Any]": (dict,),
     "float": (float, int),
+    "float | None": (float, int, type(None)),
     "int": (int,),
+    "int | None": (int, type(None)),
     "list[dict[str, Any]]": (list,),
     "list[str]": (list,),
     "str": (str,),

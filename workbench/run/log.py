@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from workbench import files
@@ -52,22 +53,24 @@ class EventLog:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._seq = 0
         self._torn = False
+        self._one_at_a_time = Lock()
         self._read_tail()
 
     def append(self, event: Event, stage: str = "") -> Record:
         """Write one event with one `write`; returns the record. Raises OSError on a full disk.
 
-        A failed write may leave a torn line; the next append ends it first.
+        A failed write may leave a torn line; the next append ends it first. Threads may append.
         """
-        if self._torn:
-            files.write_all(self._fd, b"\n")
-            self._read_tail()
-        record = Record(self._seq + 1, self._now(), stage, event)
-        self._torn = True
-        files.write_all(self._fd, to_line(record))
-        self._torn = False
-        self._seq = record.seq
-        return record
+        with self._one_at_a_time:
+            if self._torn:
+                files.write_all(self._fd, b"\n")
+                self._read_tail()
+            record = Record(self._seq + 1, self._now(), stage, event)
+            self._torn = True
+            files.write_all(self._fd, to_line(record))
+            self._torn = False
+            self._seq = record.seq
+            return record
 
     def sync(self) -> None:
         """Force the log to disk: for the events that end a stage or the run."""

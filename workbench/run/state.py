@@ -78,6 +78,7 @@ class RunState:
     notes: list[events.Note] = field(default_factory=list)
     data: events.DataReady | None = None
     export_plan: events.ExportPlanned | None = None
+    load: events.Load | None = None
     exported: dict[str, events.FileExported] = field(default_factory=dict)
     parity: dict[str, events.ParityMeasured] = field(default_factory=dict)
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -104,6 +105,8 @@ class RunState:
                 self.data = event
             case events.ExportPlanned():
                 self.export_plan = event
+            case events.Load():
+                self.load = event
             case events.FileExported():
                 self.exported[event.type] = event
             case events.ParityMeasured():
@@ -120,6 +123,7 @@ class RunState:
 
     def _begin(self, event: events.RunStarted) -> None:
         self.status, self.stage, self.error, self.exit_status = "running", "", "", None
+        self.load = None
         self.planned = list(event.stages)
         for stage in self.stages.values():
             if stage.status in ("running", "failed", "stopped"):  # left so by an earlier life

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from workbench.files import write_atomic
 from workbench.headless import telling
+from workbench.run.events import Load
 from workbench.run.overview import standing
-from workbench.run.state import RunState
-from workbench.text import one_line, size, visible
+from workbench.text import duration, one_line, size
 from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.scale import count, figure
 from workbench.tui.followed import Followed
@@ -20,7 +20,6 @@ from workbench.tui.glance import MARKS
 from workbench.tui.widgets.runlist import COLOURS, ago, bar
 
 BAR_CELLS = 12
-MAX_ANSWERS = 200
 
 
 def head(followed: Followed) -> Text:
@@ -51,7 +50,7 @@ def head(followed: Followed) -> Text:
 
 
 def figures(followed: Followed, stage_name: str) -> Text:
-    """The newest figures of the training stage that is shown."""
+    """The newest losses of the training stage that is shown."""
     curves = followed.curves.get(stage_name)
     stage = followed.state.stages.get(stage_name)
     if curves is None or stage is None or not stage.steps:
@@ -62,34 +61,43 @@ def figures(followed: Followed, stage_name: str) -> Text:
         best = min(stage.validations, key=lambda one: one.loss)
         parts.append(f"val {figure(stage.validations[-1].loss)}")
         parts.append(f"best {figure(best.loss)} @{count(best.step)}")
-    parts += [
-        f"{last.tokens_per_second:,.0f} tok/s",
-        size(last.memory_bytes),
-        f"lr {figure(last.learning_rate)}",
-        f"norm {figure(last.gradient_norm)}",
-        f"epoch {last.epoch:.2f}",
-    ]
-    if last.padding_share > 0.005:
-        parts.append(f"padding {last.padding_share:.0%}")
+    if stage.general:
+        gone = stage.general[-1].loss - stage.general[0].loss
+        parts.append(f"general {figure(stage.general[-1].loss)} ({gone:+.2f})")
+    parts.append(f"epoch {last.epoch:.2f}")
     names = f"{telling.label(stage_name)}: " if len(followed.curves) > 1 else ""
     return Text(f" {names}" + "  ".join(parts))
 
 
-def answers(state: RunState, stage_name: str) -> list[Text]:
-    """The answers to the fixed prompts, the newest first, cut off where they go on too long."""
-    stage = state.stages.get(stage_name)
-    if stage is None or not stage.samples:
-        return [Text(" No sample answers in this stage yet.", "dim")]
-    lines: list[Text] = []
-    step = -1
-    for sample in stage.samples[: -MAX_ANSWERS - 1 : -1]:
-        if sample.step != step:
-            step = sample.step
-            lines.append(Text(f" step {count(step)}", "bold"))
-        lines.append(Text(f"   › {one_line(sample.prompt, 200)}", "dim"))
-        end = "" if sample.stopped else " … (went on to its limit)"
-        lines += [Text(f"     {line}") for line in visible(sample.answer + end).split("\n")]
-    return lines
+def pace(followed: Followed, stage_name: str) -> Text:
+    """How fast it goes and what it costs: speed, time left, memory, load; then rate and norm."""
+    stage = followed.state.stages.get(stage_name)
+    if stage is None or not stage.steps:
+        return Text("")
+    last = stage.steps[-1]
+    parts = [f"{last.tokens_per_second:,.0f} tok/s"]
+    load = followed.state.load if followed.at_work else None
+    if load is None:
+        parts.append(size(last.memory_bytes))
+    else:
+        left = stage.seconds_left if stage.status == "running" else None
+        parts += [f"{duration(left)} left"] if left is not None else []
+        parts += loads(load)
+    parts += [f"lr {figure(last.learning_rate)}", f"norm {figure(last.gradient_norm)}"]
+    if last.padding_share > 0.005:
+        parts.append(f"padding {last.padding_share:.0%}")
+    return Text(" " + "  ".join(parts))
+
+
+def loads(load: Load) -> list[str]:
+    """`804 MiB (21.0 GiB free)`, `cpu 98% (worker 1.9 cores)`, `gpu 97% 12.0/24.0 GiB`."""
+    parts = [f"{size(load.memory_bytes)} ({size(load.memory_free_bytes)} free)"]
+    parts.append(f"cpu {load.cpu_share:.0%} (worker {load.worker_cores:.1f} cores)")
+    if load.gpu_memory_bytes is not None:
+        busy = "" if load.gpu_share is None else f" {load.gpu_share:.0%}"
+        total = size(load.gpu_memory_total_bytes or 0)
+        parts.append(f"gpu{busy} {size(load.gpu_memory_bytes)} of {total}")
+    return parts
 
 
 def notes(followed: Followed) -> list[Text]:
@@ -121,8 +129,11 @@ def save_csv(curves: StageCurves, path: Path) -> Path:
     """Write the stage's figures, one line a step; an empty field where there is no value."""
     out = io.StringIO()
     table = csv.writer(out)
-    table.writerow(["step", "loss", "validation_loss", "learning_rate", "gradient_norm"])
-    series = (curves.train, curves.validation, curves.learning_rate, curves.gradient_norm)
+    table.writerow(
+        ["step", "loss", "validation_loss", "general_loss", "learning_rate", "gradient_norm"]
+    )
+    losses = (curves.train, curves.validation, curves.general)
+    series = (*losses, curves.learning_rate, curves.gradient_norm)
     columns = [dict(zip(one.xs, one.ys, strict=True)) for one in series]
     for step in sorted(set().union(*columns)):
         table.writerow([int(step), *(column.get(step, "") for column in columns)])

@@ -89,10 +89,12 @@ class Followed:
                 self._curves(stage).add_step(event)
             case events.Validated():
                 self._curves(stage).add_validation(event)
+            case events.GeneralMeasured():
+                self._curves(stage).add_general(event)
             case events.Resumed():
                 self._forget_after(stage, event.from_step)
             case events.TrainingPlanned() if event.from_step == 0:
-                self._forget_after(stage, 0)
+                self._forget_after(stage, -1)
 
     def _curves(self, stage: str) -> StageCurves:
         if stage not in self.curves:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from workbench.run.events import Step, Validated
+from workbench.run.events import GeneralMeasured, Step, Validated
 from workbench.tui.chart.series import Series
 
 
@@ -14,6 +14,7 @@ class StageCurves:
     def __init__(self) -> None:
         self.train = Series()
         self.validation = Series()
+        self.general = Series()
         self.learning_rate = Series()
         self.gradient_norm = Series()
         self.speed = Series()
@@ -40,6 +41,10 @@ class StageCurves:
         """The validation loss after `event.step` steps."""
         self.validation.append(event.step, event.loss)
 
+    def add_general(self, event: GeneralMeasured) -> None:
+        """The loss on the general text after `event.step` steps."""
+        self.general.append(event.step, event.loss)
+
     def forget_after(self, step: int) -> None:
         """Drop what came after `step`: a resumed worker tells it again."""
         for series in self.all():
@@ -47,7 +52,7 @@ class StageCurves:
 
     def all(self) -> tuple[Series, ...]:
         """Every series of the stage."""
-        losses = (self.train, self.validation)
+        losses = (self.train, self.validation, self.general)
         return (*losses, self.learning_rate, self.gradient_norm, self.speed)
 
     @property

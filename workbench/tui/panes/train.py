@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from workbench.run.events import Sampled
 from workbench.run.folder import RunFolder
 from workbench.tui import figures
+from workbench.tui.answers import answer_lines, prompts_of
 from workbench.tui.chart.chart import Chart
 from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.plot import Line
@@ -25,7 +27,7 @@ from workbench.tui.widgets.textlines import TextLines, wrapped
 DRAW_EVERY_S = 0.5
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 SMALL_CHARTS_WIDTH = 96
-FIGURES = ("loss", "learning rate", "gradient norm", "tokens a second")
+FIGURES = ("loss", "general text", "learning rate", "gradient norm", "tokens a second")
 LOWER = ("answers", "events", "log")
 PIN_STYLES = ("pin-1", "pin-2", "pin-3")
 
@@ -48,6 +50,7 @@ class TrainPane(Pane):
     TrainPane #lower-head { background: $surface; }
     TrainPane #lower { height: 1fr; min-height: 3; }
     TrainPane.-big #lower, TrainPane.-big #lower-head { display: none; }
+    TrainPane.-below #charts { display: none; }
     TrainPane.-low #lower { height: 4; min-height: 2; }
     TrainPane #lower > Rows { height: 1fr; display: none; }
     TrainPane #lower > .-shown { display: block; }
@@ -58,6 +61,7 @@ class TrainPane(Pane):
         self.stage = ""
         self.figure = FIGURES[0]
         self.lower = LOWER[0]
+        self.prompt = -1  # the one whose answers are shown; -1: all of them
         self._newest = ""  # the stage that trained last, when it was looked at last
         self._drawn_at = 0.0
         self._waiting = False
@@ -65,6 +69,7 @@ class TrainPane(Pane):
     def compose(self) -> ComposeResult:
         yield Bar("head")
         yield Bar("figures")
+        yield Bar("pace")
         with Horizontal(id="charts"):
             yield Chart(id="main")
             with Vertical(id="small"):
@@ -160,10 +165,8 @@ class TrainPane(Pane):
             chart.empty = figures.why_empty(followed)
             chart.redraw()
         if followed:
-            state = followed.state
             width = self.size.width - 2
-            answers = wrapped(figures.answers(state, self.stage), width)
-            self.query_one("#answers", TextLines).tell(answers)
+            self.query_one("#answers", TextLines).tell(self._answers(width))
             self.query_one("#events", TextLines).tell(wrapped(figures.notes(followed), width))
         self._head_lower()
 
@@ -174,8 +177,8 @@ class TrainPane(Pane):
         if self.lower != "log" and self.query_one(f"#{self.lower}").has_focus:
             lines = self.query_one(f"#{self.lower}", TextLines).lines
             return "\n".join(line.plain for line in lines), f"the {self.lower}"
-        rows = self.query_one("#figures", Bar).text.plain.strip()
-        return (rows, "the figures") if rows else ("", "")
+        rows = [self.query_one(f"#{name}", Bar).text.plain.strip() for name in ("figures", "pace")]
+        return ("\n".join(rows), "the figures") if any(rows) else ("", "")
 
     def allows(self, name: str) -> bool:
         followed = self.followed
@@ -251,7 +254,13 @@ class TrainPane(Pane):
             self.draw()
 
     def action_answers(self) -> None:
+        """All prompts; again: the next one alone, with its answers over time."""
+        if self.lower == "answers":
+            count = len(prompts_of(self._samples))
+            self.prompt = self.prompt + 1 if self.prompt + 1 < count else -1
+            self.query_one("#answers", TextLines).cursor = 0
         self._show_lower("answers")
+        self.draw()
 
     def action_events(self) -> None:
         self._show_lower("events")
@@ -260,7 +269,12 @@ class TrainPane(Pane):
         self._show_lower("log")
 
     def action_wide(self) -> None:
-        self.toggle_class("-big")
+        """The chart alone, then what is below alone, then both again."""
+        chart, below = self.has_class("-big"), self.has_class("-below")
+        self.set_class(not chart and not below, "-big")
+        self.set_class(chart, "-below")
+        kept = f"#{self.lower}" if chart else "#main"  # what is hidden cannot have the focus
+        self.query_one(kept).focus(scroll_visible=False)
         self.call_after_refresh(self.draw)
 
     def action_find(self) -> None:
@@ -291,6 +305,14 @@ class TrainPane(Pane):
     # Inside
 
     @property
+    def _samples(self) -> Sequence[Sampled]:
+        stage = self.followed.state.stages.get(self.stage) if self.followed else None
+        return stage.samples if stage else ()
+
+    def _answers(self, width: int) -> list[Text]:
+        return answer_lines(self._samples, self.prompt, width)
+
+    @property
     def _main(self) -> Chart:
         return self.query_one("#main", Chart)
 
@@ -308,9 +330,11 @@ class TrainPane(Pane):
         if followed is None:
             head.show(Text(" No run. 1 lists the runs, n there starts one."))
             line.show(Text(""))
+            self.query_one("#pace", Bar).show(Text(""))
             return
         head.show(figures.head(followed))
         line.show(figures.figures(followed, self.stage))
+        self.query_one("#pace", Bar).show(figures.pace(followed, self.stage))
 
     def _others(self) -> list[tuple[RunFolder, str]]:
         app = self.screen_app
@@ -329,6 +353,8 @@ class TrainPane(Pane):
             return []
         if name in ("rate", "learning rate"):
             return [Line("now", curves.learning_rate, "rate")]
+        if name == "general text":
+            return [Line("loss", curves.general, "validation", dotted=True)]
         if name in ("norm", "gradient norm"):
             return [Line("now", curves.gradient_norm, "norm")]
         return [Line("now", curves.speed, "speed")]
@@ -368,7 +394,9 @@ class TrainPane(Pane):
 
     def _head_lower(self) -> None:
         log, events = self.query_one(LogView), self.query_one("#events", TextLines)
-        counts = {"answers": "", "events": f" {len(events.lines)}" if events.lines else ""}
+        asked = len(prompts_of(self._samples))
+        which = f" {self.prompt + 1} of {asked}" if 0 <= self.prompt < asked else ""
+        counts = {"answers": which, "events": f" {len(events.lines)}" if events.lines else ""}
         counts["log"] = f" +{log.unseen} new" if log.unseen else ""
         text = Text()
         for name, key in zip(LOWER, "aew", strict=True):
@@ -376,6 +404,9 @@ class TrainPane(Pane):
             text.append(f" {key} ", "bold dim").append(f"{name.title()}{counts[name]}  ", style)
         if self.lower == "log":
             text.append("following" if log.following else "f follows", "dim")
+        elif self.lower == "answers" and asked:
+            others = {-1: "a shows one alone", asked - 1: "a shows all"}
+            text.append(others.get(self.prompt, "a shows the next"), "dim")
         self.query_one("#lower-head", Bar).show(text)
 
     def _find(self, part: str | None, step: int = 1) -> None:

@@ -17,12 +17,20 @@ ACTIONS = (
     Action("train.left", "left", "Left", "Move the crosshair or the window left.", False),
     Action("train.right", "right", "Right", "Move the crosshair or the window right.", False),
     Action("train.reset", "0", "Whole", "The whole curve again, no crosshair.", False),
-    Action("train.figure", "v", "Figure", "Loss, learning rate, gradient norm or speed."),
+    Action(
+        "train.figure", "v", "Figure", "Loss, general text, learning rate, gradient norm, speed."
+    ),
     Action("train.stage", "t", "Stage", "The next training stage's curves."),
-    Action("train.answers", "a", "Answers", "The model's answers over time.", False),
+    Action(
+        "train.answers",
+        "a",
+        "Answers",
+        "The answers to all prompts; again: to one, over time.",
+        False,
+    ),
     Action("train.events", "e", "Events", "Notes and warnings of the run.", False),
     Action("train.log", "w", "Log", "The worker's log.", False),
-    Action("train.wide", "b", "Big", "The chart alone, or with what is below.", False),
+    Action("train.wide", "b", "Big", "The chart alone, what is below alone, or both.", False),
     Action("train.find", "slash", "Find", "Find a text in the log."),
     Action("train.next_match", "n", "Next", "The next place of the text in the log."),
     Action("train.previous_match", "N", "Previous", "The place before.", False),

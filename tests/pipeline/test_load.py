@@ -1,0 +1,68 @@
+"""The load is told from a thread, as plain events, and ends with its `with`."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import types
+
+import psutil
+import pytest
+
+from workbench.pipeline import load
+from workbench.pipeline.load import LoadMeter, gpu, measured, rest
+from workbench.run import events
+
+
+def test_readings_are_plausible() -> None:
+    process = psutil.Process()
+    found = measured(process)
+    assert 0 <= found.cpu_share <= 1 and found.worker_cores >= 0
+    assert 1 << 20 < found.memory_bytes < psutil.virtual_memory().total
+    assert 0 < found.memory_free_bytes < psutil.virtual_memory().total
+    assert events.parse("load", found.fields()) == found
+
+
+def test_a_second_at_first_and_ten_after_hours() -> None:
+    assert [rest(age) for age in (0, 500, 4000, 1e6)] == [1.0, 1.0, 4.0, 10.0]
+
+
+def test_it_speaks_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "FIRST_S", 0.01)
+    told: list[events.Load] = []
+    twice = threading.Event()
+
+    def emit(event: events.Load) -> None:
+        told.append(event)
+        if len(told) == 2:
+            twice.set()
+
+    with LoadMeter(emit) as meter:
+        assert twice.wait(20)
+    assert not meter._thread.is_alive() and len(told) >= 2
+
+
+def test_a_full_disk_ends_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "FIRST_S", 0.01)
+
+    def full(event: events.Load) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with LoadMeter(full) as meter:
+        meter._thread.join(20)
+        assert not meter._thread.is_alive()
+
+
+def test_a_gpu_is_told_with_what_can_be_known_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> int:
+        raise ModuleNotFoundError("pynvml")
+
+    cuda = types.SimpleNamespace(
+        is_initialized=lambda: True, mem_get_info=lambda: (3 << 30, 8 << 30), utilization=unknown
+    )
+    monkeypatch.setitem(load.sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    assert gpu() == (None, 5 << 30, 8 << 30)
+    cuda.utilization = lambda: 97
+    assert gpu() == (0.97, 5 << 30, 8 << 30)
+    cuda.is_initialized = lambda: False
+    assert gpu() is None

@@ -1,0 +1,87 @@
+"""How busy the worker and its machine are: read by a thread of its own, off the steps' path.
+
+It only reads counters that the system keeps anyway. A GPU is looked at through torch once torch
+is in use here, its share of busy time through NVML where its Python library is installed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import psutil
+
+from workbench.run.events import Load
+
+FIRST_S, LONGEST_S = 1.0, 10.0
+SHARE_OF_AGE = 0.001  # a run of hours is told of every ten seconds: its log stays small
+Gpu = tuple[float | None, int, int]  # busy share, bytes in use, bytes in all
+
+
+class LoadMeter:
+    """Emits a `Load` about once a second between `with` and its end. A full disk ends it."""
+
+    def __init__(
+        self, emit: Callable[[Load], object], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._emit, self._now = emit, now
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    def __enter__(self) -> LoadMeter:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        process, started = psutil.Process(), self._now()
+        process.cpu_percent()  # the first call only begins to count
+        psutil.cpu_percent()
+        try:
+            while not self._ended.wait(rest(self._now() - started)):
+                self._emit(measured(process))
+        except (OSError, psutil.Error):
+            return
+
+
+def rest(age_s: float) -> float:
+    """Seconds until the next reading, `age_s` after the first."""
+    return min(LONGEST_S, max(FIRST_S, age_s * SHARE_OF_AGE))
+
+
+def measured(process: psutil.Process) -> Load:
+    """The load since the last call."""
+    busy, used, total = gpu() or (None, None, None)
+    return Load(
+        cpu_share=round(psutil.cpu_percent() / 100, 3),
+        worker_cores=round(process.cpu_percent() / 100, 2),
+        memory_bytes=process.memory_info().rss,
+        memory_free_bytes=psutil.virtual_memory().available,
+        gpu_share=busy,
+        gpu_memory_bytes=used,
+        gpu_memory_total_bytes=total,
+    )
+
+
+def gpu() -> Gpu | None:
+    """The GPU in use by this process; None without one. Nothing is started by looking."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "cuda") or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    try:
+        busy = round(torch.cuda.utilization() / 100, 2)
+    except (ImportError, RuntimeError):  # without NVML's library, or where it may not look
+        busy = None
+    return busy, total - free, total
