@@ -46,7 +46,11 @@ def evaluate(context: Context) -> Outcome:
                 total=total,
                 prompt=case.prompt,
                 answer=case.answer,
-                passed=case.passed,
+                passed=case.passes,
+                category=case.category,
+                guard=case.guard,
+                checker_says=case.checker_says,
+                problem=case.problem,
             )
         )
 
