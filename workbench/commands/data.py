@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 
+from workbench.commands import data_show
 from workbench.dataset.read import FORMATS, read_source, require
 from workbench.dataset.report import summarise
 from workbench.errors import EXIT_DONE, EXIT_INPUT
@@ -19,9 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("path", metavar="PATH", help="the examples: a file, a folder or a glob")
     add("--format", metavar="F", default="auto", help="auto, " + ", ".join(FORMATS))
     add("--json", action="store_true", help="everything as one JSON object on stdout")
+    add("--preset", metavar="NAME", default="", help="with --show: whose model reads the row")
+    add("--show", metavar="N", type=int, help="print the tokens of row N, and which are learnt")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.show is not None:
+        return data_show.run(args)
     reading = read_source(args.path, args.format)
     if not reading.rows and not args.json:
         require(reading, args.path)

@@ -18,7 +18,20 @@ from workbench.dataset.rows import Row
 
 # What files are made of, where lines, blocks and marks could be taken for one another.
 PARTS = st.sampled_from(
-    [b"\n", b"\r\n", b"\n\n", b"{}", b"x" * 40, b" ", b"\t", b"\0", BOM, b"\r", b"# IN", b"\xc3\xbc"]
+    [
+        b"\n",
+        b"\r\n",
+        b"\n\n",
+        b"{}",
+        b"x" * 40,
+        b" ",
+        b"\t",
+        b"\0",
+        BOM,
+        b"\r",
+        b"# IN",
+        b"\xc3\xbc",
+    ]
     + [b"# INPUT\n", b"\n# INPUT\n", b"\n# INPUT \r\n", b"# OUTPUT\n", b"<sep>\n", b"\n  <sep>"]
 )
 CONTENTS = st.lists(PARTS, max_size=40).map(b"".join)
@@ -76,7 +89,11 @@ def test_every_line_that_is_not_blank_is_a_record(place: Path, data: bytes, bloc
         assert found == lines_of(data)
 
 
-@given(CONTENTS, st.integers(8, 80), st.sampled_from([Mark(b"# INPUT"), Mark(b"<sep>", separator=True)]))
+@given(
+    CONTENTS,
+    st.integers(8, 80),
+    st.sampled_from([Mark(b"# INPUT"), Mark(b"<sep>", separator=True)]),
+)
 def test_a_record_begins_with_its_mark(place: Path, data: bytes, block: int, mark: Mark) -> None:
     place.write_bytes(data)
     starts = marked_of(data, mark)

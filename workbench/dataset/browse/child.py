@@ -87,5 +87,5 @@ def main(task: Callable[[Said, Speaker], None]) -> int:
     """Carry out the task that the first line of stdin asks for; the exit status."""
     with suppress(BrokenPipeError, KeyboardInterrupt):
         task(json.loads(sys.stdin.readline()), Speaker())
-    sys.stdout = None  # type: ignore[assignment]  # its end is no error of ours
+    sys.stdout = None  # a listener that left is no error of ours
     return 0

@@ -48,13 +48,12 @@ class Library:
     def extend(self) -> bool:
         """Look a little further; False at the end of what there is now."""
         part = len(self._bases) - 1
-        if not self._parts or (not self._parts[part].extend() and part + 1 == len(self._parts)):
-            self.at_end = True
-            return False
-        if not self._parts[part].at_end:
-            return True
-        self._bases.append(self._bases[part] + len(self._parts[part]))
-        return True
+        more = bool(self._parts) and self._parts[part].extend()
+        if not more and part + 1 < len(self._parts):
+            self._bases.append(self._bases[part] + len(self._parts[part]))
+            more = True
+        self.at_end = not more
+        return more
 
     def entry(self, number: int) -> Entry:
         """The row at `number`, from 0, or what keeps it from being one."""
@@ -94,21 +93,25 @@ class Library:
 
 def _open(plan: Plan) -> list[tuple[RawFile, Cut]] | None:
     """Every file with how it is cut; None where one cannot be."""
-    found = []
+    found: list[tuple[RawFile, Cut]] = []
     keep = len(plan.files) <= MAX_KEPT_OPEN
     for path, format, _ in plan.files:
-        try:
-            file = RawFile(path, keep=keep)
-        except ChangedError:
-            return _closed(found)
-        how = cut(file, format)
-        if how is None:
-            file.close()
-            return _closed(found)
-        found.append((file, how))
+        opened = _open_one(path, format, keep)
+        if opened is None:
+            for file, _ in found:
+                file.close()
+            return None
+        found.append(opened)
     return found
 
 
-def _closed(files: list[tuple[RawFile, Cut]]) -> None:
-    for file, _ in files:
+def _open_one(path: Path, format: str, keep: bool) -> tuple[RawFile, Cut] | None:
+    try:
+        file = RawFile(path, keep=keep)
+    except ChangedError:
+        return None
+    how = cut(file, format)
+    if how is None:
         file.close()
+        return None
+    return file, how

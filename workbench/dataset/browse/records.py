@@ -83,7 +83,7 @@ class Records:
             return Fault(Place(str(self.path), 0), "changed", "the file changed as it was read")
         shift = span.line - 1 - prologue.count(b"\n")
         place = Place(str(self.path), span.line)
-        found: Entry = Fault(place, "empty", "nothing is written here", fatal=False)
+        found = Fault(place, "empty", "nothing is written here", fatal=False)
         for entry in iterate(self._plan, answers=self.answers):
             line = entry.place.line + shift
             if line < span.line:
@@ -101,8 +101,11 @@ class Records:
 
     def _raw(self, span: Span) -> bytes:
         n_bytes = span.end - span.start
-        raw = self.file.read(min(n_bytes, self.cut.max_bytes), span.start)
-        return raw if n_bytes <= self.cut.max_bytes else _whole_characters(raw)
+        wanted = min(n_bytes, self.cut.max_bytes)
+        raw = self.file.read(wanted, span.start)
+        if len(raw) < wanted:
+            raise ChangedError
+        return raw if wanted == n_bytes else _whole_characters(raw)
 
 
 def _spelling(head: str) -> tuple[str, str] | None:

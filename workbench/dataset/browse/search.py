@@ -17,6 +17,7 @@ from workbench.dataset.browse.child import Said, Speaker
 from workbench.dataset.browse.request import Source
 from workbench.dataset.rows import Place, Row
 
+
 @dataclass(frozen=True)
 class Wanted:
     """What a row must have: `pattern` anywhere in its text, the category."""
