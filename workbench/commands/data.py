@@ -10,7 +10,8 @@ import json
 import sys
 
 from workbench.commands import data_show
-from workbench.dataset.read import FORMATS, read_source, require
+from workbench.dataset.formats import FORMATS
+from workbench.dataset.read import read_source, require
 from workbench.dataset.report import summarise
 from workbench.errors import EXIT_DONE, EXIT_INPUT
 

@@ -22,6 +22,10 @@ FILES = {
     "marked.jsonl": f"\ufeff{PAIR % 1}\r\n{PAIR % 2}\r\n",
     "blocks.txt": "".join(BLOCKS % n for n in range(1, 40)),
     "stray.txt": f"before\n\n{BLOCKS % 1}{BLOCKS % 2}## Input\nno answer\n",
+    "tasks.txt": "".join(f"Task:\nask {n}\nTASK: x\nCode:\nsay\n{n}\n\n" for n in range(9)),
+    "later.txt": "TASK:\na\nCODE:\nb\n" + "\n" * 70_000 + "TASK: c\nCODE: d\n",
+    "table.csv": 'prompt,completion\na,"b\nc"\nd,e\n',
+    "sharegpt.jsonl": '{"conversations": [{"from": "human", "value": "a"}]}\n' * 2,
     "documents.txt": "\n\none\n<|endoftext|>\n\n two\n\n  <|endoftext|>\nthree\n<|endoftext|>\n\n",
     "one.blop": "def f() {\n}\n",
     "array.json": f"[{PAIR % 1},\n {PAIR % 2}]",
@@ -49,7 +53,7 @@ def test_every_record_is_what_the_reader_reads(tmp_path: Path, name: str) -> Non
     source, wanted = Source(str(path)), entries(Source(str(path)))
     library = library_of(path, tmp_path)
     if library.spooled:
-        assert name in ("array.json", "late.txt")
+        assert name in ("array.json", "late.txt", "table.csv")
     else:
         found = [library.entry(number) for number in range(len(library))]
         assert found == wanted

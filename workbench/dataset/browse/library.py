@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench.dataset.browse import spool
 from workbench.dataset.browse.raw import ChangedError, RawFile
 from workbench.dataset.browse.records import Cut, Entry, Records, cut
+from workbench.dataset.options import Options
 from workbench.dataset.read import Plan
 
 MAX_KEPT_OPEN = 64
@@ -96,7 +97,7 @@ def _open(plan: Plan) -> list[tuple[RawFile, Cut]] | None:
     found: list[tuple[RawFile, Cut]] = []
     keep = len(plan.files) <= MAX_KEPT_OPEN
     for path, format, _ in plan.files:
-        opened = _open_one(path, format, keep)
+        opened = _open_one(path, format, plan.options, keep)
         if opened is None:
             for file, _ in found:
                 file.close()
@@ -105,12 +106,12 @@ def _open(plan: Plan) -> list[tuple[RawFile, Cut]] | None:
     return found
 
 
-def _open_one(path: Path, format: str, keep: bool) -> tuple[RawFile, Cut] | None:
+def _open_one(path: Path, format: str, options: Options, keep: bool) -> tuple[RawFile, Cut] | None:
     try:
         file = RawFile(path, keep=keep)
     except ChangedError:
         return None
-    how = cut(file, format)
+    how = cut(file, format, options)
     if how is None:
         file.close()
         return None

@@ -14,13 +14,17 @@ from pathlib import Path
 
 from workbench.dataset.browse.index import BOM, Index, Mark, Span
 from workbench.dataset.browse.raw import ChangedError, RawFile
+from workbench.dataset.formats import READERS, RecordFormat
+from workbench.dataset.options import PLAIN, Options
 from workbench.dataset.read import Plan, iterate
-from workbench.dataset.readers import alpaca, chat, input_output, prompt_completion, text
+from workbench.dataset.readers import input_output, task_code, text
+from workbench.dataset.readers.blocks import Style
+from workbench.dataset.readers.compressed import packed_as
 from workbench.dataset.readers.lines import HEAD_BYTES, MAX_LINE_BYTES
+from workbench.dataset.readers.records import kind_of
 from workbench.dataset.rows import Fault, Place, Row
 
-LINE_FORMATS = (chat.FORMAT, alpaca.FORMAT, prompt_completion.FORMAT)
-PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip, zstd
+STYLES = {module.FORMAT: module.STYLE for module in (input_output, task_code)}
 MAX_TEXT_BYTES = 1 << 20
 Entry = Row | Fault
 
@@ -34,22 +38,33 @@ class Cut:
     max_bytes: int
 
 
-def cut(file: RawFile, format: str) -> Cut | None:
+def cut(file: RawFile, format: str, options: Options = PLAIN) -> Cut | None:
     """None for a file whose records only reading from its beginning can tell."""
     head = file.read(HEAD_BYTES, 0).removeprefix(BOM)
-    if head.startswith(PACKED):
+    if packed_as(head):
         return None
-    if format in LINE_FORMATS and re.match(rb"\s*\{(?!\s*\n)", head):
-        return Cut(None, b"{}\n", MAX_LINE_BYTES + 1)
-    if format == input_output.FORMAT:
-        headers = _spelling(head.decode("utf-8", "replace"))
-        if headers is None:
-            return None
-        prologue = f"{headers[0]}\n-\n{headers[1]}\n-\n"
-        return Cut(Mark(headers[0].encode()), prologue.encode(), MAX_LINE_BYTES)
+    if isinstance(READERS[format], RecordFormat):
+        lines = kind_of(file.path) == "JSON" and re.match(rb"\s*\{(?!\s*\n)", head)
+        return Cut(None, b"{}\n", MAX_LINE_BYTES + 1) if lines else None
+    if format in STYLES:
+        return _cut_blocks(head.decode("utf-8", "replace"), STYLES[format])
     if format == text.FORMAT:
-        return Cut(Mark(text.SEPARATOR.encode(), separator=True), b"", MAX_TEXT_BYTES)
+        separator = (options.separator.strip() or text.SEPARATOR).encode()
+        return Cut(Mark(separator, separator=True), b"", MAX_TEXT_BYTES)
     return None
+
+
+def _cut_blocks(head: str, style: Style) -> Cut | None:
+    """By the first header of its kind; None where `head` does not spell both."""
+    spelt: dict[str, str] = {}
+    for line in head.split("\n")[:-1]:
+        if found := style.found(line.removesuffix("\r")):
+            spelt.setdefault(found[0], found[1])
+    if len(spelt) < 2:
+        return None
+    ask, answer = spelt[style.ask], spelt[style.answer]
+    mark = Mark(ask.encode(), open=style.found(f"{ask} more") is not None)
+    return Cut(mark, f"{ask}\n-\n{answer}\n-\n".encode(), MAX_LINE_BYTES)
 
 
 class Records:
@@ -106,15 +121,6 @@ class Records:
         if len(raw) < wanted:
             raise ChangedError
         return raw if wanted == n_bytes else _whole_characters(raw)
-
-
-def _spelling(head: str) -> tuple[str, str] | None:
-    """How a file that begins so spells its two headers; None where `head` does not hold both."""
-    found: dict[str, str] = {}
-    for line in head.split("\n")[:-1]:
-        if match := input_output._HEADER.fullmatch(line.removesuffix("\r")):
-            found.setdefault(match[1].upper(), line.strip())
-    return (found["INPUT"], found["OUTPUT"]) if len(found) == 2 else None
 
 
 def _whole_characters(raw: bytes) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workbench.dataset.options import PLAIN, Options
 from workbench.dataset.read import Plan, iterate, plan_source
 from workbench.dataset.rows import Fault, Row
 
@@ -17,10 +18,11 @@ class Source:
     path: str
     format: str = "auto"
     answers: bool = True
+    options: Options = PLAIN
 
     def plan(self) -> Plan:
         """The files with their formats. Raises UserError for a format that does not exist."""
-        return plan_source(self.path, self.format)
+        return plan_source(self.path, self.format, self.options)
 
     def entries(self) -> Iterator[Row | Fault]:
         """Everything that is read, streamed in order."""
@@ -30,3 +32,10 @@ class Source:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Source:
+        """The source that `to_json` gave."""
+        options = dict(value["options"])
+        options["suffixes"] = tuple(options["suffixes"])
+        return cls(value["path"], value["format"], value["answers"], Options(**options))

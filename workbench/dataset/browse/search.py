@@ -46,7 +46,7 @@ def search(request: Said, speaker: Speaker) -> None:
     found: dict[str, list[int]] = {}
     entries = rows = 0
     place = Place(request["source"]["path"], 0)
-    for entry in Source(**request["source"]).entries():
+    for entry in Source.from_json(request["source"]).entries():
         place = entry.place
         entries += isinstance(entry, Row) or entry.fatal
         if isinstance(entry, Row):
