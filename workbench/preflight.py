@@ -46,8 +46,7 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
     for index, path in preset.watch.prompt_files:
         faults.attempt(("watch", "prompts", index), _read, path, loaded.path, answers=False)
     faults.attempt(("model", "base"), check_base, preset.model)
-    if preset.evaluate.checker_required:
-        faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
+    faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
     for number, guard in enumerate(preset.evaluate.guard):
         faults.attempt(("evaluate", "guard", number, "checker"), _program, guard.checker)
     faults.raise_any()

@@ -1,42 +1,30 @@
-"""Lint and the report: what a person is told about their data."""
+"""The report: what a person is told about their data."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.dataset.helpers import chat
-from workbench.dataset.lint import lint
-from workbench.dataset.read import Reading, read_source
-from workbench.dataset.report import summarise
-from workbench.dataset.rows import Fault, Message, Place, Row
+from workbench.dataset import findings
+from workbench.dataset.findings import Wanted
+from workbench.dataset.read import iterate, plan_source
+from workbench.dataset.report import Summary, Survey
+from workbench.dataset.rows import Fault, Place, Row
 
 
-def test_contradictions_name_both_places() -> None:
-    rows = [
-        chat("what is it", "a", place=Place("a", 1)),
-        chat("what  is it", "b", place=Place("a", 2)),
-        chat("what is it", "a ", place=Place("a", 3)),
-        chat("what is it", "a", system="other", place=Place("a", 4)),
-    ]
-    (fault,) = lint(rows)
-    assert str(fault).startswith("a:2: the prompt of a:1 with another answer")
-    assert not fault.fatal
+def summarise(path: Path, wanted: Wanted | None = None, held_out: tuple[Row, ...] = ()) -> Summary:
+    plan, survey = plan_source(path), Survey(wanted, held_out=held_out)
+    for entry in iterate(plan):
+        survey.add(entry)
+    survey.close()
+    return survey.summary(str(path), *plan.files[0][1:])
 
 
-def test_suspicious_rows_are_told() -> None:
-    rows = [
-        chat("say <|im_end|>", "x"),
-        chat("echo", " echo "),
-        Row(Place("a", 1), (Message("user", "a"), Message("assistant", "b", False))),
-        Row(Place("a", 1), text="good text"),
-    ]
-    assert [fault.code for fault in lint(rows)] == ["special-token", "echo", "nothing-trained"]
-    assert [fault.code for fault in lint(rows[:1], ["<other>"])] == []
-
-
-def test_a_summary_counts_and_shows_everything(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
     rows = [
         {"prompt": "one", "completion": "1", "category": "numbers\x1b[31m"},
         {"prompt": "one ", "completion": "1"},
@@ -44,37 +32,57 @@ def test_a_summary_counts_and_shows_everything(tmp_path: Path) -> None:
         {"prompt": "two", "completion": "II"},
         {"prompt": "", "completion": "x"},
     ]
+    path = tmp_path / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    held = [chat("two", "?", place=Place("held.jsonl", 7))]
-    summary = summarise(
-        read_source(path), str(path), count_tokens=lambda row: len(row.expected), held_out=held
-    )
+    return path
+
+
+def test_a_summary_counts_and_shows_everything(path: Path) -> None:
+    held = chat("two", "?", place=Place("held.jsonl", 7))
+    summary = summarise(path, held_out=(held,))
     text = "\n".join(summary.lines())
-    assert f"{path}: prompt-completion (JSON rows with 'prompt' and 'completion')" in text
+    assert f"{path}: prompt-completion (" in text
     assert "rows          4" in text and "numbers\\x1b[31m 1" in text
-    assert f"{path}:2 repeats {path}:1" in text
-    assert "held.jsonl:7 is held out and trained on at" in text
-    assert f"{path}:5: 'prompt' is empty" in text and "with another answer" in text
-    assert "row, tokens   1 shortest" in text
-    assert "\x1b" not in text
-    assert not summary.usable
+    assert "findings      1 error, 4 warnings, 0 notes" in text
+    assert f"{path}:2: repeats {path}:1" in text
+    assert "begins as held.jsonl:7, which is held out" in text
+    assert "1 contradiction: an earlier row answers" in text
+    assert "'prompt' is empty" not in text
+    (error,) = summary.error_lines()
+    assert error.startswith(f"{path}:5: 'prompt' is empty")
+    assert "\x1b" not in text and not summary.usable
 
 
-def test_the_summary_as_json_is_strict(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("some text\n")
-    summary = summarise(read_source(tmp_path), str(tmp_path))
-    value = json.loads(json.dumps(summary.to_json(), allow_nan=False))
-    assert value["usable"] and value["kinds"] == {"text": 1}
-    assert value["text_chars"]["longest"] == 10 and value["prompt_chars"] is None
+def test_filters_leave_out_codes_but_no_faults(path: Path) -> None:
+    only = summarise(path, Wanted(only=frozenset({"duplicate"})))
+    assert dict(only.findings.counts) == {"duplicate": 1}
+    assert only.error_lines() == [] and not only.usable
+    without = summarise(path, Wanted(ignored=frozenset({"duplicate"})))
+    assert set(without.findings.counts) == {"contradiction", "empty"}
 
 
-def test_long_lists_are_shortened_and_say_so() -> None:
-    faults = [Fault(Place("a", n), "x", "bad") for n in range(1, 31)]
-    rows = [chat("same", "same answer", place=Place("a", n)) for n in range(1, 11)]
-    lines = summarise(Reading(rows, faults, "chat", ""), "a").lines()
-    assert "  and 10 more" in lines and "  and 4 more" in lines
+def test_the_summary_as_json_is_strict(path: Path) -> None:
+    value = json.loads(json.dumps(summarise(path).to_json(), allow_nan=False))
+    assert not value["usable"] and value["kinds"] == {"chat": 4}
+    assert value["answer_chars"]["longest"] == 2 and value["text_chars"] is None
+    assert value["counts"] == {"empty": 1, "duplicate": 1, "contradiction": 1}
+    assert {finding["severity"] for finding in value["findings"]} == {"error", "warning"}
 
 
-def test_an_empty_reading_has_a_summary() -> None:
-    summary = summarise(Reading(), "a")
+def test_long_lists_are_shortened_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "MAX_KEPT", 25)
+    survey = Survey()
+    for n in range(1, 31):
+        survey.add(Fault(Place("a", n), "empty", "bad"))
+        survey.add(chat("same", "same answer", place=Place("a", n)))
+    survey.close()
+    summary = survey.summary("a", "chat", "")
+    assert "    and 24 more" in summary.lines()
+    assert "    and 4 more" in summary.lines(every=True)
+    assert len(summary.error_lines()) == 21 and summary.error_lines()[-1] == "and 10 more"
+    assert summary.findings.told() == "30 errors, 29 warnings, 0 notes"
+
+
+def test_nothing_read_has_a_summary() -> None:
+    summary = Survey().summary("a", "", "")
     assert not summary.usable and "rows          0" in summary.lines()

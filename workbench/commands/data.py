@@ -1,5 +1,7 @@
 """Read, check and summarise a data set: a file, a folder or a glob; FILE:LINE for each fault.
 
+With --preset also what only its model shows: the names of its control tokens in the text, and the
+answers that its checker refuses. PATH may then be left out: the preset's own data are read.
 The exit status is 0 when training could take the data as they are, else 2.
 """
 
@@ -8,36 +10,129 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
 
-from workbench.commands import data_show
+from workbench.commands.data_preset import Eyes
+from workbench.commands.progress import counted
+from workbench.dataset.codes import check_codes
+from workbench.dataset.findings import Wanted
 from workbench.dataset.formats import FORMATS
-from workbench.dataset.read import read_source, require
-from workbench.dataset.report import summarise
-from workbench.errors import EXIT_DONE, EXIT_INPUT
+from workbench.dataset.read import Plan, iterate, plan_source, read_source, require, told
+from workbench.dataset.report import Summary, Survey
+from workbench.dataset.resemble import near_findings
+from workbench.dataset.rows import Fault, Row
+from workbench.dataset.sarif import to_sarif
+from workbench.errors import EXIT_DONE, EXIT_INPUT, UserError
+from workbench.files import write_json
+
+NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("path", metavar="PATH", help="the examples: a file, a folder or a glob")
+    add("path", metavar="PATH", nargs="?", help="the examples: a file, a folder or a glob")
     add("--format", metavar="F", default="auto", help="auto, " + ", ".join(FORMATS))
+    add("--preset", metavar="NAME|FILE", help="look at the data with this preset's model")
+    add("--held-out", metavar="PATH", help="rows of the evaluation: what begins as one is a leak")
+    add("--near", action="store_true", help=f"near duplicates beyond {NEAR_ROWS:,} rows too")
+    add("--no-check", action="store_true", help="do not run the preset's checker")
+    add("--recheck", action="store_true", help="run it on answers that it has judged before, too")
+    add("--only", metavar="CODE,…", type=_codes, default=(), help="tell these findings, all places")
+    add("--ignore", metavar="CODE,…", type=_codes, default=(), help="tell all findings but these")
+    add("--strict", action="store_true", help="exit status 2 for warnings, too")
     add("--json", action="store_true", help="everything as one JSON object on stdout")
-    add("--preset", metavar="NAME", default="", help="with --show: whose model reads the row")
-    add("--show", metavar="N", type=int, help="print the tokens of row N, and which are learnt")
+    add("--sarif", metavar="FILE", help="write the findings as a SARIF 2.1.0 log")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.show is not None:
-        return data_show.run(args)
-    reading = read_source(args.path, args.format)
-    if not reading.rows and not args.json:
-        require(reading, args.path)
-    summary = summarise(reading, args.path)
+    summary = look(args)
+    if args.sarif:
+        write_json(Path(args.sarif), to_sarif(summary.findings))
     if args.json:
         print(json.dumps(summary.to_json(), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(summary.lines()))
-    if summary.usable:
-        return EXIT_DONE
-    if not args.json:
-        print("training would refuse these data: mend the faults above", file=sys.stderr)
-    return EXIT_INPUT
+        _tell(summary, every=bool(args.only))
+    strict = args.strict and any(summary.findings.of(weight) for weight in ("error", "warning"))
+    return EXIT_DONE if summary.usable and not strict else EXIT_INPUT
+
+
+def look(args: argparse.Namespace) -> Summary:
+    """Everything that is found out about the data that the arguments name."""
+    wanted = Wanted(check_codes(args.only), check_codes(args.ignore))
+    eyes = Eyes.of(args.preset) if args.preset else Eyes()
+    data = Data(_plans(args, eyes))
+    held_out = _held_out(args.held_out or eyes.held_out)
+    survey = Survey(wanted, eyes.special, held_out)
+    for entry in counted(data.read(), "rows read"):
+        survey.add(entry)
+    survey.close()
+    notes = list(eyes.notes)
+    if args.near or survey.rows <= NEAR_ROWS:
+        survey.findings.add(near_findings(list(data.rows()), held_out))
+    else:
+        notes.append(f"near duplicates were not sought among {survey.rows:,} rows: add --near")
+    if eyes.judge and not args.no_check:
+        verdicts = list(counted(eyes.refused(data.rows(), args.recheck), "answers checked"))
+        refused = [found for found in verdicts if found]
+        survey.findings.add(refused)
+        notes.append(f"checked       {len(verdicts):,} answers, {len(refused):,} refused")
+    return survey.summary(args.path or f"preset {args.preset}", *data.told(), notes)
+
+
+class Data:
+    """The rows of some sources, held in memory where they are few, else read again."""
+
+    def __init__(self, plans: list[tuple[Plan, str]]) -> None:
+        self._plans = plans
+        self._held: list[Row] | None = []
+
+    def read(self) -> Iterator[Row | Fault]:
+        """Every row and fault, from the files."""
+        for plan, name in self._plans:
+            for entry in chain(plan.faults, iterate(plan, name)):
+                yield entry
+                if self._held is not None and isinstance(entry, Row):
+                    self._held.append(entry)
+                    self._held = self._held if len(self._held) <= NEAR_ROWS else None
+
+    def rows(self) -> Iterable[Row]:
+        """Every row, once `read` has gone through them."""
+        if self._held is not None:
+            return self._held
+        return (entry for entry in self.read() if isinstance(entry, Row))
+
+    def told(self) -> tuple[str, str]:
+        """The format and why it was taken."""
+        if len(self._plans) == 1:
+            return told(self._plans[0][0])
+        formats = [f"{name}: {told(plan)[0]}" for plan, name in self._plans]
+        return "mixed", ", ".join(formats)
+
+
+def _plans(args: argparse.Namespace, eyes: Eyes) -> list[tuple[Plan, str]]:
+    if args.path:
+        return [(plan_source(args.path, args.format), "")]
+    if not eyes.plans:
+        raise UserError("no PATH", hint="name a file, a folder, a glob, or a preset with --preset")
+    return list(eyes.plans)
+
+
+def _held_out(path: str) -> list[Row]:
+    return require(read_source(path, answers=False), path).rows if path else []
+
+
+def _tell(summary: Summary, every: bool) -> None:
+    """The summary on stdout, the errors on stderr, as everywhere."""
+    if summary.rows:
+        print("\n".join(summary.lines(every)), flush=True)
+    if lines := summary.error_lines():
+        print("\n".join(lines), file=sys.stderr)
+    elif count := summary.findings.fatal:
+        what = "1 error is" if count == 1 else f"{count:,} errors are"
+        print(f"{what} left out by --only or --ignore", file=sys.stderr)
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)

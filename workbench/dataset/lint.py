@@ -1,15 +1,21 @@
 """What is suspicious in rows that can be read: told with its place, none of it fatal.
 
-Contradictions (one prompt, several answers), questions without an answer, answers that repeat the
-question, and names of control tokens in the text.
+A `Linter` sees each row once and keeps some forty bytes of it, so a million rows can stream past.
+What one row shows is told at once; what only rows together show (repeats, contradictions, lengths)
+when all were seen. Near duplicates are another matter (`dataset.near`): they need the texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 
-from workbench.dataset.prepare import normalise, prompt_key
+from workbench.dataset import lookalikes
+from workbench.dataset.outliers import fences
+from workbench.dataset.prepare import key_parts
+from workbench.dataset.repeats import Repeats
 from workbench.dataset.rows import ASSISTANT, Fault, Row
+from workbench.dataset.tokenizer import special_pattern
 from workbench.text import one_line
 
 # Names that the usual chat formats give to control tokens; a tokenizer's own are better, if known.
@@ -27,42 +33,82 @@ USUAL_SPECIAL = (
     "<eos>",
     "<bos>",
 )
+_LOOK_HINTS = {
+    "look-alike": "write the Latin letter",
+    "zero-width": "remove it",
+    "bidi": "remove it",
+    "hard-space": "write a plain space, unless it is meant",
+}
 
 
-def lint(rows: Sequence[Row], special_tokens: Iterable[str] = USUAL_SPECIAL) -> list[Fault]:
-    """All that is suspicious, in the order of the rows, contradictions last."""
-    names = tuple(name for name in special_tokens if len(name) > 1)
-    faults = [fault for row in rows for fault in _row_faults(row, names)]
-    return faults + contradictions(rows)
+class Linter:
+    """Looks at rows one after the other; then `together` tells what only all of them show."""
+
+    def __init__(
+        self, special: Iterable[str] = USUAL_SPECIAL, held_out: Iterable[Row] = ()
+    ) -> None:
+        names = [name for name in special if len(name) > 1]
+        self._special = special_pattern(names)
+        self._firsts = sorted({name[0] for name in names})
+        self._repeats = Repeats(held_out)
+        self._lengths = array("q")  # documents' below zero: they are measured among themselves
+
+    def look(self, row: Row) -> list[Fault]:
+        """What is suspicious in this row alone, or in it and the held-out rows."""
+        parts, prompt, opening = key_parts(row)
+        length = sum(map(len, parts))
+        self._lengths.append(length if row.messages else -length)
+        found = list(self._in_text(row))
+        if row.messages:
+            found += _in_turns(row, parts, prompt)
+        held = self._repeats.add(row, parts, prompt, opening)
+        if held:
+            what = f"begins as {held}, which is held out"
+            found.append(_told(row, "leak", what, "training leaves it out"))
+        return found
+
+    def together(self) -> Iterator[Fault]:
+        """Repeats, contradictions and lengths out of the ordinary, in this order."""
+        yield from self._repeats.findings()
+        chats, texts = (fences([s * n for n in self._lengths if s * n > 0]) for s in (1, -1))
+        for number, signed in enumerate(self._lengths):
+            length, (shortest, longest) = abs(signed), chats if signed > 0 else texts
+            if not shortest <= length <= longest:
+                what = f"{length:,} bytes, where nearly all have {shortest:,.0f} to {longest:,.0f}"
+                place = self._repeats.place(number)
+                yield Fault(place, "length", what, "is it one example?", fatal=False)
+
+    def _in_text(self, row: Row) -> Iterator[Fault]:
+        texts = [message.said for message in row.messages] if row.messages else [row.text]
+        if name := next(filter(None, map(self._special_in, texts)), ""):
+            what = f"the text holds the control token's name '{one_line(name)}'"
+            yield _told(row, "special-token", what, "it will be plain text")
+        if odd := next(filter(None, map(lookalikes.find, texts)), None):
+            yield _told(row, *odd, _LOOK_HINTS[odd[0]])
+
+    def _special_in(self, text: str) -> str:
+        """The first control token's name in `text`; most texts are told by their characters."""
+        if self._special is None or not any(first in text for first in self._firsts):
+            return ""
+        found = self._special.search(text)
+        return found[0] if found else ""
 
 
-def contradictions(rows: Iterable[Row]) -> list[Fault]:
-    """A fault for each row whose prompt an earlier row answers otherwise, white space apart."""
-    first: dict[str, Row] = {}
-    faults = []
-    for row in rows:
-        if not row.expected:
-            continue
-        earlier = first.setdefault(prompt_key(row), row)
-        if normalise(earlier.expected) != normalise(row.expected):
-            what = f"the prompt of {earlier.place} with another answer"
-            hint = "keep the better one, or both if either is right"
-            faults.append(Fault(row.place, "contradiction", what, hint, fatal=False))
-    return faults
+def lint(rows: Iterable[Row], special: Iterable[str] = USUAL_SPECIAL) -> list[Fault]:
+    """All that is suspicious: in the order of the rows, then what they show together."""
+    linter = Linter(special)
+    faults = [fault for row in rows for fault in linter.look(row)]
+    return faults + list(linter.together())
 
 
-def _row_faults(row: Row, names: tuple[str, ...]) -> Iterator[Fault]:
-    found = next((n for n in names for text in _texts(row) if n in text), None)
-    if found:
-        what = f"the text holds the control token's name '{one_line(found)}'"
-        yield Fault(row.place, "special-token", what, "it will be plain text", fatal=False)
-    if row.kind == "text":
-        return
+def _in_turns(row: Row, parts: list[bytes], prompt: int) -> Iterator[Fault]:
     if not any(m.role == ASSISTANT and m.train for m in row.messages):
-        yield Fault(row.place, "nothing-trained", "no answer to be learnt", fatal=False)
-    elif normalise(row.expected) == normalise(row.prompt_messages()[-1].content):
-        yield Fault(row.place, "echo", "the answer repeats the prompt", fatal=False)
+        yield _told(row, "nothing-trained", "no answer to be learnt")
+    elif prompt and prompt < len(parts):
+        (_, _, asked), (_, _, said) = (parts[n].partition(b"\x1f") for n in (prompt - 1, prompt))
+        if asked == said:
+            yield _told(row, "echo", "the answer repeats the prompt")
 
 
-def _texts(row: Row) -> tuple[str, ...]:
-    return (row.text,) if row.kind == "text" else tuple(m.content for m in row.messages)
+def _told(row: Row, code: str, message: str, hint: str = "") -> Fault:
+    return Fault(row.place, code, message, hint, fatal=False)

@@ -12,7 +12,8 @@ import math
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from workbench.errors import UserError
@@ -25,15 +26,16 @@ Grams: TypeAlias = "array[int]"  # of 64-bit hashes, each once
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> dict[int, int]:
+def near_duplicates(texts: Iterable[str], threshold: float = THRESHOLD) -> dict[int, int]:
     """{index of a text: index of the earlier one that it resembles}; case does not count.
 
-    A text that is itself such a duplicate is nobody's original. Raises UserError beyond the limit.
+    A text that is itself such a duplicate is nobody's original. No text is kept, only its grams.
+    Raises UserError beyond the limit.
     """
-    if len(texts) > MAX_TEXTS:
+    gram_lists = [grams(text) for text in islice(texts, MAX_TEXTS + 1)]
+    if len(gram_lists) > MAX_TEXTS:
         hint = 'set data.dedupe = "exact"'
         raise UserError(f"near duplicates are sought among {MAX_TEXTS:,} rows at most", hint=hint)
-    gram_lists = [grams(text) for text in texts]
     rarity = _rarity(gram_lists)
     index: dict[int, list[int]] = defaultdict(list)
     near: dict[int, int] = {}

@@ -7,36 +7,65 @@ machine. Rows that ask the same never stand on both sides of a split.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from workbench.dataset.near import near_duplicates
-from workbench.dataset.rows import SYSTEM, Message, Row
+from workbench.dataset.rows import ASSISTANT, SYSTEM, Message, Row
 
 Dedupe = Literal["none", "exact", "near"]
 Duplicates = list[tuple[Row, Row]]
+_BETWEEN = b"\x1e"
+_ASCII_SPACE = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 
-def normalise(text: str) -> str:
-    """`text` with every run of white space as one space, none at the ends."""
-    return " ".join(text.split())
+def squeezed(text: str) -> bytes:
+    """`text` in UTF-8 without its white space: what differs in layout alone is the same."""
+    if text.isascii():
+        return text.encode().translate(None, _ASCII_SPACE)
+    return "".join(text.split()).encode("utf-8", "surrogatepass")
 
 
-def row_key(row: Row) -> str:
+def key_parts(row: Row) -> tuple[list[bytes], int, int]:
+    """(what the row says in parts, how many of them ask for the last answer, for the first).
+
+    The tools that are offered come first, then each turn with its role. A document is one part.
+    """
+    if not row.messages:
+        return [squeezed(row.text)], 1, 1
+    parts = [json.dumps(row.tools, sort_keys=True).encode()] if row.tools else []
+    prompt = opening = 0
+    for message in row.messages:
+        if message.role == ASSISTANT:
+            prompt = len(parts)
+            opening = opening or prompt
+        parts.append(message.role.encode() + b"\x1f" + squeezed(message.said))
+    return parts, prompt or len(parts), opening or len(parts)
+
+
+def row_key(row: Row) -> bytes:
     """Equal for rows that say the same, white space apart."""
-    return _key(row.messages) if row.messages else normalise(row.text)
+    return _BETWEEN.join(key_parts(row)[0])
 
 
-def prompt_key(row: Row) -> str:
+def prompt_key(row: Row) -> bytes:
     """Equal for rows that ask the same: the last answer's prompt; a document is its own prompt."""
-    return _key(row.prompt_messages()) if row.messages else normalise(row.text)
+    parts, prompt, _ = key_parts(row)
+    return _BETWEEN.join(parts[:prompt])
 
 
-def opening_key(row: Row) -> str:
+def opening_key(row: Row) -> bytes:
     """Equal for rows that began alike, up to the first answer: one may then hold the other's."""
-    return _key(row.opening()) if row.messages else normalise(row.text)
+    parts, _, opening = key_parts(row)
+    return _BETWEEN.join(parts[:opening])
+
+
+def row_text(row: Row) -> str:
+    """All that the row says, a turn a line: what near duplicates are sought in."""
+    return "\n".join(message.said for message in row.messages) if row.messages else row.text
 
 
 def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:
@@ -47,7 +76,7 @@ def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:
     """
     if how == "none":
         return list(rows), []
-    first: dict[str, Row] = {}
+    first: dict[bytes, Row] = {}
     kept: list[Row] = []
     dropped: Duplicates = []
     for row in rows:
@@ -57,7 +86,7 @@ def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:
         else:
             dropped.append((row, known))
     if how == "near":
-        near = near_duplicates([row_key(row) for row in kept])
+        near = near_duplicates([row_text(row) for row in kept])
         dropped += [(kept[later], kept[earlier]) for later, earlier in near.items()]
         kept = [row for index, row in enumerate(kept) if index not in near]
     return kept, dropped
@@ -71,10 +100,10 @@ def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list
     the seed and their text: rows added later move few of the others across.
     """
     assert 0 <= share < 1, "the preset's schema keeps the share in [0, 1)"
-    groups: dict[str, list[int]] = defaultdict(list)
+    groups: dict[bytes, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         groups[opening_key(row)].append(index)
-    categories: dict[str, list[str]] = defaultdict(list)
+    categories: dict[str, list[bytes]] = defaultdict(list)
     for key, members in groups.items():
         categories[min(rows[index].category for index in members)].append(key)
     held: set[int] = set()
@@ -88,7 +117,7 @@ def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list
 
 def find_leaks(train: Iterable[Row], held_out: Iterable[Row]) -> Duplicates:
     """Pairs (training row, held-out row) that begin with the same prompt, white space apart."""
-    known: dict[str, Row] = {}
+    known: dict[bytes, Row] = {}
     for row in train:
         known.setdefault(opening_key(row), row)
     found = ((known.get(opening_key(row)), row) for row in held_out)
@@ -127,16 +156,12 @@ def _quotas(counts: dict[str, int], share: float, seed: int) -> dict[str, int]:
     wanted = round(total * share) or (1 if share and total > 1 else 0)
     by_rest = sorted(
         (name for name in exact if counts[name] > 1),
-        key=lambda name: (quotas[name] - exact[name], _hash(seed, name)),
+        key=lambda name: (quotas[name] - exact[name], _hash(seed, name.encode())),
     )
     for name in by_rest[: max(0, wanted - sum(quotas.values()))]:
         quotas[name] += 1
     return quotas
 
 
-def _key(messages: Iterable[Message]) -> str:
-    return "\x1e".join(f"{message.role}\x1f{normalise(message.said)}" for message in messages)
-
-
-def _hash(seed: int, key: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1d{key}".encode(), digest_size=16).digest()
+def _hash(seed: int, key: bytes) -> bytes:
+    return hashlib.blake2b(b"%d\x1d%b" % (seed, key), digest_size=16).digest()

@@ -61,7 +61,7 @@ def read_source(
     reading = Reading(faults=list(plan.faults))
     for entry in iterate(plan, name, answers=answers):
         (reading.rows if isinstance(entry, Row) else reading.faults).append(entry)  # type: ignore[arg-type]
-    reading.format, reading.why = _told(plan)
+    reading.format, reading.why = told(plan)
     return reading
 
 
@@ -120,7 +120,8 @@ def _checked(row: Row, answers: bool) -> Row | Fault:
     return row
 
 
-def _told(plan: Plan) -> tuple[str, str]:
+def told(plan: Plan) -> tuple[str, str]:
+    """The format of the planned files and why it was taken; `mixed` where there are several."""
     formats: dict[str, str] = {}
     for _, format, why in plan.files:
         formats.setdefault(sys.intern(format), why)

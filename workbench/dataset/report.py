@@ -1,25 +1,27 @@
-"""What is in a data set, for `workbench data PATH`: figures, duplicates, contradictions, faults.
+"""What is in a data set, for `workbench data PATH`: figures and findings.
 
-The same facts as plain text for a person and as a dictionary for JSON. Text from the data passes
+A `Survey` takes rows and faults as they are read and keeps some fifty bytes of each row. Its
+summary says the same as text for a person and as a dictionary for JSON. Text from the data passes
 through `text.visible`, so it can be written to any terminal.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from workbench.dataset.lint import lint
-from workbench.dataset.prepare import dedupe, find_leaks
-from workbench.dataset.read import Reading
-from workbench.dataset.rows import Fault, Row
+from workbench.dataset.codes import CODES
+from workbench.dataset.findings import SEVERITIES, Findings, Wanted
+from workbench.dataset.lint import USUAL_SPECIAL, Linter
+from workbench.dataset.rows import ASSISTANT, Fault, Row
+from workbench.errors import MAX_SHOWN
 from workbench.text import one_line
 
-PAIRS_SHOWN = 5
-FAULTS_SHOWN = 20
 CATEGORIES_SHOWN = 12
+PLACES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that is told about a data set."""
+    """All that is told about a data set. `notes` are lines of those who looked closer."""
 
     path: str
     format: str
@@ -59,88 +61,120 @@ class Summary:
     kinds: dict[str, int]
     categories: dict[str, int]
     trained_turns: int
-    prompt_chars: Lengths | None
-    answer_chars: Lengths | None
-    text_chars: Lengths | None
-    tokens: Lengths | None
-    duplicates: list[tuple[str, str]]
-    leaks: list[tuple[str, str]]
-    faults: list[Fault] = field(default_factory=list)
+    lengths: dict[str, Lengths | None]
+    findings: Findings
+    notes: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
         """Whether training could take the data as they are."""
-        return self.rows > 0 and not any(fault.fatal for fault in self.faults)
+        return self.rows > 0 and not self.findings.fatal
 
     def to_json(self) -> dict[str, Any]:
         """Everything, in strict JSON types."""
-        names = ("prompt_chars", "answer_chars", "text_chars", "tokens")
-        value: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("path", "format", "why", "rows", "kinds", "categories", "trained_turns")
-        }
-        value["usable"] = self.usable
-        for name in names:
-            lengths = getattr(self, name)
+        names = ("path", "format", "why", "rows", "kinds", "categories", "trained_turns", "usable")
+        value: dict[str, Any] = {name: getattr(self, name) for name in names}
+        for name, lengths in self.lengths.items():
             value[name] = None if lengths is None else vars(lengths)
-        value["duplicates"] = [list(pair) for pair in self.duplicates]
-        value["leaks"] = [list(pair) for pair in self.leaks]
-        value["faults"] = [_fault_json(fault) for fault in self.faults]
-        return value
+        return value | self.findings.to_json() | {"notes": list(self.notes)}
 
-    def lines(self) -> list[str]:
-        """The summary for a person; long lists are shortened and say so."""
-        why = f" ({self.why})" if self.why else ""
+    def lines(self, every: bool = False) -> list[str]:
+        """The summary for a person, errors as a number; `every` shortens no list of findings."""
+        why = f" ({one_line(self.why, 200)})" if self.why else ""
         lines = [f"{one_line(self.path, 200)}: {self.format or 'no format'}{why}"]
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
         lines.append(f"rows          {self.rows}{f' ({kinds})' if len(self.kinds) > 1 else ''}")
         if self.trained_turns > self.rows:
             lines.append(f"answers       {self.trained_turns}")
         lines += _categories(self.categories)
-        for name, title in _LENGTH_TITLES:
-            lengths = getattr(self, name)
-            lines += [f"{title:<14}{lengths}"] if lengths else []
-        lines += _pairs("duplicates", "{} repeats {}", self.duplicates)
-        lines += _pairs("leaks", "{} is held out and trained on at {}", self.leaks)
-        return lines + _faults(self.faults)
+        for name, title in _LENGTH_TITLES.items():
+            if found := self.lengths.get(name):
+                lines.append(f"{title:<14}{found}")
+        lines += [one_line(note, 400) for note in self.notes]
+        lines.append(f"findings      {self.findings.told()}")
+        return lines + list(_by_code(self.findings, every))
+
+    def error_lines(self) -> list[str]:
+        """`file:line: reason` of each error, the first twenty; the rest as a number."""
+        errors = self.findings.of("error")
+        lines = [str(fault) for fault in errors[:MAX_SHOWN]]
+        more = self.findings.fatal - len(lines)
+        return [*lines, f"and {more:,} more"] if errors and more > 0 else lines
 
 
-_LENGTH_TITLES = (
-    ("prompt_chars", "prompt, chars"),
-    ("answer_chars", "answer, chars"),
-    ("text_chars", "text, chars"),
-    ("tokens", "row, tokens"),
-)
+_LENGTH_TITLES = {
+    "prompt_chars": "prompt, chars",
+    "answer_chars": "answer, chars",
+    "text_chars": "text, chars",
+    "tokens": "row, tokens",
+}
 
 
-def summarise(
-    reading: Reading,
-    path: str = "",
-    *,
-    count_tokens: Callable[[Row], int] | None = None,
-    held_out: Sequence[Row] = (),
-) -> Summary:
-    """The facts about what was read; `count_tokens` and `held_out` add their lines."""
-    rows = reading.rows
-    chats = [row for row in rows if row.kind == "chat"]
-    _, repeated = dedupe(rows, "exact")
-    leaks = find_leaks(rows, held_out)
-    return Summary(
-        path=path,
-        format=reading.format,
-        why=reading.why,
-        rows=len(rows),
-        kinds=dict(Counter(row.kind for row in rows)),
-        categories=dict(Counter(row.category for row in rows if row.category).most_common()),
-        trained_turns=sum(m.role == "assistant" and m.train for r in chats for m in r.messages),
-        prompt_chars=Lengths.of(sum(len(m.content) for m in r.prompt_messages()) for r in chats),
-        answer_chars=Lengths.of(len(row.expected) for row in chats if row.expected),
-        text_chars=Lengths.of(len(row.text) for row in rows if row.kind == "text"),
-        tokens=Lengths.of(count_tokens(row) for row in rows) if count_tokens else None,
-        duplicates=[(str(later.place), str(first.place)) for later, first in repeated],
-        leaks=[(str(held.place), str(seen.place)) for seen, held in leaks],
-        faults=[*reading.faults, *lint(rows)],
-    )
+class Survey:
+    """Figures and findings of what is read, row by row."""
+
+    def __init__(
+        self,
+        wanted: Wanted | None = None,
+        special: Iterable[str] = USUAL_SPECIAL,
+        held_out: Iterable[Row] = (),
+    ) -> None:
+        self.findings = Findings(wanted or Wanted())
+        self.rows = 0
+        self._linter = Linter(special, held_out)
+        self._kinds: Counter[str] = Counter()
+        self._categories: Counter[str] = Counter()
+        self._trained_turns = 0
+        self._lengths = {
+            name: array("Q") for name in ("prompt_chars", "answer_chars", "text_chars")
+        }
+
+    def add(self, entry: Row | Fault) -> None:
+        """Take the next row or fault of the reading."""
+        if isinstance(entry, Fault):
+            self.findings.add((entry,))
+            return
+        self.rows += 1
+        self._kinds[entry.kind] += 1
+        if entry.category:
+            self._categories[entry.category] += 1
+        self._measure(entry)
+        self.findings.add(self._linter.look(entry))
+
+    def close(self) -> None:
+        """All rows were added: find what only all of them show."""
+        self.findings.add(self._linter.together())
+
+    def summary(self, path: str, format: str, why: str, notes: Iterable[str] = ()) -> Summary:
+        """What is to be told."""
+        lengths = {name: Lengths.of(found) for name, found in self._lengths.items()}
+        return Summary(
+            path=path,
+            format=format,
+            why=why,
+            rows=self.rows,
+            kinds=dict(self._kinds),
+            categories=dict(self._categories.most_common()),
+            trained_turns=self._trained_turns,
+            lengths=lengths,
+            findings=self.findings,
+            notes=tuple(notes),
+        )
+
+    def _measure(self, row: Row) -> None:
+        if not row.messages:
+            self._lengths["text_chars"].append(len(row.text))
+            return
+        prompt = answer = so_far = 0
+        for message in row.messages:
+            length = len(message.content)
+            if message.role == ASSISTANT:
+                prompt, answer = so_far, length
+                self._trained_turns += message.train
+            so_far += length
+        self._lengths["prompt_chars"].append(prompt if answer else so_far)
+        if answer:
+            self._lengths["answer_chars"].append(answer)
 
 
 def _categories(categories: dict[str, int]) -> list[str]:
@@ -151,31 +185,16 @@ def _categories(categories: dict[str, int]) -> list[str]:
     return ["categories    " + ", ".join(shown) + (f" and {more} more" if more else "")]
 
 
-def _pairs(title: str, form: str, pairs: list[tuple[str, str]]) -> list[str]:
-    lines = [f"{title:<14}{len(pairs)}"]
-    lines += ["  " + one_line(form.format(*pair), 400) for pair in pairs[:PAIRS_SHOWN]]
-    more = len(pairs) - PAIRS_SHOWN
-    return lines + ([f"  and {more} more"] if more > 0 else [])
-
-
-def _faults(faults: list[Fault]) -> list[str]:
-    fatal = [fault for fault in faults if fault.fatal]
-    notes = [fault for fault in faults if not fault.fatal]
-    lines = []
-    for title, found in (("faults", fatal), ("notes", notes)):
-        lines.append(f"{title:<14}{len(found)}")
-        lines += [f"  {fault}" for fault in found[:FAULTS_SHOWN]]
-        more = len(found) - FAULTS_SHOWN
-        lines += [f"  and {more} more"] if more > 0 else []
-    return lines
-
-
-def _fault_json(fault: Fault) -> dict[str, Any]:
-    return {
-        "path": fault.place.path,
-        "line": fault.place.line,
-        "code": fault.code,
-        "message": fault.message,
-        "hint": fault.hint,
-        "fatal": fault.fatal,
-    }
+def _by_code(findings: Findings, every: bool) -> Iterator[str]:
+    """Each code with its number and first places; errors are told elsewhere."""
+    for weight in SEVERITIES[1:]:
+        found = findings.of(weight)
+        for code in dict.fromkeys(fault.code for fault in found):
+            count = findings.counts[code]
+            meaning = f": {CODES[code].meaning}" if code in CODES else ""
+            yield f"  {count:,} {code}{meaning}"
+            places = [fault for fault in found if fault.code == code]
+            shown = places if every else places[:PLACES_SHOWN]
+            yield from (f"    {fault}" for fault in shown)
+            if count > len(shown):
+                yield f"    and {count - len(shown):,} more"

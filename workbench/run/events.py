@@ -256,10 +256,7 @@ class ParityMeasured(Event, kind="parity_measured"):
 
 @dataclass(frozen=True, kw_only=True)
 class Answered(Event, kind="answered"):
-    """One held-out prompt was answered by one model, or could not be: `problem` says why.
-
-    `guard` names the guard that asked it.
-    """
+    """One held-out prompt was answered by one model."""
 
     model: str
     done: int
@@ -267,10 +264,6 @@ class Answered(Event, kind="answered"):
     prompt: str = ""
     answer: str = ""
     passed: bool | None = None
-    category: str = ""
-    guard: str = ""
-    checker_says: str = ""
-    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

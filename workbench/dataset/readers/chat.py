@@ -71,7 +71,20 @@ def known_keys(where: str, value: Any, keys: tuple[str, ...]) -> Mapping[str, An
 
 
 def _message(number: int, value: Any) -> Message:
-    where = f"message {number}"
+    return _plain(value) or _any_message(f"message {number}", value)
+
+
+def _plain(value: Any) -> Message | None:
+    """The message of a role and a text, as nearly all are; None where it needs a closer look."""
+    if type(value) is not dict or len(value) != 2:
+        return None
+    role, content = value.get("role"), value.get("content")
+    if type(content) is str and role in ROLES and not content.isspace() and content:
+        return Message(role, content)
+    return None
+
+
+def _any_message(where: str, value: Any) -> Message:
     value = known_keys(where, value, MESSAGE_KEYS)
     role = _role(where, value)
     if "content" not in value and not value.get("tool_calls"):

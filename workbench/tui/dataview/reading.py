@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.dataset.lint import lint
-from workbench.dataset.prepare import dedupe
 from workbench.dataset.read import Plan, iterate, plan_source
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.errors import UserError
@@ -96,7 +94,7 @@ class DataReading:
     def _look_through(self) -> None:
         if self._stopped.is_set():
             return
-        for fault in [*lint(self.rows), *_repeated(self.rows)]:
+        for fault in lint(self.rows):
             self._found(fault, self.notes)
 
     def _found(self, fault: Fault, among: list[Fault]) -> None:
@@ -104,14 +102,6 @@ class DataReading:
         mark = "✗" if fault.fatal else "=" if fault.code == "duplicate" else "!"
         if self.marks.get(fault.place) != "✗":
             self.marks[fault.place] = mark
-
-
-def _repeated(rows: Sequence[Row]) -> list[Fault]:
-    _, pairs = dedupe(rows, "exact")
-    return [
-        Fault(later.place, "duplicate", f"repeats {first.place}", fatal=False)
-        for later, first in pairs
-    ]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

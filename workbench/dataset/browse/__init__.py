@@ -1,1 +1,0 @@
-"""Looking at data sets of any size: where rows begin, rows one at a time, findings, search."""

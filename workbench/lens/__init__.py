@@ -1,1 +1,0 @@
-"""Rows as training will see them: rendered, cut into tokens, each marked as learnt or not."""
