@@ -18,6 +18,7 @@ from workbench.errors import UserError
 USER = '{"role": "user", "content": "a"}'
 ANSWER = '{"role": "assistant", "content": "b"}'
 GOOD = f'{{"messages": [{USER}, {ANSWER}]}}\n'
+MARKDOWN = "---\ntitle: Loop\ntype: completion\ntags: [a, b]\n---\n\n## Code\n\n```x\ny\n```\n"
 
 
 def chat(*messages: str) -> str:
@@ -331,6 +332,39 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     ),
     "document of a number": ("a.jsonl", '{"text": 7}\n', 1, "'text' is a number"),
     "document of nothing": ("a.jsonl", '{"text": "a"}\n{"text": " "}\n', 2, "'text' is empty"),
+    "markdown without end": ("a.md", MARKDOWN.replace("\n---\n", "\n", 1), 1, "does not end"),
+    "markdown with broken yaml": ("a.md", MARKDOWN.replace("Loop", '"Loop'), 2, "broken YAML"),
+    "markdown with a key twice": ("a.md", MARKDOWN.replace("tags:", "type:"), 4, "stands twice"),
+    "markdown with an alias": (
+        "a.md",
+        MARKDOWN.replace("[a, b]", "[&x a, *x]"),
+        4,
+        "broken YAML: an alias",
+    ),
+    "markdown with a python tag": (
+        "a.md",
+        MARKDOWN.replace("Loop", "!!python/object/apply:os.system [true]"),
+        2,
+        "broken YAML: could not determine a constructor",
+    ),
+    "markdown with a date": ("a.md", MARKDOWN.replace("Loop", "!!timestamp 2024-01-01"), 2, "JSON"),
+    "markdown that nests deep": ("a.md", MARKDOWN.replace("Loop", "[" * 9000), 2, "nested"),
+    "markdown of another type": ("a.md", MARKDOWN.replace("[a, b]", "7"), 4, "tags: 7 is not of"),
+    "markdown without title": ("a.md", MARKDOWN.replace("title:", "name:"), 1, "'title' is a req"),
+    "markdown with an open code": ("a.md", MARKDOWN[:-4], 9, "the code block does not end"),
+    "markdown without code": ("a.md", MARKDOWN.replace("```", "~~"), 1, "no code block"),
+    "markdown without explanation": (
+        "a.md",
+        MARKDOWN.replace("completion", "comprehension"),
+        1,
+        "no section 'Explanation'",
+    ),
+    "markdown with one code of two": (
+        "a.md",
+        MARKDOWN.replace("completion", "migration"),
+        1,
+        "1 code blocks where 2 are needed",
+    ),
     "task without code": ("a.txt", "TASK: a\nTASK: b\nCODE: c\n", 1, "TASK without CODE"),
     "code without task": ("a.txt", "CODE: a\nTASK: b\nCODE: c\n", 1, "CODE without TASK"),
     "empty code": ("a.txt", "TASK: a\nCODE:\n\nTASK: b\nCODE: c\n", 2, "empty CODE"),

@@ -20,6 +20,7 @@ from workbench.dataset.readers import (
     documents,
     dolly,
     input_output,
+    markdown,
     prompt_completion,
     sharegpt,
     task_code,
@@ -55,7 +56,7 @@ class TextFormat(Reader, Protocol):
 
 
 SHAPES = cast(tuple[Shape, ...], (chat, sharegpt, dolly, alpaca, prompt_completion, documents))
-TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, text))
+TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, markdown, text))
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ READERS: dict[str, Reader] = {
     CSV: Table(),
 }
 FORMATS = tuple(READERS)
+# Of a folder whose format is named, only these files are read.
+SUFFIXES = {markdown.FORMAT: markdown.SUFFIXES, CSV: delimited.SUFFIXES}
 
 
 def sniff_format(path: Path, options: Options = PLAIN) -> tuple[str, str] | Fault:

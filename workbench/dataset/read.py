@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from workbench.dataset.formats import FORMATS, READERS, sniff_format
+from workbench.dataset.formats import FORMATS, READERS, SUFFIXES, sniff_format
 from workbench.dataset.listing import list_files
 from workbench.dataset.options import PLAIN, Options
+from workbench.dataset.readers.compressed import plain_suffix
 from workbench.dataset.readers.lines import MAX_FAULTS
+from workbench.dataset.readers.schema import read_schema
 from workbench.dataset.rows import Fault, Place, Row, raise_faults
 from workbench.errors import UserError
-from workbench.text import did_you_mean
+from workbench.text import did_you_mean, one_line
 
 
 @dataclass
@@ -77,11 +79,11 @@ def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN
     """The files that `path` names and the format of each. Opens them, reads only their heads."""
     if format != "auto" and format not in READERS:
         raise UserError(f"no format '{format}'", hint=did_you_mean(format, FORMATS))
-    paths = list_files(path)
-    if isinstance(paths, Fault):
-        return Plan((), (paths,), options)
+    paths, schema = list_files(path), read_schema(options.schema) if options.schema else None
+    if isinstance(paths, Fault) or isinstance(schema, Fault):
+        return Plan((), tuple(found for found in (paths, schema) if isinstance(found, Fault)))
+    paths, faults = _fitting(paths, format, str(path))
     files: list[tuple[Path, str, str]] = []
-    faults: list[Fault] = []
     for file in paths:
         found = (format, "as named") if format != "auto" else sniff_format(file, options)
         if isinstance(found, Fault):
@@ -108,6 +110,20 @@ def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row
                 break
         if not n_entries:
             yield Fault(Place(str(path), 1), "empty", f"the file holds no {format} rows")
+
+
+def _fitting(paths: list[Path], format: str, path: str) -> tuple[list[Path], list[Fault]]:
+    """Of several files those of the named format's suffixes, and a note on the others."""
+    suffixes = SUFFIXES.get(format, ())
+    if not suffixes or len(paths) < 2:
+        return paths, []
+    kept = [file for file in paths if plain_suffix(file) in suffixes]
+    left = [file.name for file in paths if plain_suffix(file) not in suffixes]
+    if not left:
+        return kept, []
+    what = f"{len(left)} files are no {' or '.join(suffixes)} and were skipped"
+    fault = Fault(Place(path, 0), "skipped", what, f"such as {one_line(left[0], 40)}", fatal=False)
+    return kept, [fault]
 
 
 def _checked(row: Row, answers: bool) -> Row | Fault:

@@ -23,6 +23,7 @@ CHAT_FORMATS = (
     "prompt-completion",
     "input-output",
     "task-code",
+    "markdown",
     "csv",
 )
 TEXT_FORMATS = ("documents", "text", "csv")
@@ -36,6 +37,7 @@ Format = Literal[
     "documents",
     "input-output",
     "task-code",
+    "markdown",
     "text",
     "csv",
 ]
