@@ -17,14 +17,24 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    Cohere2Config,
+    CohereConfig,
+    DeepseekV2Config,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
+    GraniteConfig,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
+    Olmo2Config,
     Phi3Config,
     Qwen2Config,
+    Qwen2MoeConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
+    SmolLM3Config,
+    Starcoder2Config,
 )
 
 from workbench.pipeline.export.parity import Parity, measure
@@ -155,6 +165,7 @@ _YARN = {
     "factor": 4.0,
     "original_max_position_embeddings": 128,
 }
+_YARN_FACTOR = {**_YARN, "attention_factor": 1.3}
 _LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
 _LONGROPE = {
     "rope_type": "longrope",
@@ -164,6 +175,31 @@ _LONGROPE = {
     "original_max_position_embeddings": 256,
 }
 _SOFT = dict(attn_logit_softcapping=20.0, final_logit_softcapping=15.0)
+
+_FACTORS = dict(
+    attention_multiplier=0.3,
+    embedding_multiplier=4.0,
+    residual_multiplier=0.4,
+    logits_scaling=3.0,
+)
+_SMOOTH = dict(initializer_range=0.15)  # where rounding to F16 adds up to more than 1e-5 nats
+_EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=48)
+_LATENT = dict(
+    rms_norm_eps=1e-6,
+    num_key_value_heads=4,
+    kv_lora_rank=32,
+    q_lora_rank=None,
+    qk_nope_head_dim=16,
+    qk_rope_head_dim=16,
+    v_head_dim=24,
+    n_routed_experts=4,
+    n_shared_experts=2,
+    num_experts_per_tok=2,
+    moe_intermediate_size=48,
+    first_k_dense_replace=1,
+    routed_scaling_factor=1.5,
+)
+LATENT_YARN = {**_YARN, "mscale": 0.707, "mscale_all_dim": 0.707}
 
 # name -> (config class, head dimension as a multiple of hidden / heads, or 0 for none, settings)
 SHAPES: Mapping[str, tuple[Any, int, Mapping[str, Any]]] = {
@@ -183,7 +219,21 @@ SHAPES: Mapping[str, tuple[Any, int, Mapping[str, Any]]] = {
         dict(rope_parameters=_LONGROPE, original_max_position_embeddings=256),
     ),
     "phi3": (Phi3Config, 0, dict(sliding_window=None, original_max_position_embeddings=512)),
+    "qwen2-yarn-factor": (Qwen2Config, 0, {"rope_parameters": _YARN_FACTOR, **_SMOOTH}),
+    "qwen2-moe": (Qwen2MoeConfig, 0, dict(shared_expert_intermediate_size=40, **_EXPERTS)),
+    "qwen3-moe": (Qwen3MoeConfig, 2, dict(norm_topk_prob=True, **_EXPERTS)),
+    "mixtral": (MixtralConfig, 0, dict(num_local_experts=8, num_experts_per_tok=2)),
+    "smollm3": (SmolLM3Config, 0, dict(num_hidden_layers=4, tie_word_embeddings=True, **_SMOOTH)),
+    "deepseek2": (DeepseekV2Config, 0, _LATENT),
+    "deepseek2-rank": (DeepseekV2Config, 0, {**_LATENT, "q_lora_rank": 24}),
+    "deepseek2-yarn": (DeepseekV2Config, 0, {**_LATENT, "rope_parameters": LATENT_YARN}),
+    "granite": (GraniteConfig, 0, dict(tie_word_embeddings=True, **_FACTORS)),
+    "olmo2": (Olmo2Config, 0, {}),
+    "cohere": (CohereConfig, 0, dict(logit_scale=0.25)),
+    "cohere2": (Cohere2Config, 0, dict(num_hidden_layers=4, sliding_window=8)),
+    "starcoder2": (Starcoder2Config, 0, {}),
 }
+TABLE_GELU = ("gemma", "starcoder2")  # what llama.cpp rounds: exact to 1e-5 nats only
 
 
 def config_for(shape: str, *, hidden: int = 64, layers: int = 2) -> Any:

@@ -34,6 +34,17 @@ def test_float_files_must_be_exact() -> None:
     assert not gate(f32).passed and gate(f32, f32_limit=1e-5).passed
 
 
+def test_a_tipped_router_is_no_fault_of_the_file() -> None:
+    """One position of ten goes to another expert; a wrong file is wrong everywhere."""
+    logits = np.random.default_rng(0).normal(size=(10, 9)).astype(np.float32)
+    tipped = logits.copy()
+    tipped[3] = tipped[3, ::-1]
+    one = _summary("f16", [_compare(logits, tipped)], True, None)
+    assert gate(one, routed=True).passed and not gate(one).passed
+    all_wrong = _summary("f16", [_compare(logits, logits[:, ::-1])], True, None)
+    assert not gate(all_wrong, routed=True).passed
+
+
 def test_other_ids_fail_whatever_the_logits() -> None:
     for kind in TYPES:
         other = dataclasses.replace(GOOD, type=kind, kl_mean=0.0, ids_equal=False)

@@ -16,6 +16,7 @@ from workbench.errors import RunFailed, UserError
 from workbench.pipeline.export import gguf_file, vocabulary_check
 from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.export.plan import ExportPlan, plan_export
+from workbench.pipeline.export.tokenizer import model_name
 from workbench.pipeline.export.types import TYPES
 from workbench.pipeline.export.vocabulary_check import Sample, check_vocabulary, expected_ids
 from workbench.pipeline.training.weights import Weights
@@ -173,6 +174,37 @@ def test_bos_and_eos_are_always_written(base: Path, tmp_path: Path) -> None:
 def test_a_tokenizer_without_an_end_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no end-of-sequence token"):
         planned(base, save_tokenizer(tmp_path / "tokenizer", eos_token=None))
+
+
+def test_a_name_decides_whether_special_tokens_strip_spaces(base: Path, tmp_path: Path) -> None:
+    """llama.cpp goes by the model's name alone, and cannot load one named so without the tokens."""
+    texts = ("<unk>", "<s>", "</s>", "<|endoftext|>", "<|im_end|>")
+    words = json.loads(backend_json())["model"]["vocab"]
+    last = max(words.values())
+    ids = {text: words.get(text, last + i) for i, text in enumerate(texts, 1)}
+    added = [
+        {"id": i, "content": text, "special": True, "normalized": False, "single_word": False}
+        | {"lstrip": False, "rstrip": text in ("</s>", "<|im_end|>")}
+        for text, i in ids.items()
+    ]
+    stripping = _edited(tmp_path / "strips", added_tokens=added)
+    for name in ("mine", "my-phi3", "Phi-3 of mine"):
+        plan = planned(base, stripping, name=name)
+        check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
+        plain = planned(base, save_tokenizer(tmp_path / "plain"), name=name)
+        check_vocabulary(plain, tmp_path, expected_ids(plain)).require()
+    assert model_name("my-Phi3", plain.vocabulary) == "my-Phi 3"
+    assert model_name("mine", plain.vocabulary) == "mine"
+    assert model_name("mine", plan.vocabulary) == "mine (phi-3)"
+    assert model_name("my-Phi3", plan.vocabulary) == "my-Phi3"
+
+
+def test_stripping_that_llama_cpp_does_not_know_is_said(base: Path, tmp_path: Path) -> None:
+    added = json.loads(backend_json())["added_tokens"]
+    added[1]["rstrip"] = True
+    plan = planned(base, _edited(tmp_path / "tokenizer", added_tokens=added))
+    assert any("spaces after <|im_start|>" in warning for warning in plan.warnings)
+    check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
 
 
 def test_rows_beyond_the_tokens_are_padded(base: Path, tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def examine(
                 threads=threads,
             )
             noise = measured.max_abs if noise is None else noise
-            verdict = gate(measured, f32_limit=plan.family.f32_limit)
+            verdict = gate(
+                measured, f32_limit=plan.family.f32_limit, routed=plan.config.experts > 1
+            )
             judged.append(Judged(measured, verdict))
             on_parity(measured, verdict)
     return Examination(tuple(judged), layers)

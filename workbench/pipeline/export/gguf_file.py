@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench import files
 from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
-from workbench.pipeline.export.tokenizer import write_vocabulary
+from workbench.pipeline.export.tokenizer import model_name, write_vocabulary
 from workbench.pipeline.export.types import GgufType, n_bytes
 
 
@@ -87,7 +87,7 @@ def write_header(
     """Write everything before the tensors' bytes; without tensors for a vocabulary check."""
     writer = gguf.GGUFWriter(None, plan.family.gguf_name)
     writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(plan.name)
+    writer.add_name(model_name(plan.name, plan.vocabulary))
     writer.add_file_type(int(kind.file_type))
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     plan.family.keys(writer, plan.config, plan.vocabulary_size)

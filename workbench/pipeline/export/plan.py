@@ -18,6 +18,7 @@ from workbench.errors import UserError
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.export.arch.config import ModelConfig
 from workbench.pipeline.export.arch.family import Family, is_buffer
+from workbench.pipeline.export.arch.parts import Part, Piece, gathered
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.shards import Float32
 from workbench.pipeline.export.tokenizer import (
@@ -27,6 +28,8 @@ from workbench.pipeline.export.tokenizer import (
     read_vocabulary,
 )
 from workbench.pipeline.export.types import (
+    BIG_LAYERS,
+    EIGHT,
     Depth,
     GgufType,
     block_elements,
@@ -48,17 +51,22 @@ _LAYER = re.compile(r"\.layers\.(\d+)\.")
 class TensorPlan:
     """One tensor of the files. `formats` has one entry a type, in the plan's order.
 
-    `source` is the Hugging Face name, empty for a `constant`. `heads` is the number of heads whose
-    rows are put in pairs, 0 for none.
+    Its rows are those of the `pieces`, in order; a `constant` has none. `heads` is the number of
+    heads whose rows are put in pairs, 0 for none.
     """
 
     name: str
-    source: str
+    pieces: tuple[Piece, ...]
     shape: tuple[int, ...]
     formats: tuple[Any, ...]
     heads: int = 0
     add_one: bool = False
     constant: Float32 | None = None
+
+    @property
+    def source(self) -> str:
+        """The Hugging Face name of its first rows, empty for a constant."""
+        return self.pieces[0].source if self.pieces else ""
 
     @property
     def columns(self) -> int:
@@ -177,8 +185,7 @@ def _outside(first: int, end: int) -> Callable[[str], bool]:
 def _plan_tensors(
     family: Family, config: ModelConfig, merged: MergedWeights, kinds: Sequence[GgufType]
 ) -> tuple[list[TensorPlan], list[Fallback]]:
-    eased = config.layers == 80 and family.gguf_arch in (MODEL_ARCH.LLAMA, MODEL_ARCH.QWEN2)
-    depth = Depth(config.layers, merged.tied, eased)
+    depth = Depth(config.layers, merged.tied, _eases_values(family, config), config.experts)
     tensors, fallbacks, seen = list[TensorPlan](), list[Fallback](), set[str]()
     for tensor in _unformatted(family, config, merged):
         if tensor.name in seen:
@@ -196,20 +203,43 @@ def _plan_tensors(
     return tensors, fallbacks
 
 
+def _eases_values(family: Family, config: ModelConfig) -> bool:
+    """Whether llama.cpp takes the model for one of 70B and is kinder to its attn_v."""
+    if config.layers != BIG_LAYERS or config.experts == EIGHT:
+        return False
+    shared = config.heads != config.kv_heads
+    return family.gguf_arch == MODEL_ARCH.QWEN2 or (family.gguf_arch == MODEL_ARCH.LLAMA and shared)
+
+
 def _unformatted(
     family: Family, config: ModelConfig, merged: MergedWeights
 ) -> Iterator[TensorPlan]:
     for name, values in family.constants(config):
-        yield TensorPlan(name, "", values.shape, (), constant=values)
-    for source in merged.names:
+        yield TensorPlan(name, (), values.shape, (), constant=values)
+    parts = (
+        part for name in merged.names for part in family.parts(name, merged.shape(name), config)
+    )
+    for name, found in gathered(parts).items():
+        _check_complete(name, found, config)
+        stacked = (found[0].of,) if found[0].of else ()
         yield TensorPlan(
-            name=family.tensor_name(source, config),
-            source=source,
-            shape=merged.shape(source),
+            name=family.tensor_name(name, config),
+            pieces=tuple(part.piece for part in found),
+            shape=(*stacked, *found[0].shape),
             formats=(),
-            heads=family.heads_to_permute(source, config),
-            add_one=family.adds_one(source),
+            heads=family.heads_to_permute(name, config),
+            add_one=family.adds_one(name),
         )
+
+
+def _check_complete(name: str, found: Sequence[Part], config: ModelConfig) -> None:
+    """Every piece once, all of one shape."""
+    wanted = list(range(found[0].of)) or [0]
+    if [part.index for part in found] != wanted:
+        message = f"{name}: {len(found)} pieces, config.json says {len(wanted)}"
+        raise UserError(message, path=config.path.parent)
+    if len({part.shape for part in found}) > 1:
+        raise UserError(f"{name}: its pieces have different shapes", path=config.path.parent)
 
 
 def _with_formats(tensor: TensorPlan, formats: Sequence[Any]) -> TensorPlan:

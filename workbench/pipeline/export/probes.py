@@ -7,7 +7,7 @@ seeded random ones over kinds of characters. The same texts every time.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 HARD = (
     "",
@@ -65,9 +65,14 @@ _MIXTURES = 400
 _SEED = 1
 
 
-def hard_texts(added: Iterable[str]) -> list[str]:
-    """All probe texts: the hard ones, random mixtures, and every added token among words."""
-    special = [f"{token}user\nHi{token} there {token}{token}\n{token}" for token in added]
+def hard_texts(added: Iterable[str], swallowing: Collection[str] = ()) -> list[str]:
+    """All probe texts: the hard ones, random mixtures, and every added token among words.
+
+    No space follows a token that is `swallowing` it.
+    """
+    spaced = "{0}user\nHi{0} there {0}{0}\n{0}"
+    tight = "{0}user\nHi{0}there {0}{0}{0}"
+    special = [(tight if t in swallowing else spaced).format(t) for t in added]
     return [*HARD, *_mixtures(), *special]
 
 

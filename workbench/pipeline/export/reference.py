@@ -34,7 +34,7 @@ def layers_that_fit(plan: ExportPlan, memory_bytes: int | None = None) -> int:
     elements = sum(int(np.prod(t.shape, dtype=np.int64)) for t in plan.tensors)
     if 4 * elements <= MEMORY_SHARE * free:
         return plan.config.layers
-    return min(plan.family.parity_layers, plan.config.layers)
+    return plan.family.layers_for_parity(plan.config)
 
 
 def write_reference(

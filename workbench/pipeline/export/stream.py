@@ -16,8 +16,10 @@ import numpy as np
 
 from workbench import files
 from workbench.errors import Interrupted, RunFailed
+from workbench.pipeline.export.arch.parts import Piece
 from workbench.pipeline.export.encode import Encoder, check_finite, encoder
 from workbench.pipeline.export.gguf_file import GgufFile
+from workbench.pipeline.export.merged_weights import MergedTensor
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
 from workbench.pipeline.export.shards import Float32
 from workbench.pipeline.export.types import n_bytes, type_named
@@ -124,14 +126,23 @@ def slabs(plan: ExportPlan, tensor: TensorPlan) -> Iterator[Float32]:
     if tensor.constant is not None:
         yield tensor.constant.reshape(-1, tensor.columns)
         return
-    merged = plan.merged.open(tensor.source)
-    n_rows = tensor.shape[0]
     step = _slab_rows(tensor)
-    for first in range(0, n_rows, step):
-        rows = merged.rows(first, min(n_rows, first + step))
-        if tensor.heads:
-            rows = _in_pairs(rows, n_rows // tensor.heads)
-        yield rows + np.float32(1) if tensor.add_one else rows
+    opened = plan.merged.open(tensor.source)
+    for piece in tensor.pieces:
+        if piece.source != opened.name:
+            opened = plan.merged.open(piece.source)
+        for rows in _piece_rows(opened, piece, step):
+            if tensor.heads:
+                rows = _in_pairs(rows, tensor.shape[0] // tensor.heads)
+            yield rows + np.float32(1) if tensor.add_one else rows
+
+
+def _piece_rows(opened: MergedTensor, piece: Piece, step: int) -> Iterator[Float32]:
+    if piece.transposed:
+        yield np.ascontiguousarray(opened.rows(piece.first, piece.end).T)
+        return
+    for first in range(piece.first, piece.end, step):
+        yield opened.rows(first, min(piece.end, first + step))
 
 
 def _slab_rows(tensor: TensorPlan) -> int:

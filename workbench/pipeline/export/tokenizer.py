@@ -22,6 +22,8 @@ from workbench.errors import UserError
 from workbench.pipeline.export.pretokenizer import normalizer_kinds, pretokenizer_name
 
 SPACE = "\u2581"  # how SentencePiece writes a space
+_PHI3 = re.compile(r"(phi)-?3", re.IGNORECASE)
+_NOT_STRIPPING = ("<unk>", "<s>", "<|endoftext|>")  # in Phi-3, and in llama.cpp by name
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
@@ -49,6 +51,8 @@ class Vocabulary:
     add_bos: bool
     add_eos: bool
     add_space_prefix: bool
+    phi3: bool  # spaces after a special token belong to it; llama.cpp has that for Phi-3 only
+    swallowing: tuple[str, ...]  # tokens that do so too, but not in llama.cpp
     added: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -110,6 +114,16 @@ def write_vocabulary(writer: Any, vocabulary: Vocabulary, chat_template: str) ->
         writer.add_chat_template(chat_template)
 
 
+def model_name(name: str, vocabulary: Vocabulary) -> str:
+    """The name to write for a model: llama.cpp tells by it whether special tokens strip spaces.
+
+    GGUF has no key for that; a name with `phi-3` or `phi3` in it does it, and no other does.
+    """
+    if vocabulary.phi3:
+        return name if _PHI3.search(name) else f"{name} (phi-3)"
+    return _PHI3.sub(r"\1 3", name)
+
+
 class _Reader:
     """Takes one backend JSON apart."""
 
@@ -143,6 +157,8 @@ class _Reader:
             add_bos=add_bos,
             add_eos=add_eos,
             add_space_prefix=pieces and self._prefixes_space(),
+            phi3=self._is_phi3(),
+            swallowing=() if self._is_phi3() else tuple(sorted(self._stripping())),
             added=tuple(t["content"] for t in self.added.values()),
             warnings=tuple(self._warnings()),
         )
@@ -242,9 +258,21 @@ class _Reader:
         """Spaces were replaced before, so that a split at them finds nothing to do."""
         return not pre or pre.get("pattern") == {"String": " "}
 
+    def _stripping(self) -> set[str]:
+        return {t["content"] for t in self.added.values() if t.get("rstrip")}
+
+    def _is_phi3(self) -> bool:
+        """Whether llama.cpp's rule for Phi-3 fits: all added tokens strip but three."""
+        wanted = set(self.ids) - set(_NOT_STRIPPING)
+        known = set(_NOT_STRIPPING) | {"</s>"} <= set(self.ids)
+        return known and self._stripping() == wanted
+
     def _warnings(self) -> Iterable[str]:
         if "NFC" in normalizer_kinds(self.backend.get("normalizer")):
             yield "llama.cpp does not compose characters (NFC): decomposed text gets other ids"
+        if self._stripping() and not self._is_phi3():
+            first = min(self._stripping())
+            yield f"llama.cpp does not strip the spaces after {first}: such texts get other ids"
         if any("\0" in text for text in self.model["vocab"]):
             yield "llama.cpp cuts tokens at a NUL character: texts with one get other ids"
 

@@ -1,6 +1,6 @@
 """The GGUF types that can be written and which number format each tensor of a file gets.
 
-The mixtures (`q4_k_m` and its kin) follow llama.cpp's own choice for dense models
+The mixtures (`q4_k_m` and its kin) follow llama.cpp's own choice
 (`llama_tensor_get_type_impl` in src/llama-quant.cpp), so that a file is the one llama-quantize
 would have made. Where a row does not divide into the format's blocks, the fallback is llama.cpp's
 as well, and it is reported.
@@ -20,8 +20,10 @@ from workbench.errors import UserError
 from workbench.text import did_you_mean
 
 BIG_LAYERS = 80  # llama.cpp calls a Llama or Qwen2 of this depth 70B and is kinder to attn_v
+EIGHT = 8  # experts of a Mixtral, whose attention llama.cpp gives more bits
 _BLOCK = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
-_SENSITIVE = ("attn_v", "attn_qkv", "ffn_down")
+_SENSITIVE = ("attn_v", "attn_qkv", "ffn_down", "ffn_down_exps", "ffn_down_shexp")
+_ROUTERS = ("ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight")
 _FALLBACK = {Q.Q4_K: Q.Q5_0, Q.Q5_K: Q.Q5_1, Q.Q6_K: Q.Q8_0}
 
 
@@ -40,11 +42,13 @@ class GgufType:
 
 @dataclass(frozen=True)
 class Depth:
-    """What the mixtures ask of a model: its layers, and whether the embedding is the head too."""
+    """What the mixtures ask of a model: its layers and experts, and whether the embedding is the
+    head too."""
 
     layers: int
     tied: bool
     eases_attn_v: bool = False  # the 80-layer Llama and Qwen2
+    experts: int = 0
 
 
 TYPES = {
@@ -73,13 +77,17 @@ def type_named(name: str) -> GgufType:
 
 def wished_format(kind: GgufType, name: str, shape: tuple[int, ...], depth: Depth) -> Any:
     """The format that the mixture gives to a tensor, blocks not yet looked at."""
-    if len(shape) < 2 or name.endswith("_norm.weight"):
+    if len(shape) < 2 or name.endswith(("_norm.weight", *_ROUTERS)):
         return Q.F32
     if not kind.quantized:
         return kind.base
     if name == "output.weight" or (depth.tied and name == "token_embd.weight"):
         return _head_format(kind, shape[-1])
     match = _BLOCK.fullmatch(name)
+    if match and depth.experts == EIGHT and match[2] in ("attn_k", "attn_v"):
+        return Q.Q8_0
+    if match and depth.experts == EIGHT and match[2] == "attn_output" and kind.base == Q.Q4_K:
+        return Q.Q5_K
     if match and match[2] in _SENSITIVE:
         return _sensitive_format(kind, int(match[1]), match[2], depth)
     return kind.base
@@ -118,9 +126,9 @@ def _sensitive_format(kind: GgufType, layer: int, part: str, depth: Depth) -> An
     if kind.name in ("q4_k_m", "q5_k_m") and _more_bits(layer, depth.layers):
         chosen = Q.Q6_K
     if kind.name == "q4_k_s":
-        early = layer < (depth.layers // 8 if part == "ffn_down" else 4)
+        early = layer < (depth.layers // 8 if part.startswith("ffn_down") else 4)
         chosen = Q.Q5_K if early else chosen
-    if depth.eases_attn_v and part != "ffn_down" and chosen == Q.Q4_K:
+    if depth.eases_attn_v and part.startswith("attn") and chosen == Q.Q4_K:
         chosen = Q.Q5_K
     return chosen
 

@@ -77,7 +77,7 @@ def expected_ids(plan: ExportPlan, samples: Sequence[Sample] = ()) -> Expected:
     composes = _composes(plan)
     texts = [
         unicodedata.normalize("NFC", text) if composes else text
-        for text in hard_texts(plan.vocabulary.added)
+        for text in hard_texts(plan.vocabulary.added, plan.vocabulary.swallowing)
     ]
     plain = [Sample(text, _ids(backend, text, False)) for text in texts]
     special = [Sample(text, _ids(backend, text, True)) for text in texts[:WITH_SPECIAL]]

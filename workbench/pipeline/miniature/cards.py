@@ -18,7 +18,7 @@ class Tokens:
 
     `splitting` is `pieces` (SentencePiece's way), `pieces-prefix` (with a space put before), or
     the name of a byte-level expression in `vocabulary.SPLITS`. `eos` ends an answer of an
-    instruct model, `base_eos` of a base model.
+    instruct model, `base_eos` of a base model. `stripping` tokens swallow the spaces after them.
     """
 
     splitting: str
@@ -29,6 +29,7 @@ class Tokens:
     base_eos: str = ""
     nfc: bool = False
     ignore_merges: bool = False
+    stripping: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,19 @@ _GEMMA = dict(
     rms_norm_eps=1e-6,
     max_position_embeddings=8192,
 )
-_EXPERTS: dict[str, Any] = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=256)
+_EXPERTS: dict[str, Any] = dict(
+    num_experts=4, num_experts_per_tok=2, moe_intermediate_size=256, norm_topk_prob=True
+)
+_DEEPSEEK_ROPE = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 40.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 0.707,
+    "mscale_all_dim": 0.707,
+    "original_max_position_embeddings": 4096,
+}
 _QWEN3 = dict(head_dim=HEAD_DIM, rms_norm_eps=1e-6, tie_word_embeddings=True)
 
 CARDS: dict[str, Card] = {
@@ -194,6 +207,7 @@ CARDS: dict[str, Card] = {
             base_eos="<|endoftext|>",
             pad="<|endoftext|>",
             bos="<s>",
+            stripping=("</s>", *_PHI_TOKENS[1:]),
         ),
         "phi3",
         {"sliding_window": None, "num_key_value_heads": HEADS},
@@ -237,6 +251,8 @@ CARDS: dict[str, Card] = {
             "routed_scaling_factor": 1.0,
             "n_group": 1,
             "topk_group": 1,
+            "rope_parameters": _DEEPSEEK_ROPE,
+            "max_position_embeddings": 163840,
         },
     ),
 }

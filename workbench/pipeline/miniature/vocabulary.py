@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from tokenizers import (
+    AddedToken,
     Regex,
     Tokenizer,
     decoders,
@@ -42,7 +43,7 @@ def train(tokens: Tokens) -> Tokenizer:
     """A tokenizer of that kind; the special tokens have the first ids."""
     pieces = tokens.splitting.startswith("pieces")
     tokenizer = _pieces(tokens) if pieces else _byte_level(tokens)
-    tokenizer.add_special_tokens(list(tokens.special))
+    tokenizer.add_special_tokens(_special(tokens))
     if tokens.bos:
         bos = tokenizer.token_to_id(tokens.bos)
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -53,6 +54,13 @@ def train(tokens: Tokens) -> Tokenizer:
     return tokenizer
 
 
+def _special(tokens: Tokens) -> list[Any]:
+    return [
+        AddedToken(text, special=True, normalized=False, rstrip=text in tokens.stripping)
+        for text in tokens.special
+    ]
+
+
 def _byte_level(tokens: Tokens) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(ignore_merges=tokens.ignore_merges))
     if tokens.nfc:
@@ -61,7 +69,7 @@ def _byte_level(tokens: Tokens) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=WORDS,
-        special_tokens=list(tokens.special),
+        special_tokens=_special(tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -84,7 +92,7 @@ def _pieces(tokens: Tokens) -> Tokenizer:
     trained.normalizer = normalizers.Replace(" ", SPACE)
     trained.pre_tokenizer = pre_tokenizers.Split(SPACE, "merged_with_next")
     trainer = trainers.BpeTrainer(
-        vocab_size=WORDS, special_tokens=list(tokens.special), show_progress=False
+        vocab_size=WORDS, special_tokens=_special(tokens), show_progress=False
     )
     trained.train_from_iterator(_texts(), trainer)
     values = json.loads(trained.to_str())

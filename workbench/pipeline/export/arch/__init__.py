@@ -9,11 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.pipeline.export.arch import gemma, llama, phi3, qwen
+from workbench.pipeline.export.arch import (
+    cohere,
+    deepseek,
+    gemma,
+    granite,
+    llama,
+    olmo,
+    phi3,
+    qwen,
+    smollm3,
+    starcoder,
+)
 from workbench.pipeline.export.arch.config import ModelConfig, read_config
 from workbench.pipeline.export.arch.family import Family
 
-_MODULES = (llama, qwen, gemma, phi3)
+_MODULES = (llama, qwen, gemma, phi3, smollm3, deepseek, granite, olmo, cohere, starcoder)
 FAMILIES = {family.architecture: family for module in _MODULES for family in module.FAMILIES}
 
 
@@ -33,5 +44,6 @@ def family_of(base: Path) -> tuple[Family, ModelConfig]:
     if family is None:
         message = f"architecture {config.architecture or '(none)'} cannot be written as GGUF"
         raise UserError(message, path=config.path, hint="supported: " + ", ".join(supported()))
+    config = config.with_defaults(family.defaults)
     family.check(config)
     return family, config

@@ -13,6 +13,8 @@ from typing import Any
 
 from workbench.errors import UserError
 
+ROPE_THETA = 10000.0
+
 
 @dataclass(frozen=True)
 class Rope:
@@ -76,6 +78,12 @@ class ModelConfig:
         return int(self.get("head_dim", self.need("hidden_size") // self.heads))
 
     @property
+    def experts(self) -> int:
+        """Experts that a router chooses from, 0 for a dense model."""
+        names = ("num_experts", "num_local_experts", "n_routed_experts")
+        return next((int(self.values[n]) for n in names if self.values.get(n)), 0)
+
+    @property
     def context(self) -> int:
         """The longest sequence the model was made for, in tokens."""
         return int(self.need("max_position_embeddings"))
@@ -84,13 +92,18 @@ class ModelConfig:
         """The rotary embedding of all layers, or of those of one attention kind."""
         values = self.values.get("rope_parameters")
         if values is None:
-            values = {**(self.get("rope_scaling", {})), "rope_theta": self.get("rope_theta")}
-            values["rope_theta"] = values["rope_theta"] or 10000.0
+            values = self.get("rope_scaling", {})
         if "full_attention" in values:
             values = values[layers]
         kind = values.get("rope_type", values.get("type")) or "default"
         kind = "longrope" if kind == "su" else kind
-        return Rope(float(values.get("rope_theta") or 10000.0), str(kind), values, self.path)
+        theta = values.get("rope_theta") or self.get("rope_theta", ROPE_THETA)
+        return Rope(float(theta), str(kind), values, self.path)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> ModelConfig:
+        """The same configuration; a key of `defaults` that is missing has that value."""
+        missing = {k: v for k, v in defaults.items() if self.values.get(k) is None}
+        return ModelConfig(self.path, {**self.values, **missing})
 
     def with_layers(self, layers: int) -> ModelConfig:
         """The same model cut off after its first `layers` layers."""

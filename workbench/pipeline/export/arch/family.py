@@ -5,9 +5,10 @@ Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,8 @@ import gguf
 import numpy as np
 
 from workbench.errors import UserError
-from workbench.pipeline.export.arch.config import ModelConfig
+from workbench.pipeline.export.arch.config import ModelConfig, Rope
+from workbench.pipeline.export.arch.parts import Part, whole
 from workbench.pipeline.export.shards import Float32
 
 Constants = Iterator[tuple[str, Float32]]
@@ -35,6 +37,13 @@ def _no_constants(config: ModelConfig) -> Constants:
     yield from ()
 
 
+def _attention_keys(writer: Any, config: ModelConfig) -> None:
+    writer.add_head_count_kv(config.kv_heads)
+    if config.get("head_dim"):
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+
+
 def _no_warnings(config: ModelConfig) -> list[str]:
     return []
 
@@ -46,7 +55,10 @@ class Family:
     `architecture`: its name in config.json; `gguf_arch`: llama.cpp's.
     `permute`: rows of q and k go from Hugging Face's rotary layout (halves) to pairs.
     `norm_plus_one`: llama.cpp wants 1 + w where transformers stores w.
-    `tied_by_default`: what a missing tie_word_embeddings means.
+    `layer_norm`: the key of its epsilon where norms are no RMS norms.
+    `latent`: keys and values are compressed, and yarn scales the scores instead of the cosines.
+    `parts`: where the rows of a stored tensor go.
+    `defaults`: what a missing key of config.json means.
     `activation`: the only activation llama.cpp computes for it.
     `f32_limit`: largest mean KL divergence of an F32 file that still counts as exact, in nats.
     `parity_layers`: how many layers a cut-off copy needs to show every kind of layer.
@@ -56,12 +68,16 @@ class Family:
     gguf_arch: Any
     permute: bool = False
     norm_plus_one: bool = False
-    tied_by_default: bool = False
+    layer_norm: str = ""
+    latent: bool = False
     rope_kinds: tuple[str, ...] = ("default", "linear", "yarn")
     activation: str = "silu"
     f32_limit: float = 1e-6
     parity_layers: int = 2
     check_more: Callable[[ModelConfig], None] = _nothing
+    parts: Callable[[str, tuple[int, ...], ModelConfig], Iterator[Part]] = whole
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    attention_keys: Callable[[Any, ModelConfig], None] = _attention_keys
     more_keys: Callable[[Any, ModelConfig], None] = _no_keys
     constants: Callable[[ModelConfig], Constants] = _no_constants
     warnings: Callable[[ModelConfig], list[str]] = _no_warnings
@@ -71,7 +87,12 @@ class Family:
         return str(gguf.MODEL_ARCH_NAMES[self.gguf_arch])
 
     def tied(self, config: ModelConfig) -> bool:
-        return bool(config.get("tie_word_embeddings", self.tied_by_default))
+        return bool(config.get("tie_word_embeddings", False))
+
+    def layers_for_parity(self, config: ModelConfig) -> int:
+        """Layers of a cut-off copy; dense layers before the experts come on top."""
+        shown = max(self.parity_layers, int(config.get("first_k_dense_replace", 0)) + 1)
+        return min(shown, config.layers)
 
     def tensor_name(self, name: str, config: ModelConfig) -> str:
         """The GGUF name of a Hugging Face tensor. Raises UserError for one without a place."""
@@ -99,14 +120,19 @@ class Family:
         if rope.kind not in self.rope_kinds:
             hint = "supported: " + ", ".join(self.rope_kinds)
             raise UserError(f"rope type {rope.kind!r}", path=config.path, hint=hint)
-        for key in ("attention_factor", "mscale", "mscale_all_dim"):
-            if rope.kind == "yarn" and rope.values.get(key) is not None:
-                raise UserError(f"yarn with its own {key}", path=config.path)
         self.check_more(config)
 
     def keys(self, writer: Any, config: ModelConfig, vocabulary_size: int) -> None:
         """Write the model's numbers."""
         common_keys(writer, config, vocabulary_size)
+        if self.layer_norm:
+            writer.add_layer_norm_eps(config.need(self.layer_norm))
+        else:
+            writer.add_layer_norm_rms_eps(config.need("rms_norm_eps"))
+        self.attention_keys(writer, config)
+        rope_keys(writer, config)
+        if config.rope().kind == "yarn" and not self.latent:
+            yarn_factor_key(writer, config.rope())
         self.more_keys(writer, config)
 
 
@@ -127,13 +153,10 @@ def common_keys(writer: Any, config: ModelConfig, vocabulary_size: int) -> None:
     writer.add_embedding_length(config.need("hidden_size"))
     writer.add_feed_forward_length(config.need("intermediate_size"))
     writer.add_head_count(config.heads)
-    writer.add_head_count_kv(config.kv_heads)
-    writer.add_layer_norm_rms_eps(config.need("rms_norm_eps"))
     writer.add_vocab_size(vocabulary_size)
-    if config.get("head_dim"):
-        writer.add_key_length(config.head_dim)
-        writer.add_value_length(config.head_dim)
-    rope_keys(writer, config)
+    if config.experts:
+        writer.add_expert_count(config.experts)
+        writer.add_expert_used_count(config.need("num_experts_per_tok"))
 
 
 def rope_keys(writer: Any, config: ModelConfig) -> None:
@@ -152,13 +175,54 @@ def rope_keys(writer: Any, config: ModelConfig) -> None:
         writer.add_rope_scaling_yarn_beta_slow(rope.number("beta_slow", 1.0))
 
 
+def yarn_factor_key(writer: Any, rope: Rope) -> None:
+    """What cosines and sines are multiplied with beyond llama.cpp's own 1 + 0.1 ln(factor)."""
+    share = yarn_attention_factor(rope) / _grown(rope.number("factor"))
+    if share != 1:
+        writer.add_rope_scaling_attn_factors(share)
+
+
+def yarn_attention_factor(rope: Rope) -> float:
+    """What yarn multiplies cosines and sines with, as transformers settles it."""
+    given, factor = rope.values.get("attention_factor"), rope.number("factor")
+    if given is not None:
+        return float(given)
+    one, all_dims = (float(rope.values.get(k) or 0) for k in ("mscale", "mscale_all_dim"))
+    if one and all_dims:
+        return _grown(factor, one) / _grown(factor, all_dims)
+    return _grown(factor)
+
+
+def _grown(factor: float, scale: float = 1.0) -> float:
+    """yarn's 1 + 0.1 s ln(factor)."""
+    return 1.0 if factor <= 1 else 1.0 + 0.1 * scale * math.log(factor)
+
+
 def refuse_unless(config: ModelConfig, key: str, allowed: set[Any]) -> None:
     """Raise UserError unless `key` has one of the allowed values (None: it may be missing)."""
     value = config.values.get(key)
-    if value not in allowed:
+    if (tuple(value) if isinstance(value, list) else value) not in allowed:
         known = ", ".join(str(v) for v in allowed if v is not None) or "none"
         message = f"{key} = {value!r} cannot be expressed in GGUF"
         raise UserError(message, path=config.path, hint=f"supported: {known}")
+
+
+def check_pattern(config: ModelConfig, every: int) -> None:
+    """Raise UserError unless every n-th layer sees all and the others a window, as in llama.cpp."""
+    kinds = config.get("layer_types", [])
+    for layer, kind in enumerate(kinds[: config.layers]):
+        full = (layer + 1) % every == 0
+        if kind != ("full_attention" if full else "sliding_attention"):
+            message = f"layer_types: layer {layer} is {kind}; llama.cpp has another order"
+            raise UserError(message, path=config.path)
+
+
+def window_warning(config: ModelConfig) -> list[str]:
+    """What to say where llama.cpp knows no sliding window and the model has one."""
+    window = config.get("sliding_window", 0)
+    if not window or window >= config.context:
+        return []
+    return [f"llama.cpp ignores the sliding window: answers differ beyond {window} tokens"]
 
 
 def as_float32(values: Any) -> Float32:

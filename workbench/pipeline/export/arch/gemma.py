@@ -12,7 +12,7 @@ from gguf import MODEL_ARCH
 
 from workbench.errors import UserError
 from workbench.pipeline.export.arch.config import ModelConfig
-from workbench.pipeline.export.arch.family import Family, refuse_unless
+from workbench.pipeline.export.arch.family import Family, check_pattern, refuse_unless
 
 GELU = "gelu_pytorch_tanh"
 F32_LIMIT = 1e-5
@@ -22,12 +22,12 @@ GEMMA2_27B_LAYERS, GEMMA3_27B_LAYERS = 46, 62  # llama.cpp knows their attention
 
 def _check_gemma2(config: ModelConfig) -> None:
     _check_attention_scale(config, GEMMA2_27B_LAYERS)
-    _check_pattern(config, 2)
+    check_pattern(config, 2)
 
 
 def _check_gemma3(config: ModelConfig) -> None:
     _check_attention_scale(config, GEMMA3_27B_LAYERS)
-    _check_pattern(config, GEMMA3_PATTERN)
+    check_pattern(config, GEMMA3_PATTERN)
     refuse_unless(config, "attn_logit_softcapping", {None})
     refuse_unless(config, "sliding_window_pattern", {GEMMA3_PATTERN, None})
 
@@ -40,16 +40,6 @@ def _check_attention_scale(config: ModelConfig, known_by_depth: int) -> None:
     if scale != wanted:
         message = f"query_pre_attn_scalar = {scale} cannot be expressed in GGUF"
         raise UserError(message, path=config.path, hint=f"only {wanted} can")
-
-
-def _check_pattern(config: ModelConfig, every: int) -> None:
-    """llama.cpp takes every n-th layer for one of full attention and the others for windowed."""
-    kinds = config.get("layer_types", [])
-    for layer, kind in enumerate(kinds[: config.layers]):
-        full = (layer + 1) % every == 0
-        if kind != ("full_attention" if full else "sliding_attention"):
-            message = f"layer_types: layer {layer} is {kind}; llama.cpp has another order"
-            raise UserError(message, path=config.path)
 
 
 def _keys_gemma2(writer: Any, config: ModelConfig) -> None:
@@ -72,7 +62,10 @@ def _sliding_theta(config: ModelConfig) -> float:
 
 
 _COMMON: dict[str, Any] = dict(
-    norm_plus_one=True, tied_by_default=True, activation=GELU, f32_limit=F32_LIMIT
+    norm_plus_one=True,
+    defaults={"tie_word_embeddings": True},
+    activation=GELU,
+    f32_limit=F32_LIMIT,
 )
 FAMILIES = (
     Family("GemmaForCausalLM", MODEL_ARCH.GEMMA, rope_kinds=("default",), **_COMMON),

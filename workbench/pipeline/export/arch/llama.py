@@ -1,4 +1,4 @@
-"""Llama and Mistral: q and k rows in pairs, llama3's frequency factors as a tensor of their own."""
+"""Llama, Mistral and Mixtral: q and k rows in pairs, llama3's frequency factors as a tensor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import numpy as np
 from gguf import MODEL_ARCH
 
 from workbench.pipeline.export.arch.config import ModelConfig
-from workbench.pipeline.export.arch.family import Constants, Family, as_float32
+from workbench.pipeline.export.arch.family import (
+    Constants,
+    Family,
+    as_float32,
+    window_warning,
+)
+from workbench.pipeline.export.arch.parts import experts
 
 
-def _keys(writer: Any, config: ModelConfig) -> None:
+def rotary_keys(writer: Any, config: ModelConfig) -> None:
     writer.add_rope_dimension_count(config.head_dim)
 
 
@@ -32,13 +38,6 @@ def llama3_frequencies(config: ModelConfig) -> Constants:
     yield "rope_freqs.weight", as_float32(1 / ((1 - smooth) / factor + smooth))
 
 
-def _mistral_warnings(config: ModelConfig) -> list[str]:
-    window = config.get("sliding_window", 0)
-    if not window or window >= config.context:
-        return []
-    return [f"llama.cpp ignores the sliding window: answers differ beyond {window} tokens"]
-
-
 _ROPE = ("default", "linear", "yarn", "llama3")
 FAMILIES = (
     Family(
@@ -46,7 +45,7 @@ FAMILIES = (
         MODEL_ARCH.LLAMA,
         permute=True,
         rope_kinds=_ROPE,
-        more_keys=_keys,
+        more_keys=rotary_keys,
         constants=llama3_frequencies,
     ),
     Family(
@@ -54,8 +53,18 @@ FAMILIES = (
         MODEL_ARCH.LLAMA,
         permute=True,
         rope_kinds=_ROPE,
-        more_keys=_keys,
+        more_keys=rotary_keys,
         constants=llama3_frequencies,
-        warnings=_mistral_warnings,
+        warnings=window_warning,
+    ),
+    Family(
+        "MixtralForCausalLM",
+        MODEL_ARCH.LLAMA,
+        permute=True,
+        rope_kinds=("default",),
+        parts=experts,
+        defaults={"rope_theta": 1e6},
+        more_keys=rotary_keys,
+        warnings=window_warning,
     ),
 )

@@ -1,0 +1,65 @@
+"""How stored matrices become GGUF tensors: mostly one to one, experts stacked, MLA's split.
+
+A GGUF tensor is a list of pieces, each a run of rows of one stored matrix, written one after the
+other. So nothing larger than a piece is ever in memory, whatever is stacked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from workbench.pipeline.export.arch.config import ModelConfig
+
+_EXPERT = re.compile(r"(.*\.experts\.)(\d+)\.(.*)")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows `[first, end)` of the stored `source`; `transposed`: their columns are the rows."""
+
+    source: str
+    first: int
+    end: int
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece and its place: in the GGUF tensor that the Hugging Face `name` maps to.
+
+    `of` 0: the piece is the whole tensor. Else the tensor has a leading dimension of that size and
+    the piece, of `shape`, is number `index` of it.
+    """
+
+    name: str
+    piece: Piece
+    shape: tuple[int, ...]
+    index: int = 0
+    of: int = 0
+
+
+def whole(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
+    """A stored tensor that is written as it is."""
+    yield Part(name, Piece(name, 0, shape[0]), shape)
+
+
+def experts(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
+    """`...experts.3.up_proj.weight` is number 3 of `...experts.up_proj.weight`."""
+    match = _EXPERT.fullmatch(name)
+    if match is None:
+        yield from whole(name, shape, config)
+        return
+    piece = Piece(name, 0, shape[0])
+    yield Part(match[1] + match[3], piece, shape, int(match[2]), config.experts)
+
+
+def gathered(parts: Iterator[Part]) -> dict[str, list[Part]]:
+    """The parts by tensor, those of each in order; tensors in the order of their first parts."""
+    tensors = dict[str, list[Part]]()
+    for part in parts:
+        tensors.setdefault(part.name, []).append(part)
+    for pieces in tensors.values():
+        pieces.sort(key=lambda part: part.index)
+    return tensors
