@@ -185,6 +185,15 @@ def test_a_sequence_length_that_leaves_no_row_is_refused(run: RunFolder) -> None
     assert not run.training("raw").exists(), "it was known before anything was trained"
 
 
+def test_a_base_that_cannot_be_exported_is_refused_before_it_is_trained(run: RunFolder) -> None:
+    base = tiny.save_base(run.path.parent / "other", "cohere")
+    text = run.preset_file.read_text().replace(str(run.path.parent.parent / "base"), str(base))
+    run.preset_file.write_text(text)
+    assert work(run) == 2
+    assert "architecture CohereForCausalLM cannot be written as GGUF" in state_of(run).error
+    assert not run.training("raw").exists()
+
+
 def test_a_full_disk_fails_in_one_line_and_resumes(run: RunFolder) -> None:
     command = [sys.executable, "-m", "workbench.pipeline.worker", str(run.path)]
     command += ["--stages", "prepare,train"]

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from recipes.blop import dataset, pairs
+from recipes.blop.tasks import tasks
 from recipes.words import INVENTED_HELD, TRAIN, UNSEEN
 from workbench.checkers.blop import check
 
@@ -76,3 +77,7 @@ def test_a_third_of_the_held_out_prompts_tell_a_name() -> None:
 def test_pairs_are_read_as_they_were_written() -> None:
     made = [pairs.Pair("Ask\nmore", "def A() {\n\n}"), pairs.Pair("b", "c")]
     assert pairs.read(pairs.written(made)) == [(pair.prompt, pair.answer) for pair in made]
+
+
+def test_the_tasks_are_pairs_of_the_examples() -> None:
+    assert Path("data/blop/tasks.txt").read_text(encoding="utf-8") == tasks()

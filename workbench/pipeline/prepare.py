@@ -29,6 +29,7 @@ from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
 from workbench.pipeline import base as bases
+from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.training.examples import Examples
 from workbench.preset.inputs import MINIATURE
@@ -59,6 +60,8 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     """Do the stage; returns the files that later stages rely on. Raises UserError for bad data."""
     prepared = read_all(preset, emit)
     base = bases.fetch(preset.model, _download_told(emit))
+    if preset.export.formats:
+        family_of(base)  # what cannot be exported is refused before it is trained
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
     tokenizer = bases.load_tokenizer(base)

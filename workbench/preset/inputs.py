@@ -13,7 +13,7 @@ from workbench.text import did_you_mean
 EMBEDDED = "embedded:"
 MINIATURE = "miniature:"  # a random model of that name's architecture, made on the spot
 TEMPLATE_FILE = "FILE:"
-BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3")
+BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3", "task-code")
 
 CHAT_FORMATS = (
     "chat",

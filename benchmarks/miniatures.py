@@ -1,0 +1,116 @@
+"""Every preset of the five projects, as a miniature, from its data to its Modelfile and report.
+
+    python -m benchmarks.miniatures [--json FILE] [PRESET ...]
+
+Each is `workbench --preset NAME --miniature --json` in a folder of its own; the table is read off
+the events. The goal is that each ends well with every stage done, all within 15 minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.text import size, table
+
+PRESETS = (
+    "blop-gemma-2b",
+    "blop-deepseek-coder-v2-lite",
+    "bbj-qwen2.5-coder-7b",
+    "reasoning-topics-qwen",
+    "dolly-gemma",
+    "speakger-gemma3-270m",
+)
+LIMIT_S = 15 * 60.0
+HEAD = ("preset", "rows", "stages and steps", "loss", "files", "KL at most", "prompts", "s")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One miniature's end: its exit status, seconds, and all events."""
+
+    preset: str
+    status: int
+    elapsed_s: float
+    events: list[dict[str, Any]]
+    said: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether every stage that was planned is done."""
+        planned = next((e["stages"] for e in self.of("run_started")), [])
+        return self.status == 0 and {e["stage"] for e in self.of("stage_done")} >= set(planned)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["kind"] == kind]
+
+    def row(self) -> tuple[str, ...]:
+        """The table's row: what the run made of the preset."""
+        steps = self.of("step")
+        stages = {e["stage"]: e["step"] for e in steps}
+        files = [f"{e['type']} {size(e['bytes'])}" for e in self.of("file_exported")]
+        prompts = [e["figures"].get("prompts", 0) for e in self.of("evaluated")]
+        return (
+            self.preset,
+            " + ".join(str(e["train_rows"]) for e in self.of("data_ready")),
+            ", ".join(f"{name.partition(':')[2]} {step}" for name, step in stages.items()),
+            f"{steps[0]['loss']:.2f} → {steps[-1]['loss']:.2f}" if steps else "",
+            ", ".join(files),
+            f"{max((e['kl_max'] for e in self.of('parity_measured')), default=0):.1e}",
+            str(max(prompts, default=0)),
+            f"{self.elapsed_s:.0f}",
+        )
+
+
+def main() -> int:
+    """Run them, print the table; 1 when one of them did not end well or all took too long."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("presets", nargs="*", default=PRESETS)
+    parser.add_argument("--json", metavar="FILE", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ended = [miniature(name, Path(folder)) for name in args.presets]
+    print("\n".join(table([HEAD, *(one.row() for one in ended)])))
+    bad = [one for one in ended if not one.whole]
+    for one in bad:
+        print(f"\n{one.preset}: exit status {one.status}\n{one.said}", file=sys.stderr)
+    rows = figures(ended)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+def miniature(preset: str, folder: Path) -> Ended:
+    """Run one to its end."""
+    command = [sys.executable, "-m", "workbench", "--preset", preset, "--miniature", "--json"]
+    environment = {**os.environ, "WORKBENCH_RUNS": str(folder)}
+    started = time.monotonic()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    events = [json.loads(line) for line in lines]
+    said = "\n".join(done.stderr.splitlines()[-5:])
+    return Ended(preset, done.returncode, time.monotonic() - started, events, said)
+
+
+def figures(ended: list[Ended]) -> list[dict[str, Any]]:
+    """The rows of `--json`: seconds of each, and of all together against the limit."""
+    rows = [
+        {"name": f"miniature {one.preset}", "ours": round(one.elapsed_s, 1), "goal": "ends well"}
+        | {"peer": None, "unit": "s", "ratio": None, "met": one.whole}
+        for one in ended
+    ]
+    total = sum(one.elapsed_s for one in ended)
+    together = {"name": "all miniatures", "ours": round(total, 1), "peer": None, "unit": "s"}
+    return [*rows, together | {"ratio": None, "goal": f"<= {LIMIT_S:.0f}", "met": total <= LIMIT_S}]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
