@@ -17,7 +17,7 @@ import pytest
 from tests.cli.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
 from workbench.cli import Parser, main
-from workbench.commands import chat
+from workbench.commands import chat, export, ollama
 from workbench.preset.load import load
 from workbench.run import launch
 
@@ -66,12 +66,21 @@ def chat_parses(words: list[str]) -> None:
     assert parser.parse_args(words[2:]).model == "quickstart"
 
 
+def exports_parse(words: list[str]) -> None:
+    """Needs a run's model, or a server: the tests of these commands have them."""
+    parser, module = Parser(), export if words[1] == "export" else ollama
+    module.add_arguments(parser)
+    assert parser.parse_args(words[2:])
+
+
 RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"make \w+", make_plans),
     (r"source .*", shell_finds),
     (r"workbench --preset blop-gemma-2b.*", preset_loads),
     (r"workbench --preset .*", runs),
     (r"workbench chat .*", chat_parses),
+    (r"workbench export --types", runs),
+    (r"workbench (export|ollama) .*", exports_parse),
     (r"workbench (data|presets|keys|runs|attach|stop|resume)\b.*", runs),
 ]
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "attach": ("RUN", "watch a run that is at work; Ctrl+C leaves it at work"),
     "stop": ("RUN", "ask a run to stop at its next safe point, with a checkpoint"),
     "export": ("RUN|FILE.gguf", "write a run's model in more types of GGUF, or quantize a file"),
+    "ollama": ("RUN", "make a run's model in the Ollama server"),
     "data": ("PATH", "read, check and summarise a data set, with FILE:LINE"),
     "chat": ("RUN|FILE.gguf", "talk to a tuned model, or get one answer with --prompt"),
     "presets": ("", "list the presets with their descriptions"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
+from tests.ollama.fake import running
 from tests.pipeline.test_worker import PRESET, of_kind, pairs, state_of, work
 from workbench.files import sha256
 from workbench.headless.freeze import freeze
@@ -102,6 +103,26 @@ def test_a_request_that_failed_is_off_the_record(
     assert work(run, "export:q8_0") == 1
     assert "parity: the f16 file is not the trained model" in state_of(run).error
     assert exports.requests(run) == []
+
+
+def test_the_preset_has_the_model_made_in_ollama(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = run.preset_file.read_text().replace("create = false", "create = true")
+    run.preset_file.write_text(text.replace('prompts = "validation"', 'prompts = ""'))
+    stages = ("prepare", "train", "export", "package")
+    with running("refuses") as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.address)
+        assert work(run, *stages) == 1
+        refusal = f"{server.address} did not make {run.name}: unknown type"
+        assert state_of(run).error.startswith(refusal)
+        server.fault = ""
+        assert work(run, *stages) == 0, state_of(run).error
+    assert server.created[-1]["parameters"]["stop"] == ["<|im_end|>"]
+    assert list(server.created[-1]["files"]) == [f"{run.name}-f16.gguf"]
+    state = state_of(run)
+    assert f"{run.name} is in Ollama at {server.address}" in [note.message for note in state.notes]
+    assert state.packaged[0].command.startswith(f"ollama create {run.name} -f /")
 
 
 def test_killed_amid_it_and_asked_again(run: RunFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.ollama.fake import running
 from tests.run.helpers import make_run
 from tests.tui.helpers import HOSTILE, on_screen, text_of, until
 from workbench.run import events
@@ -212,6 +214,55 @@ def test_one_more_type_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     on_screen(story)
     wanted = [ExportRequest(("q8_0",)), ExportRequest((), merged=True)]
     assert [request for _, request in asked] == wanted
+
+
+PRESET = '[[data.source]]\npath = "x"\n[[train]]\nname = "sft"\n[ollama]\nname = "called"\n'
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("", "made is in Ollama"), ("refuses", "did not make called: unknown type")]
+)
+def test_a_model_is_made_in_ollama(monkeypatch: pytest.MonkeyPatch, fault: str, said: str) -> None:
+    run = finished()
+    run.preset_file.write_text(PRESET)
+    (run.export / "Modelfile").write_text("FROM ./x.gguf\n")
+    (run.export / "one-f16.gguf").write_bytes(b"GGUF")
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await app.go("export")
+        await until(pilot, lambda: "verdict" in text_of(app))
+        await pilot.press("o")
+        entry = app.screen.query_one(Input)
+        assert entry.value == "called" and "made f16" in text_of(app)
+        entry.value = "no name"
+        await pilot.press("enter")
+        assert "such as gemma-blop" in text_of(app)
+        entry.value = "made" if not fault else "called"
+        await pilot.press("enter")
+        await until(pilot, lambda: said in app.status.line, 30)
+
+    with running(fault) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.address)
+        on_screen(story)
+    assert [request["model"] for request in server.created] == ["called" if fault else "made"]
+
+
+def test_what_is_made_in_ollama_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished()
+    run.preset_file.write_text(PRESET)
+    waits = (sys.executable, "-c", "import time; print('{}', flush=True); time.sleep(60)")
+    monkeypatch.setattr("workbench.tui.taking.Taking.__init__.__defaults__", (waits,))
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        pane = await app.go("export")
+        await until(pilot, lambda: "verdict" in text_of(app))
+        await pilot.press("o", "enter")
+        await until(pilot, lambda: "o stops it" in app.status.line)
+        assert pane.allows("ollama")
+        await pilot.press("o")
+        assert app.status.line == "stopped; the model was not made in Ollama"
+
+    on_screen(story)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from workbench.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
 from workbench.headless import drive
+from workbench.headless.progress import ProgressLine
 from workbench.headless.report import shown
 from workbench.quantize.quantize import Progress, quantize
 from workbench.quantize.types import KINDS, Kind, kind_named
@@ -101,7 +101,9 @@ def of_file(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
     view = ProgressLine(sys.stderr)
     options = {"threads": os.cpu_count() or 1, "again": args.again}
     try:
-        made = quantize(source, target, kinds[0], progress=view.show, **options)
+        made = quantize(
+            source, target, kinds[0], progress=lambda at: view.show(words(at)), **options
+        )
     except KeyboardInterrupt:
         view.end()
         print("interrupted; nothing of it is left", file=sys.stderr)
@@ -127,21 +129,6 @@ def check_paths(source: Path, target: Path) -> None:
         raise UserError("this is the file that is read", path=target, hint="name another --output")
 
 
-class ProgressLine:
-    """One line that moves, on a terminal; nothing elsewhere."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._drawn = out, False
-
-    def show(self, at: Progress) -> None:
-        if self._out.isatty():
-            name = one_line(at.tensor, 50)
-            self._out.write(f"\r\x1b[2K  {at.done} of {at.total} tensors  {name}")
-            self._out.flush()
-            self._drawn = True
-
-    def end(self) -> None:
-        if self._drawn:
-            self._out.write("\r\x1b[2K")
-            self._out.flush()
-            self._drawn = False
+def words(at: Progress) -> str:
+    """`3 of 38 tensors  blk.0.attn_k.weight`."""
+    return f"{at.done} of {at.total} tensors  {one_line(at.tensor, 50)}"

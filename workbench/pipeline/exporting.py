@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import Interrupted
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.pipeline.stages import Stage
 
 SAMPLES = 40  # conversations whose ids are compared with llama.cpp's, beside the fixed probes
+TOLD_EVERY_S = 0.5  # of an upload
 FALLBACKS_TOLD = 5  # as notes; all of them stand in the event of the plan
 
 
@@ -87,16 +90,36 @@ def _told(result: ExportResult) -> dict[str, Any]:
 
 def package(context: Context) -> Outcome:
     """The Modelfile for the file that is served, and the model in Ollama where asked for."""
-    from workbench.pipeline.packaging import create_in_ollama, write_modelfile
+    from workbench.pipeline.packaging import command_for_ollama, write_modelfile
 
     preset, run = context.preset, context.run
     path, warnings = write_modelfile(preset, run, served(context), run_template(context))
     for warning in warnings:
         context.emit(events.Note(message=warning, level="warning"))
-    command = create_in_ollama(preset, run, path)
+    if preset.ollama.create:
+        _create_in_ollama(context, path)
+    command = command_for_ollama(preset, run, path)
     place = path.relative_to(run.path).as_posix()
     context.emit(events.Packaged(path=place, command=command))
     return Outcome([path])
+
+
+def _create_in_ollama(context: Context, modelfile: Path) -> None:
+    from workbench.ollama.create import Doing, create_model
+
+    told = [0.0]
+
+    def doing(doing: Doing) -> None:
+        now = time.monotonic()
+        if doing.total and doing.done < doing.total and now - told[0] < TOLD_EVERY_S:
+            return
+        told[0] = now
+        done, total = (round(n / 2**20) for n in (doing.done, doing.total))
+        context.emit(events.Progress(done=done, total=total, unit="MiB", label=doing.what))
+
+    name = context.preset.ollama.name or context.run.name
+    made = create_model(modelfile, name, doing=doing, stopping=context.stopping)
+    context.emit(events.Note(message=f"{made.name} is in Ollama at {made.address}"))
 
 
 def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResult:

@@ -1,24 +1,20 @@
-"""The Modelfile for Ollama, and the model in a running Ollama where the preset asks for it.
+"""The Modelfile for Ollama, and the command that takes it there.
 
 What is served is what was trained: the template, the stops and the sampling are the run's own.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.dataset.template import ChatTemplate
-from workbench.errors import RunFailed
 from workbench.files import write_atomic
 from workbench.pipeline.export.go_template import renderer
 from workbench.pipeline.export.modelfile import Parameters, modelfile
 from workbench.preset.schema import Preset
 from workbench.run.folder import RunFolder
-
-CREATE_LIMIT_S = 3600
 
 
 def write_modelfile(
@@ -48,26 +44,6 @@ def write_modelfile(
     return path, made.warnings
 
 
-def create_in_ollama(preset: Preset, run: RunFolder, path: Path) -> str:
-    """The command that makes the model in Ollama; run here if `ollama.create` says so.
-
-    Raises RunFailed with Ollama's own words when it refuses or is not installed.
-    """
-    name = preset.ollama.name or run.name
-    command = ["ollama", "create", name, "-f", str(path)]
-    if preset.ollama.create:
-        _run(command)
-    return " ".join(command)
-
-
-def _run(command: Sequence[str]) -> None:
-    if shutil.which(command[0]) is None:
-        raise RunFailed(
-            "ollama is not installed here (see https://ollama.com, or set ollama.create = false)"
-        )
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=CREATE_LIMIT_S, check=False
-    )
-    if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()
-        raise RunFailed(f"ollama create failed: {words[-1] if words else done.returncode}")
+def command_for_ollama(preset: Preset, run: RunFolder, path: Path) -> str:
+    """The command that makes the model in Ollama."""
+    return shlex.join(["ollama", "create", preset.ollama.name or run.name, "-f", str(path)])

@@ -14,7 +14,7 @@ from workbench.text import did_you_mean
 
 GgufType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k_s", "q4_k_m", "q5_k_m", "q6_k"]
 PLACEHOLDERS = ("file", "prompt", "expected", "python")
-_OLLAMA_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+){0,2}(:[\w.-]+)?")
+OLLAMA_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+){0,2}(:[\w.-]+)?")
 
 
 def _checker(value: Any) -> Any:
@@ -76,7 +76,7 @@ def _stops(values: list[str]) -> list[str]:
 
 
 def _ollama_name(value: str) -> str:
-    if value and not _OLLAMA_NAME.fullmatch(value):
+    if value and not OLLAMA_NAME.fullmatch(value):
         raise Refused(f"'{value}' is not an Ollama name", "use one such as gemma-blop")
     return value
 

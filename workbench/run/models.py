@@ -28,6 +28,18 @@ def served_gguf(run: RunFolder) -> Path:
     return path
 
 
+def exported_gguf(run: RunFolder, kind: str) -> Path:
+    """The run's file of that type. Raises UserError naming those there are."""
+    there = {name: run.path / made.path for name, made in _state(run).exported.items()}
+    there = {name: path for name, path in there.items() if path.is_file()}
+    path = there.get(kind.lower())
+    if path is None:
+        hint = f"it has {', '.join(there)}; " if there else ""
+        hint += f"workbench export {run.name} --type {kind}"
+        raise UserError(f"this run has no {kind} file", path=run.path, hint=hint)
+    return path
+
+
 def base_gguf(run: RunFolder) -> Path:
     """The base before tuning, as the evaluation asked it. Raises UserError when there is none."""
     path = next(iter(sorted(run.evaluation.glob("base-*.gguf"))), None)

@@ -8,8 +8,10 @@ from typing import cast
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.timer import Timer
 
 from workbench.run.exports import MERGED, ExportRequest
+from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
 from workbench.text import visible
 from workbench.tui import exports
@@ -17,9 +19,12 @@ from workbench.tui.actions import Action
 from workbench.tui.exportway import head, way_line
 from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
+from workbench.tui.taking import Taking
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.rows import Rows
 from workbench.tui.widgets.textlines import TextLines
+
+TAKING_EVERY_S = 0.3
 
 
 class FileRows(Rows):
@@ -53,6 +58,7 @@ class ExportPane(Pane):
     ACTIONS = (
         Action("export.chat", "enter", "Chat", "Talk to the model under the cursor."),
         Action("export.another", "x", "Export", "Write the model in one more type of GGUF."),
+        Action("export.ollama", "o", "Ollama", "Make the model in Ollama, or stop making it."),
         Action("export.modelfile", "m", "Modelfile", "The Modelfile, or the commands again."),
         Action("export.resume", "r", "Resume", "Go on with a run that has not exported yet."),
         Action("export.lower", "tab", "Scroll", "Move between the table and the text.", False),
@@ -67,6 +73,8 @@ class ExportPane(Pane):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.shows_modelfile = False
+        self._taking: Taking | None = None
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Bar("head")
@@ -79,6 +87,10 @@ class ExportPane(Pane):
     def on_mount(self) -> None:
         self.query_one("#heads", Bar).show(Text(f" {exports.COLUMNS}"))
         self.draw()
+
+    def on_unmount(self) -> None:
+        if self._taking:
+            self._taking.let_go()
 
     @property
     def followed(self) -> Followed | None:
@@ -108,8 +120,15 @@ class ExportPane(Pane):
             return not followed.at_work and followed.state.status != "done"
         if name == "another":
             return not followed.at_work and trained(followed.state)
+        has_modelfile = (followed.run.export / exports.MODELFILE).is_file()
         if name == "modelfile":
-            return self.shows_modelfile or (followed.run.export / exports.MODELFILE).is_file()
+            return self.shows_modelfile or has_modelfile
+        if name == "ollama":
+            return self._taking is not None or (has_modelfile and self._has_file)
+        return self._has_file
+
+    @property
+    def _has_file(self) -> bool:
         return self.chosen is not None and bool(self.chosen.path)
 
     def copied(self) -> tuple[str, str]:
@@ -172,6 +191,49 @@ class ExportPane(Pane):
         choices = exports.choices(run, self.followed.state)
         self.app.push_screen(Picker(f"Export {run.name} as what else?", choices, hint), then)
 
+    def action_ollama(self) -> None:
+        """The model under the cursor; its name is asked for. Once more: end it."""
+        from workbench.tui.dialogs.entry import Entry
+
+        if self._taking:
+            self._taking.stop()
+            self._watch_taking()
+            return
+        followed, chosen = self.followed, self.chosen
+        assert followed is not None and chosen is not None, "allows() let it through"
+        run = followed.run
+
+        def then(name: str | None) -> None:
+            if name:
+                self.screen_app.guarded(lambda: self._take(run, name, chosen.type))
+
+        question = f"Name in Ollama of {run.name} {chosen.type}"
+        self.app.push_screen(Entry(question, name_in_ollama(run), fault_of_name), then)
+
+    def _take(self, run: RunFolder, name: str, kind: str) -> None:
+        log = self.screen_app.state_folder / "ollama.log"
+        self._taking = Taking(run, name, kind, log)
+        self.screen_app.say_command("ollama", run.name, "--name", name, "--type", kind)
+        self._timer = self.set_interval(TAKING_EVERY_S, self._watch_taking)
+
+    def _watch_taking(self) -> None:
+        """Say how far it is, and in the end how it went."""
+        taking = self._taking
+        if taking is None:
+            return
+        words = taking.poll()
+        if words:
+            self.screen_app.say(f"Ollama: {words}   o stops it")
+            return
+        self._taking = None
+        if self._timer:
+            self._timer.stop()
+        self.refresh_bindings()
+        if taking.problem:
+            self.screen_app.say(taking.problem, "warning" if taking.stopped else "error")
+        else:
+            self.screen_app.say(f"{taking.said}: ollama run {taking.name}")
+
     def action_modelfile(self) -> None:
         self.shows_modelfile = not self.shows_modelfile
         self.draw()
@@ -188,6 +250,20 @@ class ExportPane(Pane):
         if self.chosen is None or self.followed is None:
             return ""
         return str(self.followed.run.path / self.chosen.path) if self.chosen.path else ""
+
+
+def name_in_ollama(run: RunFolder) -> str:
+    """What the preset calls the model in Ollama, else the run's name."""
+    from workbench.preset.load import load
+
+    return load(str(run.preset_file)).preset.ollama.name or run.name
+
+
+def fault_of_name(typed: str) -> str:
+    """What is wrong with a name for Ollama, "" when it can be taken."""
+    from workbench.preset.outputs import OLLAMA_NAME
+
+    return "" if OLLAMA_NAME.fullmatch(typed) else "such as gemma-blop, or me/gemma-blop:q8_0"
 
 
 def trained(state: RunState) -> bool:

@@ -1,0 +1,108 @@
+"""Make a run's model known to the Ollama server that OLLAMA_HOST names (else the one here).
+
+What is served is what the run's Modelfile says: its file, template, stops, sampling and system
+prompt. A file that the server has already is not sent again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from workbench.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError, WorkbenchError
+from workbench.headless.progress import ProgressLine
+from workbench.ollama.create import Created, Doing, create_model
+from workbench.preset.load import load
+from workbench.preset.outputs import OLLAMA_NAME
+from workbench.run import folder
+from workbench.run.folder import RunFolder
+from workbench.run.models import exported_gguf
+from workbench.text import one_line, size
+
+MODELFILE = "Modelfile"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="RUN|Modelfile", help="a run, by name or folder, or a Modelfile")
+    add(
+        "--name",
+        metavar="NAME",
+        default="",
+        help="name in Ollama (else the preset's, or the run's)",
+    )
+    add("--type", metavar="T", default="", help="serve this of the run's files, such as q8_0")
+    add("--json", action="store_true", help="progress as JSON lines on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    modelfile, name, gguf = chosen(args.model, args.name, args.type)
+    view = ProgressLine(sys.stderr)
+
+    def show(doing: Doing) -> None:
+        if args.json:
+            print(json.dumps(vars(doing)), flush=True)
+        else:
+            view.show(words(doing))
+
+    try:
+        made = create_model(modelfile, name, gguf=gguf, doing=show)
+    except KeyboardInterrupt:
+        view.end()
+        print("interrupted; what was sent so far is lost", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except WorkbenchError as error:
+        if args.json:
+            print(json.dumps({"problem": str(error)}), flush=True)
+        raise
+    finally:
+        view.end()
+    tell(made, args.json)
+    return EXIT_DONE
+
+
+def chosen(model: str, name: str, kind: str) -> tuple[Path, str, Path | None]:
+    """Modelfile, name in Ollama, and the file to serve in place of the Modelfile's."""
+    if name and not OLLAMA_NAME.fullmatch(name):
+        raise UserError(f"'{name}' is not an Ollama name", hint="such as gemma-blop")
+    path = Path(model)
+    if path.is_file():
+        if kind or not name:
+            raise UserError("a Modelfile needs a --name, and takes no --type", path=path)
+        return path, name, None
+    found = folder.find(folder.runs_root(), model)
+    gguf = exported_gguf(found, kind) if kind else None
+    return modelfile_of(found), name or name_of(found), gguf
+
+
+def modelfile_of(run: RunFolder) -> Path:
+    """The run's Modelfile. Raises UserError when it has none yet."""
+    path = run.export / MODELFILE
+    if not path.is_file():
+        hint = f"its stage 'package' writes it: workbench resume {run.name}"
+        raise UserError("this run has no Modelfile yet", path=run.path, hint=hint)
+    return path
+
+
+def name_of(run: RunFolder) -> str:
+    """What the preset calls the model in Ollama, else the run's name."""
+    return load(str(run.preset_file)).preset.ollama.name or run.name
+
+
+def words(doing: Doing) -> str:
+    """`uploading  1.2 GiB of 4.5 GiB`."""
+    of = f"  {size(doing.done)} of {size(doing.total)}" if doing.total else ""
+    return one_line(doing.what, 60) + of
+
+
+def tell(made: Created, as_json: bool) -> None:
+    """Where the model is now, and how to run it."""
+    sent = f"{size(made.sent_bytes)} sent" if made.sent_bytes else "it had the file already"
+    said = f"{made.name} is in Ollama {one_line(made.version, 20)} at {made.address}; {sent}"
+    if as_json:
+        print(json.dumps({"created": made.name, "said": said}), flush=True)
+        return
+    print(said, file=sys.stderr)
+    print(f"ollama run {made.name}")

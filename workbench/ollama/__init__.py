@@ -1,0 +1,1 @@
+"""A model taken to an Ollama server: what its Modelfile says, and the talk with the server."""

@@ -1,0 +1,118 @@
+"""A Modelfile read back: the request that its words come to.
+
+Format: https://docs.ollama.com/modelfile. A value stands in one or three quotes, or runs to the end
+of its line; quotes know no escapes. What this does not know is refused, not passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import UserError
+
+INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+")
+PARAMETER = re.compile(r"([A-Za-z0-9_]+)[ \t]+")
+SKIPPED = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+|[ \t]*(?:#[^\n]*)?\Z")
+KNOWN = ("FROM", "TEMPLATE", "PARAMETER", "SYSTEM")
+TEXTS = ("stop",)
+WHOLE = (
+    *("num_ctx", "num_predict", "num_keep", "num_batch", "num_gpu", "num_thread"),
+    *("seed", "top_k", "repeat_last_n", "main_gpu"),
+)
+REALS = (
+    *("temperature", "top_p", "min_p", "typical_p", "repeat_penalty"),
+    *("presence_penalty", "frequency_penalty"),
+)
+
+
+@dataclass
+class Wanted:
+    """What the Modelfile asks for. `template` and `system` are None where it has none."""
+
+    gguf: Path
+    template: str | None = None
+    system: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def read_modelfile(path: Path) -> Wanted:
+    """What the file asks for; its FROM is a GGUF beside it. Raises UserError with the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"byte {error.start} is not UTF-8", path=path) from error
+    wanted = Wanted(Path())
+    at = _skip(text, 0)
+    while at < len(text):
+        line = text.count("\n", 0, at) + 1
+        match = INSTRUCTION.match(text, at)
+        name = match[1].upper() if match else ""
+        if match is None or name not in KNOWN:
+            word = text[at:].split(None, 1)[0]
+            hint = "use " + ", ".join(KNOWN)
+            raise UserError(f"'{word[:40]}' is not known here", path=path, line=line, hint=hint)
+        at = _take(wanted, name, text, match.end(), (path, line))
+        at = _skip(text, at)
+    if not wanted.gguf.name:
+        raise UserError("there is no FROM", path=path)
+    return wanted
+
+
+def _skip(text: str, at: int) -> int:
+    """Past empty lines and comments."""
+    match = SKIPPED.match(text, at)
+    return match.end() if match else at
+
+
+def _take(wanted: Wanted, name: str, text: str, at: int, place: tuple[Path, int]) -> int:
+    path, line = place
+    if name == "PARAMETER":
+        match = PARAMETER.match(text, at)
+        if match is None:
+            raise UserError("PARAMETER without a name and a value", path=path, line=line)
+        value, end = _value(text, match.end(), place)
+        _set(wanted, match[1], value, place)
+        return end
+    value, end = _value(text, at, place)
+    if name == "FROM":
+        wanted.gguf = path.parent / value
+    elif name == "TEMPLATE":
+        wanted.template = value
+    else:
+        wanted.system = value
+    return end
+
+
+def _value(text: str, at: int, place: tuple[Path, int]) -> tuple[str, int]:
+    """The value that begins at `at`, and where its line ends."""
+    for quote in ('"""', '"'):
+        if text.startswith(quote, at):
+            end = text.find(quote, at + len(quote))
+            if end < 0:
+                raise UserError("the quotes are not closed", path=place[0], line=place[1])
+            return text[at + len(quote) : end], end + len(quote)
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    return text[at:end].strip(), end
+
+
+def _set(wanted: Wanted, name: str, value: str, place: tuple[Path, int]) -> None:
+    path, line = place
+    try:
+        if name in TEXTS:
+            wanted.parameters.setdefault(name, []).append(value)
+        elif name in WHOLE:
+            wanted.parameters[name] = int(value)
+        elif name in REALS:
+            wanted.parameters[name] = float(value)
+        else:
+            hint = "use " + ", ".join((*TEXTS, *WHOLE, *REALS))
+            raise UserError(f"no parameter '{name[:40]}'", path=path, line=line, hint=hint)
+    except ValueError:
+        message = f"{name}: '{value[:40]}' is not a number"
+        raise UserError(message, path=path, line=line) from None
