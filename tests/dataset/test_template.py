@@ -118,7 +118,7 @@ def test_a_broken_template_names_its_line(tmp_path: Path) -> None:
 
 
 def test_templates_ship_with_the_package() -> None:
-    assert all("add_generation_prompt" in built_in(name) for name in BUILT_IN)
+    assert all("for message in messages" in built_in(name) for name in BUILT_IN)
 
 
 def test_messages_reach_the_template_as_plain_values() -> None:
