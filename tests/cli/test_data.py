@@ -124,3 +124,19 @@ def test_a_path_is_looked_at_with_a_preset_s_eyes(
 def test_neither_path_nor_preset_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 2
     assert capsys.readouterr().err.startswith("no PATH (name a file")
+
+
+def test_fix_writes_a_new_file_and_looks_at_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.jsonl", [*GOOD, GOOD[0]])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert main(["data", str(path), "--fix", "--strict"]) == 0
+    said, target = capsys.readouterr(), tmp_path / "a.fixed.jsonl"
+    assert f"{target}: 2 things mended" in said.err and "left out: it repeats" in said.err
+    assert "rows          3" in said.out and str(target) in said.out
+    assert main(["data", str(path), "--fix"]) == 2
+    assert "there is such a file already" in capsys.readouterr().err
+    assert main(["data", str(path), "--fix", "-o", str(tmp_path / "b.jsonl")]) == 0
+    assert main(["data", str(path), "-o", "x"]) == 2
+    assert "-o needs --fix" in capsys.readouterr().err

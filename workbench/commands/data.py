@@ -18,6 +18,7 @@ from workbench.commands.data_preset import Eyes
 from workbench.commands.progress import counted
 from workbench.dataset.codes import check_codes
 from workbench.dataset.findings import Wanted
+from workbench.dataset.fix import fix, fixed_name
 from workbench.dataset.formats import FORMATS
 from workbench.dataset.read import Plan, iterate, plan_source, read_source, require, told
 from workbench.dataset.report import Summary, Survey
@@ -26,6 +27,7 @@ from workbench.dataset.rows import Fault, Row
 from workbench.dataset.sarif import to_sarif
 from workbench.errors import EXIT_DONE, EXIT_INPUT, UserError
 from workbench.files import write_json
+from workbench.text import one_line
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
@@ -43,10 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ignore", metavar="CODE,…", type=_codes, default=(), help="tell all findings but these")
     add("--strict", action="store_true", help="exit status 2 for warnings, too")
     add("--json", action="store_true", help="everything as one JSON object on stdout")
+    add(
+        "--fix", action="store_true", help="mend what is harmless into a new file, and look at that"
+    )
+    add("-o", metavar="FILE", dest="output", help="that file; by default NAME.fixed.SUFFIX beside")
     add("--sarif", metavar="FILE", help="write the findings as a SARIF 2.1.0 log")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.fix or args.output:
+        args.path = str(_fix(args))
     summary = look(args)
     if args.sarif:
         write_json(Path(args.sarif), to_sarif(summary.findings))
@@ -79,6 +87,19 @@ def look(args: argparse.Namespace) -> Summary:
         survey.findings.add(refused)
         notes.append(f"checked       {len(verdicts):,} answers, {len(refused):,} refused")
     return survey.summary(args.path or f"preset {args.preset}", *data.told(), notes)
+
+
+def _fix(args: argparse.Namespace) -> Path:
+    """The new file, when it is written; what was mended goes to stderr, as the summary follows."""
+    if not (args.fix and args.path):
+        raise UserError("--fix needs a PATH, and -o needs --fix")
+    source = Path(args.path)
+    target = Path(args.output) if args.output else fixed_name(source)
+    fixed = fix(source, target, args.format)
+    lines = [f"{one_line(str(target), 200)}: {len(fixed.done):,} things mended"]
+    lines += [*fixed.done.lines(every=bool(args.only)), *filter(None, [fixed.left])]
+    print("\n".join(lines), file=sys.stderr)
+    return target
 
 
 class Data:

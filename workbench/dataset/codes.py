@@ -33,6 +33,7 @@ CODES: dict[str, Code] = {
     "not-a-file": Code("error", "a folder, pipe or device stands where a file is needed"),
     "empty-folder": Code("error", "the folder holds no files"),
     "format": Code("error", "the file is of no format that is read, or not of the one named"),
+    "skipped": Code("note", "files of a folder that are of no format that is read"),
     "too-many": Code("error", "the file was given up after a thousand faults"),
     # Bytes and characters
     "not-utf8": Code("error", "bytes that are not UTF-8", fixable=True),
@@ -40,6 +41,7 @@ CODES: dict[str, Code] = {
     "bom": Code("note", "a byte order mark begins the file", fixable=True),
     "bom-inside": Code("error", "a byte order mark in the middle: files were joined", fixable=True),
     "crlf": Code("note", "lines end as on Windows", fixable=True),
+    "white-space": Code("note", "white space or empty lines between JSON rows", fixable=True),
     "line-too-long": Code("error", "a line longer than 16 MiB"),
     "surrogate": Code("error", "half of a surrogate pair, which is no character"),
     # JSON
@@ -52,6 +54,15 @@ CODES: dict[str, Code] = {
     # Tables
     "broken-csv": Code("error", "a row of a table that cannot be taken apart"),
     "fields": Code("error", "a row with more or fewer fields than the table's head"),
+    # Markdown with front matter
+    "no-front-matter": Code("error", "a Markdown example without front matter"),
+    "front-matter": Code("error", "front matter that is no strict YAML"),
+    "schema": Code("error", "front matter that its JSON Schema refuses, or a schema at fault"),
+    "type": Code("error", "a type of example that does not exist"),
+    "missing-section": Code("error", "a section that this type of example needs is not there"),
+    "unused-section": Code("note", "a section that nothing reads"),
+    "open-code": Code("error", "a code block that is never closed"),
+    "too-long": Code("error", "one example of a length that no format has"),
     # Fields of a row
     "missing-key": Code("error", "a field that the format needs is not there"),
     "unknown-key": Code("error", "a field of a message that nothing reads"),
@@ -94,7 +105,7 @@ CODES: dict[str, Code] = {
     "no-stop": Code("error", "no stop token ends the answer"),
     "bos": Code("error", "the template writes BOS twice"),
     "header": Code("note", "the template writes more than the answer into the turn"),
-    "too-long": Code("warning", "the row is longer than the sequence length"),
+    "over-length": Code("warning", "the row has more tokens than the sequence length takes"),
 }
 
 

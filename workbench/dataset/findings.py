@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.dataset.codes import Severity, severity
+from workbench.dataset.codes import CODES, Severity, severity
 from workbench.dataset.rows import Fault
 
 MAX_KEPT = 10_000
+PLACES_SHOWN = 5
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
@@ -63,6 +64,20 @@ class Findings:
         """`1 error, 12 warnings, 0 notes`."""
         numbers = [(self._weights[weight], weight) for weight in SEVERITIES]
         return ", ".join(f"{count:,} {weight}{'s' * (count != 1)}" for count, weight in numbers)
+
+    def lines(self, every: bool = False) -> Iterator[str]:
+        """Each code with its number and first places, or every place; errors are told elsewhere."""
+        for weight in SEVERITIES[1:]:
+            found = self.of(weight)
+            for code in dict.fromkeys(fault.code for fault in found):
+                count = self.counts[code]
+                meaning = f": {CODES[code].meaning}" if code in CODES else ""
+                yield f"  {count:,} {code}{meaning}"
+                places = [fault for fault in found if fault.code == code]
+                shown = places if every else places[:PLACES_SHOWN]
+                yield from (f"    {fault}" for fault in shown)
+                if count > len(shown):
+                    yield f"    and {count - len(shown):,} more"
 
     def to_json(self) -> dict[str, Any]:
         """`counts` by code, of all; `findings`, of those kept."""

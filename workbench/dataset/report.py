@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.dataset.codes import CODES
-from workbench.dataset.findings import SEVERITIES, Findings, Wanted
+from workbench.dataset.findings import Findings, Wanted
 from workbench.dataset.lint import USUAL_SPECIAL, Linter
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.errors import MAX_SHOWN
 from workbench.text import one_line
 
 CATEGORIES_SHOWN = 12
-PLACES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Summary:
                 lines.append(f"{title:<14}{found}")
         lines += [one_line(note, 400) for note in self.notes]
         lines.append(f"findings      {self.findings.told()}")
-        return lines + list(_by_code(self.findings, every))
+        return lines + list(self.findings.lines(every))
 
     def error_lines(self) -> list[str]:
         """`file:line: reason` of each error, the first twenty; the rest as a number."""
@@ -183,18 +181,3 @@ def _categories(categories: dict[str, int]) -> list[str]:
     shown = [f"{one_line(n, 40)} {c}" for n, c in list(categories.items())[:CATEGORIES_SHOWN]]
     more = len(categories) - len(shown)
     return ["categories    " + ", ".join(shown) + (f" and {more} more" if more else "")]
-
-
-def _by_code(findings: Findings, every: bool) -> Iterator[str]:
-    """Each code with its number and first places; errors are told elsewhere."""
-    for weight in SEVERITIES[1:]:
-        found = findings.of(weight)
-        for code in dict.fromkeys(fault.code for fault in found):
-            count = findings.counts[code]
-            meaning = f": {CODES[code].meaning}" if code in CODES else ""
-            yield f"  {count:,} {code}{meaning}"
-            places = [fault for fault in found if fault.code == code]
-            shown = places if every else places[:PLACES_SHOWN]
-            yield from (f"    {fault}" for fault in shown)
-            if count > len(shown):
-                yield f"    and {count - len(shown):,} more"
