@@ -29,7 +29,7 @@ install: $(VENV)/installed
 dev: $(VENV)/installed-dev
 
 test: dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: dev
 	$(BIN)/ruff format --check .

@@ -73,9 +73,27 @@ def exports_parse(words: list[str]) -> None:
     assert parser.parse_args(words[2:])
 
 
+def is_named_right(words: list[str]) -> None:
+    """Installing is the machine's affair; that the names are distributions' names is checked."""
+    assert words[2:] and all(re.fullmatch(r"[A-Za-z0-9.[\],_-]+", name) for name in words[2:])
+
+
+def is_tested_elsewhere(words: list[str]) -> None:
+    """`textual serve` needs its server: tests/tui/test_serve.py speaks to one."""
+    assert (ROOT / "tests" / "tui" / "test_serve.py").is_file()
+
+
+def is_python(words: list[str]) -> None:
+    """The program is compiled; what it starts is tested where that is tested."""
+    compile(words[2], "<docs>", "exec")
+
+
 RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"make \w+", make_plans),
     (r"source .*", shell_finds),
+    (r"pip install .*", is_named_right),
+    (r"textual serve .*", is_tested_elsewhere),
+    (r"python -c .*", is_python),
     (r"workbench --preset blop-gemma-2b.*", preset_loads),
     (r"workbench --preset .*", runs),
     (r"workbench chat .*", chat_parses),

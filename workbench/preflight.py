@@ -46,7 +46,8 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
     for index, path in preset.watch.prompt_files:
         faults.attempt(("watch", "prompts", index), _read, path, loaded.path, answers=False)
     faults.attempt(("model", "base"), check_base, preset.model)
-    faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
+    if preset.evaluate.checker_required:
+        faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
     for number, guard in enumerate(preset.evaluate.guard):
         faults.attempt(("evaluate", "guard", number, "checker"), _program, guard.checker)
     faults.raise_any()

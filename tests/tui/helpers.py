@@ -135,7 +135,7 @@ def text_of(app: WorkbenchApp) -> str:
     return "\n".join(strip.text.rstrip() for strip in strips)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], bool], limit_s: float = 30.0) -> None:
     """Wait for something that a thread or a child process brings about."""
     for _ in range(round(limit_s / 0.05)):
         if condition():

@@ -9,17 +9,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from tests.tui.helpers import HOSTILE, on_screen, text_of, until
-from workbench.dataset.rows import Message, Place, Row
-from workbench.dataset.tokenize import Encoded, encode_row
-from workbench.errors import UserError
+from workbench.lens.lens import Piece, Shown
 from workbench.tui import editor
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.dataview.lens import Lens, Piece, Shown, lens_of
 from workbench.tui.dataview.painting import TRAINED, figure_lines, token_lines
 from workbench.tui.dataview.reading import DataReading
 from workbench.tui.dataview.selection import Selection, Wanted, pattern_fault
@@ -38,15 +33,6 @@ def write_rows(path: Path, count: int) -> Path:
             }
             file.write(json.dumps(row) + "\n")
     return path
-
-
-def row_of(prompt: str, answer: str) -> Row:
-    return Row(Place("x", 1), (Message("user", prompt), Message("assistant", answer)))
-
-
-@pytest.fixture(scope="module")
-def lens() -> Lens:
-    return lens_of("quickstart")
 
 
 def read_whole(path: Path) -> DataReading:
@@ -114,50 +100,11 @@ def test_a_filter_finds_what_a_plain_search_does(tmp_path: Path) -> None:
     assert pattern_fault("(") and not pattern_fault("(a|b)+")
 
 
-def test_tokens_are_those_of_training(lens: Lens) -> None:
-    row = row_of("Ünïcode 🙂 <|im_end|>\n\tx", "def f() { <ul> }\n漢字")
-    shown = lens.look(row)
-    exact = encode_row(row, lens.template, lens.tokenizer, 10_000, lens.stop_ids)
-    assert isinstance(exact, Encoded)
-    assert shown.tokens == len(exact.ids) and shown.trained == exact.n_trained
-    text = "".join(piece.text for piece in shown.pieces)
-    assert text == lens.tokenizer.decode(exact.ids)
-    learnt = "".join(piece.text for piece in shown.pieces if piece.trained)
-    assert learnt == "def f() { <ul> }\n漢字<|im_end|>"
-    specials = [piece.text for piece in shown.pieces if piece.special]
-    assert specials == ["<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>"]
-    assert "stays text" in shown.told[0]
-
-
-@given(st.text(max_size=60), st.text(min_size=1, max_size=60))
-def test_no_character_is_lost_between_tokens(lens: Lens, prompt: str, answer: str) -> None:
-    try:
-        shown = lens.look(row_of(prompt, answer))
-    except UserError:
-        return
-    said = "".join(piece.text for piece in shown.pieces)
-    ids = encode_row(row_of(prompt, answer), lens.template, lens.tokenizer, 9999, lens.stop_ids)
-    assert said == lens.tokenizer.decode(ids.ids)  # type: ignore[union-attr]
-
-
-def test_what_the_sequence_length_cuts_is_beyond(lens: Lens) -> None:
-    shown = lens.look(row_of("x", "word " * 600))
-    beyond = [piece.beyond for piece in shown.pieces]
-    assert "cut: " in shown.told[0] and beyond == sorted(beyond) and any(beyond)
-    lines = [line.plain for line in token_lines(shown, 60, bounds=False)]
-    assert "── the sequence length ends here ──" in lines
-    text = lens.look(Row(Place("x", 1), text="word " * 600))
-    assert "4 sequences of 512 tokens" in text.told[0] and not any(p.beyond for p in text.pieces)
-
-
-def test_a_row_that_cannot_be_trained_on_says_why(lens: Lens) -> None:
-    with pytest.raises(UserError, match="no message of the row"):
-        lens.look(Row(Place("x", 1), (Message("user", "only a question"),)))
-    assert lens.count(Row(Place("x", 1), (Message("user", "only a question"),))) == 0
-
-
 def test_painted_tokens_hold_no_control_characters_and_fit() -> None:
-    pieces = [Piece(HOSTILE, True, False, False), Piece("漢" * 30 + "\n\tz", False, True, False)]
+    pieces = [
+        Piece(HOSTILE, (1,), True, False, False),
+        Piece("漢" * 30 + "\n\tz", (2,), False, True, False),
+    ]
     lines = token_lines(Shown(tuple(pieces), 2, 1, 10), 20, bounds=True)
     assert "\x1b" not in "".join(line.plain for line in lines)
     assert all(line.cell_len <= 21 for line in lines)  # the sign for a line's end apart

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from workbench.commands import data_show
 from workbench.commands.data_preset import Eyes
 from workbench.commands.progress import counted
 from workbench.dataset.codes import check_codes
@@ -50,9 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("-o", metavar="FILE", dest="output", help="that file; by default NAME.fixed.SUFFIX beside")
     add("--sarif", metavar="FILE", help="write the findings as a SARIF 2.1.0 log")
+    add("--show", metavar="N", type=int, help="print row N's tokens as the preset's model reads it")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.show is not None:
+        return data_show.run(args)
     if args.fix or args.output:
         args.path = str(_fix(args))
     summary = look(args)

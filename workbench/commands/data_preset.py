@@ -15,9 +15,10 @@ from workbench.dataset.refused import Judge
 from workbench.dataset.rows import Fault, Row
 from workbench.errors import UserError
 from workbench.headless.freeze import frozen, prompt_files
+from workbench.lens.lens import Lens
+from workbench.lens.loading import lens_of
 from workbench.preset.load import load
 from workbench.preset.schema import DataSource, Evaluate
-from workbench.tui.dataview.lens import Lens, lens_of
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ CODES: dict[str, Code] = {
     # The file as a whole
     "missing": Code("error", "there is no such file"),
     "unreadable": Code("error", "the file cannot be opened or read"),
+    "changed": Code("error", "the file is no longer what it was when it was opened"),
     "not-a-file": Code("error", "a folder, pipe or device stands where a file is needed"),
     "empty-folder": Code("error", "the folder holds no files"),
     "format": Code("error", "the file is of no format that is read, or not of the one named"),

@@ -19,6 +19,15 @@ from workbench.evaluations.estimates import Estimate, GuardResult, PairedTest
 FORMAT = "workbench-report-2"
 FORMATS = ("workbench-report-1", FORMAT)
 NAME = "report.json"
+LABELS = {
+    "prompts": "prompts",
+    "passed": "passes the checker",
+    "adheres": "holds what was asked for by name",
+    "exact": "equals the expected answer",
+    "stopped": "stops by itself",
+    "mean_tokens": "tokens an answer",
+    "not_measured": "not measured",
+}
 
 Figures = dict[str, Any]  # flat: `passed`, `passed_low`, `passed_high`, `prompts`, ...
 

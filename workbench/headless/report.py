@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.errors import UserError
 from workbench.evaluations.case import Case
-from workbench.evaluations.report import ModelTold, read_report
+from workbench.evaluations.report import LABELS, ModelTold, read_report
 from workbench.headless.telling import number
 from workbench.preset.miniature import WARNING
 from workbench.run.folder import RunFolder
@@ -17,15 +17,6 @@ from workbench.text import one_line, size, table, visible
 
 MAX_PROMPTS = 3
 MAX_ANSWER_LINES = 8
-LABELS = {
-    "prompts": "prompts",
-    "passed": "passes the checker",
-    "adheres": "holds what was asked for by name",
-    "exact": "equals the expected answer",
-    "stopped": "stops by itself",
-    "mean_tokens": "tokens an answer",
-    "not_measured": "not measured",
-}
 COUNTS = ("mean_tokens", "not_measured", "prompts")
 
 

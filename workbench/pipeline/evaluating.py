@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.chat.from_preset import sampling_of
+from workbench.checkers.run import find_program
 from workbench.dataset.read import read_source, require
+from workbench.errors import UserError
 from workbench.evaluations.case import Case
 from workbench.pipeline.context import Context, Outcome
 from workbench.pipeline.evaluation.cases import Checker
@@ -21,6 +23,7 @@ from workbench.pipeline.export.stream import run_export
 from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.training.weights import Weights
 from workbench.pipeline.wiring import base_facts, base_folder, chat_template, exported, served
+from workbench.preset.schema import Evaluate
 from workbench.preset.schema import Guard as GuardSettings
 from workbench.run import events, folder
 from workbench.run.models import served_gguf
@@ -31,6 +34,8 @@ TUNED = "tuned"
 def evaluate(context: Context) -> Outcome:
     """The held-out prompts, answered by the baselines and by the run's own files."""
     models = models_of(context)
+    if missing := missing_checker(context.preset.evaluate):
+        context.emit(events.Note(message=missing, level="warning"))
     reference = next((name for name in models if not name.startswith(TUNED)), TUNED)
 
     def on_answer(model: str, done: int, total: int, case: Case) -> None:
@@ -41,7 +46,11 @@ def evaluate(context: Context) -> Outcome:
                 total=total,
                 prompt=case.prompt,
                 answer=case.answer,
-                passed=case.passed,
+                passed=case.passes,
+                category=case.category,
+                guard=case.guard,
+                checker_says=case.checker_says,
+                problem=case.problem,
             )
         )
 
@@ -70,7 +79,10 @@ def plan_of(context: Context) -> Plan:
         rows=load_rows(context.run.dataset / "heldout.jsonl"),
         asking=Asking(sampling_of(generate), tuple(generate.stop), generate.context),
         checker=Checker(
-            tuple(settings.checker), settings.checker_suffix, settings.extract, settings.timeout
+            () if missing_checker(settings) else tuple(settings.checker),
+            settings.checker_suffix,
+            settings.extract,
+            settings.timeout,
         ),
         samples=settings.samples,
         limit=settings.limit,
@@ -78,6 +90,22 @@ def plan_of(context: Context) -> Plan:
         apart=settings.apart,
         guards=[_guard(guard, settings.timeout) for guard in settings.guard],
     )
+
+
+def missing_checker(settings: Evaluate) -> str:
+    """Why the checker gives no verdict although the preset names one; `""` where it does.
+
+    Raises UserError when it is not installed and the preset cannot do without it.
+    """
+    if not settings.checker:
+        return ""
+    try:
+        find_program(settings.checker)
+    except UserError as error:
+        if settings.checker_required:
+            raise
+        return f"{error.message}: the share that passes was not measured"
+    return ""
 
 
 def models_of(context: Context) -> dict[str, Path | str]:
@@ -94,12 +122,12 @@ def models_of(context: Context) -> dict[str, Path | str]:
 
 def about_of(context: Context) -> About:
     """What the report tells beside the figures."""
-    run = context.run
+    run, missing = context.run, missing_checker(context.preset.evaluate)
     return About(
         title=f"Evaluation of {run.name}",
         date=datetime.now(UTC).date().isoformat(),
-        checker=" ".join(context.preset.evaluate.checker),
-        notes=data_notes(context),
+        checker="" if missing else " ".join(context.preset.evaluate.checker),
+        notes=[*([missing] if missing else []), *data_notes(context)],
         files=[f"export/{path.name}" for path in sorted(run.export.glob("*.gguf"))],
         next_steps=[f"workbench chat {run.name}"],
     )

@@ -175,6 +175,11 @@ class Evaluate(Section):
     checker_suffix: Suffix = Field(
         "", description="Suffix of the file in which the checker finds the answer, such as .py."
     )
+    checker_required: bool = Field(
+        True,
+        description="Refuse the run where the checker is not installed. false: it goes on, and "
+        "says that its verdict was not measured.",
+    )
     extract: Literal["all", "code-block", "code-block-or-all"] = Field(
         "code-block-or-all",
         description="What of an answer the checker gets: all of it, or its first code block. "

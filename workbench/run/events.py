@@ -256,7 +256,10 @@ class ParityMeasured(Event, kind="parity_measured"):
 
 @dataclass(frozen=True, kw_only=True)
 class Answered(Event, kind="answered"):
-    """One held-out prompt was answered by one model."""
+    """One held-out prompt was answered by one model, or could not be: `problem` says why.
+
+    `guard` names the guard that asked it.
+    """
 
     model: str
     done: int
@@ -264,6 +267,10 @@ class Answered(Event, kind="answered"):
     prompt: str = ""
     answer: str = ""
     passed: bool | None = None
+    category: str = ""
+    guard: str = ""
+    checker_says: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

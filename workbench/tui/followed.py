@@ -18,6 +18,7 @@ from workbench.tui.chart.curves import StageCurves
 from workbench.tui.stepline import Batch, batches
 
 SLICE_BYTES = 1 << 18
+EVALUATE = "evaluate"
 
 
 class Followed:
@@ -27,6 +28,7 @@ class Followed:
         self.run = run
         self.state = RunState()
         self.curves: dict[str, StageCurves] = {}
+        self.answered: list[events.Answered] = []  # of an evaluation that is not done yet
         self.version = 0
         self.behind = True
         self.trouble = ""
@@ -52,7 +54,7 @@ class Followed:
         while True:
             lines = self._reader.poll_lines(SLICE_BYTES)
             if self._reader.restarted:
-                self.state, self.curves = RunState(), {}
+                self.state, self.curves, self.answered = RunState(), {}, []
                 news = True
             self._take(lines)
             news = news or bool(lines)
@@ -95,6 +97,10 @@ class Followed:
                 self._forget_after(stage, event.from_step)
             case events.TrainingPlanned() if event.from_step == 0:
                 self._forget_after(stage, -1)
+            case events.Answered():
+                self.answered.append(event)
+            case events.StageStarted() | events.StageDone() if stage == EVALUATE:
+                self.answered = []
 
     def _curves(self, stage: str) -> StageCurves:
         if stage not in self.curves:

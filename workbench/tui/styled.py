@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
+
+from workbench.text import visible
 
 
 def styled(text: str, style: str = "") -> Text:
@@ -13,3 +16,34 @@ def styled(text: str, style: str = "") -> Text:
 def same(one: Text, other: Text) -> bool:
     """Whether they look the same: characters, spans, and the style of the whole line."""
     return one == other and one.style == other.style
+
+
+def wrapped(text: str, width: int, style: str) -> list[Text]:
+    """Words kept whole where they fit; spaces at the beginning of a line stay."""
+    lines: list[Text] = []
+    for line in visible(text).replace("\t", "    ").split("\n"):
+        lines += [styled(part, style) for part in _broken(line, max(8, width))]
+    return lines
+
+
+def _broken(line: str, width: int) -> list[str]:
+    parts = []
+    while cell_len(line) > width:
+        end = _fitting(line, width)
+        space = line.rfind(" ", 0, end + 1)
+        end = space if space > width // 2 else end
+        parts.append(line[:end])
+        line = line[end:].lstrip(" ") if space == end else line[end:]
+    return [*parts, line]
+
+
+def _fitting(line: str, width: int) -> int:
+    """How many characters fit into so many cells; at least one."""
+    if line.isascii():
+        return width
+    cells = 0
+    for number, char in enumerate(line):
+        cells += cell_len(char)
+        if cells > width:
+            return max(1, number)
+    return len(line)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import UserError
 from workbench.tui.chatting.models import Model
 from workbench.tui.chatting.side import Side
 from workbench.tui.pane import Pane
@@ -13,8 +12,6 @@ from workbench.tui.pane import Pane
 if TYPE_CHECKING:
     from workbench.chat.terminal import Settings
     from workbench.dataset.rows import Message
-
-CORRECTIONS = "corrections.jsonl"
 
 
 class KeepingPane(Pane):
@@ -37,27 +34,11 @@ class KeepingPane(Pane):
         self.app.push_screen(Entry("Save the conversation as (.md or .json)", f"{name}.md"), then)
 
     def action_correct(self) -> None:
-        from workbench.tui.dialogs.correction import Correction
+        from workbench.tui.corrections import correct
 
         last = self.sides[0].last
         assert last is not None, "allows() let it through without an answer"
-        path = self.screen_app.memory.corrections or CORRECTIONS
-
-        def then(given: tuple[str, str] | None) -> None:
-            if given:
-                self.screen_app.guarded(lambda: self._append(*given))
-
-        self.app.push_screen(Correction(last.question, last.answer, path, _target_fault), then)
-
-    def _append(self, answer: str, typed: str) -> None:
-        from workbench.dataset.rows import ASSISTANT, Message
-        from workbench.tui.chatting.correcting import append
-
-        messages = [*self._messages(self.sides[0])[:-1], Message(ASSISTANT, answer)]
-        written = append(Path(typed), messages)
-        self.screen_app.memory.corrections = str(Path(typed).expanduser().absolute())
-        left = f"; {written.left_out} earlier messages left out" if written.left_out else ""
-        self.say(f"row appended: {written.place} ({written.format}){left}")
+        correct(self.screen_app, self._messages(self.sides[0])[:-1], last.answer)
 
     def _save(self, path: Path) -> None:
         from workbench.chat.transcript import Transcript, save
@@ -88,15 +69,3 @@ def settings_of_model(model: Model) -> Settings:
     from workbench.preset.load import load
 
     return settings_of(load(str(model.run.preset_file)).preset if model.run else None)
-
-
-def _target_fault(typed: str) -> str:
-    from workbench.tui.chatting.correcting import format_of
-
-    if not typed.strip():
-        return "name a file"
-    try:
-        format_of(Path(typed))
-    except UserError as error:
-        return str(error)
-    return ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from workbench.errors import UserError
-from workbench.text import one_line, visible
+from workbench.text import one_line
 from workbench.tui.chatting.side import Exchange, Side
-from workbench.tui.styled import styled
+from workbench.tui.styled import styled, wrapped
 
 if TYPE_CHECKING:
     from workbench.chat.sampling import Sampling
@@ -86,34 +85,3 @@ def read_sampling(typed: str, before: Sampling) -> Sampling:
             raise UserError(f"'{one_line(word, 30)}' sets nothing", hint=f"KEY=VALUE of {names}")
         sampling = sampling.with_text(key, value)
     return sampling
-
-
-def wrapped(text: str, width: int, style: str) -> list[Text]:
-    """Words kept whole where they fit; spaces at the beginning of a line stay."""
-    lines: list[Text] = []
-    for line in visible(text).replace("\t", "    ").split("\n"):
-        lines += [styled(part, style) for part in _broken(line, max(8, width))]
-    return lines
-
-
-def _broken(line: str, width: int) -> list[str]:
-    parts = []
-    while cell_len(line) > width:
-        end = _fitting(line, width)
-        space = line.rfind(" ", 0, end + 1)
-        end = space if space > width // 2 else end
-        parts.append(line[:end])
-        line = line[end:].lstrip(" ") if space == end else line[end:]
-    return [*parts, line]
-
-
-def _fitting(line: str, width: int) -> int:
-    """How many characters fit into so many cells; at least one."""
-    if line.isascii():
-        return width
-    cells = 0
-    for number, char in enumerate(line):
-        cells += cell_len(char)
-        if cells > width:
-            return max(1, number)
-    return len(line)

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from workbench.dataset.report import Lengths
 from workbench.dataset.rows import Fault, Place, Row
+from workbench.lens.lens import Piece, Shown
 from workbench.text import one_line, visible
-from workbench.tui.dataview.lens import Piece, Shown
 from workbench.tui.dataview.reading import DataReading
 from workbench.tui.styled import styled
 from workbench.tui.widgets.runlist import bar

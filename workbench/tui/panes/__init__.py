@@ -35,6 +35,7 @@ PANES = (
     PaneSpec("train", "4", "Train", "workbench.tui.panes.train:TrainPane", beside="runs"),
     PaneSpec("export", "5", "Export", "workbench.tui.panes.export:ExportPane"),
     PaneSpec("chat", "6", "Chat", "workbench.tui.panes.chat:ChatPane"),
+    PaneSpec("evaluate", "7", "Evaluate", "workbench.tui.panes.evaluate:EvaluatePane"),
 )
 
 

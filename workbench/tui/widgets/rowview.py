@@ -19,8 +19,8 @@ from workbench.tui.widgets.textlines import TextLines
 
 if TYPE_CHECKING:
     from workbench.dataset.rows import Fault, Row
+    from workbench.lens.lens import Lens, Shown
     from workbench.tui.app import WorkbenchApp
-    from workbench.tui.dataview.lens import Lens, Shown
     from workbench.tui.dataview.reading import DataReading
 
 SAMPLE = 2000
@@ -58,7 +58,7 @@ class RowView(Vertical):
         self.forget()
 
         def work() -> Lens | str:
-            from workbench.tui.dataview.lens import lens_of
+            from workbench.lens.loading import lens_of
 
             try:
                 return lens_of(preset)
@@ -103,7 +103,7 @@ class RowView(Vertical):
         self._figures_wanted = True
         if reading is None:
             return
-        limit = lens.limits[reading.rows[0].kind] if lens and reading.rows else 0
+        limit = lens.limits[reading.rows[0].kind].tokens if lens and reading.rows else 0
         told = self._told or self.no_lens or "counting ..."
         self.tell("Figures", painting.figure_lines(reading, self._lengths, limit, told))
         if lens and reading.read and not self._told:

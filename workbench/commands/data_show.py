@@ -1,0 +1,40 @@
+"""`workbench data PATH --preset NAME --show N`: a row's tokens, and which of them are learnt."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from workbench.errors import EXIT_DONE, UserError
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print row `args.show` as the preset `args.preset` sees it."""
+    from workbench.dataset.browse.nth import nth
+    from workbench.dataset.browse.request import Source
+    from workbench.lens import printing
+    from workbench.lens.loading import lens_of
+
+    if not (args.path and args.preset):
+        raise UserError("--show needs PATH and --preset NAME", hint="tokens depend on the model")
+    if args.show < 1:
+        raise UserError(f"--show {args.show}: rows count from 1")
+    row = nth(Source(args.path, args.format), args.show)
+    lens = lens_of(args.preset)
+    try:
+        shown = lens.look(row)
+    except UserError as error:
+        place, hint = row.place, error.hint
+        raise UserError(error.message, path=place.path, line=place.line, hint=hint) from None
+    if args.json:
+        print(json.dumps(printing.to_json(row, shown, lens.preset), indent=2))
+    else:
+        print("\n".join(printing.lines(row, shown, lens.preset, _colour())))
+    return EXIT_DONE
+
+
+def _colour() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb")
+    return sys.stdout.isatty() and not plain

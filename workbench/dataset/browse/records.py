@@ -1,0 +1,131 @@
+"""One file's records, each read when it is asked for, by the very reader that training uses.
+
+A stretch of a file between two records is itself a file of that format: it is copied, with a
+prologue that says what the format takes from its beginning, and read as a file. So no reader knows
+of this, and what is shown here is what will be trained on. Formats that cannot be cut so, and
+packed files, are not read here: `cut` says which can.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workbench.dataset.browse.index import BOM, Index, Mark, Span
+from workbench.dataset.browse.raw import ChangedError, RawFile
+from workbench.dataset.formats import READERS, RecordFormat
+from workbench.dataset.options import PLAIN, Options
+from workbench.dataset.read import Plan, iterate
+from workbench.dataset.readers import input_output, task_code, text
+from workbench.dataset.readers.blocks import Style
+from workbench.dataset.readers.compressed import packed_as
+from workbench.dataset.readers.lines import HEAD_BYTES, MAX_LINE_BYTES
+from workbench.dataset.readers.records import kind_of
+from workbench.dataset.rows import Fault, Place, Row
+
+STYLES = {module.FORMAT: module.STYLE for module in (input_output, task_code)}
+MAX_TEXT_BYTES = 1 << 20
+Entry = Row | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a file falls into records: its mark, None for lines, and what goes before a record."""
+
+    mark: Mark | None
+    prologue: bytes
+    max_bytes: int
+
+
+def cut(file: RawFile, format: str, options: Options = PLAIN) -> Cut | None:
+    """None for a file whose records only reading from its beginning can tell."""
+    head = file.read(HEAD_BYTES, 0).removeprefix(BOM)
+    if packed_as(head):
+        return None
+    if isinstance(READERS[format], RecordFormat):
+        lines = kind_of(file.path) == "JSON" and re.match(rb"\s*\{(?!\s*\n)", head)
+        return Cut(None, b"{}\n", MAX_LINE_BYTES + 1) if lines else None
+    if format in STYLES:
+        return _cut_blocks(head.decode("utf-8", "replace"), STYLES[format])
+    if format == text.FORMAT:
+        separator = (options.separator.strip() or text.SEPARATOR).encode()
+        return Cut(Mark(separator, separator=True), b"", MAX_TEXT_BYTES)
+    return None
+
+
+def _cut_blocks(head: str, style: Style) -> Cut | None:
+    """By the first header of its kind; None where `head` does not spell both."""
+    spelt: dict[str, str] = {}
+    for line in head.split("\n")[:-1]:
+        if found := style.found(line.removesuffix("\r")):
+            spelt.setdefault(found[0], found[1])
+    if len(spelt) < 2:
+        return None
+    ask, answer = spelt[style.ask], spelt[style.answer]
+    mark = Mark(ask.encode(), open=style.found(f"{ask} more") is not None)
+    return Cut(mark, f"{ask}\n-\n{answer}\n-\n".encode(), MAX_LINE_BYTES)
+
+
+class Records:
+    """`len` grows while `extend` is called; `entry` may be asked from another thread meanwhile."""
+
+    def __init__(self, plan: Plan, file: RawFile, cut: Cut, answers: bool, folder: Path) -> None:
+        """`folder` is where a record can be copied to; it may be the same for many files."""
+        self.path, self.cut, self.answers = file.path, cut, answers
+        self.file, self.index = file, Index(file.read, cut.mark)
+        self._copy = folder / f"record{file.path.suffix}"
+        (_, format, why), *_ = (entry for entry in plan.files if entry[0] == file.path)
+        self._plan = replace(plan, files=((self._copy, format, why),), faults=())
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def extend(self) -> bool:
+        """Index a little more; False at the end of what the file holds now."""
+        more = self.index.extend()
+        if not more:
+            self.file.remember(self.index.size)
+        return more
+
+    def entry(self, number: int) -> Entry:
+        """The row at `number`, from 0, or what keeps it from being one."""
+        try:
+            span = self.index.span(number)
+            prologue = self.cut.prologue if number else b""
+            self._copy.write_bytes(prologue + self._raw(span))
+        except ChangedError:
+            return Fault(Place(str(self.path), 0), "changed", "the file changed as it was read")
+        shift = span.line - 1 - prologue.count(b"\n")
+        place = Place(str(self.path), span.line)
+        found = Fault(place, "empty", "nothing is written here", fatal=False)
+        for entry in iterate(self._plan, answers=self.answers):
+            line = entry.place.line + shift
+            if line < span.line:
+                continue
+            entry = replace(entry, place=Place(place.path, line))
+            if isinstance(entry, Row):
+                return entry
+            found = entry if entry.fatal and not found.fatal else found
+        return found
+
+    def left_out(self, number: int) -> int:
+        """Bytes at the end of a record that `entry` does not look at."""
+        span = self.index.span(number)
+        return max(0, span.end - span.start - self.cut.max_bytes)
+
+    def _raw(self, span: Span) -> bytes:
+        n_bytes = span.end - span.start
+        wanted = min(n_bytes, self.cut.max_bytes)
+        raw = self.file.read(wanted, span.start)
+        if len(raw) < wanted:
+            raise ChangedError
+        return raw if wanted == n_bytes else _whole_characters(raw)
+
+
+def _whole_characters(raw: bytes) -> bytes:
+    """`raw` without its last character, which may be cut."""
+    end = len(raw) - 1
+    while end > 0 and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end]

@@ -1,0 +1,53 @@
+"""An answer put right, appended to a data set: asked for by a dialog, told of in the status bar.
+
+Chat and Evaluate send their answers this way; the file that was named last is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import UserError
+
+if TYPE_CHECKING:
+    from workbench.dataset.rows import Message
+    from workbench.tui.app import WorkbenchApp
+
+CORRECTIONS = "corrections.jsonl"
+
+
+def correct(app: WorkbenchApp, asked: Sequence[Message], answer: str) -> None:
+    """Ask for the right answer, beginning with `answer`; append it behind what was asked."""
+    from workbench.tui.dialogs.correction import Correction
+
+    path = app.memory.corrections or CORRECTIONS
+
+    def then(given: tuple[str, str] | None) -> None:
+        if given:
+            app.guarded(lambda: _append(app, asked, *given))
+
+    app.push_screen(Correction(asked[-1].content, answer, path, _target_fault), then)
+
+
+def _append(app: WorkbenchApp, asked: Sequence[Message], answer: str, typed: str) -> None:
+    from workbench.dataset.rows import ASSISTANT, Message
+    from workbench.tui.chatting.correcting import append
+
+    written = append(Path(typed), [*asked, Message(ASSISTANT, answer)])
+    app.memory.corrections = str(Path(typed).expanduser().absolute())
+    left = f"; {written.left_out} earlier messages left out" if written.left_out else ""
+    app.say(f"row appended: {written.place} ({written.format}){left}")
+
+
+def _target_fault(typed: str) -> str:
+    from workbench.tui.chatting.correcting import format_of
+
+    if not typed.strip():
+        return "name a file"
+    try:
+        format_of(Path(typed))
+    except UserError as error:
+        return str(error)
+    return ""
