@@ -134,6 +134,26 @@ def weights(tiny: Tiny, n_vocab: int) -> dict[str, np.ndarray]:
     return tensors
 
 
+def write_adapter(path: Path, tiny: Tiny = Tiny(), seed: int = 7, rank: int = 4) -> Path:
+    """A random LoRA for the model of `tiny`, on every matrix of its layers."""
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 8.0)
+    for name, value in weights(tiny, 1).items():
+        if name.startswith("blk.") and value.ndim == 2:
+            rows, columns = value.shape
+            for part, shape in (("a", (rank, columns)), ("b", (rows, rank))):
+                factor = random.standard_normal(shape).astype(np.float32)
+                writer.add_tensor(f"{name}.lora_{part}", factor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def byte_id(byte: int) -> int:
     """The token that stands for one byte."""
     return len(SPECIALS) + byte

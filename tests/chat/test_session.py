@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat.helpers import Tiny, write_tiny
+from tests.chat.helpers import Tiny, write_adapter, write_tiny
 from workbench.chat.decoder import BATCH_TOKENS, Feed
 from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session, common_prefix
@@ -210,3 +210,36 @@ def test_closing_ends_a_stream_that_was_left_half_way(tiny_gguf: Path) -> None:
     next(stream)
     session.close()
     assert list(stream) == []
+
+
+def test_an_adapter_is_put_on_exchanged_and_taken_off(
+    session: Session, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    plain = session.answer(ASK, GREEDY).text
+    answers = {}
+    for seed in (7, 8):
+        path = write_adapter(tmp_path / f"{seed}.gguf", seed=seed)
+        session.adapt(path)
+        answers[seed] = session.answer(ASK, GREEDY)
+        assert session.adapter == path and answers[seed].cached_tokens == 0
+        with Session.open(tiny_gguf, context=512, adapter=path) as fresh:
+            assert fresh.answer(ASK, GREEDY).text == answers[seed].text
+    session.adapt(None)
+    assert session.adapter is None and session.answer(ASK, GREEDY).text == plain
+    assert len({plain, answers[7].text, answers[8].text}) == 3
+
+
+def test_a_file_that_is_no_adapter_leaves_all_as_it_was(
+    session: Session, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    session.adapt(write_adapter(tmp_path / "good.gguf"))
+    before = session.answer(ASK, GREEDY).text
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(40))
+    wide = write_adapter(tmp_path / "wide.gguf", Tiny(hidden=128))
+    for path in (tmp_path / "bad.gguf", wide, tiny_gguf, tmp_path / "absent.gguf"):
+        with pytest.raises(UserError, match="llama.cpp cannot use this adapter: .") as told:
+            session.adapt(path)
+        assert "\n" not in str(told.value) and "no reason" not in str(told.value)
+    assert session.answer(ASK, GREEDY).text == before
+    with pytest.raises(UserError):
+        Session.open(tiny_gguf, context=512, adapter=wide)

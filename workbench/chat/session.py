@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from workbench.chat.decoder import BATCH_TOKENS, Aborted, Decoder, Feed
+from workbench.chat.native_adapter import NativeAdapter, use
 from workbench.chat.native_log import LOG
 from workbench.chat.native_model import NativeModel
 from workbench.chat.prompt import prompt_ids, template_of
@@ -36,6 +37,7 @@ class Session:
         self._cancelled = threading.Event()
         self._busy = threading.Lock()
         self._stream_open: Generator[str, None, None] | None = None
+        self._adapter: NativeAdapter | None = None
         self.last_answer: Answer | None = None
 
     @classmethod
@@ -47,21 +49,52 @@ class Session:
         threads: int | None = None,
         log_file: Path | None = None,
         template: ChatTemplate | None = None,
+        adapter: Path | None = None,
     ) -> Session:
         """Load `gguf`; raises UserError in one line when llama.cpp refuses it.
 
         `context` is in tokens and never beyond what the model was trained for; `template` stands
-        in for the GGUF's own. llama.cpp's log is appended to `log_file`, or dropped.
+        in for the GGUF's own; `adapter` is a LoRA GGUF to put on it. llama.cpp's log is appended
+        to `log_file`, or dropped.
         """
         if log_file is not None:
             LOG.to_file(log_file)
         model = NativeModel(gguf)
         try:
             size = usable_context(model, context)
-            return cls(model, Decoder(model, context=size, threads=threads), template)
+            session = cls(model, Decoder(model, context=size, threads=threads), template)
         except BaseException:
             model.close()
             raise
+        if adapter is not None:
+            try:
+                session.adapt(adapter)
+            except BaseException:
+                session.close()
+                raise
+        return session
+
+    def adapt(self, adapter: Path | None) -> None:
+        """Answer with this LoRA adapter from now on, None: with the model as it is.
+
+        What was read is forgotten, as other weights read it: the next answer reads the whole
+        conversation. Raises UserError, and stays as it was, for a file that does not fit.
+        """
+        with self._alone():
+            c, loaded = self.model.c, None
+            if adapter is not None:
+                loaded = NativeAdapter(c, self.model.pointer, adapter)
+            use(c, self._decoder.pointer, loaded)
+            self._decoder.clear()
+            self._fed = []
+            if self._adapter:
+                self._adapter.close()
+            self._adapter = loaded
+
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter in use."""
+        return self._adapter.path if self._adapter else None
 
     @property
     def template(self) -> ChatTemplate:
@@ -169,6 +202,8 @@ class Session:
             self._stream_open.close()
         with self._alone():
             self._decoder.close()
+            if self._adapter:
+                self._adapter.close()
             self.model.close()
 
     def __enter__(self) -> Session:

@@ -119,11 +119,16 @@ class Adapter:
         return copy
 
 
-def read_adapter(folder: Path) -> Adapter:
-    """The adapter in `folder`. Raises UserError, by name, for what cannot be merged."""
-    config = _read_config(folder)
-    _refuse(config, folder / "adapter_config.json")
-    adapter = Adapter(folder, config, Shards(folder, "adapter_model.safetensors"))
+def read_adapter(folder: Path, *, config_folder: Path | None = None) -> Adapter:
+    """The adapter in `folder`. Raises UserError, by name, for what cannot be merged.
+
+    With `config_folder`, `folder` is a checkpoint of training, and its adapter's configuration lies
+    in another one of the same stage.
+    """
+    config = _read_config(config_folder or folder)
+    _refuse(config, (config_folder or folder) / "adapter_config.json")
+    name = "trainable.safetensors" if config_folder else "adapter_model.safetensors"
+    adapter = Adapter(folder, config, Shards(folder, name))
     for key in adapter.shards.tensors:
         adapter.shards.check_readable(key)
         _sort(adapter, key)

@@ -55,7 +55,7 @@ class MergedWeights:
         self.adapters = [read_adapter(folder) for folder in weights.adapters]
         self._in_scope = in_scope
         for adapter in self.adapters:
-            self._check_fits(adapter)
+            self.check_fits(adapter)
         self.tied = self._is_tied(tied_in_config)
         found = dict.fromkeys(self.base.tensors)
         for adapter in self.adapters:
@@ -100,7 +100,8 @@ class MergedWeights:
                 adding.append(adapter)
         return source, key, adding
 
-    def _check_fits(self, adapter: Adapter) -> None:
+    def check_fits(self, adapter: Adapter) -> None:
+        """Raise UserError when the adapter changes what is not there, or is of another shape."""
         for name in adapter.modules:
             if not self._in_scope(name):
                 continue

@@ -133,7 +133,7 @@ def slabs(plan: ExportPlan, tensor: TensorPlan) -> Iterator[Float32]:
             opened = plan.merged.open(piece.source)
         for rows in _piece_rows(opened, piece, step):
             if tensor.heads:
-                rows = _in_pairs(rows, tensor.shape[0] // tensor.heads)
+                rows = in_pairs(rows, tensor.shape[0] // tensor.heads)
             yield rows + np.float32(1) if tensor.add_one else rows
 
 
@@ -154,7 +154,7 @@ def _slab_rows(tensor: TensorPlan) -> int:
     return step
 
 
-def _in_pairs(rows: Float32, head_rows: int) -> Float32:
+def in_pairs(rows: Float32, head_rows: int) -> Float32:
     """Within each head, row i of the first half and row i of the second become neighbours."""
     columns = rows.shape[1]
     halves = rows.reshape(-1, 2, head_rows // 2, columns)
