@@ -65,7 +65,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     "number rows": ("a.jsonl", GOOD + "7\n", 2, "a row is a number"),
     "null rows": ("a.jsonl", GOOD + "null\n", 2, "a row is null"),
     "empty object": ("a.jsonl", GOOD + "{}\n", 2, "'messages' is missing"),
-    "other keys": ("a.jsonl", '{"question": "a", "answer": "b"}\n', 1, "no known format"),
+    "other keys": ("a.jsonl", '{"ask": "a", "tell": "b"}\n', 1, "no known format"),
     "sharegpt": ("a.jsonl", GOOD + '{"conversations": []}\n', 2, "sharegpt"),
     "messages is a string": ("a.jsonl", '{"messages": "hi"}\n', 1, "'messages' is a string"),
     "messages is null": ("a.jsonl", '{"messages": null}\n', 1, "'messages' is null"),

@@ -171,7 +171,7 @@ def test_a_table_may_hold_conversations_as_json(tmp_path: Path) -> None:
 
 def test_every_field_that_a_shape_reads_can_be_mapped() -> None:
     names = {name for shape in formats.SHAPES for name in shape.KEYS}
-    aliases = set(formats.documents.KEYS)
+    aliases = {*formats.documents.KEYS, *formats.topics.KEYS}
     assert names - aliases <= set(FIELDS) and set(COMMON_KEYS) <= set(FIELDS)
     assert set(formats.documents.FACTS) <= set(FIELDS)
 

@@ -21,7 +21,9 @@ from workbench.dataset.codes import check_codes
 from workbench.dataset.findings import Wanted
 from workbench.dataset.fix import fix, fixed_name
 from workbench.dataset.formats import FORMATS
+from workbench.dataset.options import PLAIN, Options
 from workbench.dataset.read import Plan, iterate, plan_source, read_source, require, told
+from workbench.dataset.readers.topic_tree import scaffold
 from workbench.dataset.report import Summary, Survey
 from workbench.dataset.resemble import near_findings
 from workbench.dataset.rows import Fault, Row
@@ -32,11 +34,14 @@ from workbench.text import one_line
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
+SET_HELP = "a key of [[data.source]], such as fields.prompt=question or placeholders.NAME=Ada"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("path", metavar="PATH", nargs="?", help="the examples: a file, a folder or a glob")
     add("--format", metavar="F", default="auto", help="auto, " + ", ".join(FORMATS))
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
     add("--preset", metavar="NAME|FILE", help="look at the data with this preset's model")
     add("--held-out", metavar="PATH", help="rows of the evaluation: what begins as one is a leak")
     add("--near", action="store_true", help=f"near duplicates beyond {NEAR_ROWS:,} rows too")
@@ -50,11 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fix", action="store_true", help="mend what is harmless into a new file, and look at that"
     )
     add("-o", metavar="FILE", dest="output", help="that file; by default NAME.fixed.SUFFIX beside")
+    add("--scaffold", action="store_true", help="write the files that a tree of topics lacks")
     add("--sarif", metavar="FILE", help="write the findings as a SARIF 2.1.0 log")
     add("--show", metavar="N", type=int, help="print row N's tokens as the preset's model reads it")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.scaffold:
+        made = scaffold(Path(args.path or "."))
+        print("\n".join(f"written  {path}" for path in made) or "nothing is missing")
+        return EXIT_DONE
     if args.show is not None:
         return data_show.run(args)
     if args.fix or args.output:
@@ -138,10 +148,21 @@ class Data:
 
 def _plans(args: argparse.Namespace, eyes: Eyes) -> list[tuple[Plan, str]]:
     if args.path:
-        return [(plan_source(args.path, args.format), "")]
+        return [(plan_source(args.path, args.format, _options(args.set)), "")]
     if not eyes.plans:
         raise UserError("no PATH", hint="name a file, a folder, a glob, or a preset with --preset")
     return list(eyes.plans)
+
+
+def _options(keys: list[str]) -> Options:
+    """What `--set` says of the source. Raises UserErrors."""
+    if not keys:
+        return PLAIN
+    from workbench.preset.load import parse
+
+    text = '[[data.source]]\npath = "."\n[[train]]\n'
+    loaded = parse(text, Path("."), [f"data.source.0.{key}" for key in keys])
+    return Options(**loaded.preset.data.source[0].options())
 
 
 def _held_out(path: str) -> list[Row]:

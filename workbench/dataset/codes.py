@@ -34,7 +34,8 @@ CODES: dict[str, Code] = {
     "not-a-file": Code("error", "a folder, pipe or device stands where a file is needed"),
     "empty-folder": Code("error", "the folder holds no files"),
     "format": Code("error", "the file is of no format that is read, or not of the one named"),
-    "skipped": Code("note", "files of a folder that are of no format that is read"),
+    "skipped": Code("note", "files of a folder that are not of the format, or of none"),
+    "too-large": Code("error", "a file larger than any of its kind"),
     "too-many": Code("error", "the file was given up after a thousand faults"),
     # Bytes and characters
     "not-utf8": Code("error", "bytes that are not UTF-8", fixable=True),
@@ -75,6 +76,20 @@ CODES: dict[str, Code] = {
     "train": Code("error", "marks of what is learnt that make no sense"),
     "reasoning": Code("error", "reasoning in the wrong place, or twice"),
     "tool-calls": Code("error", "calls of tools that do not fit together"),
+    "difficulty": Code("error", "a difficulty that is neither 1 to 6 nor a known word"),
+    "placeholder": Code("error", "a placeholder that the source does not fill"),
+    # Markdown examples
+    "no-front-matter": Code("error", "a Markdown example without its front matter"),
+    "broken-yaml": Code("error", "front matter that cannot be read"),
+    "schema": Code("error", "front matter that its JSON Schema refuses, or no JSON Schema"),
+    "type": Code("error", "a type of example that makes no conversation"),
+    "missing-section": Code("error", "a section that the type of example needs is not there"),
+    "unused-section": Code("note", "a section that nothing reads"),
+    "open-code": Code("error", "a code block that does not end"),
+    # Folders
+    "name": Code("error", "a name in a tree of topics that no file can have"),
+    "missing-topic": Code("warning", "a file that the tree of topics names is not there"),
+    "strange-topic": Code("warning", "a file in a tree of topics that its structure lacks"),
     # Roles and turns
     "role": Code("error", "a role that does not exist"),
     "role-order": Code("error", "an order of roles that no template writes"),

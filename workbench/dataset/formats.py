@@ -25,6 +25,7 @@ from workbench.dataset.readers import (
     sharegpt,
     task_code,
     text,
+    topics,
 )
 from workbench.dataset.readers.compressed import plain_suffix
 from workbench.dataset.readers.fields import named
@@ -55,7 +56,9 @@ class TextFormat(Reader, Protocol):
         """Why the file is of this format, by its beginning; `""` when it is not."""
 
 
-SHAPES = cast(tuple[Shape, ...], (chat, sharegpt, dolly, alpaca, prompt_completion, documents))
+SHAPES = cast(
+    tuple[Shape, ...], (chat, sharegpt, dolly, alpaca, prompt_completion, topics, documents)
+)
 TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, markdown, text))
 
 
@@ -92,6 +95,7 @@ class Table:
 READERS: dict[str, Reader] = {
     **{shape.FORMAT: RecordFormat(shape) for shape in SHAPES},
     **{format.FORMAT: format for format in TEXTS},
+    topics.FORMAT: topics,
     CSV: Table(),
 }
 FORMATS = tuple(READERS)

@@ -6,6 +6,7 @@ Every fault of every file is gathered, none stops the others (a file with a thou
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,11 @@ from pathlib import Path
 from workbench.dataset.formats import FORMATS, READERS, SUFFIXES, sniff_format
 from workbench.dataset.listing import list_files
 from workbench.dataset.options import PLAIN, Options
+from workbench.dataset.readers import topics
 from workbench.dataset.readers.compressed import plain_suffix
 from workbench.dataset.readers.lines import MAX_FAULTS
 from workbench.dataset.readers.schema import read_schema
+from workbench.dataset.readers.topic_tree import STRUCTURE, is_tree, notes, read_tree
 from workbench.dataset.rows import Fault, Place, Row, raise_faults
 from workbench.errors import UserError
 from workbench.text import did_you_mean, one_line
@@ -79,6 +82,9 @@ def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN
     """The files that `path` names and the format of each. Opens them, reads only their heads."""
     if format != "auto" and format not in READERS:
         raise UserError(f"no format '{format}'", hint=did_you_mean(format, FORMATS))
+    folder = Path(os.path.expanduser(path))
+    if format in ("auto", topics.FORMAT) and is_tree(folder):
+        return _plan_tree(folder, options)
     paths, schema = list_files(path), read_schema(options.schema) if options.schema else None
     if isinstance(paths, Fault) or isinstance(schema, Fault):
         return Plan((), tuple(found for found in (paths, schema) if isinstance(found, Fault)))
@@ -93,12 +99,20 @@ def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN
     return Plan(tuple(files), tuple(faults), options)
 
 
+def _plan_tree(path: Path, options: Options) -> Plan:
+    """The files of a tree of topics; those that are not written yet are told."""
+    tree = read_tree(path)
+    why = f"a tree of topics with {STRUCTURE}"
+    files = [(topic.path, topics.FORMAT, why) for topic in tree.topics if topic.path.exists()]
+    return Plan(tuple(files), (*tree.faults, *notes(tree)), options)
+
+
 def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row | Fault]:
     """Rows and faults of the planned files, streamed, in order."""
     for path, format, _ in plan.files:
         n_entries = n_faults = 0
         for entry in READERS[format].read(path, plan.options):
-            n_entries += isinstance(entry, Row) or entry.fatal
+            n_entries += isinstance(entry, Row) or entry.fatal or entry.code == "empty"
             if isinstance(entry, Row):
                 entry = _checked(replace(entry, source=name) if name else entry, answers)
             yield entry

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.errors import UserError, UserErrors
@@ -119,6 +119,11 @@ class Row:
         """The last assistant message, `""` where there is none."""
         last = self._last_answer()
         return "" if last is None else self.messages[last].content
+
+    def labelled(self, labels: Iterable[tuple[str, str]]) -> Row:
+        """The row with more labels; those without a value are left out."""
+        found = tuple((name, value) for name, value in labels if value)
+        return replace(self, labels=self.labels + found) if found else self
 
     def prompt_messages(self) -> tuple[Message, ...]:
         """All before the last assistant message; all messages where there is none."""

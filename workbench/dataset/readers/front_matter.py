@@ -69,7 +69,7 @@ def _parsed(text: str) -> tuple[dict[str, Any], dict[str, int]]:
     import yaml
 
     if len(text) > MAX_CHARS:
-        raise BadFrontMatter(1, Refused("too-long", "the front matter is too long", "shorten it"))
+        raise BadFrontMatter(1, Refused("too-large", "the front matter is too long", "shorten it"))
     loader = None
     try:
         loader = _loader_class()(text)

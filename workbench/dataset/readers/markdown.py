@@ -63,7 +63,7 @@ def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
         n_chars += len(line.text)
         if n_chars > MAX_CHARS:
             what = f"the file is larger than {size(MAX_CHARS)}"
-            yield Fault(Place(str(path), line.number), "too-long", what, "it is to be one example")
+            yield Fault(Place(str(path), line.number), "too-large", what, "it is to be one example")
             return
     yield from _example(path, lines, options)
 

@@ -23,8 +23,11 @@ from workbench.text import one_line
 class Shape(Protocol):
     """A format of records: a module of `readers/`."""
 
-    FORMAT: str
-    KEYS: tuple[str, ...]
+    @property
+    def FORMAT(self) -> str: ...
+
+    @property
+    def KEYS(self) -> Collection[str]: ...
 
     def fits(self, keys: Collection[str]) -> str:
         """Which of `keys` make a record one of this format, in words; `""` when it is none."""
