@@ -78,14 +78,6 @@ CODES: dict[str, Code] = {
     "tool-calls": Code("error", "calls of tools that do not fit together"),
     "difficulty": Code("error", "a difficulty that is neither 1 to 6 nor a known word"),
     "placeholder": Code("error", "a placeholder that the source does not fill"),
-    # Markdown examples
-    "no-front-matter": Code("error", "a Markdown example without its front matter"),
-    "broken-yaml": Code("error", "front matter that cannot be read"),
-    "schema": Code("error", "front matter that its JSON Schema refuses, or no JSON Schema"),
-    "type": Code("error", "a type of example that makes no conversation"),
-    "missing-section": Code("error", "a section that the type of example needs is not there"),
-    "unused-section": Code("note", "a section that nothing reads"),
-    "open-code": Code("error", "a code block that does not end"),
     # Folders
     "name": Code("error", "a name in a tree of topics that no file can have"),
     "missing-topic": Code("warning", "a file that the tree of topics names is not there"),
