@@ -14,18 +14,18 @@ from textual import events
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from workbench.text import one_line
 from workbench.tui.chart import scale
 from workbench.tui.chart.plot import GUTTER, Line, Picture, draw
 from workbench.tui.chart.view import View
+from workbench.tui.widgets.kept import KeptStyle
 
 STYLES = ("train", "raw", "validation", "rate", "norm", "speed", "pin-1", "pin-2", "pin-3")
 NO_RUNS: list[tuple[str, str]] = []
 
 
-class Chart(Widget, can_focus=True):
+class Chart(KeptStyle, can_focus=True):
     """Give it `lines` and call `redraw`; its keys are actions of the pane it stands in."""
 
     COMPONENT_CLASSES = {
@@ -65,6 +65,7 @@ class Chart(Widget, can_focus=True):
         self.drawn = 0  # pictures computed so far
         self._key: object = None
         self._strips: list[Strip] = []
+        self._styles: dict[str, Style] = {}
         self._dragged_from: int | None = None
 
     def redraw(self) -> None:
@@ -85,7 +86,7 @@ class Chart(Widget, can_focus=True):
         self._key = None
 
     def render_line(self, y: int) -> Strip:
-        blank = Strip.blank(self.size.width, self.rich_style)
+        blank = Strip.blank(self.size.width, self.own_style)
         return self._strips[y] if y < len(self._strips) else blank
 
     def on_resize(self) -> None:
@@ -93,6 +94,10 @@ class Chart(Widget, can_focus=True):
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda theme: self._recolour())
+
+    def notify_style_update(self) -> None:
+        self._styles = {}
+        super().notify_style_update()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self._zoom_at(event.x, 0.5)
@@ -154,7 +159,7 @@ class Chart(Widget, can_focus=True):
         view = self.view
         picture = draw(lines, view.window, width, height - 1, self.log_y, view.crosshair)
         self.picture = picture
-        styles = self._styles()
+        styles = self._named_styles()
         legend = [(text, styles[name]) for text, name in self._legend(picture, width)]
         rows = [legend] + [[(text, styles[name]) for text, name in row] for row in picture.rows]
         return [self._strip(row, width) for row in rows]
@@ -178,20 +183,22 @@ class Chart(Widget, can_focus=True):
         return [title, *_fitting([*parts, [(said, "axis")]], width - len(title[0]))]
 
     def _empty(self, width: int, height: int) -> list[Strip]:
-        styles = self._styles()
+        styles = self._named_styles()
         rows: list[list[tuple[str, Style]]] = [[] for _ in range(height)]
         rows[0] = [(f" {self.heading}", styles["title"])]
         rows[height // 2] = [(self.empty.center(width), styles["axis"])]
         return [self._strip(row, width) for row in rows]
 
-    def _styles(self) -> dict[str, Style]:
-        names = (*STYLES, "axis", "crosshair", "nan", "title")
-        parts = {name: self.get_component_rich_style(f"chart--{name}") for name in names}
-        return parts | {"": self.rich_style}
+    def _named_styles(self) -> dict[str, Style]:
+        if not self._styles:
+            names = (*STYLES, "axis", "crosshair", "nan", "title")
+            parts = {name: self.get_component_rich_style(f"chart--{name}") for name in names}
+            self._styles = parts | {"": self.own_style}
+        return self._styles
 
     def _strip(self, row: Sequence[tuple[str, Style]], width: int) -> Strip:
         segments = [Segment(text, style) for text, style in row if text]
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self.own_style)
 
     def _show(self, strips: list[Strip]) -> None:
         old, self._strips = self._strips, strips

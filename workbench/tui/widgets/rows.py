@@ -19,9 +19,10 @@ from textual.strip import Strip
 
 from workbench.tui.actions import IN_LISTS, bindings
 from workbench.tui.styled import same
+from workbench.tui.widgets.kept import KeptStyle
 
 
-class Rows(ScrollView, can_focus=True):
+class Rows(KeptStyle, ScrollView, can_focus=True):
     """Base of the lists: a subclass gives `row(index)`, and calls `changed` with the new count."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(IN_LISTS)
@@ -75,14 +76,14 @@ class Rows(ScrollView, can_focus=True):
         index = y + round(self.scroll_y)
         width = self.size.width
         if index >= self.count:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.own_style)
         text = self.row(index)
         if y < len(self._drawn):
             self._drawn[y] = text.copy()
         text.stylize_before(text.style)  # rich leaves the text's own style out without spans
         text.truncate(width, overflow="ellipsis", pad=True)
         strip = Strip(text.render(self.app.console), width)
-        return strip.apply_style(self._row_style(index)).adjust_cell_length(width, self.rich_style)
+        return strip.apply_style(self._row_style(index)).adjust_cell_length(width, self.own_style)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.count - 1))
@@ -131,7 +132,7 @@ class Rows(ScrollView, can_focus=True):
 
     def _row_style(self, index: int) -> Style:
         if index != self.cursor:
-            return self.rich_style
+            return self.own_style
         part = "rows--cursor" if self.has_focus else "rows--dim-cursor"
         return self.get_component_rich_style(part)
 
