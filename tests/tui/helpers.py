@@ -120,6 +120,7 @@ def on_screen(story: Story, size: tuple[int, int] = (80, 24)) -> WorkbenchApp:
                 await pilot.pause()
 
             pilot.press = settled  # type: ignore[method-assign]
+            await until(pilot, lambda: not app.watching.behind)
             await pilot.pause()
             await story(pilot, app)
         return app

@@ -9,7 +9,7 @@ import pytest
 from tests.run.helpers import make_run, step, validated
 from tests.tui.helpers import STAGE, begin, failed_run, finished_run, plan, stopped_run, train
 from workbench.run import events
-from workbench.run.folder import runs_root
+from workbench.run.folder import RunFolder, runs_root
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog
 from workbench.tui import watching
@@ -19,8 +19,16 @@ from workbench.tui.watching import Watching
 
 def polled(root: Path) -> Watching:
     found = Watching(root)
-    found.poll()
+    settle(found)
     return found
+
+
+def settle(seen: Watching) -> set[Path]:
+    """Poll until all logs are read; what changed meanwhile."""
+    changed = seen.poll()
+    while seen.behind:
+        changed |= seen.poll()
+    return changed
 
 
 def caught_up(followed: Followed) -> Followed:
@@ -41,16 +49,84 @@ def test_glances_of_runs_that_nobody_opened() -> None:
 def test_a_second_poll_has_no_news() -> None:
     finished_run()
     seen = Watching(runs_root())
-    assert seen.poll()
+    assert settle(seen)
     assert seen.poll() == set()
 
 
 def test_a_log_that_has_not_changed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     finished_run()
     seen = polled(runs_root())
-    monkeypatch.setattr(watching, "skim", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(watching, "_Skim", lambda run: pytest.fail("read again"))
     seen.list_again()
     assert seen.poll() == set()
+
+
+class Clock:
+    """One that goes on by a second each time it is looked at: a slice is over at once."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        self.time += 1
+        return self.time
+
+
+def test_logs_that_are_long_do_not_hold_up_a_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one long log nor many: what is not read yet is "reading", and comes later."""
+    monkeypatch.setattr(watching, "SLICE_BYTES", 1000)
+    monkeypatch.setattr(watching, "SLICE_S", 3.0)
+    finished_run("one"), finished_run("two")
+    seen = Watching(runs_root(), Clock())
+    seen.poll()
+    assert seen.behind and [seen.glance(run).standing for run in seen.runs] == ["reading"] * 2
+    assert not seen.at_work(seen.runs[0])
+    polls = 1
+    while seen.behind:
+        seen.poll()
+        polls += 1
+    assert polls > 20 and [seen.glance(run).standing for run in seen.runs] == ["done"] * 2
+
+
+def test_a_log_half_read_is_not_taken_for_that_of_a_dead_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workbench.tui.followed.SLICE_BYTES", 1000)
+    run = finished_run()
+    seen = Watching(runs_root(), Clock())
+    seen.want({run.path})
+    seen.poll()
+    assert seen.behind and seen.glance(run).standing == "reading"
+    settle(seen)
+    assert seen.glance(run).standing == "done"
+
+
+def test_of_runs_looked_at_in_passing_only_the_last_stay_open() -> None:
+    runs = [finished_run(f"run-{number}", steps=10) for number in range(8)]
+    seen = polled(runs_root())
+    for run in runs:
+        seen.want({run.path})
+        settle(seen)
+    opened = [seen.followed(run.path) for run in runs[-3:]]
+    seen.want(set())
+    settle(seen)
+    assert [seen.followed(run.path) for run in runs[-3:]] == opened
+    assert seen.followed(runs[0].path).version == 0, "it was closed, and is opened anew"
+
+
+def test_a_folder_that_goes_while_it_is_listed_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = finished_run()
+    seen = polled(runs_root())
+
+    def gone(root: Path) -> list[RunFolder]:
+        raise FileNotFoundError(root)
+
+    monkeypatch.setattr(watching, "list_runs", gone)
+    seen.list_again()
+    settle(seen)
+    assert [found.path for found in seen.runs] == [run.path]
 
 
 def test_a_growing_log_is_told_of_and_followed_once_opened() -> None:
@@ -69,10 +145,10 @@ def test_runs_that_come_and_go() -> None:
     seen = polled(runs_root())
     other = failed_run()
     seen.list_again()
-    assert seen.poll() == {other.path}
+    assert settle(seen) == {other.path}
     run.path.rename(run.path.with_name("renamed"))
     seen.list_again()
-    changed = seen.poll()
+    changed = settle(seen)
     assert {path.name for path in changed} == {"finished", "renamed"}
     assert {found.name for found in seen.runs} == {"renamed", "failed"}
 

@@ -6,6 +6,7 @@ What only the page needs is imported for the page: the screen is to be there at 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if _is_seen():
+        gc.disable()  # nothing of what is imported now is ever garbage; the app turns it on again
         from workbench.tui.app import main
 
         return main()

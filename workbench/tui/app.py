@@ -5,6 +5,7 @@ It holds no run: closing it, killing it or losing the line costs nothing. Panes 
 
 from __future__ import annotations
 
+import gc
 import shlex
 import sys
 from collections.abc import Callable
@@ -85,7 +86,7 @@ class WorkbenchApp(App[None], inherit_bindings=False):
         known = {spec.id for spec in PANES}
         await self.go(self.memory.pane if self.memory.pane in known else PANES[0].id)
         self.set_interval(POLL_S, self.poll)
-        self.call_after_refresh(self._read_keys)
+        self.call_after_refresh(self._settle)
 
     # Panes
 
@@ -336,6 +337,13 @@ class WorkbenchApp(App[None], inherit_bindings=False):
     def _remember(self, **given: Any) -> None:
         for name, value in given.items():
             setattr(self.memory, name, value)
+
+    def _settle(self) -> None:
+        """After the first picture: what could wait for it."""
+        if not gc.isenabled():
+            gc.freeze()  # what is here stays: collecting never has to go through it
+            gc.enable()
+        self._read_keys()
 
     def _read_keys(self) -> None:
         from workbench.tui.registry import read_keymap

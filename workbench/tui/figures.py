@@ -16,7 +16,7 @@ from workbench.text import duration, one_line, size
 from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.scale import count, figure
 from workbench.tui.followed import Followed
-from workbench.tui.glance import MARKS
+from workbench.tui.glance import MARKS, Seen
 from workbench.tui.widgets.runlist import COLOURS, ago, bar
 
 BAR_CELLS = 12
@@ -25,7 +25,8 @@ BAR_CELLS = 12
 def head(followed: Followed) -> Text:
     """Which run, how it stands, how far it is."""
     state = followed.state
-    stands = standing(state, followed.at_work)
+    half_read = followed.behind and not followed.at_work  # its end may be the missing part
+    stands: Seen = "reading" if half_read else standing(state, followed.at_work)
     text = Text().append(f" {MARKS[stands]} ", COLOURS.get(stands, ""))
     text.append(one_line(followed.run.name, 30), "bold").append(f"  {stands}")
     stage = state.stages.get(state.stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from workbench.headless import telling
 from workbench.run.folder import RunFolder
@@ -11,7 +12,9 @@ from workbench.run.overview import Standing, standing
 from workbench.run.state import RunState
 from workbench.text import duration
 
-MARKS: dict[Standing, str] = {
+Seen = Standing | Literal["reading"]
+MARKS: dict[Seen, str] = {
+    "reading": "…",
     "new": "·",
     "running": "▶",
     "done": "✓",
@@ -23,17 +26,20 @@ MARKS: dict[Standing, str] = {
 
 @dataclass(frozen=True)
 class Glance:
-    """A run at a glance. `share` (0 to 1) is of the stage; `best_loss` in nats a token."""
+    """A run at a glance. `share` (0 to 1) is of the stage; `best_loss` in nats a token.
+
+    While its log is still being read, `standing` is "reading".
+    """
 
     name: str
-    standing: Standing
-    pid: int
-    stage: str
-    share: float | None
-    left: str
-    best_loss: float | None
-    error: str
-    last_time: str
+    standing: Seen
+    pid: int = 0
+    stage: str = ""
+    share: float | None = None
+    left: str = ""
+    best_loss: float | None = None
+    error: str = ""
+    last_time: str = ""
 
 
 def glance(run: RunFolder, owner: Owner | None, state: RunState) -> Glance:
