@@ -22,7 +22,7 @@ from workbench.tui.styled import same
 from workbench.tui.widgets.kept import KeptStyle
 
 
-class Rows(KeptStyle, ScrollView, can_focus=True):
+class Rows(ScrollView, KeptStyle, can_focus=True):  # CSS follows the first base
     """Base of the lists: a subclass gives `row(index)`, and calls `changed` with the new count."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(IN_LISTS)
