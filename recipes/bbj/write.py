@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from recipes.bbj.programs import PATTERNS, THINGS, Pattern, Thing
 
 SYSTEM = "You are an expert BBj programmer."
 KINDS = ("completion", "comprehension", "explanation", "migration")
+_AN = re.compile(
+    r"\b([Aa]) (?=(?:%s)\b)" % "|".join(t.name for t in THINGS if t.name[0] in "aeiou")
+)
 
 
 def write(folder: Path) -> None:
@@ -84,4 +88,4 @@ def markdown(pattern: Pattern, thing: Thing, kind: str) -> str:
 
 def _put(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(_AN.sub(r"\1n ", text), encoding="utf-8")

@@ -15,7 +15,7 @@ from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Preset, TrainStage
 from workbench.preset.tomlvalue import toml_value
 
-STEPS, SEQUENCE_LENGTH, BATCH_TOKENS, LAYERS = 10, 256, 1024, 2
+STEPS, SEQUENCE_LENGTH, BATCH_TOKENS, LAYERS = 10, 512, 1024, 2
 PROMPTS, ANSWER_TOKENS, CONTEXT = 4, 24, 512
 
 WARNING = (

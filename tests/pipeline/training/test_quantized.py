@@ -50,6 +50,15 @@ def test_a_quantized_base_trains_its_adapter(tmp_path: Path, quantization: str) 
     assert planned.total_parameters > planned.trainable_parameters * 5
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_evaluating_does_not_change_the_training_of_four_bits(tmp_path: Path, kind: str) -> None:
+    """On some processors bitsandbytes packs weights on evaluation, and loses their gradient."""
+    bench = Bench(tmp_path, kind)
+    for name, every in (("often", 1.0), ("never", 0.0)):
+        train(bench, name, "nf4", evaluate_every=every, epochs=1.0)
+    assert files.sha256(bench.adapter("often")) == files.sha256(bench.adapter("never"))
+
+
 @pytest.mark.parametrize("optimizer", ["adamw_8bit", "paged_adamw_8bit"])
 def test_eight_bit_optimizers_resume_exactly(tmp_path: Path, optimizer: str) -> None:
     bench = Bench(tmp_path)

@@ -59,7 +59,19 @@ def load(
     model.config.use_cache = False
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    _keep_gradients(model)
     return model if quantization != "none" else model.to(device)
+
+
+def _keep_gradients(model: nn.Module) -> None:
+    """Forbid bitsandbytes to pack 4-bit weights for the CPU when the model is evaluated.
+
+    Its packed weights have no backward pass: after the first evaluation the layers before each
+    would get no gradient through it, and nothing would say so.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def merge(model: Any, adapter: Path, *, quantized: bool) -> Any:
