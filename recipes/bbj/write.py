@@ -11,9 +11,8 @@ from recipes.bbj.programs import PATTERNS, THINGS, Pattern, Thing
 
 SYSTEM = "You are an expert BBj programmer."
 KINDS = ("completion", "comprehension", "explanation", "migration")
-_AN = re.compile(
-    r"\b([Aa]) (?=(?:%s)\b)" % "|".join(t.name for t in THINGS if t.name[0] in "aeiou")
-)
+VOWELS = "|".join(thing.name for thing in THINGS if thing.name[0] in "aeiou")
+_AN = re.compile(rf"\b([Aa]) (?=(?:{VOWELS})\b)")
 
 
 def write(folder: Path) -> None:

@@ -39,6 +39,7 @@ def test_only_the_base_and_what_costs_time_are_changed():
         "model.base",
         "model.revision",
         "train.0.max_steps",
+        "train.0.sequence_length",
         "train.0.evaluate_every",
         "train.0.save_every",
         "train.0.early_stopping",
