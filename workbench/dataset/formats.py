@@ -16,6 +16,7 @@ from workbench.dataset.options import PLAIN, Options
 from workbench.dataset.readers import (
     alpaca,
     chat,
+    code,
     delimited,
     documents,
     dolly,
@@ -96,6 +97,7 @@ READERS: dict[str, Reader] = {
     **{shape.FORMAT: RecordFormat(shape) for shape in SHAPES},
     **{format.FORMAT: format for format in TEXTS},
     topics.FORMAT: topics,
+    code.FORMAT: code,
     CSV: Table(),
 }
 FORMATS = tuple(READERS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.dataset.formats import FORMATS, READERS, SUFFIXES, sniff_format
 from workbench.dataset.listing import list_files
 from workbench.dataset.options import PLAIN, Options
-from workbench.dataset.readers import topics
+from workbench.dataset.readers import code, topics
 from workbench.dataset.readers.compressed import plain_suffix
 from workbench.dataset.readers.lines import MAX_FAULTS
 from workbench.dataset.readers.schema import read_schema
@@ -23,6 +23,8 @@ from workbench.dataset.readers.topic_tree import STRUCTURE, is_tree, notes, read
 from workbench.dataset.rows import Fault, Place, Row, raise_faults
 from workbench.errors import UserError
 from workbench.text import did_you_mean, one_line
+
+_ACCOUNTED = ("empty", "skipped")  # codes that say why a file gave no rows
 
 
 @dataclass
@@ -82,12 +84,35 @@ def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN
     """The files that `path` names and the format of each. Opens them, reads only their heads."""
     if format != "auto" and format not in READERS:
         raise UserError(f"no format '{format}'", hint=did_you_mean(format, FORMATS))
-    folder = Path(os.path.expanduser(path))
+    schema = read_schema(options.schema) if options.schema else None
+    if isinstance(schema, Fault):
+        return Plan((), (schema,), options)
+    return _plan_folder(Path(os.path.expanduser(path)), format, options) or _plan_files(
+        path, format, options
+    )
+
+
+def _plan_folder(folder: Path, format: str, options: Options) -> Plan | None:
+    """The plan of a folder that is one thing: a tree of topics, or code. None for any other."""
     if format in ("auto", topics.FORMAT) and is_tree(folder):
-        return _plan_tree(folder, options)
-    paths, schema = list_files(path), read_schema(options.schema) if options.schema else None
-    if isinstance(paths, Fault) or isinstance(schema, Fault):
-        return Plan((), tuple(found for found in (paths, schema) if isinstance(found, Fault)))
+        tree = read_tree(folder)
+        why = f"a tree of topics with {STRUCTURE}"
+        files = [(topic.path, topics.FORMAT, why) for topic in tree.topics if topic.path.exists()]
+        return Plan(tuple(files), (*tree.faults, *notes(tree)), options)
+    if format not in ("auto", code.FORMAT) or not folder.is_dir():
+        return None
+    why = "as named" if format == code.FORMAT else code.sniff_folder(folder)
+    if not why:
+        return None
+    kept, faults = code.plan_folder(folder, options.suffixes)
+    return Plan(tuple((file, code.FORMAT, why) for file in kept), tuple(faults), options)
+
+
+def _plan_files(path: Path | str, format: str, options: Options) -> Plan:
+    """The plan of files each by itself."""
+    paths = list_files(path)
+    if isinstance(paths, Fault):
+        return Plan((), (paths,), options)
     paths, faults = _fitting(paths, format, str(path))
     files: list[tuple[Path, str, str]] = []
     for file in paths:
@@ -99,20 +124,12 @@ def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN
     return Plan(tuple(files), tuple(faults), options)
 
 
-def _plan_tree(path: Path, options: Options) -> Plan:
-    """The files of a tree of topics; those that are not written yet are told."""
-    tree = read_tree(path)
-    why = f"a tree of topics with {STRUCTURE}"
-    files = [(topic.path, topics.FORMAT, why) for topic in tree.topics if topic.path.exists()]
-    return Plan(tuple(files), (*tree.faults, *notes(tree)), options)
-
-
 def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row | Fault]:
     """Rows and faults of the planned files, streamed, in order."""
     for path, format, _ in plan.files:
         n_entries = n_faults = 0
         for entry in READERS[format].read(path, plan.options):
-            n_entries += isinstance(entry, Row) or entry.fatal or entry.code == "empty"
+            n_entries += isinstance(entry, Row) or entry.fatal or entry.code in _ACCOUNTED
             if isinstance(entry, Row):
                 entry = _checked(replace(entry, source=name) if name else entry, answers)
             yield entry

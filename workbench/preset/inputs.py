@@ -27,7 +27,7 @@ CHAT_FORMATS = (
     "markdown",
     "csv",
 )
-TEXT_FORMATS = ("documents", "text", "csv")
+TEXT_FORMATS = ("documents", "text", "code", "csv")
 Format = Literal[
     "auto",
     "chat",
@@ -41,6 +41,7 @@ Format = Literal[
     "task-code",
     "markdown",
     "text",
+    "code",
     "csv",
 ]
 # What `data.source.fields` may name.
