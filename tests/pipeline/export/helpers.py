@@ -39,16 +39,12 @@ from transformers import (
 
 from workbench.pipeline.export.parity import Parity, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.probes import HARD
+from workbench.pipeline.export.probes import HARD, hard_texts
 from workbench.pipeline.export.reference import write_reference
+from workbench.pipeline.export.splits import SPLITTINGS
 from workbench.pipeline.export.stream import run_export
 from workbench.pipeline.training.weights import Weights
 
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 PADDING_ROWS = 8
 PROBES = [list(range(3, 60)), list(range(100, 20, -1))]
@@ -56,18 +52,14 @@ PROBES = [list(range(3, 60)), list(range(100, 20, -1))]
 _ByteLevel = pre_tokenizers.ByteLevel
 
 
-def _split(pattern: str) -> Any:
-    first = pre_tokenizers.Split(Regex(pattern), "isolated")
-    return pre_tokenizers.Sequence([first, _ByteLevel(add_prefix_space=False, use_regex=False)])
-
-
-PRETOKENIZERS: Mapping[str, Callable[[], Any]] = {
-    "gpt2": lambda: _ByteLevel(add_prefix_space=False),
-    "llama3": lambda: _split(LLAMA3),
-    "qwen2": lambda: _split(QWEN2),
-    "digits": lambda: pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), _ByteLevel(add_prefix_space=False)]
-    ),
+_STEPS: Mapping[str, Callable[[Any], Any]] = {
+    "bytes": lambda value: _ByteLevel(add_prefix_space=False, use_regex=value),
+    "split": lambda value: pre_tokenizers.Split(Regex(value), "isolated"),
+    "digits": lambda value: pre_tokenizers.Digits(individual_digits=value),
+    "punctuation": lambda value: pre_tokenizers.Punctuation(value.lower()),
+}
+# ways to split that llama.cpp has no equivalent for
+STRANGE: Mapping[str, Callable[[], Any]] = {
     "prefix": lambda: _ByteLevel(add_prefix_space=True),
     "noregex": lambda: _ByteLevel(add_prefix_space=False, use_regex=False),
     "whitespace": pre_tokenizers.Whitespace,
@@ -75,23 +67,28 @@ PRETOKENIZERS: Mapping[str, Callable[[], Any]] = {
 
 
 @cache
-def backend_json(kind: str = "gpt2", vocab: int = 600) -> str:
-    """A trained tokenizer as JSON: byte-level with one of PRETOKENIZERS, or `pieces` (gemma)."""
+def backend_json(kind: str = "gpt-2", vocab: int = 600) -> str:
+    """A trained tokenizer as JSON: one of SPLITTINGS, of STRANGE, or `pieces` (gemma)."""
     if kind.startswith("pieces"):
-        return _pieces_json(vocab, prefix=kind == "pieces-prefix")
-    tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama3"))
-    tokenizer.pre_tokenizer = PRETOKENIZERS[kind]()
+        return _pieces_json(vocab, kind)
+    steps, ignore_merges = SPLITTINGS.get(kind, ((), False))
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    tokenizer.pre_tokenizer = (
+        pre_tokenizers.Sequence([_STEPS[name](value) for name, value in steps])
+        if steps
+        else STRANGE[kind]()
+    )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,
         special_tokens=CHATML_TOKENS,
         initial_alphabet=_ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(HARD * 3, trainer)
+    tokenizer.train_from_iterator(hard_texts(()) * 3, trainer)
     return str(tokenizer.to_str())
 
 
-def _pieces_json(vocab: int, *, prefix: bool) -> str:
+def _pieces_json(vocab: int, kind: str) -> str:
     """SentencePiece-like BPE as transformers saves it: byte fallback, spaces as U+2581."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
@@ -106,7 +103,11 @@ def _pieces_json(vocab: int, *, prefix: bool) -> str:
         words[f"<0x{byte:02X}>"] = len(words)
     values["pre_tokenizer"] = None
     replace = values["normalizer"]
-    if prefix:
+    if kind == "pieces-first":
+        values["normalizer"] = None
+        values["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581"}
+        values["pre_tokenizer"] |= {"prepend_scheme": "first", "split": False}
+    if kind == "pieces-prefix":
         prepend = {"type": "Prepend", "prepend": "\u2581"}
         values["normalizer"] = {"type": "Sequence", "normalizers": [prepend, replace]}
     values["post_processor"] = {
@@ -121,10 +122,10 @@ def _pieces_json(vocab: int, *, prefix: bool) -> str:
     return json.dumps(values)
 
 
-def save_tokenizer(folder: Path, kind: str = "gpt2", **config: Any) -> Path:
+def save_tokenizer(folder: Path, kind: str = "gpt-2", vocab: int = 600, **config: Any) -> Path:
     """The two files that training leaves; `config` overrides tokenizer_config.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.json").write_text(backend_json(kind), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(backend_json(kind, vocab), encoding="utf-8")
     tokens = {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
     if kind.startswith("pieces"):
         tokens = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}
@@ -259,7 +260,7 @@ def save_base(
     shard: str = "60KB",
     seed: int = 0,
 ) -> Path:
-    """A random model in Hugging Face layout, in several shards, with the gpt2 tokenizer."""
+    """A random model in Hugging Face layout, in several shards, with the gpt-2 tokenizer."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config_for(shape, hidden=hidden, layers=layers))
     with torch.no_grad():

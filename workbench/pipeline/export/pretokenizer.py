@@ -12,43 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import UserError
+from workbench.pipeline.export.splits import DIGIT, SPLITTINGS, Step
 
-Step = tuple[str, str | bool]
-
-_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_LLAMA3 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _TAIL
-_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-_QWEN35 = (
-    _CONTRACTIONS
-    + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|"
-    + _TAIL
-)
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_WORD_START = r"[^\r\n\p{L}\p{N}]?"
-_TEKKEN = (
-    rf"{_WORD_START}{_UPPER}*{_LOWER}+|{_WORD_START}{_UPPER}+{_LOWER}*|\p{{N}}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + _TAIL
-)
-_GPT4O = (
-    rf"{_WORD_START}{_UPPER}*{_LOWER}+{_CONTRACTIONS}?|{_WORD_START}{_UPPER}+{_LOWER}*"
-    rf"{_CONTRACTIONS}?|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|" + _TAIL
-)
-_SPLITS: Step = ("bytes", True)  # ByteLevel with GPT-2's own expression
-_BYTES: Step = ("bytes", False)  # ByteLevel that only maps bytes
-
-# (steps in order, ignore_merges) -> tokenizer.ggml.pre
-NAMES: dict[tuple[tuple[Step, ...], bool], str] = {
-    ((_SPLITS,), False): "gpt-2",
-    ((("digits", True), _SPLITS), False): "smollm",
-    ((("split", r"\p{N}"), _SPLITS), False): "smollm",
-    ((("split", _LLAMA3), _BYTES), True): "llama-bpe",
-    ((("split", _LLAMA3), _BYTES), False): "smaug-bpe",
-    ((("split", _QWEN2), _BYTES), False): "qwen2",
-    ((("split", _QWEN35), _BYTES), False): "qwen35",
-    ((("split", _TEKKEN), _BYTES), True): "tekken",
-    ((("split", _GPT4O), _BYTES), False): "gpt-4o",
-}
+_NAMES = {structure: name for name, structure in SPLITTINGS.items()}
+_WHOLE = r"|\s+"  # an expression that ends so leaves nothing between its matches
 
 
 def pretokenizer_name(backend: Mapping[str, Any]) -> str:
@@ -56,7 +23,7 @@ def pretokenizer_name(backend: Mapping[str, Any]) -> str:
     check_normalizer(backend.get("normalizer"))
     steps = _steps(backend.get("pre_tokenizer"))
     ignore_merges = bool(backend["model"].get("ignore_merges"))
-    name = NAMES.get((steps, ignore_merges))
+    name = _NAMES.get((steps, ignore_merges))
     if name is None:
         words = " + ".join(f"{kind}({value})" for kind, value in steps) or "none"
         raise UserError(f"llama.cpp has no pre-tokenizer like this one: {words[:200]}")
@@ -90,8 +57,20 @@ def _steps(pre: Mapping[str, Any] | None) -> tuple[Step, ...]:
             raise UserError("llama.cpp never puts a space before a text, add_prefix_space does")
         return (("bytes", bool(pre.get("use_regex", True))),)
     if kind == "Digits":
-        return (("digits", bool(pre["individual_digits"])),)
-    if kind == "Split" and pre.get("behavior") == "Isolated" and not pre.get("invert"):
-        pattern = pre["pattern"]
-        return (("split", str(pattern.get("Regex") or pattern.get("String"))),)
-    raise UserError(f"llama.cpp has no pre-tokenizer like {json.dumps(pre)[:120]}")
+        return (DIGIT if pre["individual_digits"] else ("digits", False),)
+    if kind == "Punctuation":
+        return (("punctuation", str(pre["behavior"])),)
+    expression = _expression(pre)
+    if expression is None:
+        raise UserError(f"llama.cpp has no pre-tokenizer like {json.dumps(pre)[:120]}")
+    return (("split", expression),)
+
+
+def _expression(pre: Mapping[str, Any]) -> str | None:
+    """The expression of a Split whose matches stand alone and that drops nothing, else None."""
+    if pre["type"] != "Split":
+        return None
+    expression = str(pre["pattern"].get("Regex") or pre["pattern"].get("String"))
+    how = (pre.get("behavior"), bool(pre.get("invert")))
+    matches = how == ("Removed", True) and expression.endswith(_WHOLE)
+    return expression if matches or how == ("Isolated", False) else None

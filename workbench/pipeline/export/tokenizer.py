@@ -20,6 +20,7 @@ from gguf import TokenType
 
 from workbench.errors import UserError
 from workbench.pipeline.export.pretokenizer import normalizer_kinds, pretokenizer_name
+from workbench.pipeline.export.splits import DEVIATIONS
 
 SPACE = "\u2581"  # how SentencePiece writes a space
 _PHI3 = re.compile(r"(phi)-?3", re.IGNORECASE)
@@ -51,6 +52,7 @@ class Vocabulary:
     add_bos: bool
     add_eos: bool
     add_space_prefix: bool
+    opening: str  # what a text begins with where its first word is treated alike, mostly nothing
     phi3: bool  # spaces after a special token belong to it; llama.cpp has that for Phi-3 only
     swallowing: tuple[str, ...]  # tokens that do so too, but not in llama.cpp
     added: tuple[str, ...]
@@ -137,17 +139,19 @@ class _Reader:
         except (ValueError, KeyError, TypeError):
             raise UserError("this is no tokenizer of the tokenizers library") from None
         self.ids = {t["content"]: i for i, t in self.added.items()}
+        self._pre = ""
 
     def vocabulary(self) -> Vocabulary:
         self._refuse()
         pieces = bool(self.model.get("byte_fallback"))
+        self._pre = "default" if pieces else pretokenizer_name(self.backend)
         tokens, types = self._tokens(pieces)
         special = self._special()
         merges = [self._merge(merge) for merge in self.model["merges"]]
         add_bos, add_eos = self._adds(special)
         return Vocabulary(
             model="llama" if pieces else "gpt2",
-            pre="default" if pieces else pretokenizer_name(self.backend),
+            pre=self._pre,
             tokens=tokens,
             types=types,
             scores=_scores(tokens, types, merges) if pieces else [],
@@ -157,6 +161,7 @@ class _Reader:
             add_bos=add_bos,
             add_eos=add_eos,
             add_space_prefix=pieces and self._prefixes_space(),
+            opening=self._opening(),
             phi3=self._is_phi3(),
             swallowing=() if self._is_phi3() else tuple(sorted(self._stripping())),
             added=tuple(t["content"] for t in self.added.values()),
@@ -242,17 +247,27 @@ class _Reader:
         pre = self.backend.get("pre_tokenizer") or {}
         if pre.get("type") == "Metaspace" and not normalizer and not pre.get("split", True):
             scheme = pre.get("prepend_scheme", "always")
-            if scheme == "first":
-                raise UserError(
-                    "a space goes before the first word only, llama.cpp puts it after every "
-                    "special token too",
-                    hint="load the base's tokenizer with legacy=True",
-                )
             return bool(scheme == "always")
         harmless = pre.get("type") in (None, "Split") and self._splits_at_spaces(pre)
         if normalizer not in (["Replace"], ["Prepend", "Replace"]) or not harmless:
             raise UserError("llama.cpp has no equivalent for the way this tokenizer splits text")
         return "Prepend" in normalizer
+
+    def _first_word_only(self) -> bool:
+        """A space goes before the first word of a text, and not after special tokens.
+
+        llama.cpp can do both or neither. A rendered conversation begins with a special token.
+        """
+        pre = self.backend.get("pre_tokenizer") or {}
+        return pre.get("type") == "Metaspace" and pre.get("prepend_scheme") == "first"
+
+    def _opening(self) -> str:
+        if not self._first_word_only():
+            return ""
+        opening = self._id_of("bos")
+        if opening is None:
+            raise UserError("a space goes before the first word only, and there is no BOS token")
+        return str(self.added[opening]["content"])
 
     def _splits_at_spaces(self, pre: Mapping[str, Any]) -> bool:
         """Spaces were replaced before, so that a split at them finds nothing to do."""
@@ -273,6 +288,11 @@ class _Reader:
         if self._stripping() and not self._is_phi3():
             first = min(self._stripping())
             yield f"llama.cpp does not strip the spaces after {first}: such texts get other ids"
+        if self._first_word_only():
+            yield "llama.cpp puts no space before a text that begins without a special token"
+        deviation = DEVIATIONS.get(self._pre)
+        if deviation:
+            yield f"llama.cpp splits {deviation.words} otherwise: such texts get other ids"
         if any("\0" in text for text in self.model["vocab"]):
             yield "llama.cpp cuts tokens at a NUL character: texts with one get other ids"
 

@@ -19,6 +19,7 @@ from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.pretokenizer import normalizer_kinds
 from workbench.pipeline.export.probes import hard_texts
+from workbench.pipeline.export.splits import DEVIATIONS
 from workbench.pipeline.export.tokenizer import plain_backend
 from workbench.text import one_line
 
@@ -74,14 +75,19 @@ class Expected:
 def expected_ids(plan: ExportPlan, samples: Sequence[Sample] = ()) -> Expected:
     """What llama.cpp must give: the hard texts by the tokenizer, `samples` as they are."""
     backend = plain_backend(plan.tokenizer)
-    composes = _composes(plan)
-    texts = [
-        unicodedata.normalize("NFC", text) if composes else text
-        for text in hard_texts(plan.vocabulary.added, plan.vocabulary.swallowing)
-    ]
+    texts = list(_texts(plan))
     plain = [Sample(text, _ids(backend, text, False)) for text in texts]
     special = [Sample(text, _ids(backend, text, True)) for text in texts[:WITH_SPECIAL]]
     return Expected((*plain, *samples), tuple(special))
+
+
+def _texts(plan: ExportPlan) -> Iterator[str]:
+    """The hard texts, without what the plan's warnings say of this tokenizer in llama.cpp."""
+    vocabulary, composes = plan.vocabulary, _composes(plan)
+    deviation = DEVIATIONS.get(vocabulary.pre)
+    for text in hard_texts(vocabulary.added, vocabulary.swallowing):
+        text = unicodedata.normalize("NFC", text) if composes else text
+        yield vocabulary.opening + (deviation.without(text) if deviation else text)
 
 
 def check_vocabulary(plan: ExportPlan, folder: Path, expected: Expected) -> VocabularyReport:

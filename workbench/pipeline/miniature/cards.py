@@ -16,9 +16,10 @@ WIDTH, INNER, HEADS, HEAD_DIM = 256, 512, 4, 64
 class Tokens:
     """A tokenizer's kind: how it splits text, its special tokens and what they are for.
 
-    `splitting` is `pieces` (SentencePiece's way), `pieces-prefix` (with a space put before), or
-    the name of a byte-level expression in `vocabulary.SPLITS`. `eos` ends an answer of an
-    instruct model, `base_eos` of a base model. `stripping` tokens swallow the spaces after them.
+    `splitting` is `pieces` (SentencePiece's way), `pieces-prefix` (with a space put before),
+    `pieces-first` (before the first word only), or llama.cpp's name for a byte-level one, in
+    `export.splits`. `eos` ends an answer of an instruct model, `base_eos` of a base model.
+    `stripping` tokens swallow the spaces after them.
     """
 
     splitting: str
@@ -28,7 +29,6 @@ class Tokens:
     bos: str = ""
     base_eos: str = ""
     nfc: bool = False
-    ignore_merges: bool = False
     stripping: tuple[str, ...] = ()
 
 
@@ -66,7 +66,7 @@ _QWEN3_TOKENS = Tokens(
     nfc=True,
 )
 _LLAMA3_TOKENS = Tokens(
-    "llama3",
+    "llama-bpe",
     (
         "<|begin_of_text|>",
         "<|end_of_text|>",
@@ -79,7 +79,6 @@ _LLAMA3_TOKENS = Tokens(
     base_eos="<|end_of_text|>",
     pad="<|finetune_right_pad_id|>",
     bos="<|begin_of_text|>",
-    ignore_merges=True,
 )
 _SENTENCE_TOKENS = ("<unk>", "<s>", "</s>")
 _PHI_TOKENS = ("<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
@@ -170,12 +169,11 @@ CARDS: dict[str, Card] = {
     "smollm3": Card(
         "smollm3",
         Tokens(
-            "llama3",
+            "llama-bpe",
             ("<|begin_of_text|>", "<|end_of_text|>", "<|im_start|>", "<|im_end|>"),
             eos="<|im_end|>",
             base_eos="<|end_of_text|>",
             pad="<|end_of_text|>",
-            ignore_merges=True,
         ),
         "chatml",
         {"tie_word_embeddings": True, "pad_token_id": None},
@@ -189,7 +187,7 @@ CARDS: dict[str, Card] = {
     "mistral": Card(
         "mistral",
         Tokens(
-            "pieces-prefix",
+            "pieces-first",
             (*_SENTENCE_TOKENS, "[INST]", "[/INST]"),
             eos="</s>",
             pad="</s>",
@@ -227,7 +225,7 @@ CARDS: dict[str, Card] = {
     "deepseek2": Card(
         "deepseek_v2",
         Tokens(
-            "llama3",
+            "deepseek-llm",
             ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
             eos="<｜end▁of▁sentence｜>",
             pad="<｜end▁of▁sentence｜>",

@@ -22,7 +22,7 @@ from workbench.places import cache_folder
 from workbench.preset.miniature import kind_of
 from workbench.run.folder import plain_name
 
-VERSION = 2  # counts up when a card or the recipe changes: an old folder is not taken for a new one
+VERSION = 3  # counts up when a card or the recipe changes: an old folder is not taken for a new one
 SEED = 20
 ROWS_MULTIPLE = 64
 KEPT = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model")

@@ -21,22 +21,12 @@ from tokenizers import (
     trainers,
 )
 
+from workbench.pipeline.export.splits import SPLITTINGS
 from workbench.pipeline.miniature.cards import Tokens
 from workbench.preset.shipped import shipped_root
 
 WORDS = 2048
 SPACE = "\u2581"
-
-_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_LLAMA3 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _TAIL
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_START = r"[^\r\n\p{L}\p{N}]?"
-_GPT4O = (
-    rf"{_START}{_UPPER}*{_LOWER}+{_CONTRACTIONS}?|{_START}{_UPPER}+{_LOWER}*"
-    rf"{_CONTRACTIONS}?|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|" + _TAIL
-)
-SPLITS = {"llama3": _LLAMA3, "qwen2": _LLAMA3.replace("{1,3}", ""), "gpt-4o": _GPT4O}
 
 
 def train(tokens: Tokens) -> Tokenizer:
@@ -62,10 +52,11 @@ def _special(tokens: Tokens) -> list[Any]:
 
 
 def _byte_level(tokens: Tokens) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE(ignore_merges=tokens.ignore_merges))
+    steps, ignore_merges = SPLITTINGS[tokens.splitting]
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     if tokens.nfc:
         tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = _splitter(tokens.splitting)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([_step(*step) for step in steps])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=WORDS,
@@ -77,13 +68,10 @@ def _byte_level(tokens: Tokens) -> Tokenizer:
     return tokenizer
 
 
-def _splitter(name: str) -> Any:
-    level = pre_tokenizers.ByteLevel
-    if name == "smollm":
-        digits = pre_tokenizers.Digits(individual_digits=True)
-        return pre_tokenizers.Sequence([digits, level(add_prefix_space=False)])
-    first = pre_tokenizers.Split(Regex(SPLITS[name]), "isolated")
-    return pre_tokenizers.Sequence([first, level(add_prefix_space=False, use_regex=False)])
+def _step(kind: str, value: Any) -> Any:
+    if kind == "bytes":
+        return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=value)
+    return pre_tokenizers.Split(Regex(value), "isolated")
 
 
 def _pieces(tokens: Tokens) -> Tokenizer:
@@ -103,9 +91,12 @@ def _pieces(tokens: Tokens) -> Tokenizer:
     if tokens.splitting == "pieces-prefix":
         prepend = {"type": "Prepend", "prepend": SPACE}
         values["normalizer"] = {"type": "Sequence", "normalizers": [prepend, values["normalizer"]]}
+    if tokens.splitting == "pieces-first":
+        metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first"}
+        values |= {"normalizer": None, "pre_tokenizer": {**metaspace, "split": False}}
     tokenizer = Tokenizer.from_str(json.dumps(values))
     steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    prefix = [decoders.Strip(" ", 1, 0)] if tokens.splitting == "pieces-prefix" else []
+    prefix = [decoders.Strip(" ", 1, 0)] if tokens.splitting != "pieces" else []
     tokenizer.decoder = decoders.Sequence([*steps, *prefix])
     return tokenizer
 
