@@ -12,6 +12,7 @@ from workbench.chat.conversation import Conversation
 from workbench.chat.interrupt import interrupt_cancels
 from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session
+from workbench.chat.source import Source
 from workbench.chat.terminal import Settings, chat, chat_once, messages
 from workbench.errors import UserError
 
@@ -24,10 +25,10 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> dict[str, Path]:
+def models(tmp_path: Path) -> dict[str, Source]:
     return {
-        "tuned": write_tiny(tmp_path / "tuned.gguf", Tiny(says=b"Fine.")),
-        "base": write_tiny(tmp_path / "base.gguf", Tiny(says=b"Bad\x1b[")),
+        "tuned": Source(write_tiny(tmp_path / "tuned.gguf", Tiny(says=b"Fine."))),
+        "base": Source(write_tiny(tmp_path / "base.gguf", Tiny(says=b"Bad\x1b["))),
     }
 
 
@@ -43,19 +44,19 @@ def typed(*lines: str) -> Callable[[str], str]:
     return read
 
 
-def talk(models: dict[str, Path], *lines: str) -> str:
+def talk(models: dict[str, Source], *lines: str) -> str:
     out = io.StringIO()
     chat(models, SETTINGS, read=typed(*lines), out=out)
     return out.getvalue()
 
 
-def test_one_answer_for_scripts_and_nothing_else(models: dict[str, Path]) -> None:
+def test_one_answer_for_scripts_and_nothing_else(models: dict[str, Source]) -> None:
     out = io.StringIO()
     chat_once({"tuned": models["tuned"]}, "hello", SETTINGS, out)
     assert out.getvalue() == "Fine.\n"
 
 
-def test_a_prompt_from_a_file(models: dict[str, Path], tmp_path: Path) -> None:
+def test_a_prompt_from_a_file(models: dict[str, Source], tmp_path: Path) -> None:
     question, out = tmp_path / "question.txt", io.StringIO()
     question.write_text("hello")
     chat_once({"tuned": models["tuned"]}, f"FILE:{question}", SETTINGS, out)
@@ -64,13 +65,13 @@ def test_a_prompt_from_a_file(models: dict[str, Path], tmp_path: Path) -> None:
         chat_once(models, f"FILE:{tmp_path / 'none.txt'}", SETTINGS, out)
 
 
-def test_two_answers_for_scripts_carry_names(models: dict[str, Path]) -> None:
+def test_two_answers_for_scripts_carry_names(models: dict[str, Source]) -> None:
     out = io.StringIO()
     chat_once(models, "hello", SETTINGS, out)
     assert out.getvalue() == "# tuned\nFine.\n# base\nBad\x1b[\n"
 
 
-def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, Path]) -> None:
+def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, Source]) -> None:
     class Screen(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -80,13 +81,13 @@ def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, Path]) -> No
     assert out.getvalue() == "Bad\\x1b[\n"
 
 
-def test_a_talk(models: dict[str, Path]) -> None:
+def test_a_talk(models: dict[str, Source]) -> None:
     shown = talk({"tuned": models["tuned"]}, "hello", "", "again")
     assert shown.count("Fine.\n[6 tokens, ") == 2
     assert "stopped by itself]" in shown
 
 
-def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Path]) -> None:
+def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Source]) -> None:
     shown = talk(models, "hello", "/compare", "hello")
     assert shown.count("--- tuned\nFine.\n") == 1
     assert shown.count("--- base\nBad\\x1b[\n") == 1
@@ -95,7 +96,7 @@ def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Path]) -> N
     assert "nothing to compare with (start with --compare base)" in alone
 
 
-def test_commands(models: dict[str, Path], tmp_path: Path) -> None:
+def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
     target = tmp_path / "talk.json"
     shown = talk(
         {"tuned": models["tuned"]},
@@ -120,14 +121,14 @@ def test_commands(models: dict[str, Path], tmp_path: Path) -> None:
     assert saved["sampling"]["top_k"] == 3
 
 
-def test_a_new_conversation_forgets(models: dict[str, Path], tmp_path: Path) -> None:
+def test_a_new_conversation_forgets(models: dict[str, Source], tmp_path: Path) -> None:
     target = tmp_path / "talk.json"
     talk({"tuned": models["tuned"]}, "hello", "/new", "hi", f"/save {target}")
     saved = json.loads(target.read_text())["messages"]
     assert [m["content"] for m in saved] == ["hi", "Fine."]
 
 
-def test_too_long_a_message_is_one_line_and_the_talk_goes_on(models: dict[str, Path]) -> None:
+def test_too_long_a_message_is_one_line_and_the_talk_goes_on(models: dict[str, Source]) -> None:
     shown = talk({"tuned": models["tuned"]}, "x" * 900, "hello")
     assert "the context holds 256" in shown and "Fine." in shown
     assert "Traceback" not in shown
@@ -165,13 +166,13 @@ def test_ctrl_c_ends_the_answer_and_keeps_it(tmp_path: Path) -> None:
     assert conversation.turns[-1].content == conversation.last_answer.text
 
 
-def test_typed_lines_are_kept_for_the_next_talk(models: dict[str, Path], tmp_path: Path) -> None:
+def test_typed_lines_are_kept_for_the_next_talk(models: dict[str, Source], tmp_path: Path) -> None:
     history = tmp_path / "history"
     chat({"tuned": models["tuned"]}, SETTINGS, read=typed(), out=io.StringIO(), history=history)
     assert history.exists()
 
 
-def test_a_reader_that_went_away_is_not_masked(models: dict[str, Path]) -> None:
+def test_a_reader_that_went_away_is_not_masked(models: dict[str, Source]) -> None:
     class Gone(io.StringIO):
         def flush(self) -> None:
             raise BrokenPipeError

@@ -9,6 +9,7 @@ import pytest
 
 from tests.run.helpers import make_run
 from tests.run.test_models import PRESET, exported
+from workbench.chat.source import Source
 from workbench.chat.terminal import Settings
 from workbench.cli import main
 from workbench.commands import chat
@@ -21,9 +22,9 @@ WITH_SYSTEM = (
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Path], str | None, Settings]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Source], str | None, Settings]]:
     """What the chat room was asked for."""
-    calls: list[tuple[dict[str, Path], str | None, Settings]] = []
+    calls: list[tuple[dict[str, Source], str | None, Settings]] = []
     monkeypatch.setattr(
         chat, "chat", lambda models, settings: calls.append((models, None, settings))
     )
@@ -32,14 +33,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Path], str | 
 
 
 def test_a_run_talks_as_it_was_trained_and_evaluated(
-    tmp_path: Path, asked: list[tuple[dict[str, Path], str | None, Settings]]
+    tmp_path: Path, asked: list[tuple[dict[str, Source], str | None, Settings]]
 ) -> None:
     run = make_run(tmp_path / "runs", preset=WITH_SYSTEM)
     exported(run, "f16", "q8_0")
     (run.evaluation / "base-f16.gguf").write_bytes(b"x")
     assert main(["chat", "one", "--prompt", "Hello", "--compare", "base"]) == 0
     models, prompt, settings = asked[0]
-    assert models == {"one": run.export / "one-q8_0.gguf", "base": run.evaluation / "base-f16.gguf"}
+    tuned, base = run.export / "one-q8_0.gguf", run.evaluation / "base-f16.gguf"
+    assert models == {"one": Source(tuned), "base": Source(base)}
     assert prompt == "Hello"
     assert (settings.system, settings.context, settings.stop) == ("Be kind.", 100, ["END"])
     assert (settings.sampling.temperature, settings.sampling.max_tokens) == (0.5, 7)
@@ -47,7 +49,7 @@ def test_a_run_talks_as_it_was_trained_and_evaluated(
 
 
 def test_flags_go_over_the_run_s_settings(
-    tmp_path: Path, asked: list[tuple[dict[str, Path], str | None, Settings]]
+    tmp_path: Path, asked: list[tuple[dict[str, Source], str | None, Settings]]
 ) -> None:
     exported(make_run(tmp_path / "runs", preset=WITH_SYSTEM), "f16")
     flags = ["--system", "", "--set", "generate.temperature=0.9", "--set", "context=50"]
@@ -59,12 +61,12 @@ def test_flags_go_over_the_run_s_settings(
 
 
 def test_a_file_talks_with_the_defaults(
-    tmp_path: Path, asked: list[tuple[dict[str, Path], str | None, Settings]]
+    tmp_path: Path, asked: list[tuple[dict[str, Source], str | None, Settings]]
 ) -> None:
     (tmp_path / "m.gguf").write_bytes(b"x")
     assert main(["chat", str(tmp_path / "m.gguf")]) == 0
     models, _, settings = asked[0]
-    assert models == {"m": tmp_path / "m.gguf"}
+    assert models == {"m": Source(tmp_path / "m.gguf")}
     assert settings.trusted == [] and settings.context == 4096
 
 

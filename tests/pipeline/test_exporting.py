@@ -8,17 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests import tiny
 from tests.ollama.fake import running
-from tests.pipeline.test_worker import PRESET, of_kind, pairs, state_of, work
+from tests.pipeline.test_worker import of_kind, state_of, work
 from workbench.files import sha256
-from workbench.headless.freeze import freeze
-from workbench.preset.load import load
-from workbench.run import events, exports, folder
+from workbench.run import events, exports
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
 from workbench.run.models import digests
@@ -29,36 +25,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run that has trained and exported f16."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "pairs.txt").write_text(pairs(20))
-    (home / "raw").mkdir()
-    for n in range(5):
-        (home / "raw" / f"{n}.txt").write_text(f"document {n} " * 20)
-    base = tiny.save_base(home / "base", "qwen2")
-    text = PRESET.replace("{base}", str(base)).replace("{pairs}", str(home / "pairs.txt"))
-    text = text.replace('["f16", "q8_0"]', '["f16"]').replace("{raw}", str(home / "raw"))
-    (home / "tiny.toml").write_text(text)
-    made = folder.create(home / "runs", "tiny")
-    freeze(load(str(home / "tiny.toml")), made)
-    assert work(made, "prepare", "train", "export") == 0, state_of(made).error
-    return made
-
-
-@pytest.fixture
-def run(trained: RunFolder, tmp_path: Path) -> RunFolder:
-    shutil.copytree(trained.path, tmp_path / "runs" / trained.name)
-    return RunFolder(tmp_path / "runs" / trained.name)
-
-
 def types_in_report(run: RunFolder) -> list[str]:
     report = json.loads((run.export / "parity.json").read_bytes())
     return [entry["type"] for entry in report["files"]]
 
 
-def test_more_types_beside_what_stands(run: RunFolder) -> None:
+def test_more_types_beside_what_stands(trained_run: RunFolder) -> None:
+    run = trained_run
     first = run.export / f"{run.name}-f16.gguf"
     before = sha256(first)
     assert work(run, "export:q8_0+iq4_nl+merged") == 0, state_of(run).error
@@ -77,26 +50,30 @@ def test_more_types_beside_what_stands(run: RunFolder) -> None:
     assert not of_kind(again, events.StageStarted), "nothing is done twice"
 
 
-def test_the_merged_model_alone(run: RunFolder) -> None:
+def test_the_merged_model_alone(trained_run: RunFolder) -> None:
+    run = trained_run
     assert work(run, "export:merged") == 0, state_of(run).error
     assert (run.export / "merged" / "manifest.json").is_file()
     assert list(state_of(run).exported) == ["f16"] and types_in_report(run) == ["f16"]
 
 
-def test_a_type_there_is_not_is_refused_and_not_kept(run: RunFolder) -> None:
+def test_a_type_there_is_not_is_refused_and_not_kept(trained_run: RunFolder) -> None:
+    run = trained_run
     assert work(run, "export:q9") == 2
     assert "no GGUF type 'q9'" in state_of(run).error and exports.requests(run) == []
 
 
-def test_what_has_not_trained_cannot_be_exported(run: RunFolder) -> None:
+def test_what_has_not_trained_cannot_be_exported(trained_run: RunFolder) -> None:
+    run = trained_run
     shutil.rmtree(run.training("sft"))
     assert work(run, "export:q8_0") == 2
     assert f"needs train:sft first (workbench resume {run.name})" in state_of(run).error
 
 
 def test_a_request_that_failed_is_off_the_record(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+    trained_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = trained_run
     monkeypatch.setitem(
         __import__("workbench.pipeline.export.parity", fromlist=["x"]).HARD_LIMITS, "f16", -1.0
     )
@@ -106,8 +83,9 @@ def test_a_request_that_failed_is_off_the_record(
 
 
 def test_the_preset_has_the_model_made_in_ollama(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+    trained_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = trained_run
     text = run.preset_file.read_text().replace("create = false", "create = true")
     run.preset_file.write_text(text.replace('prompts = "validation"', 'prompts = ""'))
     stages = ("prepare", "train", "export", "package")
@@ -125,7 +103,8 @@ def test_the_preset_has_the_model_made_in_ollama(
     assert state.packaged[0].command.startswith(f"ollama create {run.name} -f /")
 
 
-def test_killed_amid_it_and_asked_again(run: RunFolder) -> None:
+def test_killed_amid_it_and_asked_again(trained_run: RunFolder) -> None:
+    run = trained_run
     command = [sys.executable, "-m", "workbench.pipeline.worker", str(run.path)]
     process = subprocess.Popen([*command, "--stages", "export:iq4_nl"])
     until = time.monotonic() + 60

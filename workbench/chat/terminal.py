@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 from workbench.chat.commands import Desk, run_command
 from workbench.chat.conversation import Conversation, read_prompt
-from workbench.chat.inspect import vouch
 from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session
+from workbench.chat.source import Source
 from workbench.dataset.template import ChatTemplate
-from workbench.errors import UserError
+from workbench.errors import UserError, WorkbenchError
 from workbench.text import visible
 
 PROMPT, MORE = "> ", ". "
@@ -41,7 +41,7 @@ class Settings:
 
 
 def chat_once(
-    models: dict[str, Path], prompt: str, settings: Settings, out: TextIO | None = None
+    models: dict[str, Source], prompt: str, settings: Settings, out: TextIO | None = None
 ) -> None:
     """Write the answer to `prompt` (TEXT or FILE:path), and nothing else, to `out`.
 
@@ -61,7 +61,7 @@ def chat_once(
 
 
 def chat(
-    models: dict[str, Path],
+    models: dict[str, Source],
     settings: Settings,
     *,
     read: Callable[[str], str] = input,
@@ -83,6 +83,10 @@ def chat(
         write(WELCOME + "\n")
         for text in messages(read, write):
             try:
+                for conversation in desk.asked:
+                    models[conversation.name] = renewed(
+                        conversation, models[conversation.name], settings, write
+                    )
                 if run_command(desk, text, write):
                     return
             except UserError as error:
@@ -90,22 +94,57 @@ def chat(
 
 
 @contextmanager
-def opened(models: dict[str, Path], settings: Settings) -> Iterator[list[Conversation]]:
-    """The models, opened by a child process first unless their SHA-256 is trusted."""
-    with ExitStack() as stack:
-        conversations = []
-        for name, path in models.items():
-            vouch(path, trusted=settings.trusted)
-            session = Session.open(
-                path,
-                context=settings.context,
-                threads=settings.threads,
-                log_file=settings.log_file,
-                template=settings.template,
-            )
-            stack.enter_context(session)
+def opened(models: dict[str, Source], settings: Settings) -> Iterator[list[Conversation]]:
+    """The models, loaded one after the other; all are freed at the end."""
+    conversations = list[Conversation]()
+    try:
+        for name, source in models.items():
+            session = open_session(source, settings)
             conversations.append(Conversation(name, session, settings.stop, settings.system))
         yield conversations
+    finally:
+        for conversation in conversations:
+            conversation.session.close()
+
+
+def open_session(source: Source, settings: Settings) -> Session:
+    """The model of `source` as the settings have it."""
+    return source.open(
+        context=settings.context,
+        threads=settings.threads,
+        log_file=settings.log_file,
+        template=settings.template,
+        trusted=settings.trusted,
+    )
+
+
+def renewed(
+    conversation: Conversation, source: Source, settings: Settings, write: Callable[[str], object]
+) -> Source:
+    """The source that answers next: a newer one, taken up and told of, or the same.
+
+    Weights that cannot be taken up are told of, and the old ones go on.
+    """
+    try:
+        newer = source.newer() if source.newer else None
+        if newer is None:
+            return source
+        take_up(conversation, newer, settings)
+    except WorkbenchError as error:
+        write(f"[{visible(str(error))}]\n")
+        return source
+    write(f"[{visible(newer.label)} answers now]\n")
+    return newer
+
+
+def take_up(conversation: Conversation, newer: Source, settings: Settings) -> None:
+    """Let the conversation go on with other weights: an adapter exchanged, or a model loaded."""
+    if newer.gguf == conversation.session.model.path:
+        conversation.session.adapt(newer.adapter)
+        return
+    session = open_session(newer, settings)
+    conversation.session.close()
+    conversation.session = session
 
 
 def messages(read: Callable[[str], str], write: Callable[[str], object]) -> Iterator[str]:

@@ -1,24 +1,33 @@
-"""Talk to the tuned model of a run, or to any GGUF file; with --prompt get one answer.
+"""Talk to the tuned model of a run, to any weights it has saved, or to any GGUF file.
 
 A run's own settings apply: its system prompt and the preset's [generate]. --set changes one of
-them for this talk: --set temperature=0.8.
+them for this talk: --set temperature=0.8. RUN@best (or last, final, step-000040, STAGE/best) means
+weights that training has saved, also while it goes on; --follow takes up the newest between two
+answers, and says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 from workbench.chat.from_preset import settings_of
 from workbench.chat.sampling import Sampling
+from workbench.chat.source import Source
 from workbench.chat.terminal import Settings, chat, chat_once
 from workbench.errors import EXIT_DONE, UserError
+from workbench.headless.following import Following
+from workbench.headless.progress import ProgressLine
+from workbench.headless.ready import DEFAULT_TYPE, Ready, make_ready
 from workbench.preset.load import load
-from workbench.run import folder
+from workbench.quantize.types import kind_named
+from workbench.run import checkpoints, folder
+from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder
-from workbench.run.models import base_gguf, digests, served_gguf
+from workbench.run.models import base_gguf, digests, exported_gguf, served_gguf
 from workbench.text import did_you_mean
 
 BASE = "base"
@@ -28,16 +37,27 @@ KEYS = (*(field.name for field in fields(Sampling)), "context")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="RUN|FILE.gguf", help="a run, by name or folder, or a model file")
-    add("--compare", metavar="base|RUN|FILE.gguf", default="", help="let a second model answer too")
+    models = "RUN|RUN@CHECKPOINT|FILE.gguf"
+    add("model", metavar=models, help="a run, by name or folder, or a model file")
+    add("--compare", metavar=f"base|{models}", default="", help="let a second model answer too")
+    add("--checkpoint", metavar="C", default="", help="of RUN: best, last, final, step-000040")
+    add("--follow", action="store_true", help="always the newest weights that RUN has saved")
+    add(
+        "--type",
+        metavar="T",
+        default="",
+        help="GGUF type: of RUN's files, or of a checkpoint's base",
+    )
     add("--prompt", metavar="TEXT|FILE:path", default=None, help="print one answer and leave")
     add("--system", metavar="TEXT", default=None, help="system prompt, in place of the run's")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="a key of [generate]")
 
 
 def run(args: argparse.Namespace) -> int:
-    models, trusted = models_of(args.model, args.compare)
-    preset = None if args.model.endswith(GGUF) else load(str(_run(args.model).preset_file)).preset
+    models, trusted = models_of(args)
+    preset = None
+    if not args.model.endswith(GGUF):
+        preset = load(str(_run(_split(args.model)[0]).preset_file)).preset
     settings = apply_flags(settings_of(preset), args.set)
     settings = replace(settings, trusted=trusted)
     if args.system is not None:
@@ -49,17 +69,27 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def models_of(model: str, compare: str) -> tuple[dict[str, Path], list[str]]:
-    """Name and file of every model that answers, and the SHA-256 digests that runs vouch for."""
-    first, trusted = _resolve(model)
-    models = {Path(model).stem if model.endswith(GGUF) else _run(model).name: first}
-    if compare == BASE:
+def models_of(args: argparse.Namespace) -> tuple[dict[str, Source], list[str]]:
+    """Name and source of every model that answers, and the SHA-256 digests that runs vouch for."""
+    model, checkpoint = _split(args.model)
+    if args.checkpoint and checkpoint:
+        raise UserError("two checkpoints are named", hint="RUN@C or --checkpoint C")
+    checkpoint = args.checkpoint or checkpoint
+    if model.endswith(GGUF) and (args.checkpoint or args.follow or args.type):
+        raise UserError("--checkpoint, --follow and --type are for a run")
+    if args.follow and checkpoint:
+        raise UserError("--follow takes the newest weights, not those of a checkpoint")
+    first, trusted = _resolve(model, checkpoint, args.type, args.follow)
+    name = Path(model).stem if model.endswith(GGUF) else _run(model).name
+    models = {f"{name}@{checkpoint}" if checkpoint else name: first}
+    if args.compare == BASE:
         if model.endswith(GGUF):
             raise UserError("--compare base needs a run", hint="name the base's .gguf file")
-        models[BASE] = base_gguf(_run(model))
-    elif compare:
-        second, more = _resolve(compare)
-        models[compare] = second
+        models[BASE] = Source(base_gguf(_run(model)))
+    elif args.compare:
+        other, checkpoint = _split(args.compare)
+        second, more = _resolve(other, checkpoint, "", False)
+        models[args.compare] = second
         trusted += more
     return models, trusted
 
@@ -86,13 +116,65 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _resolve(model: str) -> tuple[Path, list[str]]:
-    if not model.endswith(GGUF):
-        run = _run(model)
-        return served_gguf(run), digests(run)
-    if not Path(model).is_file():
-        raise UserError(f"'{model}' is no file", hint="workbench runs lists what there is")
-    return Path(model), []
+def _resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Source, list[str]]:
+    """Where the model comes from, and the digests of files that its run vouches for."""
+    if model.endswith(GGUF):
+        if not Path(model).is_file():
+            raise UserError(f"'{model}' is no file", hint="workbench runs lists what there is")
+        return Source(Path(model)), []
+    found = _run(model)
+    if follow:
+        latest = checkpoints.newest(found) or checkpoints.find(found, "best")
+        ready = _ready(found, latest, kind)
+        return _following(Following(found, kind or DEFAULT_TYPE, ready), ready), []
+    chosen = checkpoints.find(found, checkpoint) if checkpoint else _in_place_of_export(found)
+    if chosen:
+        return _source(_ready(found, chosen, kind)), []
+    return Source(exported_gguf(found, kind) if kind else served_gguf(found)), digests(found)
+
+
+def _in_place_of_export(run: RunFolder) -> Checkpoint | None:
+    """The newest weights of a run that has exported nothing yet; None for one that has."""
+    try:
+        served_gguf(run)
+    except UserError:
+        latest = checkpoints.newest(run)
+        if latest:
+            print(f"nothing is exported yet: {latest.label} answers", file=sys.stderr)
+        return latest
+    return None
+
+
+def _ready(run: RunFolder, checkpoint: Checkpoint, kind: str) -> Ready:
+    """The checkpoint made ready, with a line that tells how far that is."""
+    view = ProgressLine(sys.stderr)
+    wanted = kind_named(kind).name if kind else DEFAULT_TYPE
+    try:
+        return make_ready(run, checkpoint, wanted, doing=view.show)
+    finally:
+        view.end()
+
+
+def _source(ready: Ready) -> Source:
+    return Source(ready.base, ready.adapter, ready.checkpoint.label, ready.sha256)
+
+
+def _following(following: Following, ready: Ready) -> Source:
+    """The source with its way to the next one."""
+
+    def newer() -> Source | None:
+        found = following.newer()
+        return _following(following, found) if found else None
+
+    return replace(_source(ready), newer=newer)
+
+
+def _split(model: str) -> tuple[str, str]:
+    """`RUN@CHECKPOINT` taken apart; a file or a run with an @ in its name is left whole."""
+    name, at, checkpoint = model.rpartition("@")
+    if not at or not name or model.endswith(GGUF) or Path(model).exists():
+        return model, ""
+    return name, checkpoint
 
 
 def _run(name: str) -> RunFolder:

@@ -20,9 +20,9 @@ from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stream import run_export
+from workbench.pipeline.facts import base_facts, base_folder, chat_template, exported, served
 from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.training.weights import Weights
-from workbench.pipeline.wiring import base_facts, base_folder, chat_template, exported, served
 from workbench.preset.schema import Evaluate
 from workbench.preset.schema import Guard as GuardSettings
 from workbench.run import events, folder

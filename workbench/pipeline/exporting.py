@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import Interrupted
 from workbench.pipeline.context import Context, Outcome
-from workbench.pipeline.prepare import load_rows
-from workbench.pipeline.wiring import (
+from workbench.pipeline.facts import (
     base_facts,
     chat_template,
     run_template,
     served,
     trained_weights,
 )
+from workbench.pipeline.prepare import load_rows
 from workbench.preset.stages import TRAIN
 from workbench.quantize.types import kind_named
 from workbench.run import events, exports

@@ -19,11 +19,11 @@ from workbench.dataset.tokenize import encode_prompt
 from workbench.dataset.tokenizer import BackendTokenizer, from_backend
 from workbench.pipeline.base import stop_ids
 from workbench.pipeline.context import Context
+from workbench.pipeline.facts import base_facts, run_template
 from workbench.pipeline.mixture import rows_of_stage
 from workbench.pipeline.prepare import load_rows, separator_id
 from workbench.pipeline.training.samples import Asking, Prompt
 from workbench.pipeline.training.watching import Watched, general_examples
-from workbench.pipeline.wiring import base_facts, run_template
 from workbench.preset.schema import TrainStage
 from workbench.preset.watch import PROMPT_FILE
 from workbench.run import events

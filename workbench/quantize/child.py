@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import re
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from workbench.chat.native_log import LOG, library
+from workbench.children import end_with_parent, say
 
 BUFFER_BYTES = 64 << 20
 MIB = 1 << 20
@@ -91,17 +89,6 @@ def _reason(errors: list[str]) -> str:
     return last.rpartition("failed to quantize: ")[2].strip()
 
 
-def say(fields: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(fields) + "\n")
-    sys.stdout.flush()
-
-
-def _end_with_parent() -> None:
-    """Standard input is a pipe from the parent that nobody writes to: its end is the parent's."""
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("source", type=Path)
@@ -110,7 +97,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--again", action="store_true")
     given = parser.parse_args()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     options = {"threads": given.threads, "again": given.again}
     say({"problem": quantize(given.source, given.target, given.number, **options)})
 

@@ -6,26 +6,19 @@ removed; a source is never written to.
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from workbench import files
-from workbench.errors import Interrupted, RunFailed, UserError
+from workbench.children import ChildDied, told
+from workbench.errors import RunFailed, UserError
 from workbench.quantize.types import Kind
-from workbench.text import one_line
 
 CHILD = (sys.executable, "-m", "workbench.quantize.child")
-POLL_S = 0.1
 HEADER_BYTES = 16 << 20  # a file's header, at most: llama.cpp tells the tensors' bytes alone
 
 
@@ -82,8 +75,8 @@ def quantize(
     options = ["--threads", str(threads), *(["--again"] if again else [])]
     fallbacks = []
     try:
-        with closing(_told(source, part, kind, options, stopping)) as told:
-            for fields in told:
+        with closing(_told(source, part, kind, options, stopping)) as lines:
+            for fields in lines:
                 if "bytes" in fields:
                     needed = fields["bytes"] + HEADER_BYTES
                     files.check_space(target.parent, needed, target.name)
@@ -105,63 +98,19 @@ def _told(
     target: Path,
     kind: Kind,
     options: Sequence[str],
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], bool],
 ) -> Generator[dict[str, Any], None, None]:
     """What the child tells, line by line; raises when it ends badly."""
-    problem = None
-    with _child([*CHILD, str(source), str(target), str(kind.number), *options]) as child:
-        for line in _lines(child, stopping):
-            fields = json.loads(line)
-            problem = fields.get("problem", problem)
+    problem = ""
+    command = [*CHILD, str(source), str(target), str(kind.number), *options]
+    try:
+        for fields in told(command, stopping):
+            problem = fields.get("problem", "")
             yield fields
-        _, said = child.communicate()
-    if problem and "iostream error" in problem:
+    except ChildDied as died:
+        raise RunFailed(f"{source}: the process that quantizes died{died.cause}") from died
+    if "iostream error" in problem:
         raise RunFailed(f"{target.parent}: the file cannot be written to its end: disk full?")
     if problem:
         hint = "--again allows it, at a cost in quality" if "requantizing" in problem else ""
         raise UserError(f"cannot be made {kind.name}: {problem}", path=source, hint=hint)
-    if problem is None:
-        raise RunFailed(
-            f"{source}: the process that quantizes died{_cause(child.returncode, said)}"
-        )
-
-
-@contextmanager
-def _child(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
-    ) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
-
-
-def _lines(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> Iterator[bytes]:
-    """The child's lines as they come; `stopping` is looked at between them and while none comes."""
-    said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in cast(Any, child.stdout):
-            said.put(line)
-        said.put(b"")
-
-    threading.Thread(target=read, name="quantize", daemon=True).start()
-    while True:
-        if stopping():
-            raise Interrupted("the quantization was stopped; nothing of it is left")
-        try:
-            line = said.get(timeout=POLL_S)
-        except queue.Empty:
-            continue
-        if not line:
-            return
-        yield line
-
-
-def _cause(returncode: int, said: bytes) -> str:
-    name = f" ({signal.Signals(-returncode).name})" if returncode < 0 else ""
-    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-    return name + (f": {one_line(lines[-1], 160)}" if lines else "")

@@ -48,7 +48,7 @@ def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> A
     """
     family, config = family_of(base)
     merged = MergedWeights(Weights(base), tied_in_config=family.tied(config))
-    _check(adapter, merged)
+    _check(adapter, merged, family, config)
     deltas = {module: adapter.delta(module) for module in adapter.modules}
     alpha = _alpha(deltas)
     part = path.with_name(f".{path.name}.part")
@@ -71,7 +71,7 @@ def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> A
     return AdapterFile(path, path.stat().st_size, len(deltas), alpha)
 
 
-def _check(adapter: Adapter, merged: MergedWeights) -> None:
+def _check(adapter: Adapter, merged: MergedWeights, family: Family, config: ModelConfig) -> None:
     merged.check_fits(adapter)
     if adapter.replacements:
         name = next(iter(adapter.replacements))
@@ -81,6 +81,10 @@ def _check(adapter: Adapter, merged: MergedWeights) -> None:
     for name, parts in adapter.modules.items():
         if "lora_magnitude_vector" in parts:
             raise NotAlone("DoRA cannot be added to a running model: merge it", path=adapter.folder)
+        pieces = list(family.parts(name, merged.base.shape(name), config))
+        if len(pieces) != 1 or pieces[0].of:
+            reason = f"changes {name}, which GGUF keeps in another form: merge it"
+            raise NotAlone(reason, path=adapter.folder)
         if merged.tied and (name.endswith(EMBEDDING) or name not in merged.names):
             reason = "changes one of two embeddings that are one matrix"
             raise UserError(reason, path=adapter.folder)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench import files
-from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import TrainStage
+
+if TYPE_CHECKING:  # its module needs torch, which who only reads a result is spared
+    from workbench.pipeline.training.checkpoint import Counters
 
 Which = Literal["best", "last"]
 
@@ -42,8 +44,8 @@ def finish(stage: TrainStage, before: Weights, folder: Path, counters: Counters)
     """Write result.json, last of all. `before` are the weights that the stage started from."""
     chosen = "final" if counters.best_loss is None else "best"
     result = TrainResult(
-        weights=_after(stage, before, folder / "adapters" / chosen),
-        last=_after(stage, before, folder / "adapters" / "final"),
+        weights=after(stage, before, folder / "adapters" / chosen),
+        last=after(stage, before, folder / "adapters" / "final"),
         steps=counters.step,
         best_loss=counters.best_loss,
         best_step=counters.best_step,
@@ -69,7 +71,7 @@ def load(folder: Path) -> TrainResult:
     )
 
 
-def _after(stage: TrainStage, before: Weights, saved: Path) -> Weights:
+def after(stage: TrainStage, before: Weights, saved: Path) -> Weights:
     """What a stage hands on: whole weights, one adapter more, or the carried one in its place."""
     if stage.adapter.kind == "full":
         return Weights(saved)
