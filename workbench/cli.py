@@ -22,7 +22,7 @@ from workbench.text import did_you_mean, visible
 
 COMMANDS = {
     "resume": ("RUN", "go on with a run where it stopped"),
-    "runs": ("", "list the runs here, with their state"),
+    "runs": ("[RUN ...]", "list the runs here, with their state; or compare some"),
     "attach": ("RUN", "watch a run that is at work; Ctrl+C leaves it at work"),
     "stop": ("RUN", "ask a run to stop at its next safe point, with a checkpoint"),
     "export": ("RUN|FILE.gguf", "write a run's model in more types of GGUF, or quantize a file"),

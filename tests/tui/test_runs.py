@@ -13,6 +13,7 @@ from tests.tui.helpers import on_screen, text_of, three_runs, until
 from workbench.run import launch, lock
 from workbench.run.folder import RunFolder, list_runs, runs_root
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.dialogs.comparison import Compare
 from workbench.tui.dialogs.confirm import Confirm
 from workbench.tui.dialogs.entry import Entry
 from workbench.tui.dialogs.picker import Picker
@@ -89,6 +90,27 @@ def test_pin_up_to_three_and_take_off() -> None:
         assert len(app.pinned) == 2
 
     on_screen(story)
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 48)])
+def test_pinned_runs_are_compared_in_a_table(size: tuple[int, int]) -> None:
+    three_runs()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("c")
+        assert not isinstance(app.screen, Compare)
+        await pilot.press("p", "j", "c")
+        assert app.status.line == "workbench runs failed stopped"
+        await until(pilot, lambda: "train sft" in text_of(app))
+        text = text_of(app)
+        assert "failed" in text and "stopped" in text and "\x1b" not in text
+        await pilot.press("y")
+        copied = (app.state_folder / "clipboard.txt").read_text()
+        assert "train sft" in copied and "best validation loss" in copied
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Compare)
+
+    on_screen(story, size)
 
 
 def test_find_narrows_the_list_and_empty_widens_it() -> None:

@@ -1,4 +1,8 @@
-"""List the runs here, the newest last: state, stage, step, best validation loss, last word."""
+"""List the runs here, the newest last: state, stage, step, best validation loss, last word.
+
+With the names of runs: one table of what their presets say differently, their losses, sizes and
+figures, and what of the first one's evaluation newly passes or fails against the others.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,29 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import EXIT_DONE
 from workbench.run import folder
 from workbench.run.overview import Overview, overview
 from workbench.text import one_line, table
 
+if TYPE_CHECKING:
+    from workbench.evaluations.case import Case
+    from workbench.run.comparison import Change, Comparison
+
 HEADS = ("RUN", "STATE", "STAGE", "STEP", "BEST LOSS", "LAST WORD")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as a JSON list on stdout")
+    add = parser.add_argument
+    add("runs", metavar="RUN", nargs="*", help="compare these; the first against the others")
+    add("--json", action="store_true", help="as JSON on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.runs:
+        return _compare(args.runs, args.json)
     found = [overview(run) for run in folder.list_runs(folder.runs_root())]
     if args.json:
         print(json.dumps([asdict(view) for view in found], indent=2, ensure_ascii=False))
@@ -50,6 +63,43 @@ def age(seconds: float | None) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.0f} min ago"
     return f"{seconds / 3600:.0f} h ago" if seconds < 172800 else f"{seconds / 86400:.0f} days ago"
+
+
+def _compare(names: Sequence[str], as_json: bool) -> int:
+    from workbench.headless.compared import lines
+    from workbench.run.comparison import compare
+
+    root = folder.runs_root()
+    found = compare([folder.find(root, name) for name in names])
+    if as_json:
+        print(json.dumps(_json(found), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(lines(found)))
+    return EXIT_DONE
+
+
+def _json(found: Comparison) -> dict[str, Any]:
+    rows = [
+        {"section": row.section, "name": row.name, "values": list(row.values)} for row in found.rows
+    ]
+    changes = [_change_json(change) for change in found.changes]
+    told = {"runs": list(found.names), "rows": rows, "evaluation": changes}
+    return told | {"notes": list(found.notes)}
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    return {
+        "model": change.models[0],
+        "against": f"{change.run} {change.models[1]}",
+        "sentence": change.against.sentence,
+        "p_value": change.against.p_value,
+        "newly_failing": [_case_json(case) for case in change.newly_failing],
+        "newly_passing": [_case_json(case) for case in change.newly_passing],
+    }
+
+
+def _case_json(case: Case) -> dict[str, str]:
+    return {"place": case.place, "category": case.category, "prompt": case.prompt}
 
 
 def _row(view: Overview) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Set
 from pathlib import Path
 
@@ -34,14 +35,16 @@ class RunsPane(Pane):
     ID = "runs"
     HELP = (
         "All runs below the runs folder, the newest first. The one under the cursor is the "
-        "current run, which Train shows; pinned runs are drawn over its curves."
+        "current run, which Train shows; pinned runs are drawn over its curves, and c puts them "
+        "beside it in a table."
     )
     ACTIONS = (
         Action("runs.open", "enter", "Open", "Show the run's curves in Train."),
         Action("runs.new", "n", "New", "Start a run from a preset."),
         Action("runs.stop", "s", "Stop", "Stop at the next safe point, with a checkpoint."),
         Action("runs.resume", "r", "Resume", "Go on where the run stopped."),
-        Action("runs.pin", "p", "Pin", "Compare: draw this run over the current one's curves."),
+        Action("runs.pin", "p", "Pin", "Draw this run over the current one's curves."),
+        Action("runs.compare", "c", "Compare", "The current run beside the pinned ones, a table."),
         Action("runs.find", "slash", "Find", "Show only runs whose name holds a text."),
         Action("runs.rename", "R,f2", "Rename", "Give the run another name."),
         Action("runs.delete", "d,delete", "Delete", "Delete the run and all its files; asks."),
@@ -84,10 +87,10 @@ class RunsPane(Pane):
 
     def allows(self, name: str) -> bool:
         run = self.screen_app.current
-        if name in ("new", "find"):
-            return True
-        if run is None:
-            return name not in ("open", "stop", "resume", "pin", "rename", "delete", "kill")
+        if name in ("new", "find") or run is None:
+            return name in ("new", "find")
+        if name == "compare":
+            return len(self._compared(run)) > 1
         at_work = self.screen_app.watching.at_work(run)
         busy, idle = ("stop", "kill"), ("resume", "rename", "delete")
         return at_work if name in busy else not at_work if name in idle else True
@@ -128,6 +131,13 @@ class RunsPane(Pane):
             pinned.append(run)
         self.screen_app.poll()
         self.screen_app.current_changed()
+
+    def action_compare(self) -> None:
+        from workbench.tui.dialogs.comparison import Compare
+
+        runs = self._compared(self._current)
+        self.screen_app.say_command("runs", *(run.name for run in runs))
+        self.app.push_screen(Compare(runs))
 
     def action_find(self) -> None:
         from workbench.tui.dialogs.entry import Entry
@@ -171,6 +181,10 @@ class RunsPane(Pane):
         assert self.screen_app.current is not None, "allows() let it through without a run"
         return self.screen_app.current
 
+    def _compared(self, run: RunFolder) -> list[RunFolder]:
+        """The current run, then the pinned ones."""
+        return [run, *(other for other in self.screen_app.pinned if other != run)]
+
     def _find(self, part: str | None) -> None:
         if part is not None:
             self.part = part.strip()
@@ -181,14 +195,14 @@ class RunsPane(Pane):
         self.screen_app.forget(run)
         self.screen_app.poll()
         self.screen_app.choose(renamed)
-        self.screen_app.say(f"mv {run.path} {renamed.path}", "command")
+        self.screen_app.say(shlex.join(["mv", str(run.path), str(renamed.path)]), "command")
 
     def _deleted(self, run: RunFolder) -> None:
         doing.delete(run)
         self.screen_app.forget(run)
         self.screen_app.poll()
         self._list()
-        self.screen_app.say(f"rm -r {run.path}", "command")
+        self.screen_app.say(shlex.join(["rm", "-r", str(run.path)]), "command")
 
     def _list(self) -> None:
         app, rows = self.screen_app, self._rows

@@ -35,17 +35,23 @@ class PaneTabs(Bar):
         self._told = (shown, focused, aside)
         text = Text()
         self._places.clear()
-        tight = self.size.width < 80
+        behind, between = self._spacing()
         for spec in PANES:
             start = len(text)
             style = "bold reverse" if spec.id == focused else "bold" if spec.id in shown else "dim"
-            text.append(f" {spec.key} {spec.title} ", style)
+            text.append(f" {spec.key} {spec.title}{behind}", style)
             self._places.append((start, len(text), spec.id))
-            text.append("" if tight else " ")
+            text.append(between)
         room = self.size.width - len(text) - 1
         if 0 < len(aside) <= room:
             text.append(aside.rjust(room), "dim")
         self.show(text)
+
+    def _spacing(self) -> tuple[str, str]:
+        """What stands behind a title and between two: by the width alone, so that tabs stay put."""
+        words = sum(len(f" {spec.key} {spec.title}") for spec in PANES)
+        room = (self.size.width - words) / len(PANES)
+        return (" ", " ") if room > 4 else (" ", "") if room >= 1 else ("", "")
 
     def on_click(self, event: events.Click) -> None:
         for start, end, pane_id in self._places:

@@ -1,0 +1,74 @@
+"""Several runs in one table; it is read in a thread, as an evaluation may be large."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from workbench.run.folder import RunFolder
+from workbench.tui.dialogs.dialog import Dialog
+from workbench.tui.styled import styled
+from workbench.tui.widgets.textlines import TextLines
+
+if TYPE_CHECKING:
+    from workbench.run.comparison import Comparison
+    from workbench.tui.app import WorkbenchApp
+
+
+class Compare(Dialog[None]):
+    """`push_screen(Compare([run, other]))`; the first run is told against the others."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q", "leave", "Leave")]
+    DEFAULT_CSS = """
+    Compare > Vertical { width: 160; height: 90%; }
+    Compare TextLines { height: 1fr; }
+    """
+
+    def __init__(self, runs: Sequence[RunFolder]) -> None:
+        super().__init__()
+        self._runs = list(runs)
+        self.found: Comparison | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield TextLines("table")
+            yield Static("y copy   Esc leave", markup=False, classes="hint")
+
+    def on_mount(self) -> None:
+        self.query_one(TextLines).tell([styled("reading ...", "dim")])
+        app = cast("WorkbenchApp", self.app)
+
+        def work() -> Comparison:
+            from workbench.run.comparison import compare
+
+            return compare(self._runs)
+
+        def then(found: Comparison) -> None:
+            self.found = found
+            self._draw()
+
+        app.in_background(work, then)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    def action_copy(self) -> None:
+        if self.found:
+            from workbench.headless.compared import lines
+            from workbench.tui.clipboard import copy
+
+            app = cast("WorkbenchApp", self.app)
+            app.say(copy(app, "\n".join(lines(self.found)), "the table", app.state_folder))
+
+    def _draw(self) -> None:
+        from workbench.headless.compared import INDENT, lines
+
+        view = self.query_one(TextLines)
+        if self.found and view.size.width:
+            told = lines(self.found, view.size.width - 2)
+            view.tell([styled(line, "" if line.startswith(INDENT) else "bold") for line in told])
