@@ -16,7 +16,10 @@ import workbench.headless
 import workbench.preset
 import workbench.run
 
-HEAVY = ("accelerate", "datasets", "gguf", "llama_cpp", "numpy", "peft", "torch", "transformers")
+HEAVY = (
+    *("accelerate", "datasets", "gguf", "llama_cpp", "numpy", "pandas", "peft", "pyarrow"),
+    *("torch", "transformers"),
+)
 FRONT = ("pydantic", "rich", "jinja2", *HEAVY)
 LIGHT_ROOMS = (
     workbench.run,

@@ -136,7 +136,7 @@ def test_no_source_no_stage_no_path() -> None:
         (["data.source.0.placeholders.A-B=x"], "'A-B' is no placeholder's name"),
         (['data.source.0.suffixes=["py"]'], "'py' is no suffix (write .py)"),
         (['data.source.0.separator="a\\nb"'], "a separator is one line"),
-        (["data.source.0.path=hub:a/b"], "data sets are not fetched from the hub"),
+        (["data.source.0.path=hub:a"], "'hub:a' names no data set (use hub:OWNER/NAME"),
     ],
 )
 def test_an_impossible_combination(overrides: list[str], expected: str) -> None:

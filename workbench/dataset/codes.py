@@ -65,6 +65,8 @@ CODES: dict[str, Code] = {
     "unused-section": Code("note", "a section that nothing reads"),
     "open-code": Code("error", "a code block that is never closed"),
     "too-long": Code("error", "one example of a length that no format has"),
+    "broken-file": Code("error", "a Parquet or Arrow file that cannot be taken apart"),
+    "library": Code("error", "a library that reads such data is not installed"),
     # Fields of a row
     "missing-key": Code("error", "a field that the format needs is not there"),
     "unknown-key": Code("error", "a field of a message that nothing reads"),

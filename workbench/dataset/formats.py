@@ -29,9 +29,16 @@ from workbench.dataset.readers import (
     topics,
 )
 from workbench.dataset.readers.compressed import plain_suffix
-from workbench.dataset.readers.fields import named
+from workbench.dataset.readers.fields import head_keys, named
 from workbench.dataset.readers.lines import read_head
-from workbench.dataset.readers.records import Shape, keys_of, kind_of, read_rows, records, renamed
+from workbench.dataset.readers.records import (
+    Shape,
+    columns_of,
+    kind_of,
+    read_rows,
+    records,
+    renamed,
+)
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.text import one_line
 
@@ -107,16 +114,18 @@ SUFFIXES = {markdown.FORMAT: markdown.SUFFIXES, CSV: delimited.SUFFIXES}
 
 def sniff_format(path: Path, options: Options = PLAIN) -> tuple[str, str] | Fault:
     """(format, why) of a file by its beginning, or the fault that leaves none."""
-    suffix = plain_suffix(path)
+    suffix, kind = plain_suffix(path), kind_of(path)
     if suffix in _OTHER_SUFFIXES:
         what = f"{suffix} files are not read"
         return Fault(Place(str(path), 1), "format", what, "use JSON Lines, CSV or text")
+    if kind != "JSON":
+        return _shape_told(path, kind, columns_of(path, options))
     head = read_head(path)
     if isinstance(head, Fault):
         return head
     looks_json = head.lstrip()[:1] in ("{", "[") and suffix not in (".md", ".txt")
-    is_text = suffix not in (*_JSON_SUFFIXES, *delimited.SUFFIXES) and (suffix or not looks_json)
-    found = _sniff_records(path, head, options)
+    is_text = suffix not in _JSON_SUFFIXES and (suffix or not looks_json)
+    found = _sniff_json(path, head, options)
     if isinstance(found, Fault) and is_text:
         return next((f.FORMAT, why) for f in TEXTS if (why := f.sniff(head, path)))
     return found
@@ -132,10 +141,13 @@ def shape_of(kind: str, place: Place, keys: Collection[str]) -> tuple[Shape, str
     return Fault(place, "format", f"{kind} of no known format", hint)
 
 
-def _sniff_records(path: Path, head: str, options: Options) -> tuple[str, str] | Fault:
-    place, kind = Place(str(path), 1), kind_of(path)
-    if kind == "JSON" and head.lstrip()[:1] not in ("{", "["):
-        return Fault(place, "format", "not JSON", "rename it, or write one JSON object a line")
-    keys = keys_of(path, head, options)
-    found = keys if isinstance(keys, Fault) else shape_of(kind, place, keys)
+def _sniff_json(path: Path, head: str, options: Options) -> tuple[str, str] | Fault:
+    if head.lstrip()[:1] not in ("{", "["):
+        hint = "rename it, or write one JSON object a line"
+        return Fault(Place(str(path), 1), "format", "not JSON", hint)
+    return _shape_told(path, "JSON", renamed(head_keys(head), options.fields))
+
+
+def _shape_told(path: Path, kind: str, keys: set[str] | Fault) -> tuple[str, str] | Fault:
+    found = keys if isinstance(keys, Fault) else shape_of(kind, Place(str(path), 1), keys)
     return found if isinstance(found, Fault) else (found[0].FORMAT, found[1])

@@ -12,7 +12,8 @@ class Options:
 
     `fields` maps a format's own name of a field to the name that the data give it. `schema` is the
     path of a JSON Schema, `""` for the one that ships. `placeholders` are the values of `${NAME}`.
-    `suffixes` are the source files that the code format takes, `()` for all it knows.
+    `suffixes` are the source files that the code format takes, `()` for all it knows. Reading
+    ends after `rows` rows, if that is not 0.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -21,6 +22,7 @@ class Options:
     suffixes: tuple[str, ...] = ()
     structure_tokens: bool = False
     separator: str = ""
+    rows: int = 0
 
 
 PLAIN = Options()

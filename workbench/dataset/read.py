@@ -125,7 +125,20 @@ def _plan_files(path: Path | str, format: str, options: Options) -> Plan:
 
 
 def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row | Fault]:
-    """Rows and faults of the planned files, streamed, in order."""
+    """Rows and faults of the planned files, streamed, in order; at most the rows wished for."""
+    entries = _entries(plan, name, answers)
+    if not plan.options.rows:
+        yield from entries
+        return
+    n_rows = 0
+    for entry in entries:
+        yield entry
+        n_rows += isinstance(entry, Row)
+        if n_rows == plan.options.rows:
+            return
+
+
+def _entries(plan: Plan, name: str, answers: bool) -> Iterator[Row | Fault]:
     for path, format, _ in plan.files:
         n_entries = n_faults = 0
         for entry in READERS[format].read(path, plan.options):

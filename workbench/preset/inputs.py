@@ -52,7 +52,7 @@ FIELDS = (
     *("question", "think", "topic", "text", "speaker", "party", "year"),
 )
 HUB = "hub:"
-_HUB_SOURCE = re.compile(r"hub:([\w.-]+/[\w.-]+|\.{0,2}/[^:]+)(:[\w.-]+)?(:[\w.-]+)?")
+_HUB_SOURCE = re.compile(r"hub:([\w.-]+/[\w.-]+(@[\w./-]+)?|\.{0,2}/[^:@]+)(:[\w.-]+){0,2}")
 _PLACEHOLDER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -95,10 +95,8 @@ def distinct(values: list[str]) -> list[str]:
 
 
 def _source_path(value: str) -> str:
-    if value.startswith(HUB):
-        raise Refused(
-            "data sets are not fetched from the hub", "download its files and name them here"
-        )
+    if value.startswith(HUB) and not _HUB_SOURCE.fullmatch(value):
+        raise Refused(f"'{value}' names no data set", "use hub:OWNER/NAME or hub:OWNER/NAME:SPLIT")
     return value
 
 
@@ -218,6 +216,12 @@ class DataSource(Section):
         description="Line that divides documents: text files are cut there, documents of a table "
         "end in it. Empty: text files are cut at <|endoftext|>, a table's documents end in none.",
     )
+    rows: int = Field(
+        0,
+        ge=0,
+        description="At most so many rows are read, from the beginning. 0 reads all; a large hub "
+        "data set wants a number.",
+    )
     structure_tokens: bool = Field(
         False,
         description="Put speaker, party, year and topic before each document of a table, as "
@@ -256,7 +260,7 @@ class DataSource(Section):
 
     def options(self) -> dict[str, Any]:
         """How a reader is to read the source: the arguments of `dataset.options.Options`."""
-        plain = ("fields", "placeholders", "separator", "structure_tokens")
+        plain = ("fields", "placeholders", "separator", "rows", "structure_tokens")
         found: dict[str, Any] = {name: getattr(self, name) for name in plain}
         return found | {"schema": self.json_schema, "suffixes": tuple(self.suffixes)}
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.dataset.options import PLAIN, Options
-from workbench.dataset.readers import delimited
+from workbench.dataset.readers import delimited, foreign
 from workbench.dataset.readers.compressed import plain_suffix
-from workbench.dataset.readers.fields import COMMON_KEYS, MAX_KEYS_TOLD, head_keys
+from workbench.dataset.readers.fields import COMMON_KEYS, MAX_KEYS_TOLD
 from workbench.dataset.readers.strict_json import JsonRow, Refused, json_rows
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.text import one_line
@@ -60,20 +60,25 @@ def read_rows(
 
 
 def kind_of(path: Path) -> str:
-    """What holds the records: `JSON`, `CSV` or `TSV`."""
+    """What holds the records: `JSON`, `CSV`, `TSV`, `Parquet`, `Arrow` or `Hub`."""
+    if kind := foreign.kind_of(path):
+        return kind
     return plain_suffix(path)[1:].upper() if delimited.is_table(path) else "JSON"
 
 
-def keys_of(path: Path, head: str, options: Options) -> set[str] | Fault:
-    """What a shape may see of the first record's keys; `head` is the file's beginning."""
-    if not delimited.is_table(path):
-        return renamed(head_keys(head), options.fields)
-    names = delimited.header(path, options.fields.values())
+def columns_of(path: Path, options: Options) -> set[str] | Fault:
+    """What a shape may see of the columns of a table."""
+    if foreign.kind_of(path):
+        names = foreign.columns(path)
+    else:
+        names = delimited.header(path, options.fields.values())
     return names if isinstance(names, Fault) else renamed(names, options.fields)
 
 
 def records(path: Path, options: Options = PLAIN) -> Iterator[JsonRow | Fault]:
     """Every object of `path` with its place, or the fault in its place."""
+    if foreign.kind_of(path):
+        return foreign.foreign_rows(path)
     if delimited.is_table(path):
         return delimited.table_rows(path, options.fields.values())
     return json_rows(path)
