@@ -274,24 +274,44 @@ def save_base(
     return folder
 
 
-def save_adapter(base: Path, folder: Path, *, seed: int = 1, **settings: Any) -> Path:
+def save_adapter(
+    base: Path,
+    folder: Path,
+    *,
+    seed: int = 1,
+    added_rows: int = 0,
+    quantization_config: Any = None,
+    **settings: Any,
+) -> Path:
     """A random LoRA on `base`; `settings` as LoraConfig takes them."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, quantization_config=quantization_config
+    )
+    if added_rows:
+        rows = model.config.vocab_size + added_rows
+        model.resize_token_embeddings(rows, mean_resizing=False)
     values: dict[str, Any] = dict(r=4, lora_alpha=8, target_modules="all-linear") | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **values))
-        with torch.no_grad():
-            for name, parameter in tuned.named_parameters():
-                if "lora_magnitude" in name:
-                    parameter.mul_(1 + 0.1 * torch.randn_like(parameter))
-                elif "lora_" in name:
-                    parameter.copy_(torch.randn_like(parameter) * 0.1)
-                elif "modules_to_save" in name or (parameter.requires_grad and "bias" in name):
-                    parameter.add_(torch.randn_like(parameter) * 0.05)
+        _randomise(tuned)
         tuned.save_pretrained(folder)
     return folder
+
+
+@torch.no_grad()
+def _randomise(tuned: Any) -> None:
+    for name, parameter in tuned.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        noise = torch.randn_like(parameter)
+        if "lora_magnitude" in name:
+            parameter.mul_(1 + 0.1 * noise)
+        elif "lora_" in name:
+            parameter.copy_(noise * 0.1)
+        elif any(n in name for n in ("modules_to_save", "trainable_tokens", "bias")):
+            parameter.add_(noise * 0.05)
 
 
 def plan(weights: Weights, types: Sequence[str], **settings: Any) -> ExportPlan:

@@ -16,10 +16,11 @@ import numpy as np
 
 from workbench import files
 from workbench.errors import UserError
-from workbench.pipeline.export.adapter import EMBEDDING, Adapter, Delta
+from workbench.pipeline.export.adapter import EMBEDDING, Adapter
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.export.arch.config import ModelConfig
 from workbench.pipeline.export.arch.family import Family
+from workbench.pipeline.export.changes import Delta
 from workbench.pipeline.export.encode import check_finite
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.stream import in_pairs
@@ -47,7 +48,10 @@ def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> A
     not fit the base or an architecture that is not supported.
     """
     family, config = family_of(base)
-    merged = MergedWeights(Weights(base), tied_in_config=family.tied(config))
+    merged = MergedWeights(
+        Weights(base), tied_in_config=family.tied(config), storage=family.storage
+    )
+    adapter = adapter.stored_as(family.storage, merged.base)
     _check(adapter, merged, family, config)
     deltas = {module: adapter.delta(module) for module in adapter.modules}
     alpha = _alpha(deltas)
@@ -73,6 +77,8 @@ def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> A
 
 def _check(adapter: Adapter, merged: MergedWeights, family: Family, config: ModelConfig) -> None:
     merged.check_fits(adapter)
+    for name in (*adapter.token_rows, *adapter.experts):
+        raise NotAlone(f"changes parts of {name}: it has to be merged", path=adapter.folder)
     if adapter.replacements:
         name = next(iter(adapter.replacements))
         raise NotAlone(f"replaces {name}: it has to be merged", path=adapter.folder)

@@ -1,6 +1,8 @@
 """The weights that were trained: base plus adapters, in order, in float32, rows at a time.
 
 W + d1 + d2: a later adapter sees what an earlier one left, as peft's merge after merge does.
+Where input and output embedding are one matrix and an adapter changes one of them, or both, each is
+what it was in training; they stay one matrix only if they come out equal.
 Invariant: names, shapes and the tied head are settled on construction, before any tensor is read.
 """
 
@@ -12,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import UserError
-from workbench.pipeline.export.adapter import EMBEDDING, Adapter, Delta, read_adapter
+from workbench.pipeline.export.adapter import EMBEDDING, Adapter, read_adapter
+from workbench.pipeline.export.arch.parts import Storage
+from workbench.pipeline.export.changes import Change
 from workbench.pipeline.export.shards import Float32, Shards
 from workbench.pipeline.training.weights import Weights
 
 HEAD = "lm_head.weight"
 COMPARED_ROWS = 4096
+NAMED_ALIKE = Storage()
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,20 @@ class MergedTensor:
     shape: tuple[int, ...]
     source: Shards
     key: str
-    deltas: tuple[Delta, ...]
+    changes: tuple[Change, ...]
 
     def rows(self, first: int, end: int) -> Float32:
         rows = self.source.rows(self.key, first, end)
-        for delta in self.deltas:
-            rows = delta.applied(rows, first)
+        for change in self.changes:
+            rows = change.applied(rows, first)
         return rows
 
 
 class MergedWeights:
     """Base and adapters as one set of named tensors.
 
-    `tied`: the output head is the embedding. `in_scope` leaves out tensors (a cut-off model).
+    `tied`: the output head is the embedding; `parted`: it was, before the adapters. `in_scope`
+    leaves out tensors (a cut-off model).
     Raises UserError when an adapter does not fit the base.
     """
 
@@ -50,16 +56,25 @@ class MergedWeights:
         *,
         tied_in_config: bool,
         in_scope: Callable[[str], bool] = lambda name: True,
+        storage: Storage = NAMED_ALIKE,
     ) -> None:
         self.base = Shards(weights.base)
-        self.adapters = [read_adapter(folder) for folder in weights.adapters]
+        self.adapters = [
+            read_adapter(folder).stored_as(storage, self.base) for folder in weights.adapters
+        ]
         self._in_scope = in_scope
+        self._one_matrix = tied_in_config or not self._has_head()
+        if self._one_matrix:
+            self._tie_token_rows()
         for adapter in self.adapters:
             self.check_fits(adapter)
-        self.tied = self._is_tied(tied_in_config)
+        self.tied = self._one_matrix and self._stays_one_matrix()
+        self.parted = tied_in_config and not self.tied
         found = dict.fromkeys(self.base.tensors)
         for adapter in self.adapters:
             found |= dict.fromkeys(adapter.replacements)
+        if not self.tied:
+            found[HEAD] = None
         self.names = [n for n in found if in_scope(n) and not (self.tied and n == HEAD)]
         for name in self.names:
             if name in self.base:
@@ -80,70 +95,79 @@ class MergedWeights:
     def stored_dtype(self, name: str) -> str:
         """The number format the tensor comes in (`F32`, `F16`, `BF16`, `F64`)."""
         source, key, _ = self._source(name)
-        where = self.base if name in self.base else source
-        return where.tensors[name if where is self.base else key].dtype
+        begun = self._begun(name)
+        return (self.base.tensors[begun] if begun in self.base else source.tensors[key]).dtype
 
     def open(self, name: str) -> MergedTensor:
         """The tensor `name` with all its factors read."""
         source, key, adapters = self._source(name)
-        deltas = tuple(adapter.delta(name) for adapter in adapters)
-        return MergedTensor(name, source.shape(key), source, key, deltas)
+        changes = tuple(change for adapter in adapters for change in adapter.changes(name))
+        return MergedTensor(name, source.shape(key), source, key, changes)
 
     def _source(self, name: str) -> tuple[Shards, str, list[Adapter]]:
-        """Where the values begin, and the adapters that then add to them."""
-        source, key, adding = self.base, name, list[Adapter]()
+        """Where the values begin, and the adapters that then change them."""
+        source, key, changing = self.base, self._begun(name), list[Adapter]()
         for adapter in self.adapters:
-            replaced = adapter.replaced(name, self.base)
+            replaced = adapter.replaced(name, self.base, self._begun(name))
             if replaced is not None:
-                source, key, adding = adapter.shards, replaced, []
-            if name in adapter.modules:
-                adding.append(adapter)
-        return source, key, adding
+                source, key, changing = adapter.shards, replaced, []
+            if name in adapter.changed:
+                changing.append(adapter)
+        return source, key, changing
+
+    def _begun(self, name: str) -> str:
+        """The base's tensor that `name` begins as: a head that is not stored is the embedding."""
+        if name == HEAD and self._one_matrix:
+            return self._base_embedding
+        return name
+
+    @property
+    def _base_embedding(self) -> str:
+        for name in self.base.tensors:
+            if name.endswith(EMBEDDING):
+                return name
+        raise UserError("no tensor embed_tokens.weight", path=self.base.folder)
+
+    def _has_head(self) -> bool:
+        return HEAD in self.base or any(HEAD in adapter.replacements for adapter in self.adapters)
 
     def check_fits(self, adapter: Adapter) -> None:
         """Raise UserError when the adapter changes what is not there, or is of another shape."""
-        for name in adapter.modules:
+        for name in adapter.changed:
             if not self._in_scope(name):
                 continue
-            if name not in self.base:
+            if self._begun(name) not in self.base:
                 message = f"changes {name}, which the base does not have"
                 raise UserError(message, path=adapter.folder)
             source, key, _ = self._source(name)
-            if adapter.delta_shape(name) != source.shape(key):
-                have, want = adapter.delta_shape(name), source.shape(key)
+            have, want = adapter.delta_shape(name), source.shape(key)
+            rows_fit = have[0] <= want[0] if name in adapter.token_rows else have[0] == want[0]
+            if not rows_fit or have[1] != want[1]:
                 message = f"{name} is {want} in the base, the adapter's factors are for {have}"
                 raise UserError(message, path=adapter.folder)
 
-    def _is_tied(self, tied_in_config: bool) -> bool:
-        heads = [a for a in self.adapters if a.replaced(HEAD, self.base)]
-        if not tied_in_config and (HEAD in self.base or heads):
-            return False
+    def _tie_token_rows(self) -> None:
+        """Of one matrix peft trains and saves single rows once, for both of its uses."""
         for adapter in self.adapters:
-            self._refuse_half_of_a_tie(adapter)
-        return not heads or self._head_equals_embedding()
+            rows = adapter.token_rows
+            if self._base_embedding in rows and HEAD not in rows:
+                rows[HEAD] = rows[self._base_embedding]
 
-    def _refuse_half_of_a_tie(self, adapter: Adapter) -> None:
-        """A change of one of two tied matrices has no single meaning after the merge."""
-        hint = "leave embed_tokens and lm_head out, or save both in modules_to_save"
-        changed = [n for n in adapter.modules if n.endswith(EMBEDDING) or n == HEAD]
-        saved = [n for n in adapter.replacements if n.endswith(EMBEDDING)]
-        if changed or (saved and HEAD not in adapter.replacements):
-            name = (changed or saved)[0]
-            message = f"changes {name} alone, but input and output embedding are one matrix"
-            raise UserError(message, path=adapter.folder, hint=hint)
+    def _stays_one_matrix(self) -> bool:
+        ends = (HEAD, self._base_embedding)
+        touched = any(
+            name in adapter.changed or adapter.replaced(name, self.base, self._begun(name))
+            for adapter in self.adapters
+            for name in ends
+        )
+        return not touched or self._head_equals_embedding()
 
     def _head_equals_embedding(self) -> bool:
-        (embedding,) = [n for n in self.base.tensors if n.endswith(EMBEDDING)]
-        one, two = (self._plain(name) for name in (embedding, HEAD))
-        if one is None or two is None or one[0].shape(one[1]) != two[0].shape(two[1]):
+        one, two = self.open(self._base_embedding), self.open(HEAD)
+        if one.shape != two.shape:
             return False
-        n_rows = one[0].shape(one[1])[0]
-        for first in range(0, n_rows, COMPARED_ROWS):
-            end = min(n_rows, first + COMPARED_ROWS)
-            if not np.array_equal(one[0].rows(one[1], first, end), two[0].rows(two[1], first, end)):
+        for first in range(0, one.shape[0], COMPARED_ROWS):
+            end = min(one.shape[0], first + COMPARED_ROWS)
+            if not np.allclose(one.rows(first, end), two.rows(first, end), rtol=1e-5, atol=1e-7):
                 return False
         return True
-
-    def _plain(self, name: str) -> tuple[Shards, str] | None:
-        source, key, _ = self._source(name)
-        return (source, key) if key in source else None

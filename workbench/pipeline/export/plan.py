@@ -149,7 +149,12 @@ def plan_export(
     family, config = family_of(weights.base)
     kept = min(layers or config.layers, config.layers)
     in_scope = _outside(kept, config.layers)
-    merged = MergedWeights(weights, tied_in_config=family.tied(config), in_scope=in_scope)
+    merged = MergedWeights(
+        weights,
+        tied_in_config=family.tied(config),
+        in_scope=in_scope,
+        storage=family.storage,
+    )
     config = config.with_layers(kept)
     rows = merged.shape(merged.embedding)[0]
     family.keys(gguf.GGUFWriter(None, family.gguf_name), config, rows)  # what is missing shows now
@@ -168,8 +173,14 @@ def plan_export(
         types=kinds,
         tensors=tuple(tensors),
         fallbacks=tuple(fallbacks),
-        warnings=(*family.warnings(config), *vocabulary.warnings),
+        warnings=(*family.warnings(config), *vocabulary.warnings, *_of_parting(merged)),
     )
+
+
+def _of_parting(merged: MergedWeights) -> list[str]:
+    if not merged.parted:
+        return []
+    return ["input and output embedding were one matrix, training parted them: both are written"]
 
 
 def _outside(first: int, end: int) -> Callable[[str], bool]:

@@ -1,8 +1,10 @@
 """What the trained model itself answers: logits by transformers and peft, in float32.
 
 float32 because transformers in bfloat16 is 1e-4 nats away from itself. Nothing here is shared with
-the export's own reading and merging. When the model does not fit into memory, its first layers
-stand for it: every kind of layer, the embeddings and the head are among them.
+the export's own reading and merging: the last adapter answers unmerged, as it was trained (peft's
+merge changes both ends of a model whose input and output embedding are one matrix). When the model
+does not fit into memory, its first layers stand for it: every kind of layer, the embeddings and the
+head are among them.
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ def _load(weights: Weights, folder: Path, rows: int, layers: int) -> Any:
         from peft import PeftModel
 
         path = adapter if layers >= full else _cut_adapter(adapter, folder / f"a{i}", layers)
-        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+        model = PeftModel.from_pretrained(model, path)
+        if i + 1 < len(weights.adapters):
+            model = model.merge_and_unload()
     return model.eval()
 
 

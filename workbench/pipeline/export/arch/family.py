@@ -17,7 +17,7 @@ import numpy as np
 
 from workbench.errors import UserError
 from workbench.pipeline.export.arch.config import ModelConfig, Rope
-from workbench.pipeline.export.arch.parts import Part, whole
+from workbench.pipeline.export.arch.parts import Part, Storage, whole
 from workbench.pipeline.export.shards import Float32
 
 Constants = Iterator[tuple[str, Float32]]
@@ -58,6 +58,7 @@ class Family:
     `layer_norm`: the key of its epsilon where norms are no RMS norms.
     `latent`: keys and values are compressed, and yarn scales the scores instead of the cosines.
     `parts`: where the rows of a stored tensor go.
+    `storage`: names in the files that differ from those in memory.
     `defaults`: what a missing key of config.json means.
     `activation`: the only activation llama.cpp computes for it.
     `f32_limit`: largest mean KL divergence of an F32 file that still counts as exact, in nats.
@@ -76,6 +77,7 @@ class Family:
     parity_layers: int = 2
     check_more: Callable[[ModelConfig], None] = _nothing
     parts: Callable[[str, tuple[int, ...], ModelConfig], Iterator[Part]] = whole
+    storage: Storage = Storage()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     attention_keys: Callable[[Any, ModelConfig], None] = _attention_keys
     more_keys: Callable[[Any, ModelConfig], None] = _no_keys

@@ -15,7 +15,7 @@ from workbench.pipeline.export.arch.family import (
     as_float32,
     window_warning,
 )
-from workbench.pipeline.export.arch.parts import experts
+from workbench.pipeline.export.arch.parts import Storage, experts
 
 
 def rotary_keys(writer: Any, config: ModelConfig) -> None:
@@ -63,6 +63,7 @@ FAMILIES = (
         permute=True,
         rope_kinds=("default",),
         parts=experts,
+        storage=Storage("block_sparse_moe", ("w1", "w3", "w2")),
         defaults={"rope_theta": 1e6},
         more_keys=rotary_keys,
         warnings=window_warning,

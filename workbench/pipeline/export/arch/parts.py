@@ -40,6 +40,18 @@ class Part:
     of: int = 0
 
 
+@dataclass(frozen=True)
+class Storage:
+    """What a model's files call its feed-forward and each expert's matrices (gate, up, down)."""
+
+    feed_forward: str = "mlp"
+    experts: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
+
+    def stored(self, name: str) -> str:
+        """The name in the files of what transformers calls `name` in memory."""
+        return name.replace(".mlp.", f".{self.feed_forward}.")
+
+
 def whole(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
     """A stored tensor that is written as it is."""
     yield Part(name, Piece(name, 0, shape[0]), shape)
