@@ -10,6 +10,7 @@ import torch
 from tests import tiny
 from tests.pipeline.training.helpers import Row, rows
 from workbench.pipeline.training import attention
+from workbench.pipeline.training import loss as losses
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
 
@@ -49,13 +50,13 @@ def test_packed_rows_do_not_see_each_other() -> None:
     model = tiny.model("gemma2")
     model.set_attn_implementation(attention.NAME)
     second = rows(1, seed=5)[0]
-    losses = []
+    sums = []
     for seed in (1, 2):
         first = rows(1, seed=seed)[0]
         silent = Row(first.ids, [False] * len(first.ids))
         batch = collate(Examples.of([silent, second]), [0, 1], packing=True, pad_id=3, device=CPU)
-        losses.append(TrainedTokenLoss(model)(batch).item())
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+        sums.append(TrainedTokenLoss(model)(batch).item())
+    assert sums[0] == pytest.approx(sums[1], abs=1e-6)
 
 
 def test_without_segments_they_would() -> None:
@@ -73,3 +74,28 @@ def test_first_token_is_never_a_target() -> None:
     assert examples.targets.tolist() == [2, 0]
     batch = collate(examples, [0, 1], packing=True, pad_id=3, device=CPU)
     assert batch.targets.tolist() == [6, 7]
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "gemma2"])
+def test_chunks_of_logits_give_the_same_loss_and_gradients(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples, found, heads = Examples.of(rows(6, longest=30)), [], []
+    for limit in (1 << 26, 384 * 7):
+        monkeypatch.setattr(losses, "CHUNK_LOGITS", limit)
+        model = tiny.model(kind)
+        model.set_attn_implementation(attention.NAME)
+        seen: list[int] = []
+        model.get_output_embeddings().register_forward_hook(
+            lambda head, inputs, output, seen=seen: seen.append(output.shape[0])
+        )
+        batch = collate(examples, range(6), packing=True, pad_id=3, device=CPU)
+        loss = TrainedTokenLoss(model)(batch)
+        loss.backward()
+        found.append((loss.item(), {name: p.grad for name, p in model.named_parameters()}))
+        heads.append(seen)
+    (whole, gradients), (chunked, others) = found
+    assert heads[0] == [batch.trained_tokens] and max(heads[1]) == 7
+    assert chunked == pytest.approx(whole, rel=1e-6)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, rtol=1e-5, atol=1e-6, msg=name)

@@ -14,8 +14,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from workbench.pipeline.training.examples import Examples
+
+CHUNK_LOGITS = 1 << 26  # elements: 0.7 GB with their float32 copy and its gradient in 16 bits
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,26 @@ class TrainedTokenLoss(nn.Module):
             segments=batch.segments,
         ).last_hidden_state
         chosen = hidden.reshape(-1, hidden.shape[-1])[batch.selected]  # (N, C)
-        logits = head_logits(causal, chosen)
-        return F.cross_entropy(logits.float(), batch.targets, reduction="sum")
+        return summed_loss(causal, chosen, batch.targets)
+
+
+def summed_loss(causal: Any, hidden: Tensor, targets: Tensor) -> Tensor:  # (N, C), (N,) -> ()
+    """Sum of cross-entropies, with no more than CHUNK_LOGITS logits in memory at once.
+
+    Beyond that the positions go through the head in chunks, and each chunk's logits are computed
+    again for its gradient: 4,096 tokens of a vocabulary of 150,000 would hold 6 GB otherwise.
+    """
+    rows = max(1, CHUNK_LOGITS // causal.get_output_embeddings().weight.shape[0])
+    if len(targets) <= rows:
+        return _loss_of(causal, hidden, targets)
+    total = torch.zeros((), device=hidden.device)
+    for part, wanted in zip(hidden.split(rows), targets.split(rows), strict=True):
+        total = total + checkpoint(_loss_of, causal, part, wanted, use_reentrant=False)
+    return total
+
+
+def _loss_of(causal: Any, hidden: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(head_logits(causal, hidden).float(), targets, reduction="sum")
 
 
 def causal_model(model: Any) -> Any:
