@@ -6,8 +6,9 @@ the libraries only `tokenizers`; `loading` makes a lens of a preset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from workbench.dataset.prepare import with_system
 from workbench.dataset.rows import Fault, Row
@@ -48,6 +49,16 @@ class Shown:
     trained: int
     limit: int
     told: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Strict-JSON values; `from_json` gives the same back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Shown:
+        """What `to_json` wrote."""
+        pieces = (Piece(**piece | {"ids": tuple(piece["ids"])}) for piece in value["pieces"])
+        return cls(**{**value, "pieces": tuple(pieces), "told": tuple(value["told"])})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ when it is stopped, or when nobody listens any more.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -15,8 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from workbench.errors import UserError
+
 Said = dict[str, Any]
 SAY_EVERY_S = 0.1
+NICE = 5  # keys go before
 
 
 class Child:
@@ -84,8 +88,16 @@ class Speaker:
 
 
 def main(task: Callable[[Said, Speaker], None]) -> int:
-    """Carry out the task that the first line of stdin asks for; the exit status."""
+    """Carry out the task that the first line of stdin asks for; the exit status.
+
+    A UserError of the task is said, as `trouble`.
+    """
+    os.nice(NICE)
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        task(json.loads(sys.stdin.readline()), Speaker())
+        speaker = Speaker()
+        try:
+            task(json.loads(sys.stdin.readline()), speaker)
+        except UserError as error:
+            speaker.say(trouble=str(error))
     sys.stdout = None  # a listener that left is no error of ours
     return 0

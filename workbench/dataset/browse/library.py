@@ -6,18 +6,20 @@ one of the files cannot be cut at bytes, a helper process reads the source and s
 
 from __future__ import annotations
 
+import os
 from array import array
 from bisect import bisect_right
 from pathlib import Path
 
 from workbench.dataset.browse import spool
-from workbench.dataset.browse.raw import ChangedError, RawFile
+from workbench.dataset.browse.raw import ChangedError, RawFile, Stamp
 from workbench.dataset.browse.records import Cut, Entry, Records, cut
 from workbench.dataset.options import Options
 from workbench.dataset.read import Plan
 
 MAX_KEPT_OPEN = 64
 MAX_WATCHED = 200
+LINE_BITS = 40
 
 
 class Library:
@@ -33,6 +35,7 @@ class Library:
             self._parts.append(spool.Spool(self._spool))
         else:
             self._parts += [Records(plan, file, how, answers, folder) for file, how in self._files]
+        self._stamps = {path: _stamp(path) for path, _, _ in plan.files[-MAX_WATCHED:]}
         self._by_path = {str(f.path): n for n, (f, _) in enumerate(self._files or [])}
         self._bases = array("Q", [0])  # records before each part, as far as parts are known
         self.at_end = not self._parts
@@ -66,16 +69,27 @@ class Library:
         part, within = self._find(number)
         return self._parts[part].left_out(within)
 
-    def number_at(self, path: str, line: int) -> int | None:
-        """The record at a line of a file, or at a line of the spool."""
+    def key(self, path: str, line: int) -> int | None:
+        """A number for a line of a file, or of the spool: `number_of` tells its record.
+
+        Keys are in the order of the records, and stay what they are when a file grows.
+        """
         part = 0 if self.spooled else self._by_path.get(path)
-        if part is None or part >= len(self._bases):
+        return None if part is None else part << LINE_BITS | line
+
+    def number_of(self, key: int) -> int | None:
+        """The record at that line, None where it is not known."""
+        part, line = key >> LINE_BITS, key & ((1 << LINE_BITS) - 1)
+        if part >= len(self._bases):
             return None
         return self._bases[part] + self._parts[part].index.number_at(line)
 
     def news(self) -> str:
         """`""`, `grown` when the last file has more behind what it had, `other` for all else."""
-        found = [file.news() for file, _ in (self._files or [])[-MAX_WATCHED:]]
+        if self._files is None:
+            same = all(_stamp(path) == stamp for path, stamp in self._stamps.items())
+            return "" if same else "other"
+        found = [file.news() for file, _ in self._files[-MAX_WATCHED:]]
         if "other" in found or "grown" in found[:-1]:
             return "other"
         return found[-1] if found else ""
@@ -90,6 +104,13 @@ class Library:
     def _find(self, number: int) -> tuple[int, int]:
         part = bisect_right(self._bases, number) - 1
         return part, number - self._bases[part]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return Stamp.of(os.stat(path))
+    except OSError:
+        return None
 
 
 def _open(plan: Plan) -> list[tuple[RawFile, Cut]] | None:

@@ -5,7 +5,6 @@ It says `found`, the lines of a file (or of the spool) at which those rows stand
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 from workbench.dataset.browse import child
 from workbench.dataset.browse.child import Said, Speaker
 from workbench.dataset.browse.request import Source
+from workbench.dataset.prepare import row_text
 from workbench.dataset.rows import Place, Row
 
 
@@ -40,7 +40,6 @@ def pattern_fault(pattern: str) -> str:
 
 def search(request: Said, speaker: Speaker) -> None:
     """Go through the source; `spooled` says that lines count entries instead of the file's."""
-    os.nice(5)
     wanted = Wanted(**request["wanted"])
     matches = _matcher(wanted)
     found: dict[str, list[int]] = {}
@@ -66,14 +65,9 @@ def _matcher(wanted: Wanted) -> Callable[[Row], bool]:
     def matches(row: Row) -> bool:
         if wanted.category and row.category != wanted.category:
             return False
-        return not wanted.pattern or bool(pattern.search(whole_text(row)))
+        return not wanted.pattern or bool(pattern.search(row_text(row)))
 
     return matches
-
-
-def whole_text(row: Row) -> str:
-    """All that the row says."""
-    return row.text or "\n".join(message.content for message in row.messages)
 
 
 if __name__ == "__main__":

@@ -1,112 +1,204 @@
-"""A data set read in a thread of its own, so that its first rows are there at once.
+"""A data set of any size, as the screen looks at it: rows by their number, findings, news on disk.
 
-The thread only ever adds: whoever looks takes the rows that are there. When all are read it looks
-for duplicates and contradictions. `stop` ends it at the next row.
+A thread finds where the rows begin and watches the files; a row is read when it is drawn; a helper
+process reads all of them for what is wrong with them. `version` rises with whatever is new.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
-from collections import Counter
 from pathlib import Path
 
-from workbench.dataset.lint import lint
-from workbench.dataset.read import Plan, iterate, plan_source
-from workbench.dataset.rows import Fault, Place, Row
+from workbench.dataset.browse.child import Child, Said
+from workbench.dataset.browse.library import Library
+from workbench.dataset.browse.raw import ChangedError, Stamp
+from workbench.dataset.browse.records import Entry
+from workbench.dataset.browse.request import Source
+from workbench.dataset.listing import list_files
+from workbench.dataset.read import Plan
+from workbench.dataset.rows import Fault, Place
 from workbench.errors import UserError
+from workbench.tui.dataview.fetching import Fetching
+from workbench.tui.dataview.found import Found
 
-MAX_FILES_WATCHED = 200
+SCAN = "workbench.dataset.browse.scan"
+LOOK_EVERY_S = 1.0
+SPOOL_EVERY_S = 0.1
 
 
 class DataReading:
-    """What `path` holds so far. `done` once all is read and looked through."""
+    """`len` rows are known so far, faulty ones among them; `indexed` once those are all."""
 
-    def __init__(self, path: Path, format: str = "auto", *, answers: bool = True) -> None:
-        self.path, self.format = path, format
-        self.rows: list[Row] = []
-        self.faults: list[Fault] = []
-        self.notes: list[Fault] = []
-        self.marks: dict[Place, str] = {}
-        self.categories: Counter[str] = Counter()
+    def __init__(self, source: Source) -> None:
+        self.source = source
         self.formats: tuple[tuple[str, str], ...] = ()
-        self.read = False
-        self.done = False
+        self.found = Found()
         self.trouble = ""
-        self._answers = answers
+        self.version = 0
+        self.generation = 0  # rises when the file has grown and all of it is looked at once more
+        self.indexed = False
+        self.replaced = False  # the files are others now: read them anew
+        self._library: Library | None = None
+        self._scan: Child | None = None
+        self._rows = Fetching(self._read, self._news)
         self._stopped = threading.Event()
-        self._stamps: dict[Path, tuple[int, int]] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="workbench-")
         self._thread = threading.Thread(target=self._run, name="data", daemon=True)
 
     def start(self) -> DataReading:
-        """Begin to read."""
+        """Begin to look."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Nobody looks any more."""
+        """Nobody looks any more: everything is given back, by and by."""
         self._stopped.set()
 
-    def wait(self, limit_s: float) -> bool:
-        """Whether it is through within so many seconds; for tests and figures."""
-        self._thread.join(limit_s)
-        return self.done
+    def __len__(self) -> int:
+        return len(self._library) if self._library else 0
 
     @property
-    def findings(self) -> list[Fault]:
-        """What is wrong, then what is suspicious: duplicates and contradictions come last."""
-        return [*self.faults, *self.notes]
+    def done(self) -> bool:
+        """Whether all rows are known, and what is wrong with them."""
+        return self.indexed and self.found.done
+
+    @property
+    def spooled(self) -> bool:
+        """Whether rows come only as fast as the helper reads them."""
+        return bool(self._library and self._library.spooled)
 
     @property
     def kinds(self) -> str:
         """The format or formats, for a title."""
         return ", ".join(dict.fromkeys(format for format, _ in self.formats))
 
-    def changed_on_disk(self) -> bool:
-        """Whether a file has another size or time than when it was read."""
-        return any(_stamp(path) != stamp for path, stamp in self._stamps.items())
+    def share(self, rows: int) -> float:
+        """So many rows as a share of all."""
+        return min(1.0, rows / max(1, len(self)))
+
+    def entry(self, number: int) -> Entry | None:
+        """The row at `number`, from 0, or its fault; None where it is not read yet."""
+        return self._rows.entry(number)
+
+    def key(self, path: str, line: int) -> int | None:
+        """A number for a line of a file, in the order of the rows; see `browse.library`."""
+        return self._library.key(path, line) if self._library else None
+
+    def number_of(self, key: int) -> int | None:
+        """The row at that line."""
+        try:
+            return self._library.number_of(key) if self._library else None
+        except ChangedError:
+            return None
+
+    def left_out(self, number: int) -> int:
+        """Bytes at the end of a row that are not looked at, as it is too long."""
+        try:
+            return self._library.left_out(number) if self._library else 0
+        except ChangedError:
+            return 0
+
+    def _news(self) -> None:
+        self.version += 1
+
+    def _read(self, number: int) -> Entry:
+        assert self._library is not None, "rows are asked for by a number below len()"
+        try:
+            return self._library.entry(number)
+        except (ChangedError, OSError) as error:
+            what = f"cannot be read: {error or 'the file has changed'}"
+            return Fault(Place(self.source.path, 0), "unreadable", what)
+
+    # In the thread
 
     def _run(self) -> None:
         try:
-            self._read_all(plan_source(self.path, self.format))
-            self.read = True
-            self._look_through()
+            self._look()
         except UserError as error:
             self.trouble = str(error)
         except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror}"
-        self.read = self.done = True
+            self.trouble = f"{self.source.path}: {error.strerror}"
+        except ChangedError:
+            self.replaced = True
+        if not self.found.done:
+            self.found.read = self.found.done = self._scan is None
+        self.indexed = True
+        self._news()
+        self._stopped.wait()
+        self._give_back()
 
-    def _read_all(self, plan: Plan) -> None:
+    def _look(self) -> None:
+        watch = _Watch(self.source.path)
+        plan = self.source.plan()
         self.formats = tuple((format, why) for _, format, why in plan.files)
-        self._stamps = {path: _stamp(path) for path, _, _ in plan.files[:MAX_FILES_WATCHED]}
-        for fault in plan.faults:
-            self._found(fault, self.faults)
-        for entry in iterate(plan, answers=self._answers):
-            if self._stopped.is_set():
+        folder = Path(self._folder.name)
+        self._library = Library(plan, folder, answers=self.source.answers)
+        self._library.extend()
+        self._start_scan(self._library)
+        grown = False
+        while not self._stopped.is_set():
+            self._find_rows(self._library)
+            self._stopped.wait(LOOK_EVERY_S if self.indexed else SPOOL_EVERY_S)
+            news = self._library.news()
+            if news == "other" or watch.other_files(plan):
+                self.replaced = True
                 return
-            if isinstance(entry, Row):
-                self.categories[entry.category] += 1
-                self.rows.append(entry)
-            else:
-                self._found(entry, self.faults)
+            if grown and not news:  # it has come to rest
+                self._start_scan(self._library)
+                self.generation += 1
+            grown = news == "grown"
 
-    def _look_through(self) -> None:
-        if self._stopped.is_set():
-            return
-        for fault in lint(self.rows):
-            self._found(fault, self.notes)
+    def _find_rows(self, library: Library) -> None:
+        all_spooled = self.found.read
+        known = len(library)
+        while library.extend() and not self._stopped.is_set():
+            self._news()
+        self.indexed = all_spooled or not library.spooled
+        if len(library) != known:
+            self._rows.forget()  # the last row may have been half of one
+            self._news()
 
-    def _found(self, fault: Fault, among: list[Fault]) -> None:
-        among.append(fault)
-        mark = "✗" if fault.fatal else "=" if fault.code == "duplicate" else "!"
-        if self.marks.get(fault.place) != "✗":
-            self.marks[fault.place] = mark
+    def _start_scan(self, library: Library) -> None:
+        if self._scan:
+            self._scan.stop()
+        self.found = found = Found()
+
+        def heard(said: Said) -> None:
+            found.hear(said)
+            self._news()
+
+        fd = library.fd if library.spooled else None
+        request = {"source": self.source.to_json(), "spool": fd}
+        self._scan = Child(SCAN, request, heard, [] if fd is None else [fd])
+
+    def _give_back(self) -> None:
+        if self._scan:
+            self._scan.stop()
+        self._rows.close()
+        if self._library:
+            self._library.close()
+        self._folder.cleanup()
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+class _Watch:
+    """Whether a path names other files than it did: a folder has more, a file is there at last."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+
+    def other_files(self, plan: Plan) -> bool:
+        before, self._stamp = self._stamp, _stamp(self._path)
+        if self._stamp == before or (plan.files and not os.path.isdir(self._path)):
+            return False
+        found = list_files(self._path)
+        return not isinstance(found, Fault) and found != [path for path, _, _ in plan.files]
+
+
+def _stamp(path: str) -> Stamp | None:
     try:
-        found = os.stat(path)
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+        return Stamp.of(os.stat(os.path.expanduser(path)))
+    except (OSError, ValueError):
+        return None

@@ -1,22 +1,20 @@
 """Which rows are shown: all, or those that hold an expression, of a category, with a finding.
 
-The rows are gone through in slices of time, so that a million of them never hold up a key; what
-was found so far is shown meanwhile.
+A helper process goes through the rows; what it found so far is shown meanwhile, and `stop` leaves
+it at that. Rows with a finding are known already.
 """
 
 from __future__ import annotations
 
-import re
-import time
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from workbench.dataset.rows import Row
+from workbench.dataset.browse import search
+from workbench.dataset.browse.child import Child, Said
+from workbench.text import one_line
 from workbench.tui.dataview.reading import DataReading
 
-SLICE_S = 0.02
-SEARCHED_CHARS = 50_000
+SEARCH = "workbench.dataset.browse.search"
 
 
 @dataclass(frozen=True)
@@ -33,65 +31,77 @@ class Wanted:
 
     def told(self) -> str:
         """The filter in words."""
-        parts = [f"/{self.pattern}/"] if self.pattern else []
-        parts += [f"category {self.category}"] if self.category else []
+        parts = [f"/{one_line(self.pattern, 40)}/"] if self.pattern else []
+        parts += [f"category {one_line(self.category, 40)}"] if self.category else []
         parts += ["with findings"] if self.with_finding else []
         return ", ".join(parts)
 
 
 class Selection:
-    """The numbers of the rows that are wanted, of those looked at so far."""
+    """The rows that are wanted, of those looked at so far."""
 
     def __init__(self, reading: DataReading, wanted: Wanted) -> None:
         self.reading, self.wanted = reading, wanted
-        self._found = array("Q")
-        self._looked_at = 0
-        self._pattern = re.compile(wanted.pattern, re.IGNORECASE) if wanted.pattern else None
+        self.generation = reading.generation
+        self.trouble = ""
+        self.busy = False
+        self._stopped = False
+        self._rows_seen = 0
+        self._hits = array("Q")
+        self._both = array("Q")
+        self._both_of = (-1, -1)
+        self._child = self._search() if wanted.pattern or wanted.category else None
 
     def __len__(self) -> int:
-        return len(self.reading.rows) if self.wanted.everything else len(self._found)
+        return len(self.reading) if self.wanted.everything else len(self._keys())
 
-    def __getitem__(self, index: int) -> int:
-        """The number of the row shown at `index`."""
-        return index if self.wanted.everything else self._found[index]
+    def __getitem__(self, index: int) -> int | None:
+        """The number of the row shown at `index`, None where it is gone."""
+        if self.wanted.everything:
+            return index
+        keys = self._keys()
+        return self.reading.number_of(keys[index]) if index < len(keys) else None
 
-    @property
-    def behind(self) -> bool:
-        """Whether there are rows that were not looked at yet."""
-        if self.wanted.everything or (self.wanted.with_finding and not self.reading.done):
-            return False
-        return self._looked_at < len(self.reading.rows)
+    def told(self) -> str:
+        """How far the search is, or where it was stopped; "" when it is through."""
+        share = f"{self.reading.share(self._rows_seen):.0%}"
+        if self.busy:
+            return f"searching, {share}"
+        return self.trouble or (f"stopped at {share}" if self._stopped else "")
 
-    def advance(self, now: Callable[[], float] = time.monotonic) -> bool:
-        """Look at more rows for a slice of time; whether that brought any news."""
-        before, until = self._looked_at, now() + SLICE_S
-        while self.behind and now() < until:
-            end = min(self._looked_at + 200, len(self.reading.rows))
-            for number in range(self._looked_at, end):
-                if self._matches(self.reading.rows[number]):
-                    self._found.append(number)
-            self._looked_at = end
-        return self._looked_at != before
+    def stop(self) -> None:
+        """Look no further; what was found stays."""
+        if self._child and self.busy:
+            self._child.stop()
+            self.busy, self._stopped = False, True
 
-    def _matches(self, row: Row) -> bool:
-        wanted = self.wanted
-        if wanted.category and row.category != wanted.category:
-            return False
-        if wanted.with_finding and row.place not in self.reading.marks:
-            return False
-        return self._pattern is None or bool(self._pattern.search(whole_text(row)))
+    def _search(self) -> Child:
+        wanted = search.Wanted(self.wanted.pattern, self.wanted.category)
+        self.busy = True
+        request = {
+            "source": self.reading.source.to_json(),
+            "wanted": wanted.to_json(),
+            "spooled": self.reading.spooled,
+        }
+        return Child(SEARCH, request, self._heard)
 
+    def _heard(self, said: Said) -> None:
+        if "end" in said or "trouble" in said:
+            self.trouble = self.trouble or said.get("end") or said.get("trouble", "")
+            self.busy = False
+            return
+        self._rows_seen = said["rows"]
+        for path, lines in said["found"].items():
+            keys = (self.reading.key(path, line) for line in lines)
+            self._hits.extend(key for key in keys if key is not None)
 
-def pattern_fault(pattern: str) -> str:
-    """What is wrong with a regular expression, "" when nothing is."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"no regular expression: {error}"
-    return ""
-
-
-def whole_text(row: Row) -> str:
-    """All that the row says, as far as a search looks."""
-    text = row.text or "\n".join(message.content for message in row.messages)
-    return text[:SEARCHED_CHARS]
+    def _keys(self) -> array[int]:
+        if not self.wanted.with_finding:
+            return self._hits
+        places = self.reading.found.places
+        if self._both_of != (len(self._hits), len(places)):
+            self._both_of = (len(self._hits), len(places))
+            keys = {self.reading.key(path, line) for path, line in places if line}
+            marked = sorted(key for key in keys if key is not None)
+            self._both = array("Q", [k for k in self._hits if k in keys] if self._child else marked)
+        return self._both

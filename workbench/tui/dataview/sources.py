@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from workbench.dataset.browse.request import Source
+from workbench.dataset.options import Options
 from workbench.errors import UserError
+
+if TYPE_CHECKING:
+    from workbench.preset.schema import DataSource
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file, folder or glob with its format; `answers` is False for a file of prompts alone."""
+class Named:
+    """A source with the name that a preset gives it, and that preset."""
 
     name: str
-    path: str
-    format: str
-    answers: bool
+    source: Source
     preset: str
 
 
-def sources_of(preset_name: str) -> list[Source]:
+def sources_of(preset_name: str) -> list[Named]:
     """All that can be opened. Raises UserError for a preset at fault, or data that are nowhere."""
     from workbench.headless.freeze import prompt_files
     from workbench.preset.load import load
-    from workbench.preset.shipped import resolve_data
 
     loaded = load(preset_name)
-    named = [
-        (source.name or f"source {number}", source.path, source.format, True)
-        for number, source in enumerate(loaded.preset.data.source)
+    wanted: list[tuple[str, Callable[[], Source]]] = [
+        (given.name or f"source {number}", partial(_of_preset, given, loaded.path))
+        for number, given in enumerate(loaded.preset.data.source)
     ]
-    named += [
-        (".".join(map(str, key)), path, "auto", False)
+    wanted += [
+        (".".join(map(str, key)), partial(_prompts, path, loaded.path))
         for key, path in prompt_files(loaded.preset.evaluate)
     ]
     found, missing = [], None
-    for name, path, format, answers in named:
+    for name, make in wanted:
         try:
-            where = str(resolve_data(path, loaded.path))
+            found.append(Named(name, make(), preset_name))
         except UserError as error:
             missing = error
-        else:
-            found.append(Source(name, where, format, answers, preset_name))
     if missing and not found:
         raise missing
     return found
+
+
+def _of_preset(given: DataSource, preset_file: Path) -> Source:
+    from workbench.preset.shipped import locate
+
+    there = locate(given, preset_file)
+    return Source(there.path, there.format, options=Options(**there.options()))
+
+
+def _prompts(path: str, preset_file: Path) -> Source:
+    from workbench.preset.shipped import resolve_data
+
+    return Source(str(resolve_data(path, preset_file)), answers=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +20,13 @@ from workbench.tui.widgets.rowview import RowView
 from workbench.tui.widgets.textlines import TextLines
 
 if TYPE_CHECKING:
-    from workbench.dataset.rows import Place, Row
+    from workbench.dataset.rows import Fault
     from workbench.tui.dataview.reading import DataReading
     from workbench.tui.dataview.selection import Selection, Wanted
-    from workbench.tui.dataview.sources import Source
+    from workbench.tui.dataview.sources import Named
 
 FIRST_PRESET = "quickstart"
-LOOK_EVERY_S = 1.0
+AT_ONCE_S = 0.02
 WIDE = 120
 EMPTY = (
     "No data set is open.",
@@ -42,9 +41,9 @@ class DataPane(Pane):
 
     ID = "data"
     HELP = (
-        "A data set row by row. Below stands the row as the chat template of the preset renders "
-        "it: what is learnt is bold, what is only read is dim, control tokens are reversed, and "
-        "what the sequence length cuts off is struck out."
+        "A data set row by row, however many. Below stands the row as the chat template of the "
+        "preset renders it: what is learnt is bold with a bar beside it, what is only read is "
+        "dim, control tokens are reversed, and what the sequence length cuts off is struck out."
     )
     ACTIONS = (
         Action("data.look", "enter", "Read", "Scroll through the row's text; the same key back."),
@@ -53,9 +52,10 @@ class DataPane(Pane):
         Action("data.find", "slash", "Find", "Show only rows that hold a regular expression."),
         Action("data.category", "c", "Category", "Show only the rows of a category."),
         Action("data.only_findings", "x", "Only !", "Show only rows with a fault or a note."),
-        Action("data.clear", "escape", "All", "Show all rows again.", False),
-        Action("data.findings", "f", "Findings", "Faults, notes and duplicates, file:line."),
-        Action("data.figures", "s", "Figures", "Counts by category, lengths in tokens."),
+        Action("data.row", "hash", "Row", "Go to a row by its number.", False),
+        Action("data.clear", "escape", "All", "Stop the search; then show all rows.", False),
+        Action("data.findings", "f", "Findings", "Faults, duplicates and the rest, file:line."),
+        Action("data.figures", "s", "Figures", "Counts by category and split, token lengths."),
         Action("data.editor", "e", "$EDITOR", "Open your editor at the line under the cursor."),
         Action("data.bounds", "b", "Tokens", "Underline every second token.", False),
         Action("data.reload", "r", "Reload", "Read the data again.", False),
@@ -78,11 +78,9 @@ class DataPane(Pane):
         super().__init__(id=id)
         self.reading: DataReading | None = None
         self.selection: Selection | None = None
-        self.source: Source | None = None
+        self.named: Named | None = None
         self.view = "row"
-        self._drawn: tuple[int, int, bool] = (-1, -1, False)
-        self._looked_at = 0.0
-        self._scanning = False
+        self._drawn = (-1, -1)
 
     def compose(self) -> ComposeResult:
         yield Bar("head")
@@ -95,9 +93,8 @@ class DataPane(Pane):
 
     def on_mount(self) -> None:
         self.query_one("#head", Bar).show(Text(" looking for data ...", "dim"))
-        path, preset = self.screen_app.memory.data, self._preset
-        if path:
-            self.read(path, preset=preset)
+        if path := self.screen_app.memory.data:
+            self.read(path)
         else:
             self._with_sources(lambda found: self._open(found[0]) if found else self.draw())
 
@@ -113,19 +110,17 @@ class DataPane(Pane):
         self._list.focus(scroll_visible=False)
 
     def ticked(self) -> None:
-        reading = self.reading
-        if reading is None:
+        reading, selection = self.reading, self.selection
+        if reading is None or selection is None:
             return
-        if (len(reading.rows), len(reading.findings), reading.done) != self._drawn:
+        if reading.replaced:
+            name = one_line(Path(reading.source.path).name, 80)
+            self.say(f"{name} changed on disk and is read again")
+            self.action_reload()
+        elif selection.generation != reading.generation:
+            self._select(selection.wanted)  # the file has grown
+        elif (reading.version, len(selection)) != self._drawn or selection.busy:
             self.draw()
-        self.query_one("#heads", Bar).show(Text(self.query_one(DataRows).heads()))
-        self._scan()
-        now = time.monotonic()
-        if reading.done and now - self._looked_at >= LOOK_EVERY_S:
-            self._looked_at = now
-            if reading.changed_on_disk():
-                self.say(f"{one_line(str(reading.path))} changed on disk and is read again")
-                self.action_reload()
 
     def allows(self, name: str) -> bool:
         if name in ("open", "open_path"):
@@ -135,45 +130,62 @@ class DataPane(Pane):
             return False
         match name:
             case "category":
-                return bool(set(reading.categories) - {""})
+                return bool(set(reading.found.categories) - {""})
             case "clear":
                 return not selection.wanted.everything or self.view != "row"
             case "only_findings" | "findings":
-                return bool(reading.findings)
+                return bool(reading.found.findings)
             case "look" | "bounds":
                 return self.view == "row" and bool(len(selection))
+            case "row":
+                return self.view == "row" and len(selection) > 1
             case "editor":
                 return self._place() is not None
         return True
 
     def copied(self) -> tuple[str, str]:
-        row = self.query_one(DataRows).chosen
+        from workbench.dataset.rows import Row
+
         if self.view == "findings":
             return "\n".join(map(str, self.query_one(Findings).findings)), "the findings"
+        row = self.query_one(DataRows).chosen
         if row is None:
             return "", ""
-        text = row.text or "\n\n".join(f"{m.role}:\n{m.content}" for m in row.messages)
+        if not isinstance(row, Row):
+            return str(row), "the finding"
+        text = row.text or "\n\n".join(f"{m.role}:\n{m.said}" for m in row.messages)
         return text, f"the row at {row.place}"
 
     # Reading
 
-    def read(self, path: str, format: str = "auto", preset: str = "", answers: bool = True) -> None:
-        """Open a file, folder or glob; its first rows are there with the next poll."""
+    def read(self, path: str) -> None:
+        """Open a file, folder or glob; its first rows are there at once."""
+        from workbench.dataset.browse.request import Source
+        from workbench.tui.dataview.sources import Named
+
+        self._open(Named("", Source(path), self._preset))
+
+    def _open(self, named: Named) -> None:
         from workbench.tui.dataview.reading import DataReading
         from workbench.tui.dataview.selection import Wanted
-        from workbench.tui.dataview.sources import Source
 
         if self.reading:
             self.reading.stop()
-        self.source = Source("", path, format, answers, preset or self._preset)
-        self.reading = DataReading(Path(path), format, answers=answers).start()
-        self.screen_app.memory.data = path
+        self.named = named
+        self.reading = DataReading(named.source).start()
+        self.screen_app.memory.data = named.source.path
+        self._view.read(self.reading, named.preset)
         self._select(Wanted() if self.selection is None else self.selection.wanted)
-        self._view.read(self.reading, self.source.preset)
-        self.set_timer(0.05, self.ticked)
+        self.set_timer(AT_ONCE_S, self._first_rows)
 
-    def _with_sources(self, then: Callable[[list[Source]], None]) -> None:
-        def work() -> list[Source]:
+    def _first_rows(self) -> None:
+        """Draw as soon as there is something."""
+        self.ticked()
+        if self.reading and not (len(self.reading) or self.reading.indexed):
+            self.set_timer(AT_ONCE_S, self._first_rows)
+
+    def _with_sources(self, then: Callable[[list[Named]], None]) -> None:
+        def work() -> list[Named]:
             from workbench.tui.dataview.sources import sources_of
 
             return sources_of(self._preset)
@@ -184,75 +196,47 @@ class DataPane(Pane):
         from workbench.tui.dataview.selection import Selection
 
         assert self.reading is not None
+        if self.selection:
+            self.selection.stop()
         self.selection = Selection(self.reading, wanted)
         self.draw()
-        self._scan()
-
-    def _scan(self) -> None:
-        """Look at more rows for the filter, and go on soon while there are any."""
-        selection = self.selection
-        if selection is None:
-            return
-        if selection.advance():
-            self.draw()
-        if selection.behind and not self._scanning:
-            self._scanning = True
-            self.set_timer(0.005, self._scan_on)
-
-    def _scan_on(self) -> None:
-        self._scanning = False
-        self._scan()
 
     # Drawing
 
     def draw(self) -> None:
         """Everything anew; what has not changed is not written."""
+        from workbench.tui.dataview.heading import heading
+
         reading, selection = self.reading, self.selection
         if reading is None or selection is None:
             self.query_one("#head", Bar).show(Text(" No data"))
             self._view.tell("", [Text(line) for line in EMPTY])
             return
-        self._drawn = (len(reading.rows), len(reading.findings), reading.done)
+        self._drawn = (reading.version, len(selection))
         rows = self.query_one(DataRows)
         rows.show(selection)
-        self.query_one(Findings).show(reading.findings)
-        self.query_one("#head", Bar).show(self._head(reading, selection))
+        self.query_one("#heads", Bar).show(Text(rows.heads()))
+        self.query_one(Findings).show(reading.found.findings, reading.found.left_out)
+        self.query_one("#head", Bar).show(heading(reading, selection))
         self._look()
         self.refresh_bindings()
 
-    def _head(self, reading: DataReading, selection: Selection) -> Text:
-        text = Text(" ").append(one_line(reading.path.name, 40), "bold")
-        text.append(f"  {reading.kinds}  ")
-        count = f"{len(reading.rows):,} rows"
-        if not selection.wanted.everything:
-            count = f"{len(selection):,} of {count} {one_line(selection.wanted.told(), 40)}"
-        text.append(count, "" if selection.wanted.everything else "yellow")
-        if reading.trouble:
-            text.append(f"  {one_line(reading.trouble, 200)}", "red")
-        elif not reading.read:
-            text.append("  reading ...", "yellow")
-        elif not reading.done:
-            text.append("  looking for duplicates ...", "yellow")
-        faults = sum(fault.fatal for fault in reading.faults)
-        if faults:
-            text.append(f"  ✗ {faults:,}", "red")
-        notes = len(reading.findings) - faults
-        if notes:
-            text.append(f"  ! {notes:,}", "yellow")
-        return text.append(f"  {one_line(str(reading.path), 200)}", "dim")
-
     def _look(self) -> None:
         """Show what belongs to the cursor."""
+        reading = self.reading
         if self.view == "figures":
             self._view.show_figures()
             return
+        number = self.query_one(DataRows).chosen_number
         finding = self.query_one(Findings).chosen if self.view == "findings" else None
-        if finding is None:
-            self._view.show_row(self.query_one(DataRows).chosen)
-        elif row := self._row_at(finding.place):
-            self._view.show_row(row)
-        else:
+        if finding is not None:
+            number = self._number_of(finding)
+        entry = reading.entry(number) if reading and number is not None else None
+        if finding is not None and entry is None:
             self._view.show_finding(finding)
+        else:
+            left_out = reading.left_out(number) if reading and number is not None else 0
+            self._view.show_row(entry, left_out)
 
     def on_rows_moved(self, message: DataRows.Moved) -> None:
         if message.rows.id in ("rows", "findings"):
@@ -268,9 +252,9 @@ class DataPane(Pane):
     def action_open(self) -> None:
         from workbench.tui.dialogs.picker import Picker
 
-        def then(found: list[Source]) -> None:
-            names = [(source.name, source.path) for source in found]
-            by_name = {source.name: source for source in found}
+        def then(found: list[Named]) -> None:
+            names = [(named.name, named.source.path) for named in found]
+            by_name = {named.name: named for named in found}
             question = f"Which source of {self._preset}?"
             self.app.push_screen(
                 Picker(question, names), lambda name: self._open(by_name[name]) if name else None
@@ -281,12 +265,12 @@ class DataPane(Pane):
     def action_open_path(self) -> None:
         from workbench.tui.dialogs.entry import Entry
 
-        shown = str(self.reading.path) if self.reading else ""
+        shown = self.reading.source.path if self.reading else ""
         question = "Path of a file, folder or glob"
         self.app.push_screen(Entry(question, shown), lambda path: self.read(path) if path else None)
 
     def action_find(self) -> None:
-        from workbench.tui.dataview.selection import pattern_fault
+        from workbench.dataset.browse.search import pattern_fault
         from workbench.tui.dialogs.entry import Entry
 
         entry = Entry(
@@ -298,7 +282,7 @@ class DataPane(Pane):
         from workbench.tui.dialogs.picker import Picker
 
         assert self.reading is not None
-        found = self.reading.categories.most_common()
+        found = self.reading.found.categories.most_common()
         names = [(name, f"{count:,} rows") for name, count in found if name]
         self.app.push_screen(
             Picker("Which category?", names), lambda name: self._filter(category=name)
@@ -307,11 +291,21 @@ class DataPane(Pane):
     def action_only_findings(self) -> None:
         self._filter(with_finding=not self._wanted.with_finding)
 
+    def action_row(self) -> None:
+        from workbench.tui.dialogs.entry import Entry
+
+        count = len(self.selection or ())
+        question = f"Which row, 1 to {count:,}"
+        self.app.push_screen(Entry(question, "", lambda typed: _row_fault(typed, count)), self._go)
+
     def action_clear(self) -> None:
         from workbench.tui.dataview.selection import Wanted
 
         if self.view != "row":
             self._show(self.view)
+        elif self.selection and self.selection.busy:
+            self.selection.stop()
+            self.draw()
         else:
             self._select(Wanted())
 
@@ -326,9 +320,8 @@ class DataPane(Pane):
         self._look()
 
     def action_reload(self) -> None:
-        if self.source:
-            source = self.source
-            self.read(source.path, source.format, source.preset, source.answers)
+        if self.named:
+            self._open(self.named)
 
     def action_editor(self) -> None:
         place = self._place()
@@ -357,8 +350,9 @@ class DataPane(Pane):
         assert self.selection is not None
         return self.selection.wanted
 
-    def _open(self, source: Source) -> None:
-        self.read(source.path, source.format, source.preset, source.answers)
+    def _go(self, typed: str | None) -> None:
+        if typed:
+            self.query_one(DataRows).cursor = int(typed.replace(",", "")) - 1
 
     def _filter(self, **changes: str | bool | None) -> None:
         from dataclasses import replace
@@ -376,14 +370,21 @@ class DataPane(Pane):
         (self._view.query_one(TextLines) if alone else self._list).focus()
         self.draw()
 
-    def _row_at(self, place: Place) -> Row | None:
-        """The row that was read there, if there is one."""
-        rows = self.reading.rows if self.reading else []
-        return next((row for row in rows if row.place == place), None)
+    def _number_of(self, finding: Fault) -> int | None:
+        """The row in which it was found, None for what concerns a whole file."""
+        assert self.reading is not None
+        at = self.query_one(Findings).cursor
+        path, line = self.reading.found.places[at]
+        key = self.reading.key(path, line) if line else None
+        return None if key is None else self.reading.number_of(key)
 
     def _place(self) -> tuple[str, int] | None:
-        if self.view == "findings":
-            finding = self.query_one(Findings).chosen
-            return (finding.place.path, finding.place.line) if finding else None
-        row = self.query_one(DataRows).chosen
-        return (row.place.path, row.place.line) if row else None
+        found = self._list.chosen
+        return (found.place.path, found.place.line) if found else None
+
+
+def _row_fault(typed: str, count: int) -> str:
+    digits = typed.replace(",", "").strip()
+    if not digits:
+        return ""
+    return "" if digits.isdecimal() and 1 <= int(digits) <= count else f"a number to {count:,}"

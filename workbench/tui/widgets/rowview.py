@@ -1,29 +1,29 @@
 """One row of a data set as the model will see it, or the figures of all of them.
 
-Tokens are found in a thread: the row that is wanted last wins, and the ones between are left out.
+Tokens come from a helper process: until they are there, the row stands as it is in the file.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 
-from workbench.errors import UserError
-from workbench.text import one_line
-from workbench.tui.styled import styled
+from workbench.text import one_line, size
+from workbench.tui.styled import styled, wrapped
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.textlines import TextLines
 
 if TYPE_CHECKING:
+    from workbench.dataset.browse.records import Entry
     from workbench.dataset.rows import Fault, Row
-    from workbench.lens.lens import Lens, Shown
-    from workbench.tui.app import WorkbenchApp
+    from workbench.lens.lens import Shown
+    from workbench.tui.dataview.counting import Counting
+    from workbench.tui.dataview.looking import Looking
     from workbench.tui.dataview.reading import DataReading
-
-SAMPLE = 2000
 
 
 class RowView(Vertical):
@@ -34,141 +34,135 @@ class RowView(Vertical):
     RowView TextLines { height: 1fr; padding: 0 1; }
     """
 
+    class News(Message):
+        """A helper process has answered."""
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.bounds = False
-        self.lens: Lens | None = None
-        self.no_lens = ""
         self._reading: DataReading | None = None
-        self._row: Row | None = None
-        self._shown_row: Row | None = None
-        self._shown: Shown | str = ""
+        self._preset = ""
+        self._looking: Looking | None = None
+        self._counting: Counting | None = None
+        self._generation = 0
+        self._entry: Entry | None = None
+        self._left_out = 0
+        self._drawn: Entry | None = None
         self._figures_wanted = False
-        self._busy = False
-        self._lengths: list[int] = []
-        self._told = ""
 
     def compose(self) -> ComposeResult:
         yield Bar("title")
         yield TextLines("text")
 
+    def on_unmount(self) -> None:
+        self._stop()
+
     def read(self, reading: DataReading, preset: str) -> None:
-        """Another data set: load the tokenizer of the preset's base, forget what was counted."""
-        self._reading, self._lengths, self._told = reading, [], ""
+        """Another data set, with the tokenizer of that preset's base; the same one goes on."""
+        self._stop(keep_tokenizer=preset == self._preset)
+        self._reading, self._preset = reading, preset
         self.forget()
 
-        def work() -> Lens | str:
-            from workbench.lens.loading import lens_of
-
-            try:
-                return lens_of(preset)
-            except UserError as error:
-                return str(error)
-
-        def then(found: Lens | str) -> None:
-            self.lens, self.no_lens = (None, found) if isinstance(found, str) else (found, "")
-            self.forget()
-            self.show_figures() if self._figures_wanted else self.show_row(self._row)
-
-        self._app.in_background(work, then)
-
     def forget(self) -> None:
-        """Find the tokens again, even of the same row."""
-        self._shown_row = None
+        """Draw anew, whatever comes."""
+        self._drawn = None
 
-    def show_row(self, row: Row | None) -> None:
-        """Show the row, at once where its tokens are known."""
-        self._row, self._figures_wanted = row, False
-        if row is None or self.lens is None:
-            self._shown = self.no_lens
-            self._draw(row)
-        elif row is self._shown_row:
-            self._draw(row)
-        elif not self._busy:
-            self._find_tokens(self.lens, row)
+    def show_row(self, entry: Entry | None, left_out: int = 0) -> None:
+        """Show the row or the fault in its place; `left_out` bytes of it were not read."""
+        from workbench.dataset.rows import Row
+        from workbench.tui.dataview.looking import Looking
+
+        self._entry, self._left_out, self._figures_wanted = entry, left_out, False
+        if entry is None:
+            self._draw_nothing()
+        elif not isinstance(entry, Row):
+            self.show_finding(entry)
+        else:
+            self._looking = self._looking or Looking(self._preset, self._news)
+            shown = self._looking.look(entry)
+            if shown is not None:
+                self._draw(entry, shown)
+            elif not self._looking.ready or self._drawn is None:
+                self._draw(entry, "")
 
     def show_finding(self, finding: Fault) -> None:
         """Show the whole of a finding where there is no row."""
-        from workbench.tui.dataview.painting import wrapped
-
-        self._row, self._figures_wanted = None, False
-        width = max(20, self.query_one(TextLines).size.width - 3)
-        self.tell("e opens it in your editor", wrapped(str(finding), width))
+        self._entry, self._figures_wanted = finding, False
+        hint = f" ({finding.hint})" if finding.hint else ""
+        lines = wrapped(one_line(f"{finding.message}{hint}", 800), self._width, "")
+        name = one_line(finding.place.path.rpartition("/")[2], 80)
+        title = f"{name}:{finding.place.line}  e opens it in your editor"
+        self.tell(title, [*lines, Text(""), *wrapped(_meaning(finding), self._width, "dim")])
 
     def show_figures(self) -> None:
         """Show counts by category and the histogram of lengths."""
-        from workbench.tui.dataview import painting
+        from workbench.tui.dataview.counting import Counting
+        from workbench.tui.dataview.summary import figure_lines
 
-        reading, lens = self._reading, self.lens
-        self._figures_wanted = True
+        reading = self._reading
+        self._figures_wanted, self._drawn = True, None
         if reading is None:
             return
-        limit = lens.limits[reading.rows[0].kind].tokens if lens and reading.rows else 0
-        told = self._told or self.no_lens or "counting ..."
-        self.tell("Figures", painting.figure_lines(reading, self._lengths, limit, told))
-        if lens and reading.read and not self._told:
-            self._count(lens, reading)
+        if self._counting is not None and self._generation != reading.generation:
+            self._counting.stop()
+            self._counting = None
+        if self._counting is None and reading.indexed and len(reading):
+            self._generation = reading.generation
+            self._counting = Counting(reading, self._preset, self._news)
+        lines = figure_lines(reading, self._counting, self._width)
+        self.tell(f"Figures, as {one_line(self._preset, 60)} sees it", lines)
 
     def tell(self, title: str, lines: list[Text]) -> None:
         """Show these lines."""
         self.query_one("#title", Bar).show(styled(f" {title}", "bold"))
         self.query_one(TextLines).tell(lines)
 
+    def on_row_view_news(self) -> None:
+        if self._figures_wanted:
+            self.show_figures()
+        elif self._entry is not None:
+            self.show_row(self._entry, self._left_out)
+
     @property
-    def _app(self) -> WorkbenchApp:
-        return cast("WorkbenchApp", self.app)
+    def _width(self) -> int:
+        return max(20, self.query_one(TextLines).size.width - 3)
 
-    def _find_tokens(self, lens: Lens, row: Row) -> None:
-        self._busy = True
+    def _news(self) -> None:
+        self.post_message(self.News())
 
-        def work() -> Shown | str:
-            try:
-                return lens.look(row)
-            except UserError as error:
-                return f"this row cannot be trained on: {error}"
+    def _stop(self, keep_tokenizer: bool = False) -> None:
+        if self._counting:
+            self._counting.stop()
+            self._counting = None
+        if self._looking and not keep_tokenizer:
+            self._looking.stop()
+            self._looking = None
 
-        def then(found: Shown | str) -> None:
-            self._busy, self._shown, self._shown_row = False, found, row
-            if not self._figures_wanted:
-                self.show_row(self._row)
+    def _draw_nothing(self) -> None:
+        known = self._reading is not None and self._reading.indexed
+        self.tell("", [styled("No row is here." if known else "", "dim")])
 
-        self._app.in_background(work, then)
-
-    def _draw(self, row: Row | None) -> None:
+    def _draw(self, row: Row, shown: Shown | str) -> None:
         from workbench.tui.dataview import painting
 
+        self._drawn = row
         text, title = self.query_one(TextLines), Text(" ")
-        width = max(20, text.size.width - 3)
-        if row is None:
-            empty = self._reading is not None and self._reading.read
-            text.tell([styled("No row is here." if empty else "", "dim")])
-        elif isinstance(self._shown, str):
+        notes = [f"the last {size(self._left_out)} are not shown"] if self._left_out else []
+        if isinstance(shown, str):
             title.append(one_line(str(row.place), 200))
-            text.tell(painting.plain_lines(row, width, self._shown))
+            text.tell(painting.plain_lines(row, self._width, [*notes, shown]))
         else:
-            shown = self._shown
-            title.append(f"{row.place.path.rpartition('/')[2]}:{row.place.line}", "bold")
-            title.append(f"  {shown.tokens:,} of {shown.limit:,} tokens, ")
+            title.append(f"{one_line(row.place.path.rpartition('/')[2], 80)}", "bold")
+            title.append(f":{row.place.line}  {shown.tokens:,} of {shown.limit:,} tokens, ")
             title.append(f"{shown.trained:,} learnt", painting.TRAINED)
-            title.append(f"  as {self.lens.preset} sees it" if self.lens else "", "dim")
-            text.tell(painting.token_lines(shown, width, self.bounds))
+            title.append(f"  as {one_line(self._preset, 60)} sees it", "dim")
+            text.tell(painting.token_lines(row, shown, self._width, self.bounds, notes))
         self.query_one("#title", Bar).show(title)
 
-    def _count(self, lens: Lens, reading: DataReading) -> None:
-        """Count the tokens of all rows, or of some that lie evenly spaced, in a thread."""
-        every = max(1, -(-len(reading.rows) // SAMPLE))
-        rows = reading.rows[::every]
-        sampled = f"from {len(rows):,} of {len(reading.rows):,} rows, evenly spaced"
-        told = sampled if every > 1 else "all rows"
-        self._told = "counting ..."
 
-        def then(lengths: list[int]) -> None:
-            if self._reading is not reading:
-                return
-            refused = lengths.count(0)
-            self._lengths = [length for length in lengths if length]
-            self._told = f"{told}; {refused:,} cannot be trained on" if refused else told
-            if self._figures_wanted:
-                self.show_figures()
+def _meaning(finding: Fault) -> str:
+    """What findings of this code are about."""
+    from workbench.dataset.codes import CODES, severity
 
-        self._app.in_background(lambda: [lens.count(row) for row in rows], then)
+    about = CODES[finding.code].meaning if finding.code in CODES else ""
+    return f"{severity(finding)}, {finding.code}: {about}"

@@ -1,0 +1,51 @@
+"""The line above a data set: what it is, how much of it is shown, what is still being done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.text import Text
+
+from workbench.text import one_line
+from workbench.tui.dataview.found import SIGN_STYLES
+from workbench.tui.dataview.reading import DataReading
+from workbench.tui.dataview.selection import Selection
+
+
+def heading(reading: DataReading, selection: Selection) -> Text:
+    """The data set's name, format, count, and what is still being done with it."""
+    found = reading.found
+    text = Text(" ").append(one_line(Path(reading.source.path).name, 40), "bold")
+    text.append(f"  {reading.kinds}  ")
+    rows = f"{len(reading):,} rows"
+    if selection.wanted.everything:
+        text.append(rows)
+    else:
+        text.append(f"{len(selection):,} of {rows}", "yellow")
+    for doing in _doing(reading, selection):
+        text.append(f"  {doing}", "yellow")
+    if trouble := reading.trouble or found.trouble:
+        text.append(f"  {one_line(trouble, 200)}", "red")
+    for mark, style in SIGN_STYLES.items():
+        if count := found.by_sign[mark]:
+            text.append(f"  {mark} {count:,}", style)
+    if found.left_out:
+        text.append(f"  and {found.left_out:,} more", "dim")
+    if not selection.wanted.everything:
+        text.append(f"  {selection.wanted.told()}", "yellow")
+    return text.append(f"  {one_line(reading.source.path, 200)}", "dim")
+
+
+def _doing(reading: DataReading, selection: Selection) -> Iterator[str]:
+    found = reading.found
+    if told := selection.told():
+        yield told
+    if not reading.indexed:
+        yield "read from the beginning ..." if reading.spooled else "reading ..."
+    elif not found.read:
+        yield f"looking for faults, {reading.share(found.rows):.0%}"
+    elif not found.done:
+        yield "looking for duplicates ..."
+    if found.full:
+        yield "no room in the temporary folder: the rows behind are not shown"
