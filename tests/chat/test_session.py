@@ -165,6 +165,27 @@ def test_cancel_ends_the_reading_of_a_long_prompt(
     assert session.answer(ASK, GREEDY).n_tokens == 40
 
 
+def test_a_slow_model_is_stopped_amid_a_token(
+    open_tiny: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.chat.session.SLOW_TOKEN_S", -1.0)  # every model is slow
+    session = open_tiny(Tiny(says=b"a", then_stops=False, context=4096), context=4096)
+    decoder, calls = session._decoder, []
+    real = decoder.feed
+
+    def feed(feeds: list[Feed], *, abortable: bool = False) -> dict[int, int]:
+        calls.append(abortable)
+        if len(calls) == 5:
+            session.cancel()  # while llama.cpp computes
+        return real(feeds, abortable=abortable)
+
+    monkeypatch.setattr(decoder, "feed", feed)
+    assert session.answer(ASK, Sampling(temperature=0, max_tokens=4000)).stopped == "cancelled"
+    assert calls == [True, False, True, True, True], "the first token tells how slow it is"
+    assert decoder.length(0) == len(session._fed), "the token that was given up is not counted"
+    assert session.answer(ASK, GREEDY).text == "a" * 40
+
+
 def test_a_stream_left_half_way_leaves_the_session_sound(session: Session) -> None:
     whole = session.answer(ASK, GREEDY).text
     stream = session.stream(ASK, GREEDY)

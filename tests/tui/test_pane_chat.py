@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from tests.chat.helpers import Tiny, write_tiny
+from tests.chat.helpers import Tiny, write_adapter, write_tiny
 from tests.run.helpers import make_run
 from tests.tui.helpers import on_screen, text_of, until
 from workbench.chat import inspect
@@ -24,10 +24,13 @@ from workbench.chat.transcript import load
 from workbench.dataset.read import read_source
 from workbench.dataset.rows import Message
 from workbench.errors import UserError
+from workbench.headless.ready import Ready
 from workbench.run import events
+from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.chatting.choosing import FOLLOW_EVERY_S
 from workbench.tui.chatting.correcting import append, format_of
 from workbench.tui.chatting.models import all_models, base_of, first_model, models_of
 from workbench.tui.chatting.side import Exchange, Side
@@ -341,3 +344,90 @@ def test_a_file_that_is_no_model_is_told_in_a_line(run: RunFolder, tmp_path: Pat
         await until(pilot, lambda: not pane.busy)
 
     in_chat(story)
+
+
+def save(run: RunFolder, name: str, step: int) -> None:
+    """As training does: the weights, then the event."""
+    folder = run.training("sft") / "adapters" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps({"step": step}))
+    log = EventLog(run.events_file)
+    path = f"step-{step:06d}"
+    log.append(events.CheckpointSaved(step=step, path=path, elapsed_s=0.1), "train:sft")
+    log.close()
+
+
+@pytest.fixture
+def children(
+    ggufs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> list[str]:
+    """In place of the child that makes weights ready: one adapter a step, on the base's file."""
+    asked = list[str]()
+
+    def make(run: RunFolder, checkpoint: Checkpoint, kind: str = "q8_0", **_: object) -> Ready:
+        asked.append(checkpoint.label)
+        adapter = write_adapter(tmp_path / f"{checkpoint.step}.gguf", seed=checkpoint.step)
+        return Ready(checkpoint, ggufs[1], "", adapter)
+
+    for place in ("ready", "following"):
+        monkeypatch.setattr(f"workbench.headless.{place}.make_ready", make)
+    return asked
+
+
+def test_saved_weights_stand_among_the_models(run: RunFolder, children: list[str]) -> None:
+    save(run, "last", 20)
+    names = ["talks f16", "talks base-f16", "talks newest", "talks sft/last"]
+    assert [model.name for model in models_of(run)] == names
+    (run.export / "talks-f16.gguf").unlink()
+    assert first_model(run).words == ("talks", "--follow"), "nothing is exported any more"
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
+        pane.talk_to(models_of(run)[-1])
+        await until(pilot, lambda: not pane.busy)
+        await pilot.pause(0.1)
+        assert set(children) == {"sft/last, step 20"} and children[0] in text_of(app)
+        assert app.status.line == "workbench chat talks@sft/last"
+        await ask(pilot, pane, "hello")
+        assert pane.sides[0].last and pane.sides[0].last.note.startswith("sft/last, step 20: ")
+
+    in_chat(story)
+
+
+def test_the_newest_weights_are_taken_up_between_answers(
+    run: RunFolder, children: list[str]
+) -> None:
+    save(run, "last", 20)
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
+        await pilot.press("escape", "f")
+        await until(pilot, lambda: bool(pane.sides) and pane.follows and not pane.busy)
+        await ask(pilot, pane, "hello")
+        assert app.status.line == "workbench chat talks --follow"
+        side = pane.sides[0]
+        save(run, "last", 30)
+        await until(pilot, lambda: side.label == "sft/last, step 30")
+        await until(pilot, lambda: "step 30 answers now" in app.status.line)
+        assert children == ["sft/last, step 20", "sft/last, step 30"], "each is made ready once"
+        await ask(pilot, pane, "hello")
+        first, second = side.exchanges
+        assert second.note.startswith("sft/last, step 30: ") and first.answer != second.answer
+        await pilot.press("escape", "f")
+        assert not pane.follows
+        save(run, "last", 40)
+        await pilot.pause(FOLLOW_EVERY_S * 1.5)
+        assert side.label == "sft/last, step 30"
+
+    in_chat(story)
+
+
+def test_any_two_models_are_put_side_by_side(run: RunFolder, children: list[str]) -> None:
+    save(run, "last", 20)
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
+        await pilot.press("escape", "B", *"last", "enter")
+        await until(pilot, lambda: len(pane.sides) == 2 and not pane.busy)
+        await ask(pilot, pane, "hello")
+        assert [side.model.name for side in pane.sides] == ["talks f16", "talks sft/last"]
+        assert all(side.last and side.last.answer for side in pane.sides)
+
+    in_chat(story, (160, 48))

@@ -22,7 +22,7 @@ from workbench.run.log import EventLog, read
 from workbench.run.state import RunState
 from workbench.tui import doing
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.chatting.models import Model
+from workbench.tui.chatting.models import Model, exported_model
 from workbench.tui.exportway import SIGNS, steps
 from workbench.tui.panes.chat import ChatPane
 from workbench.tui.panes.export import ExportPane
@@ -135,7 +135,7 @@ def test_a_model_is_taken_to_the_chat(monkeypatch: pytest.MonkeyPatch) -> None:
         await app.go("export")
         await until(pilot, lambda: "verdict" in text_of(app))
         await pilot.press("j", "enter")
-        assert taken == [Model("made q4_k_m", run.path / "export/one-q4_k_m.gguf", run)]
+        assert taken == [exported_model(run, run.path / "export/one-q4_k_m.gguf", "q4_k_m")]
         assert app.pane_id == "chat"
 
     on_screen(story)

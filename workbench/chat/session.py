@@ -7,6 +7,7 @@ may generate at a time; `cancel` may be called from any other.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from workbench.errors import UserError
 __all__ = ["Answer", "Sampling", "Session"]
 
 CHAT = 0  # the one sequence of a session
+SLOW_TOKEN_S = 0.05  # a model this slow is stopped amid a token, others after it
 
 
 class Session:
@@ -130,7 +132,7 @@ class Session:
         return self.last_answer
 
     def cancel(self) -> None:
-        """End the answer being written, within one token; safe from any thread."""
+        """End the answer being written, within a token or 50 ms; safe from any thread."""
         self._cancelled.set()
         self._decoder.abort.set()
 
@@ -151,14 +153,16 @@ class Session:
                 writing.close()
 
     def _write(self, unread: Sequence[int], writing: Writing) -> Iterator[str]:
-        row = self._read(unread)
+        row, slow = self._read(unread), False
         while writing.ending is None:
             if row is None or self._cancelled.is_set():
                 yield writing.cancel()
                 return
             shown = writing.draw(self._decoder.pointer, row)
             if writing.ending is None:
-                row = self._feed([writing.last_token])
+                began = time.perf_counter()
+                row = self._feed([writing.last_token], abortable=slow)
+                slow = time.perf_counter() - began > SLOW_TOKEN_S
             if shown:
                 yield shown
 

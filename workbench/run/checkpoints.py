@@ -7,12 +7,12 @@ go while training works: what is listed may be gone a moment later.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import UserError
-from workbench.preset.load import load
 from workbench.run.folder import RunFolder
 from workbench.run.log import skim
 from workbench.run.state import RunState, StageState
@@ -42,12 +42,15 @@ class Checkpoint:
         return f"{shown}, step {self.step}" if self.step and STEP not in self.name else shown
 
 
-def checkpoints(run: RunFolder) -> list[Checkpoint]:
-    """All there are: of the last stage first, and of a stage the steps after the adapters."""
+def checkpoints(run: RunFolder, *, with_steps: bool = True) -> list[Checkpoint]:
+    """All there are: of the last stage first, and of a stage the steps after the adapters.
+
+    `with_steps` False leaves the log unread, however long it is, and the steps of adapters at 0.
+    """
     state = RunState()
-    state.apply(skim(run.events_file))
-    stages = [stage.name for stage in load(str(run.preset_file)).preset.train]
-    return [found for name in reversed(stages) for found in _of_stage(run, name, state)]
+    if with_steps:
+        state.apply(skim(run.events_file))
+    return [found for name in reversed(_stages(run)) for found in _of_stage(run, name, state)]
 
 
 def find(run: RunFolder, wanted: str) -> Checkpoint:
@@ -81,6 +84,15 @@ def saved_last_ns(run: RunFolder) -> int:
     """When the run last saved weights, as the file system counts; 0 before that. A few `stat`."""
     folders = [*run.path.glob("training/*/adapters/*"), *run.path.glob(f"training/*/{STEP}*")]
     return max((_sealed_ns(folder) or 0 for folder in folders), default=0)
+
+
+def _stages(run: RunFolder) -> list[str]:
+    """Names of the training stages, in their order; none for a preset that cannot be read."""
+    try:
+        stages = tomllib.loads(run.preset_file.read_text("utf-8"))["train"]
+        return [str(stage["name"]) for stage in stages]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _of_stage(run: RunFolder, name: str, state: RunState) -> Iterator[Checkpoint]:

@@ -48,7 +48,7 @@ class KeepingPane(Pane):
         for number, side in enumerate(self.sides):
             target = path if not number else path.with_stem(f"{path.stem}-{side.model.path.stem}")
             settings = self.settings.sampling.as_dict()
-            save(Transcript(side.model.name, tuple(self._messages(side)), settings), target)
+            save(Transcript(side.name, tuple(self._messages(side)), settings), target)
             said.append(str(target))
         self.say(f"saved {' and '.join(said)}")
 

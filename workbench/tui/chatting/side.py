@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from workbench.errors import WorkbenchError
-from workbench.tui.chatting.models import Model, trusted
+from workbench.tui.chatting.models import Model, trusted, weights_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.chat.conversation import Conversation
     from workbench.chat.sampling import Sampling
+    from workbench.chat.source import Source
     from workbench.chat.terminal import Settings
+    from workbench.headless.following import Following
 
 State = Literal["opening", "ready", "waiting", "reading", "writing", "failed"]
 
@@ -31,20 +33,34 @@ class Exchange:
 
 
 class Side:
-    """`version` rises with everything that is to be seen."""
+    """`version` rises with everything that is to be seen. `label`: which weights answer, where a
+    run has many; `doing`: what opening them takes."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.state: State = "opening"
         self.exchanges: list[Exchange] = []
         self.trouble = ""
+        self.label = self.doing = ""
         self.version = 0
         self._conversation: Conversation | None = None
+        self._settings: Settings | None = None
+        self._following: Following | None = None
         self._cancelled = False
 
     @property
     def busy(self) -> bool:
         return self.state in ("opening", "waiting", "reading", "writing")
+
+    @property
+    def name(self) -> str:
+        """The model's name, with the weights that answer where a run has many."""
+        return f"{self.model.name} ({self.label})" if self.label else self.model.name
+
+    @property
+    def follows(self) -> bool:
+        """Whether it takes up newer weights."""
+        return self._following is not None
 
     @property
     def last(self) -> Exchange | None:
@@ -53,21 +69,65 @@ class Side:
     def open(self, settings: Settings, log: Path) -> None:
         """Load the model, once a child process has shown that this is safe."""
         from workbench.chat.conversation import Conversation
-        from workbench.chat.inspect import vouch
-        from workbench.chat.session import Session
+        from workbench.chat.terminal import open_session
 
+        self._settings = replace(settings, log_file=log, trusted=trusted([self.model]))
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            vouch(self.model.path, trusted=trusted([self.model]))
-            session = Session.open(
-                self.model.path, context=settings.context, threads=settings.threads, log_file=log
-            )
+            source = self._source()
+            session = open_session(source, self._settings)
         except (WorkbenchError, OSError) as error:
             self.trouble = str(error)
             self._become("failed")
             return
+        self.label, self.doing = source.label, ""
         self._conversation = Conversation(self.model.name, session, settings.stop)
         self._become("ready")
+
+    def _source(self) -> Source:
+        """The files to open; saved weights are made ready first, by a child process."""
+        from workbench.chat.source import Source
+        from workbench.headless.following import Following
+        from workbench.headless.ready import DEFAULT_TYPE, make_ready
+
+        run = self.model.run
+        if run is None or not (self.model.checkpoint or self.model.follows):
+            return Source(self.model.path)
+        begun = weights_of(self.model)
+        ready = make_ready(run, begun, doing=self._do, stopping=lambda: self._cancelled)
+        if self.model.follows:
+            self._following = Following(run, DEFAULT_TYPE, ready)
+        return Source(ready.base, ready.adapter, ready.checkpoint.label, ready.sha256)
+
+    def follow(self) -> bool:
+        """Take up newer weights, where there are any; whether there were.
+
+        Belongs to the chat's thread, between two answers.
+        """
+        from workbench.chat.source import Source
+        from workbench.chat.terminal import take_up
+
+        talk, following = self._conversation, self._following
+        if talk is None or following is None or self._settings is None:
+            return False
+        try:
+            newer = following.newer()
+            if newer is None:
+                return False
+            label = newer.checkpoint.label
+            take_up(talk, Source(newer.base, newer.adapter, label, newer.sha256), self._settings)
+        except WorkbenchError as error:
+            self.trouble = str(error)
+            self.version += 1
+            return False
+        self.label, self.trouble = label, ""
+        self.version += 1
+        return True
+
+    def stay(self) -> None:
+        """Take up no newer weights from now on."""
+        self._following = None
+        self.version += 1
 
     def expect(self, question: str) -> None:
         """The question will be asked: show it already."""
@@ -142,12 +202,17 @@ class Side:
         from workbench.chat.commands import summary
 
         answer = talk.last_answer
-        self.exchanges[-1] = replace(self.exchanges[-1], answer=answer.text, note=summary(answer))
+        note = f"{self.label}: {summary(answer)}" if self.label else summary(answer)
+        self.exchanges[-1] = replace(self.exchanges[-1], answer=answer.text, note=note)
         self._become("ready")
 
     def _forget_question(self) -> None:
         self.exchanges.pop()
         self._become("ready" if self._conversation else "failed")
+
+    def _do(self, words: str) -> None:
+        self.doing = words
+        self.version += 1
 
     def _become(self, state: State) -> None:
         self.state = state

@@ -41,7 +41,7 @@ class Lines:
         if side.trouble:
             lines += wrapped(f"✗ {side.trouble}", width, "bold red")
         if side.state in STATES:
-            lines.append(styled(STATES[side.state], "dim"))
+            lines.append(styled(side.doing or STATES[side.state], "dim"))
         return lines
 
     def _of(self, number: int, one: Exchange) -> list[Text]:
@@ -64,8 +64,11 @@ def laid_out(one: Exchange, width: int) -> list[Text]:
 
 
 def title(side: Side) -> Text:
-    """The model's name, and how long a conversation it can hold."""
+    """The model's name, which of its weights answer, and how long a talk it can hold."""
     text = styled(f" {one_line(side.model.name, 40)}", "bold")
+    if side.label:
+        follows = ", and newer ones" if side.follows else ""
+        text.append(f"  {one_line(side.label, 40)}{follows}", "not bold")
     told = f"  up to {side.context:,} tokens" if side.context else ""
     return text.append(told, "not bold dim")
 

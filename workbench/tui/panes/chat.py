@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,17 +13,9 @@ from textual.timer import Timer
 from workbench.errors import UserError
 from workbench.text import one_line
 from workbench.tui.actions import Action
-from workbench.tui.chatting.keeping import KeepingPane, settings_of_model
-from workbench.tui.chatting.models import (
-    Model,
-    all_models,
-    base_of,
-    file_model,
-    first_model,
-    models_of,
-)
+from workbench.tui.chatting.choosing import FOLLOW_EVERY_S, ChoosingPane
+from workbench.tui.chatting.models import first_model, has_models
 from workbench.tui.chatting.side import Side
-from workbench.tui.chatting.thread import ChatThread
 from workbench.tui.chatting.words import Lines, read_sampling, sampling_words, title
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.prompt import Prompt
@@ -33,17 +23,17 @@ from workbench.tui.widgets.textlines import TextLines
 
 DRAW_EVERY_S = 0.06
 LEAVE_LIMIT_S = 2.0
-A_FILE = "a file ..."
 EMPTY = (
     "No model is open.",
     "",
     "Enter  opens the model of the current run (Runs shows which).",
     "m      chooses any model of any run, or a file.",
-    "b      puts the base beside it: the same prompt goes to both.",
+    "b      puts the base beside it: the same prompt goes to both; B any other model.",
+    "f      talks to the newest weights of the current run, also while it trains.",
 )
 
 
-class ChatPane(KeepingPane):
+class ChatPane(ChoosingPane):
     """One side or two; the models are loaded in this process, in a thread of their own."""
 
     ID = "chat"
@@ -56,12 +46,14 @@ class ChatPane(KeepingPane):
         Action("chat.write", "enter,i", "Write", "Open the run's model, then type a message."),
         Action("chat.escape", "escape", "Stop", "Stop the answer; else leave the line."),
         Action("chat.models", "m,f2", "Model", "Choose the model to talk to."),
-        Action("chat.compare", "b,f3", "A/B", "Put a second model beside it, or take it away."),
+        Action("chat.compare", "b,f3", "A/B", "Put the base beside it, or take it away."),
+        Action("chat.follow", "f,f6", "Follow", "Always the run's newest weights; again: stay."),
         Action("chat.correct", "c,ctrl+o", "Correct", "Put the answer right; keep it as a row."),
         Action("chat.again", "r,ctrl+r", "Again", "Ask the last question again, another seed."),
         Action("chat.system", "s,f4", "System", "Change the system prompt."),
         Action("chat.sampling", "p,f5", "Sampling", "Temperature and the other settings."),
         Action("chat.change", "E,ctrl+g", "Edit", "Take the last question back to edit it.", False),
+        Action("chat.second", "B", "Beside", "Choose the model that is put beside it.", False),
         Action("chat.new", "n,ctrl+n", "New", "Forget what was said.", False),
         Action("chat.save", "w", "Save", "Save the conversation as Markdown or JSON.", False),
     )
@@ -78,7 +70,6 @@ class ChatPane(KeepingPane):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._thread = ChatThread(lambda error: self.app.call_from_thread(self._faulty, error))
         self._lines = (Lines(), Lines())
         self._drawn: list[tuple[int, int]] = []
         self._timer: Timer | None = None
@@ -97,13 +88,14 @@ class ChatPane(KeepingPane):
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(DRAW_EVERY_S, self.draw, pause=True)
+        self.set_interval(FOLLOW_EVERY_S, self.look_for_newer)
         self.draw()
 
     def on_unmount(self) -> None:
         for side in self.sides:
             side.cancel()
-            self._thread.do(side.close)
-        self._thread.end(LEAVE_LIMIT_S)
+            self.thread.do(side.close)
+        self.thread.end(LEAVE_LIMIT_S)
 
     def on_resize(self) -> None:
         self._drawn = []
@@ -124,16 +116,13 @@ class ChatPane(KeepingPane):
             return not self._prompt.has_focus and (bool(self.sides) or self._run_has_models)
         if name == "escape":
             return self.busy or self._prompt.has_focus
-        return bool(self.sides) and (name != "compare" or not self.busy)
+        if name == "follow":
+            return not self.busy and (self.follows or self.run_to_follow is not None)
+        return bool(self.sides) and (name not in ("compare", "second") or not self.busy)
 
     def copied(self) -> tuple[str, str]:
         last = self.sides[0].last if self.sides else None
         return (last.answer, "the answer") if last and last.answer else ("", "")
-
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being opened or is answering."""
-        return any(side.busy for side in self.sides)
 
     # Drawing
 
@@ -190,7 +179,7 @@ class ChatPane(KeepingPane):
             sampling = replace(sampling, seed=(sampling.seed + seed_step) % 2**32)
         for side in self.sides:
             side.expect(question)
-            self._thread.do(partial(side.ask, system, sampling))
+            self.thread.do(partial(side.ask, system, sampling))
         self._go()
 
     def action_write(self) -> None:
@@ -200,7 +189,6 @@ class ChatPane(KeepingPane):
         run = self.screen_app.current
         assert run is not None, "allows() let it through without a run"
         self.talk_to(first_model(run))
-        self.screen_app.say_command("chat", run.name)
 
     def action_escape(self) -> None:
         if self.busy:
@@ -232,79 +220,6 @@ class ChatPane(KeepingPane):
             side.restart()
         self._prompt.focus()
         self.draw()
-
-    # Models
-
-    def talk_to(self, model: Model) -> None:
-        """Open a model in the place of those that are open; its run's settings come with it."""
-        self.settings = settings_of_model(model)
-        self._close_from(0)
-        self._open_side(model)
-
-    def action_models(self) -> None:
-        self._pick("Talk to which model?", self.talk_to)
-
-    def action_compare(self) -> None:
-        if len(self.sides) == 2:
-            self._close_from(1)
-            self.draw()
-            return
-        run = self.sides[0].model.run
-        if run:
-            try:
-                base = base_of(run)
-            except UserError:
-                base = None
-            if base and base.path != self.sides[0].model.path:
-                self._second(base)
-                self.screen_app.say_command("chat", run.name, "--compare", "base")
-                return
-        self._pick("Which model beside it?", self._second)
-
-    def _second(self, model: Model) -> None:
-        if self.sides[0].exchanges:
-            self.sides[0].restart()
-            self.say("a new conversation: both models begin alike")
-        self._open_side(model)
-
-    def _open_side(self, model: Model) -> None:
-        assert self.settings is not None
-        settings, log = self.settings, self.screen_app.state_folder / "llama.log"
-        side = Side(model)
-        self.sides.append(side)
-        self.set_class(len(self.sides) == 2, "-two")
-        self.add_class("-open")
-        self._prompt.focus()
-        self._drawn = []
-        self._thread.do(lambda: side.open(settings, log))
-        self._go()
-
-    def _close_from(self, number: int) -> None:
-        for side in self.sides[number:]:
-            self._thread.do(side.close)
-        del self.sides[number:]
-        self.set_class(len(self.sides) == 2, "-two")
-        self._drawn = []
-
-    def _pick(self, question: str, use: Callable[[Model], None]) -> None:
-        from workbench.tui.dialogs.entry import Entry
-        from workbench.tui.dialogs.picker import Picker
-
-        models = {model.name: model for model in all_models(self.screen_app.watching.runs)}
-        choices = [(model.name, model.about) for model in models.values()]
-
-        def of_file(path: str | None) -> None:
-            if path:
-                self.screen_app.guarded(lambda: use(file_model(path)))
-
-        def picked(name: str | None) -> None:
-            if name == A_FILE:
-                self.app.push_screen(Entry("Path of a .gguf file", "", _file_fault), of_file)
-            elif name:
-                self.screen_app.guarded(lambda: use(models[name]))
-
-        choices += [(A_FILE, "any GGUF by its path")]
-        self.app.push_screen(Picker(question, choices), picked)
 
     # Settings
 
@@ -350,18 +265,16 @@ class ChatPane(KeepingPane):
     @property
     def _run_has_models(self) -> bool:
         run = self.screen_app.current
-        return run is not None and bool(models_of(run))
+        return run is not None and has_models(run)
+
+    def sides_changed(self) -> None:
+        self._drawn = []
+
+    def side_opened(self) -> None:
+        self._prompt.focus()
+        self._go()
 
     def _go(self) -> None:
         self.draw()
         if self._timer:
             self._timer.resume()
-
-    def _faulty(self, error: Exception) -> None:
-        self.screen_app.say_error(error)
-
-
-def _file_fault(typed: str) -> str:
-    if not typed.endswith(".gguf"):
-        return "the name ends with .gguf"
-    return "" if Path(typed).expanduser().is_file() else "there is no such file"

@@ -166,14 +166,14 @@ class ExportPane(Pane):
             await self.action_chat()
 
     async def action_chat(self) -> None:
-        from workbench.tui.chatting.models import Model
+        from workbench.tui.chatting.models import exported_model
         from workbench.tui.panes.chat import ChatPane
 
         chosen, followed = self.chosen, self.followed
         assert chosen is not None and followed is not None, "allows() let it through"
         pane = cast(ChatPane, await self.screen_app.go("chat"))
         run = followed.run
-        pane.talk_to(Model(f"{run.name} {chosen.type}", run.path / chosen.path, run))
+        pane.talk_to(exported_model(run, run.path / chosen.path, chosen.type))
 
     def action_another(self) -> None:
         from workbench.tui.dialogs.picker import Picker
