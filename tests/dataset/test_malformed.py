@@ -48,7 +48,12 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     "nul in json": ("a.jsonl", GOOD + GOOD.replace('"b"', '"\\u0000"'), 2, "NUL character"),
     "raw nul in json": ("a.jsonl", GOOD + GOOD.replace('"b"', '"\0"'), 2, "NUL character"),
     "lone surrogate": ("a.jsonl", GOOD + GOOD.replace('"b"', '"\\ud800"'), 2, "surrogate \\ud800"),
-    "surrogate in a key": ("a.jsonl", GOOD.replace('"a"', '"a", "\\udc00": 1'), 1, "message 1"),
+    "surrogate in a key": (
+        "a.jsonl",
+        GOOD.replace('"a"', '"a", "\\udc00": 1'),
+        1,
+        "surrogate \\udc00",
+    ),
     "nan": ("a.jsonl", pair(n=1).replace("1", "NaN"), 1, "NaN is not JSON"),
     "infinity": ("a.jsonl", pair(n=1).replace("1", "-Infinity"), 1, "-Infinity is not JSON"),
     "many digits": ("a.jsonl", pair(n=1).replace("1", "1" * 5000), 1, "too many digits"),

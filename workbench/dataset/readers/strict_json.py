@@ -14,6 +14,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def _check(value: Any, depth: int = 0) -> None:
     elif isinstance(value, (dict, list)):
         if depth > MAX_DEPTH:
             raise _too_deep()
-        for entry in value.values() if isinstance(value, dict) else value:
+        for entry in chain(value, value.values()) if isinstance(value, dict) else value:
             _check(entry, depth + 1)
 
 
