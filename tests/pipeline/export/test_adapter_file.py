@@ -101,10 +101,19 @@ def test_what_a_lora_file_cannot_say_is_refused(
     assert not list(tmp_path.glob("*.gguf")) and not list(tmp_path.glob(".*"))
 
 
-def test_half_of_a_tied_embedding_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["embed_tokens", "lm_head"])
+def test_one_end_of_a_tied_matrix_has_to_be_merged(end: str, tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "qwen2")
-    adapter = save_adapter(base, tmp_path / "adapter", target_modules=["embed_tokens"])
-    with pytest.raises(UserError, match="changes one of two embeddings that are one matrix"):
+    adapter = save_adapter(base, tmp_path / "adapter", target_modules=[end])
+    with pytest.raises(NotAlone, match="merge"):
+        write_adapter(base, read_adapter(adapter), tmp_path / "adapter.gguf")
+
+
+def test_factors_on_experts_have_to_be_merged(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", "mixtral")
+    settings = dict(target_modules=["q_proj"], target_parameters=["experts.down_proj"])
+    adapter = save_adapter(base, tmp_path / "adapter", **settings)
+    with pytest.raises(NotAlone, match="experts.* it has to be merged"):
         write_adapter(base, read_adapter(adapter), tmp_path / "adapter.gguf")
 
 

@@ -87,13 +87,13 @@ def _check(adapter: Adapter, merged: MergedWeights, family: Family, config: Mode
     for name, parts in adapter.modules.items():
         if "lora_magnitude_vector" in parts:
             raise NotAlone("DoRA cannot be added to a running model: merge it", path=adapter.folder)
+        if merged.tied and (name.endswith(EMBEDDING) or name not in merged.names):
+            reason = "changes one end of a matrix that is both: it has to be merged"
+            raise NotAlone(reason, path=adapter.folder)
         pieces = list(family.parts(name, merged.base.shape(name), config))
         if len(pieces) != 1 or pieces[0].of:
             reason = f"changes {name}, which GGUF keeps in another form: merge it"
             raise NotAlone(reason, path=adapter.folder)
-        if merged.tied and (name.endswith(EMBEDDING) or name not in merged.names):
-            reason = "changes one of two embeddings that are one matrix"
-            raise UserError(reason, path=adapter.folder)
 
 
 def _alpha(deltas: dict[str, Delta]) -> float:
