@@ -1,0 +1,153 @@
+"""The estimate against what torch really keeps, and against known models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from tests import tiny
+from workbench.estimate.memory import Setting, Work, estimate
+from workbench.estimate.shape import shape_of
+from workbench.pipeline.training import attention
+from workbench.pipeline.training import model as models
+from workbench.pipeline.training.loss import Batch, TrainedTokenLoss
+from workbench.pipeline.training.model import AdapterSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+ROWS, LENGTH, TRAINED = 4, 64, 96
+WIDE = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3}
+VOCABULARY = 1000
+
+
+def config(kind: str) -> Any:
+    made = tiny.CONFIGS[kind](VOCABULARY)
+    for name, value in WIDE.items():
+        setattr(made, name, value)
+    if hasattr(made, "layer_types"):
+        made.layer_types = (made.layer_types * 2)[:3]
+    return made
+
+
+def network(kind: str, adapter: AdapterSettings, dtype: torch.dtype) -> Any:
+    plain = AutoModelForCausalLM.from_config(config(kind), attn_implementation=attention.NAME)
+    plain.config.use_cache = False
+    for parameter in plain.to(dtype).parameters():
+        parameter.requires_grad_(False)
+    return models.attach(plain, adapter, seed=1).train()
+
+
+def batch() -> Batch:
+    tokens = ROWS * LENGTH
+    return Batch(
+        input_ids=torch.randint(0, VOCABULARY, (1, tokens)),
+        position_ids=torch.arange(LENGTH).repeat(ROWS)[None],
+        selected=torch.arange(TRAINED),
+        targets=torch.randint(0, VOCABULARY, (TRAINED,)),
+        segments=(LENGTH,) * ROWS,
+        tokens=tokens,
+    )
+
+
+def kept_bytes(model: Any) -> int:
+    """What autograd holds on to after a forward pass, parameters and logits apart."""
+    own = [*model.parameters(), *model.buffers()]
+    known = {tensor.untyped_storage().data_ptr() for tensor in own}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        at = tensor.untyped_storage().data_ptr()
+        if at not in known and VOCABULARY not in tensor.shape:
+            kept[at] = tensor  # held, so that the address stays its own
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        TrainedTokenLoss(model)(batch())
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def cases() -> Iterator[tuple[str, AdapterSettings, torch.dtype]]:
+    for kind in ("llama", "gemma2", "gemma3"):
+        yield kind, AdapterSettings(rank=8), torch.float32
+    yield "llama", AdapterSettings(rank=8), torch.bfloat16
+    yield "llama", AdapterSettings(rank=8, dropout=0.1), torch.float32
+    yield "llama", AdapterSettings(rank=8, dropout=0.1), torch.bfloat16
+    yield "llama", AdapterSettings(rank=8, targets="attention"), torch.float32
+    yield "llama", AdapterSettings(rank=8, last_layers=1), torch.float32
+    yield "llama", AdapterSettings(kind="dora", rank=8), torch.float32
+    yield "llama", AdapterSettings(kind="full"), torch.float32
+    yield "llama", AdapterSettings(kind="full", last_layers=2), torch.float32
+
+
+@pytest.mark.parametrize(("kind", "adapter", "dtype"), list(cases()))
+def test_activations_and_trained_elements_are_those_of_torch(
+    kind: str, adapter: AdapterSettings, dtype: torch.dtype
+) -> None:
+    model = network(kind, adapter, dtype)
+    setting = Setting(
+        kind=adapter.kind,
+        rank=adapter.rank,
+        dropout=adapter.dropout,
+        targets=adapter.targets,
+        last_layers=adapter.last_layers,
+        element_bytes=dtype.itemsize,
+    )
+    found = estimate(
+        shape_of(config(kind).to_dict()), setting, Work(ROWS * LENGTH, TRAINED, LENGTH)
+    )
+    trained, _ = models.count_parameters(model)
+    assert found.gradients == pytest.approx(4 * trained, rel=0.01)
+    assert found.activations == pytest.approx(kept_bytes(model), rel=0.12)
+
+
+@pytest.mark.parametrize("kind", tiny.CONFIGS)
+def test_weights_are_those_of_the_model(kind: str) -> None:
+    made = tiny.model(kind)
+    shape = shape_of(made.config.to_dict())
+    assert shape.parameters == pytest.approx(made.num_parameters(), rel=0.01)
+    found = estimate(shape, Setting(element_bytes=2), Work(1, 1, 1))
+    assert found.weights == 2 * shape.parameters
+
+
+QWEN_7B = {  # Qwen2.5-7B's config.json
+    "model_type": "qwen2",
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_attention_heads": 28,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 4,
+    "vocab_size": 152064,
+    "tie_word_embeddings": False,
+}
+
+
+def test_a_model_of_seven_billion() -> None:
+    shape = shape_of(QWEN_7B)
+    assert shape.parameters == pytest.approx(7.62e9, rel=0.01)
+    work = Work(4096, 2000, 2048)
+    lora = Setting(rank=16, element_bytes=2, device="cuda")
+    plain = estimate(shape, lora, work)
+    nf4 = estimate(shape, Setting(rank=16, element_bytes=2, quantization="nf4"), work)
+    assert plain.weights == pytest.approx(15.2e9, rel=0.02)
+    assert nf4.weights == pytest.approx(5.5e9, rel=0.03)  # as bitsandbytes loads it
+    assert plain.adapter == pytest.approx(4 * 40.4e6, rel=0.01)
+    less = estimate(shape, Setting(rank=16, element_bytes=2, checkpointing=True), work)
+    assert less.activations < plain.activations / 10
+    assert plain.peak > plain.weights + plain.activations
+
+
+def test_other_families_names_are_understood() -> None:
+    gpt2 = {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257}
+    assert shape_of(gpt2).intermediate == 3072
+    phi = QWEN_7B | {"model_type": "phi3"}
+    assert shape_of(phi).parameters == shape_of(QWEN_7B).parameters
+    experts = QWEN_7B | {"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2}
+    assert shape_of(experts).parameters > 6 * shape_of(QWEN_7B).parameters
+    nested = {"model_type": "gemma3", "text_config": QWEN_7B | {"model_type": "gemma3_text"}}
+    assert shape_of(nested).layers == 28 and shape_of(nested).norms == 4
+    with pytest.raises(KeyError):
+        shape_of({"model_type": "clip"})
