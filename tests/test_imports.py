@@ -11,6 +11,7 @@ import pytest
 
 import workbench
 import workbench.dataset
+import workbench.estimate
 import workbench.evaluations
 import workbench.headless
 import workbench.preset
@@ -25,6 +26,7 @@ LIGHT_ROOMS = (
     workbench.run,
     workbench.preset,
     workbench.dataset,
+    workbench.estimate,
     workbench.evaluations,
     workbench.headless,
 )

@@ -34,7 +34,9 @@ FIRST_WORDS = 24  # of a document, in tokens, for the model to go on from
 def watched(context: Context, stage: TrainStage, tokenizer: Any) -> Watched:
     """The stage's looks; prompts too long for the context are left out, and said so."""
     watch, backend = context.preset.watch, from_backend(tokenizer.backend_tokenizer)
-    general = general_examples(backend, separator_id(tokenizer)) if watch.general else None
+    general = None
+    if watch.general:
+        general = general_examples(backend, separator_id(tokenizer), stage.sequence_length)
     if stage.objective == "sft":
         prompts = _conversations(context, backend)
     else:

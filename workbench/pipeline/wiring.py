@@ -43,7 +43,7 @@ def training(number: int) -> Callable[[Context], Outcome]:
             watched=watched(context, stage, tokenizer),
         )
         saved = [p for w in (result.weights, result.last) for p in _files_of(context, w)]
-        summary = {"steps": result.steps, "best_loss": result.best_loss}
+        summary = {"steps": result.steps, "best_loss": result.best_loss, "tokens": result.tokens}
         done = context.run.training(stage.name) / "result.json"
         return Outcome([done, *dict.fromkeys(saved)], summary)
 

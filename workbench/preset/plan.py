@@ -12,6 +12,9 @@ from math import ceil, floor
 
 from workbench.preset.schema import TrainStage
 
+# A micro-batch of this many tokens keeps a core's caches and a GPU busy; more only costs memory.
+DEFAULT_MICRO_TOKENS = 4096
+
 
 @dataclass(frozen=True)
 class StagePlan:
@@ -51,6 +54,13 @@ def plan_stage(
         evaluate_steps=every(stage.evaluate_every, per_epoch, steps) if validation else (),
         checkpoint_steps=every(stage.save_every, steps, steps),
     )
+
+
+def micro_tokens(stage: TrainStage) -> int:
+    """Positions of the largest micro-batch that the stage's settings allow."""
+    if stage.batch_tokens:
+        return max(stage.sequence_length, min(stage.batch_tokens, DEFAULT_MICRO_TOKENS))
+    return stage.batch_size * stage.sequence_length
 
 
 def estimate_steps_per_epoch(stage: TrainStage, n_tokens: int, n_rows: int) -> int:

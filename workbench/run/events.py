@@ -142,6 +142,20 @@ class TrainingPlanned(Event, kind="training_planned"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryMeasured(Event, kind="memory_measured"):
+    """What the stage's worst batch came to before its first step, beside the estimate by parts.
+
+    `device_bytes` is all the memory of the GPU, or of the machine, `free_bytes` what is left.
+    """
+
+    peak_bytes: int
+    estimated_bytes: int
+    device_bytes: int
+    free_bytes: int
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step(Event, kind="step"):
     """One optimizer step. `loss` is the mean over the step's trained tokens, in nats."""
 

@@ -35,7 +35,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def general() -> Examples:
-    return general_examples(from_backend(tiny.tokenizer().backend_tokenizer), separator_id=0)
+    return general_examples(
+        from_backend(tiny.tokenizer().backend_tokenizer), separator_id=0, longest=9999
+    )
 
 
 def watched(folder: Path | None = None, share: float = 1e9) -> Watched:
@@ -77,6 +79,19 @@ def test_answers_are_given_without_validation_rows_too(bench: Bench) -> None:
     _, told = bench.train(settings=stage_settings(evaluate_every=4.0), watched=watched())
     assert len(looked_at(told)) > 2
     assert not [event for event in told if isinstance(event, events.Validated)]
+
+
+def test_without_memory_for_answers_training_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("workbench.pipeline.training.watching.answer", too_much)
+    result, told = bench.train(watched=watched())
+    notes = [event.message for event in told if isinstance(event, events.Note)]
+    assert notes == ["the prompts of watch.prompts are asked no more: out of memory"]
+    assert result.steps == bench.train("again")[0].steps and not looked_at(told)
 
 
 def test_the_general_loss_is_that_of_its_text(bench: Bench) -> None:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.preset.plan import DEFAULT_MICRO_TOKENS
+
 MicroBatch = tuple[int, ...]
 StepRows = tuple[MicroBatch, ...]
-
-# A micro-batch of this many tokens keeps a core's caches and a GPU busy; more only costs memory.
-DEFAULT_MICRO_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,11 @@ class BatchPlan:
         start, end = self._starts[epoch - 1], self._starts[epoch]
         return epoch - 1 + (step - start) / max(1, end - start)
 
+    def slots(self, rows: MicroBatch) -> int:
+        """Positions that a micro-batch computes, padding included."""
+        lengths = self.lengths[list(rows)]
+        return int(lengths.sum()) if self.settings.packing else int(lengths.max()) * len(rows)
+
     @property
     def steps_per_epoch(self) -> int:
         """Steps of the first epoch; a later one may differ by the way its rows fall together."""
@@ -96,6 +100,17 @@ def one_pass(lengths: np.ndarray, packing: bool, longest: int = 0) -> BatchPlan:
     """Every row once, for measuring: micro-batches of the default size, `longest` row or more."""
     settings = BatchSettings(packing, 0, max(longest, DEFAULT_MICRO_TOKENS), accumulation=1)
     return BatchPlan(lengths, settings)
+
+
+def parted(rows: MicroBatch, lengths: np.ndarray, parts: int) -> list[MicroBatch]:
+    """The rows in order, in `parts` of about as many tokens each; fewer where rows are fewer."""
+    if parts == 1:
+        return [rows]
+    sizes = lengths[list(rows)]
+    middles = np.cumsum(sizes) - sizes / 2
+    bins = np.minimum(middles * parts // sizes.sum(), parts - 1)
+    cuts = np.flatnonzero(np.diff(bins)) + 1
+    return [tuple(int(row) for row in part) for part in np.split(np.asarray(rows), cuts)]
 
 
 def epoch_steps(lengths: np.ndarray, settings: BatchSettings, epoch: int) -> list[StepRows]:

@@ -29,7 +29,10 @@ PREFIX = "step-"
 
 @dataclass
 class Counters:
-    """Where a stage stands. `plan` is the hash of what must not change between start and resume."""
+    """Where a stage stands. `plan` is the hash of what must not change between start and resume.
+
+    `parts` is into how many parts each micro-batch is cut, for want of memory.
+    """
 
     plan: str
     step: int = 0
@@ -37,6 +40,7 @@ class Counters:
     best_step: int = 0
     evaluations_without_gain: int = 0
     tokens: int = 0
+    parts: int = 1
 
 
 def save(

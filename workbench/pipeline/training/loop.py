@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ from accelerate import Accelerator
 from torch import nn
 
 from workbench.errors import Interrupted, RunFailed
+from workbench.estimate.memory import Memory
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training.batches import BatchPlan, MicroBatch, one_pass
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import memory_bytes
 from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.fitting import Fitting
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
+from workbench.pipeline.training.need import Peak, worst
 from workbench.pipeline.training.schedule import Schedule, lr_at
 from workbench.pipeline.training.watching import NOTHING, Watched, Watcher
 from workbench.run import events
@@ -78,6 +81,7 @@ class TrainingLoop:
         plan_hash: str,
         pad_id: int,
         watched: Watched = NOTHING,
+        foreseen: Memory | None = None,
     ) -> None:
         self.accelerator, self.parameters = accelerator, parameters
         self.module, self.optimizer = accelerator.prepare(TrainedTokenLoss(model), optimizer)
@@ -87,6 +91,8 @@ class TrainingLoop:
         self.settings, self.hooks = settings, hooks
         self.folder, self.pad_id = folder, pad_id
         self.counters = Counters(plan=plan_hash)
+        self.foreseen = foreseen
+        self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit)
         self._trained_s = 0.0  # in this life
         self._watcher = Watcher(watched, model, self._loss_of, hooks.emit)
 
@@ -103,6 +109,8 @@ class TrainingLoop:
         """Train to the end; returns the counters. Raises Interrupted after saving a checkpoint
         when asked to stop, RunFailed when the loss or the gradient is no finite number."""
         self.module.train()
+        if not self._stopped_early() and self.counters.step < self.plan.steps:
+            self._measure_memory()
         if self.counters.step == 0:
             self._watcher.look(0, trained_s=0.0, always=True)
         while self.counters.step < self.plan.steps and not self._stopped_early():
@@ -121,12 +129,11 @@ class TrainingLoop:
 
     def _step(self) -> None:
         step, started = self.counters.step, time.perf_counter()
-        torch.manual_seed(seed_of(self.settings.seed, step))
         learning_rate = self._learning_rate(step)
         optimizers.set_learning_rate(self.raw_optimizer, learning_rate)
         micro_batches = self.plan.at(step)
         trained = sum(int(self.train.targets[list(rows)].sum()) for rows in micro_batches)
-        loss = self._accumulate(micro_batches, trained)
+        loss = self._fit(lambda: self._accumulate(micro_batches, trained), micro_batches)
         norm = self._clip()
         self._refuse_non_finite(step + 1, loss, norm)
         self.optimizer.step()
@@ -136,8 +143,9 @@ class TrainingLoop:
 
     def _accumulate(self, micro_batches: tuple[MicroBatch, ...], trained: int) -> float:
         """Backward over all micro-batches; each token weighs the same whatever batch it is in."""
+        torch.manual_seed(seed_of(self.settings.seed, self.counters.step))
         total = torch.zeros((), device=self.accelerator.device)
-        for rows in micro_batches:
+        for rows in self._fit.parts(micro_batches, self.plan):
             batch = self._batch(self.train, self.plan, rows)
             if batch.trained_tokens == 0:  # nothing to learn here, and a mean over none is NaN
                 continue
@@ -161,17 +169,23 @@ class TrainingLoop:
     def _loss_of(self, examples: Examples) -> float:
         return self.loss_over(examples, one_pass(examples.lengths, self.plan.settings.packing))
 
-    @torch.no_grad()
     def loss_over(self, examples: Examples, plan: BatchPlan) -> float:
         """Mean loss over all trained tokens, in nats; memory stays that of one micro-batch."""
+        batches = [rows for step in range(plan.steps) for rows in plan.at(step)]
+        total = self._fit(lambda: self._total_loss(examples, plan, batches), batches)
+        return total / max(1, int(examples.targets.sum()))
+
+    @torch.no_grad()
+    def _total_loss(
+        self, examples: Examples, plan: BatchPlan, batches: Sequence[MicroBatch]
+    ) -> float:
         total = 0.0
         self.module.eval()
-        for step in range(plan.steps):
-            for rows in plan.at(step):
-                batch = self._batch(examples, plan, rows)
-                total += float(self.module(batch)) if batch.trained_tokens else 0.0
+        for rows in self._fit.parts(batches, plan):
+            batch = self._batch(examples, plan, rows)
+            total += float(self.module(batch)) if batch.trained_tokens else 0.0
         self.module.train()
-        return total / max(1, int(examples.targets.sum()))
+        return total
 
     def _validate(self, plan: BatchPlan) -> None:
         started = time.perf_counter()
@@ -218,6 +232,25 @@ class TrainingLoop:
             )
         )
 
+    def _measure_memory(self) -> None:
+        """One pass over the worst micro-batches; nothing of it stays but the figure."""
+
+        def train(rows: MicroBatch) -> None:
+            self._fit(lambda: self._accumulate((rows,), 1), [rows])
+            self.raw_optimizer.zero_grad(set_to_none=True)
+
+        def ask(rows: MicroBatch, plan: BatchPlan) -> None:
+            self._fit(lambda: self._total_loss(self.validation, plan, [rows]), [rows])
+
+        peak = Peak(self.accelerator.device)
+        for rows in worst(self.plan, self.train):
+            train(rows)
+        if self.validation_plan:
+            for rows in worst(self.validation_plan, self.validation):
+                ask(rows, self.validation_plan)
+        allocated = bool(self.raw_optimizer.state)  # else its first step will
+        self.hooks.emit(peak.told(self.foreseen, with_optimizer=not allocated))
+
     def _batch(self, examples: Examples, plan: BatchPlan, rows: MicroBatch) -> Any:
         device, packing = self.accelerator.device, plan.settings.packing
         return collate(examples, rows, packing=packing, pad_id=self.pad_id, device=device)
@@ -257,7 +290,7 @@ class TrainingLoop:
         started: float,
     ) -> None:
         tokens = sum(int(self.train.lengths[list(rows)].sum()) for rows in micro_batches)
-        slots = sum(self._slots(rows) for rows in micro_batches)
+        slots = sum(self.plan.slots(rows) for rows in self._fit.parts(micro_batches, self.plan))
         self.counters.tokens += tokens
         elapsed_s = time.perf_counter() - started
         self._trained_s += elapsed_s
@@ -277,12 +310,6 @@ class TrainingLoop:
                 memory_bytes=memory_bytes(self.accelerator.device),
             )
         )
-
-    def _slots(self, rows: MicroBatch) -> int:
-        """Positions a micro-batch computes, padding included."""
-        lengths = self.train.lengths[list(rows)]
-        packing = self.plan.settings.packing
-        return int(lengths.sum()) if packing else int(lengths.max()) * len(rows)
 
 
 def seed_of(seed: int, step: int) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from workbench import files
 from workbench.pipeline.training.batches import (
-    DEFAULT_MICRO_TOKENS,
     BatchPlan,
     BatchSettings,
     one_pass,
@@ -19,7 +18,7 @@ from workbench.pipeline.training.batches import (
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loop import LoopSettings
 from workbench.pipeline.training.weights import Weights
-from workbench.preset.plan import StagePlan, plan_stage
+from workbench.preset.plan import StagePlan, micro_tokens, plan_stage
 from workbench.preset.schema import TrainStage
 
 
@@ -44,13 +43,11 @@ def plan_batches(
 def batch_settings(stage: TrainStage) -> BatchSettings:
     """How the stage's preset gathers rows into steps."""
     if stage.batch_tokens:
-        micro_tokens = max(stage.sequence_length, min(stage.batch_tokens, DEFAULT_MICRO_TOKENS))
         return BatchSettings(
-            stage.packing, stage.seed, micro_tokens, step_tokens=stage.batch_tokens
+            stage.packing, stage.seed, micro_tokens(stage), step_tokens=stage.batch_tokens
         )
     if stage.packing:  # a row of the preset's batch is then a whole packed sequence
-        micro_tokens = stage.batch_size * stage.sequence_length
-        return BatchSettings(True, stage.seed, micro_tokens, accumulation=stage.accumulation)
+        return BatchSettings(True, stage.seed, micro_tokens(stage), accumulation=stage.accumulation)
     return BatchSettings(
         False, stage.seed, micro_rows=stage.batch_size, accumulation=stage.accumulation
     )

@@ -26,7 +26,7 @@ class TrainResult:
     """What a stage came to: its weights, and how it got there.
 
     `weights` are the best where a validation loss was measured, else the last; `last` are those
-    of the last step. `best_loss` is in nats a token.
+    of the last step. `best_loss` is in nats a token, `tokens` are those of all steps.
     """
 
     weights: Weights
@@ -34,6 +34,7 @@ class TrainResult:
     steps: int
     best_loss: float | None
     best_step: int
+    tokens: int = 0
 
     def take(self, which: Which) -> Weights:
         """The weights that a next stage's `start_from` means."""
@@ -49,6 +50,7 @@ def finish(stage: TrainStage, before: Weights, folder: Path, counters: Counters)
         steps=counters.step,
         best_loss=counters.best_loss,
         best_step=counters.best_step,
+        tokens=counters.tokens,
     )
     files.write_json(folder / "result.json", _to_json(result, _run_of(folder)))
     return result
@@ -68,6 +70,7 @@ def load(folder: Path) -> TrainResult:
         steps=values["steps"],
         best_loss=values["best_loss"],
         best_step=values["best_step"],
+        tokens=values.get("tokens", 0),
     )
 
 
@@ -94,6 +97,7 @@ def _to_json(result: TrainResult, run: Path) -> dict[str, Any]:
         "steps": result.steps,
         "best_loss": result.best_loss,
         "best_step": result.best_step,
+        "tokens": result.tokens,
     }
 
 

@@ -20,10 +20,12 @@ from workbench.errors import RunFailed
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training.checkpoint import Counters
-from workbench.pipeline.training.device import pick_device, pick_dtype
+from workbench.pipeline.training.device import out_of_memory, pick_device, pick_dtype
 from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.fitting import LESS
 from workbench.pipeline.training.loop import Hooks, TrainingLoop
 from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.need import foreseen, work_of
 from workbench.pipeline.training.planning import (
     loop_settings,
     plan_batches,
@@ -66,6 +68,8 @@ def train_stage(
     network = _network(stage, model, weights, accelerator.device)
     parameters = models.trainable(network)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
+    asked = validation_plan(held_out, stage)
+    work = work_of(plan, examples, asked, held_out)
     loop = TrainingLoop(
         accelerator,
         network,
@@ -74,7 +78,7 @@ def train_stage(
         train=examples,
         validation=held_out,
         plan=plan,
-        validation_plan=validation_plan(held_out, stage),
+        validation_plan=asked,
         settings=loop_settings(stage, steps),
         hooks=Hooks(
             emit, stopping, checkpoint_now, _weights_saver(network, stage, folder, tokenizer)
@@ -83,6 +87,7 @@ def train_stage(
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         watched=watched,
+        foreseen=foreseen(weights.base / "config.json", stage, model, work),
     )
     loop.restore()
     emit(_planned(loop, examples, network, accelerator))
@@ -194,9 +199,8 @@ def _run(loop: TrainingLoop) -> Counters:
     """Run the loop; memory that does not suffice is said with what to change."""
     try:
         return loop.run()
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         reason = str(error).splitlines()[0]
-    raise RunFailed(
-        f"out of memory in step {loop.counters.step + 1}: {reason} (halve train.batch_size and "
-        "double train.accumulation, lower train.sequence_length, or set gradient_checkpointing)"
-    )
+    raise RunFailed(f"out of memory in step {loop.counters.step + 1}: {reason} ({LESS})")

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from workbench import files
 from workbench.dataset.rows import Place, Row
 from workbench.dataset.tokenize import encode_text
 from workbench.dataset.tokenizer import Tokenizer
+from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.samples import Answer, Asking, Prompt, answer
 from workbench.run import events
@@ -61,9 +64,20 @@ class Watcher:
         if self._watched.general is not None:
             self._general(step, self._watched.general)
         if self._watched.prompts and self._watched.asking:
-            self._answers(step, self._watched.asking)
+            self._try_answers(step, self._watched.asking)
         self._last_s = time.perf_counter() - started
         self._spent_s += self._last_s
+
+    def _try_answers(self, step: int, asking: Asking) -> None:
+        """Training goes on without answers where memory does not suffice for them."""
+        try:
+            self._answers(step, asking)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            self._watched = replace(self._watched, prompts=())
+            message = "the prompts of watch.prompts are asked no more: out of memory"
+            self._emit(events.Note(message=message, level="warning"))
 
     def _general(self, step: int, examples: Examples) -> None:
         started = time.perf_counter()
@@ -92,10 +106,10 @@ class Watcher:
             _keep(self._watched.folder, step, prompts, found)
 
 
-def general_examples(tokenizer: Tokenizer, separator_id: int) -> Examples:
-    """The general text that ships, in blocks; all of its tokens count."""
+def general_examples(tokenizer: Tokenizer, separator_id: int, longest: int) -> Examples:
+    """The general text that ships, in blocks of at most `longest` tokens; all of them count."""
     row = Row(Place("general.txt", 1), text=general_text())
-    return Examples.of(encode_text(row, tokenizer, GENERAL_BLOCK, separator_id))
+    return Examples.of(encode_text(row, tokenizer, min(longest, GENERAL_BLOCK), separator_id))
 
 
 @cache

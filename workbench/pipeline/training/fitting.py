@@ -1,0 +1,68 @@
+"""Work that fits into memory: where it does not, every micro-batch is computed in more parts.
+
+Halving doubles the accumulation: a step keeps its rows, its tokens and its weights in the loss,
+so only rounding (and the draw of dropout) differs. The number of parts is a part of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+
+from workbench.errors import RunFailed
+from workbench.pipeline.training.batches import BatchPlan, MicroBatch, parted
+from workbench.pipeline.training.checkpoint import Counters
+from workbench.pipeline.training.device import out_of_memory
+from workbench.run import events
+from workbench.run.events import Emit
+
+LESS = "lower sequence_length, set gradient_checkpointing = true, quantize, or take a smaller base"
+
+
+class Fitting:
+    """Call it with work that may not fit. `counters` are the loop's own, at any time."""
+
+    def __init__(
+        self,
+        counters: Callable[[], Counters],
+        optimizer: torch.optim.Optimizer,
+        emit: Emit,
+    ) -> None:
+        self._counters, self._optimizer, self._emit = counters, optimizer, emit
+
+    def __call__(self, work: Callable[[], float], batches: Sequence[MicroBatch]) -> float:
+        """What `work` on `batches` gives, anew in smaller parts while memory does not suffice.
+
+        Raises RunFailed when every row stands alone already.
+        """
+        while True:
+            try:
+                return work()
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                reason = str(error).splitlines()[0]
+            # Only out here are the frames of the failure gone, and with them what they held.
+            self._halve(reason, max(len(rows) for rows in batches))
+
+    def parts(self, batches: Iterable[MicroBatch], plan: BatchPlan) -> Iterator[MicroBatch]:
+        """The micro-batches as they are to be computed."""
+        for rows in batches:
+            yield from parted(rows, plan.lengths, self._counters().parts)
+
+    def _halve(self, reason: str, most_rows: int) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        counters = self._counters()
+        if counters.parts >= most_rows:
+            raise RunFailed(f"out of memory in step {counters.step + 1}: {reason} ({LESS})")
+        counters.parts *= 2
+        message = (
+            f"out of memory in step {counters.step + 1}: every micro-batch is computed in "
+            f"{counters.parts} parts from here on; a step keeps its tokens ({reason})"
+        )
+        self._emit(events.Note(message=message, level="warning"))

@@ -1,0 +1,121 @@
+"""The memory that a stage needs: foreseen from its plan, then measured on its worst batches.
+
+The worst micro-batches are those with the most positions and those with the most trained tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import psutil
+import torch
+
+from workbench.estimate.memory import Device, Memory, Work
+from workbench.estimate.shape import ModelShape, shape_of
+from workbench.estimate.stage import needed
+from workbench.pipeline.training.batches import BatchPlan, MicroBatch
+from workbench.pipeline.training.device import pick_device, pick_dtype
+from workbench.pipeline.training.examples import Examples
+from workbench.preset.schema import Model, TrainStage
+from workbench.run import events
+
+CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux: writing 5 there sets the peak back
+STATUS = Path("/proc/self/status")
+
+
+def foreseen(
+    config: Path, stage: TrainStage, model: Model, work: Work | None = None
+) -> Memory | None:
+    """The estimate for a base's `config.json`; None for one of an unknown make."""
+    device = pick_device(model.device)
+    shape = read_shape(config)
+    if shape is None:
+        return None
+    kind, element_bytes = cast(Device, device.type), pick_dtype(model.dtype, device).itemsize
+    return needed(shape, stage, model, kind, element_bytes, device_bytes(device)[0], work)
+
+
+def read_shape(config: Path) -> ModelShape | None:
+    """The shape that a `config.json` describes; None where it describes none that is known."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+        return shape_of(json.loads(config.read_bytes()))
+    return None
+
+
+def work_of(
+    plan: BatchPlan, examples: Examples, asked: BatchPlan | None, held_out: Examples
+) -> Work:
+    """The largest micro-batches of the plan's first epoch, and of the validation."""
+    tokens, trained = _largest(plan, examples)
+    more = _largest(asked, held_out) if asked else (0, 0)
+    return Work(tokens, trained, int(examples.lengths.max()), *more)
+
+
+def worst(plan: BatchPlan, examples: Examples) -> list[MicroBatch]:
+    """The micro-batches of the first epoch with the most positions and the most trained tokens."""
+    steps = range(min(plan.steps, plan.steps_per_epoch))
+    batches = [rows for step in steps for rows in plan.at(step)]
+    targets = examples.targets
+    most = max(batches, key=plan.slots)
+    learnt = max(batches, key=lambda rows: int(targets[list(rows)].sum()))
+    return [most, learnt]
+
+
+def device_bytes(device: torch.device) -> tuple[int, int]:
+    """(all, free) memory of the device; of the machine where it computes on the CPU."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return total, free
+    memory = psutil.virtual_memory()
+    if device.type == "mps":
+        total = int(torch.mps.recommended_max_memory())
+        return total, max(0, total - torch.mps.driver_allocated_memory())
+    return memory.total, memory.available
+
+
+class Peak:
+    """The most memory in use since this was made, where the system can count from there."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        elif device.type == "cpu":
+            with suppress(OSError):
+                CLEAR_REFS.write_text("5")
+
+    def told(self, foreseen: Memory | None, with_optimizer: bool) -> events.MemoryMeasured:
+        """The peak beside the estimate; `with_optimizer` adds what is foreseen for its state."""
+        total, free = device_bytes(self._device)
+        to_come = foreseen.optimizer if foreseen and with_optimizer else 0
+        return events.MemoryMeasured(
+            peak_bytes=self.bytes() + to_come,
+            estimated_bytes=foreseen.peak if foreseen else 0,
+            device_bytes=total,
+            free_bytes=free,
+            parts=dict(foreseen.parts) if foreseen else {},
+        )
+
+    def bytes(self) -> int:
+        """The peak: allocated on a GPU, else the process's resident memory."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if self._device.type == "mps":
+            return torch.mps.driver_allocated_memory()
+        with suppress(OSError):
+            if found := re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text()):
+                return int(found[1]) << 10
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _largest(plan: BatchPlan, examples: Examples) -> tuple[int, int]:
+    """(positions, trained tokens) of the largest micro-batches."""
+    most, learnt = worst(plan, examples)
+    return plan.slots(most), int(examples.targets[list(learnt)].sum())
