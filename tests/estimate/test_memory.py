@@ -138,7 +138,9 @@ def test_a_model_of_seven_billion() -> None:
     again = Setting(rank=16, element_bytes=2, device="cuda", checkpointing=True)
     less = estimate(shape, again, work)
     assert less.activations < plain.activations / 10
-    assert plain.peak > plain.weights + plain.activations
+    assert plain.peak == sum(plain.parts.values()) > plain.weights + plain.activations
+    asked = estimate(shape, lora, Work(8, 8, 8, 4096, 4096))
+    assert asked.peak == sum(asked.parts.values()) and "evaluation" in asked.parts
 
 
 def test_other_families_names_are_understood() -> None:

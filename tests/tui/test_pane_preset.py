@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.tui.helpers import on_screen, text_of, until
+from workbench.headless import plan
 from workbench.preset.fields import leaves
 from workbench.preset.load import load
 from workbench.run import launch
@@ -20,6 +21,7 @@ from workbench.tui import editor
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.confirm import Confirm
 from workbench.tui.dialogs.entry import Entry
+from workbench.tui.form import estimating
 from workbench.tui.form.draft import Draft
 from workbench.tui.form.outline import branches, choices_of, entries, section_of_fault
 from workbench.tui.form.telling import attempted, change_lines, fault_lines
@@ -41,6 +43,18 @@ format = "input-output"
 name = "sft"
 learning_rate = 1e-3     # high
 """
+# In the place of the child that counts: as many GiB as the preset has steps beyond seven.
+COUNTS = """
+import json, sys, tomllib
+steps = tomllib.loads(sys.stdin.read())["train"][0]["max_steps"] or 7
+stage = {"steps": steps, "steps_per_epoch": 3, "tokens": 99, "validations": 1, "checkpoints": 2}
+peak = (steps if steps > 7 else 1) << 30
+stage |= {"seconds": 65, "tokens_per_second": 10.0, "as_in": "one"}
+stage |= {"memory": {"peak": peak, "parts": {"weights": peak, "logits": 1}}}
+device = {"name": "cpu", "total": 4 << 30, "free": 2 << 30}
+rows = {"rows": 2, "train_rows": 1, "validation_rows": 1, "prompts": 0, "notes": ["n"]}
+print(json.dumps(rows | {"device": device, "stages": {"sft": stage}}))
+"""
 FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 RATE = ("train", 0, "learning_rate")
 
@@ -49,6 +63,7 @@ RATE = ("train", 0, "learning_rate")
 def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
+    monkeypatch.setattr(plan, "ESTIMATE", (sys.executable, "-c", COUNTS))
     path = tmp_path / "mine.toml"
     path.write_text(TEXT)
     (tmp_path / "rows.txt").write_text("# INPUT\na\n# OUTPUT\nb\n# INPUT\nc\n# OUTPUT\nd\n")
@@ -307,18 +322,70 @@ def test_a_run_takes_the_changes_along_as_flags(preset: Path) -> None:
     in_form(preset, story)
 
 
-def test_the_plan_comes_from_the_child_of_the_dry_run(
-    preset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from workbench.headless import plan
-
-    counts = {"steps": 7, "steps_per_epoch": 3, "tokens": 99, "validations": 1, "checkpoints": 2}
-    found = {"rows": 2, "train_rows": 1, "validation_rows": 1, "prompts": 0, "notes": ["n"]}
-    monkeypatch.setattr(plan, "estimated", lambda loaded: found | {"stages": {"sft": counts}})
-
+def test_the_estimate_comes_by_itself_and_again_after_a_change(preset: Path) -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
+        await until(pilot, lambda: "counting rows, steps and memory ..." in text_of(app))
+        await until(pilot, lambda: "7 steps  about 1:05  1.0 GiB of 2.0 GiB free" in text_of(app))
         await pilot.press("p")
         await until(pilot, lambda: "sft  7 steps, 3 an epoch" in text_of(app))
         assert said(app) == f"workbench --preset {preset} --dry-run"
+        put(pane.draft, ("train", 0, "max_steps"), "99")  # type: ignore[arg-type]
+        await until(pilot, lambda: "99 steps" in text_of(app))
+        pane.action_undo()
+        await pilot.pause(0.3)
+        assert "7 steps  about 1:05" in text_of(app), "an undo need not be counted again"
+
+    in_form(preset, story)
+
+
+def test_a_change_ends_the_child_that_counts(preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "ESTIMATE", (sys.executable, "-c", "import time; time.sleep(600)"))
+    monkeypatch.setattr(estimating, "REST_S", 0.0)
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
+        await until(pilot, lambda: pane._child is not None)
+        child = pane._child
+        assert child is not None
+        put(pane.draft, RATE, "2e-4")  # type: ignore[arg-type]
+        await until(pilot, lambda: child._process.returncode is not None)
+        assert "could not be counted" not in text_of(app)
+        await until(pilot, lambda: pane._child is not None)
+
+    in_form(preset, story)
+
+
+def test_what_is_wrong_with_the_data_stands_in_the_place_of_the_estimate(
+    preset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import sys; print('rows.txt:3: no answer', file=sys.stderr); sys.exit(2)"
+    monkeypatch.setattr(plan, "ESTIMATE", (sys.executable, "-c", code))
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
+        await until(pilot, lambda: "rows.txt:3: no answer" in text_of(app))
+        put(pane.draft, ("model", "revision"), "v2")  # type: ignore[arg-type]
+        await until(pilot, lambda: "once there is no fault" in text_of(app))
+
+    in_form(preset, story)
+
+
+def test_more_memory_than_is_free_is_red(preset: Path) -> None:
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
+        put(pane.draft, ("train", 0, "max_steps"), "1000")  # type: ignore[arg-type]
+        await until(pilot, lambda: "1000.0 GiB of 2.0 GiB free" in text_of(app))
+        assert "red" in str(pane.summary.spans[0].style)
+        assert any("MORE THAN THE 2.0 GiB" in line.plain for line in pane.plan)
+
+    in_form(preset, story)
+
+
+def test_large_data_are_counted_when_asked_for(
+    preset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimating, "LARGE_BYTES", 10)
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
+        await until(pilot, lambda: "The data are large: p counts" in text_of(app))
+        await pilot.press("p")
+        await until(pilot, lambda: "sft  7 steps, 3 an epoch" in text_of(app))
 
     in_form(preset, story)

@@ -89,8 +89,12 @@ class Memory:
 
     @property
     def parts(self) -> dict[str, int]:
-        """Name -> bytes."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Name -> bytes of the parts that make up the peak."""
+        step = ("gradients", "activations", "logits", "allocator")
+        asks = self.evaluation > sum(getattr(self, name) for name in step)
+        out = step if asks else ("evaluation",)
+        names = [field.name for field in fields(self) if field.name not in out]
+        return {name: getattr(self, name) for name in names}
 
 
 def estimate(shape: ModelShape, setting: Setting, work: Work) -> Memory:

@@ -46,9 +46,14 @@ def past_speed(preset: Preset, stage: TrainStage, root: Path, host: str) -> Past
 
 def _computes(preset: Mapping[str, Any], stage: Mapping[str, Any]) -> list[Any]:
     """All that the speed of a stage depends on, the machine apart."""
-    model, adapter = preset.get("model", {}), stage.get("adapter", {})
+    model, adapter = _table(preset, "model"), _table(stage, "adapter")
     found = [model.get(key) for key in MODEL_KEYS] + [stage.get(key) for key in STAGE_KEYS]
     return found + [adapter.get(key) for key in ADAPTER_KEYS]
+
+
+def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _preset_of(run: RunFolder) -> dict[str, Any]:
@@ -60,7 +65,9 @@ def _preset_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _stages(preset: Mapping[str, Any]) -> list[dict[str, Any]]:
-    stages = preset.get("train", [])
+    stages = preset.get("train")
+    if not isinstance(stages, list):
+        return []
     return [one for one in stages if isinstance(one, dict) and "name" in one]
 
 

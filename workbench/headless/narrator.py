@@ -43,6 +43,8 @@ class Narrator:
                 return f"✓ {name:{telling.NAME_WIDTH}} skipped: {one_line(reason, LINE_WIDTH)}"
             case events.Resumed(from_step=step):
                 return f"  {name} goes on after step {step:,}"
+            case events.MemoryMeasured() as memory:
+                return f"  {name:{telling.NAME_WIDTH}} {telling.memory(memory)}"
             case events.CheckpointRefused(path=path, reason=reason):
                 return f"! {one_line(path)} passed over: {one_line(reason, LINE_WIDTH)}"
         return ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from workbench.errors import RunFailed, UserError
+from workbench.headless.foreseen import stage_lines
 from workbench.headless.freeze import frozen
 from workbench.preset.load import LoadedPreset
 from workbench.preset.render import explain, to_toml
@@ -38,16 +39,31 @@ def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
 
 def estimated(loaded: LoadedPreset) -> dict[str, Any]:
     """The counts, from a child that reads the data as the worker would."""
-    done = subprocess.run(
-        ESTIMATE, input=to_toml(frozen(loaded)), capture_output=True, text=True, check=False
-    )
-    if done.returncode == UserError.exit_status:
-        raise UserError(done.stderr.strip())
-    if done.returncode:
-        last = done.stderr.strip().splitlines() or ["no word"]
-        raise RunFailed(f"the data could not be counted: {one_line(last[-1], 200)}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return Counting(loaded).found()
+
+
+class Counting:
+    """The child at its work. Raises UserError at once for a path that is not there."""
+
+    def __init__(self, loaded: LoadedPreset) -> None:
+        self._text = to_toml(frozen(loaded))
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(ESTIMATE, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def cancel(self) -> None:
+        """End the child; `found` then raises RunFailed."""
+        self._process.kill()
+
+    def found(self) -> dict[str, Any]:
+        """Wait for the counts. Raises UserError for data at fault, RunFailed for anything else."""
+        out, said = self._process.communicate(self._text)
+        if self._process.returncode == UserError.exit_status:
+            raise UserError(said.strip())
+        if self._process.returncode:
+            last = said.strip().splitlines() or ["no word"]
+            raise RunFailed(f"the data could not be counted: {one_line(last[-1], 200)}")
+        found: dict[str, Any] = json.loads(out)
+        return found
 
 
 def _stages(
@@ -59,6 +75,8 @@ def _stages(
         if wanted and name not in wanted and kind not in wanted:
             told = "not asked for; must stand already"
         yield name, told
+        if kind == TRAIN and not told.startswith("not asked"):
+            yield from (("", line) for line in stage_lines(estimate, stage)[1:])
 
 
 def _told(kind: str, stage: str, loaded: LoadedPreset, estimate: dict[str, Any]) -> str:
@@ -74,17 +92,7 @@ def _told(kind: str, stage: str, loaded: LoadedPreset, estimate: dict[str, Any])
         case "package":
             return "Modelfile for Ollama"
     assert kind == TRAIN
-    return _steps(estimate["stages"].get(stage))
-
-
-def _steps(counts: dict[str, int] | None) -> str:
-    if counts is None:
-        return "steps are known once the base is here"
-    return (
-        f"{counts['steps']:,} steps, {counts['steps_per_epoch']:,} an epoch of "
-        f"{counts['tokens']:,} tokens; {counts['validations']:,} validations, "
-        f"{counts['checkpoints']:,} checkpoints"
-    )
+    return stage_lines(estimate, stage)[0]
 
 
 def _unknown(estimate: dict[str, Any]) -> list[str]:

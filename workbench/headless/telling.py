@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.run.events import Step
+from workbench.run.events import MemoryMeasured, Step
 from workbench.run.state import RunState, StageState
 from workbench.text import duration, one_line, size
 
@@ -52,6 +52,13 @@ def running(stage: StageState) -> Phrase:
     parts = [f"{progress.done:,}{of} {one_line(progress.unit)}", one_line(progress.label, 40)]
     parts.append(one_line(progress.detail, 40))
     return Phrase(share, "  ".join(part for part in parts if part), _left(stage))
+
+
+def memory(measured: MemoryMeasured) -> str:
+    """`at most 0.8 GiB of memory by its worst batch (estimated 0.9 GiB), 20.1 GiB free`."""
+    foreseen = f" (estimated {size(measured.estimated_bytes)})" if measured.estimated_bytes else ""
+    most = f"at most {size(measured.peak_bytes)} of memory by its worst batch"
+    return f"{most}{foreseen}, {size(measured.free_bytes)} free"
 
 
 def tokens_per_second(steps: Sequence[Step]) -> float:
@@ -104,6 +111,9 @@ def _trained(stage: StageState) -> list[str]:
     parts = [f"{last.step:,} steps", f"loss {number(first.loss)} → {number(last.loss)}"]
     if stage.best_loss is not None:
         parts.append(f"best {number(stage.best_loss)}")
+    if len(stage.general) > 1:
+        before, after = stage.general[0].loss, stage.general[-1].loss
+        parts.append(f"general text {number(before)} → {number(after)}")
     return [*parts, f"{tokens_per_second(stage.steps):,.0f} tok/s"]
 
 

@@ -1,14 +1,15 @@
 """What a preset would do, without doing it: `python -m workbench.pipeline.estimate < preset.toml`.
 
 A child of `workbench --dry-run`: it reads and tokenizes the data as the worker would, in memory
-and a temporary folder, and prints one JSON object. Nothing is fetched: a base that is not on this
-machine leaves the counts of rows alone.
+and a temporary folder, and prints one JSON object. Nothing is fetched: of a base that is not on
+this machine only the rows are counted, and the memory where at least its config.json is here.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -16,18 +17,28 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any import of the hub's library
 
+import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
 from workbench.errors import UserError, WorkbenchError
+from workbench.estimate.memory import Memory
+from workbench.estimate.past import past_speed
 from workbench.pipeline import base as bases
 from workbench.pipeline.prepare import Prepared, chat_format, read_all, tokenize_stage
+from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.planning import plan_batches
+from workbench.pipeline.training.need import device_bytes, foreseen, work_of
+from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.load import parse
 from workbench.preset.schema import Preset, TrainStage
 from workbench.run.events import Event, Note
+from workbench.run.folder import runs_root
 
 
 def main() -> int:
     """Print the estimate of the preset on stdin; a fault in the data is the exit status 2."""
+    os.nice(5)  # a training beside it comes first
     preset = parse(sys.stdin.read(), Path("preset.toml")).preset
     try:
         found: dict[str, Any] = estimate(preset)
@@ -52,12 +63,16 @@ def estimate(preset: Preset) -> dict[str, Any]:
         "train_rows": len(prepared.splits.train),
         "validation_rows": len(prepared.splits.validation),
         "prompts": len(prepared.held_out),
+        "device": _device(preset),
         "stages": {},
     }
     try:
         base = bases.fetch(preset.model)
     except UserError as error:
         found["unknown"] = str(error)
+        if config := _config(preset):
+            for stage in preset.train:
+                found["stages"][stage.name] = _memory(foreseen(config, stage, preset.model))
     else:
         tokenizer = bases.load_tokenizer(base)
         with tempfile.TemporaryDirectory() as folder:
@@ -83,15 +98,53 @@ def _stage(
         stage, prepared.splits, preset.data, template, tokenizer, stops, folder, emit
     )
     examples, held_out = Examples.load(train), Examples.load(validation)
-    _, plan = plan_batches(stage, examples, validation=len(held_out) > 0)
+    batches, plan = plan_batches(stage, examples, validation=len(held_out) > 0)
+    work = work_of(batches, examples, validation_plan(held_out, stage), held_out)
+    tokens = int(examples.lengths.sum())
     return {
+        **_memory(foreseen(base / "config.json", stage, preset.model, work)),
+        **_time(preset, stage, tokens * plan.steps / plan.steps_per_epoch),
         "sequences": len(examples),
-        "tokens": int(examples.lengths.sum()),
+        "tokens": tokens,
         "steps": plan.steps,
         "steps_per_epoch": plan.steps_per_epoch,
         "validations": len(plan.evaluate_steps),
         "checkpoints": len(plan.checkpoint_steps),
     }
+
+
+def _memory(memory: Memory | None) -> dict[str, Any]:
+    return {"memory": {"peak": memory.peak, "parts": memory.parts}} if memory else {}
+
+
+def _time(preset: Preset, stage: TrainStage, tokens: float) -> dict[str, Any]:
+    """Seconds by the speed of an earlier run; nothing where there was none."""
+    past = past_speed(preset, stage, runs_root(), socket.gethostname())
+    if past is None:
+        return {}
+    seconds = tokens / past.tokens_per_second
+    return {"seconds": seconds, "tokens_per_second": past.tokens_per_second, "as_in": past.run}
+
+
+def _device(preset: Preset) -> dict[str, Any]:
+    device = pick_device(preset.model.device)
+    total, free = device_bytes(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {"name": name, "total": total, "free": free}
+
+
+def _config(preset: Preset) -> Path | None:
+    """The base's config.json where it lies on this machine without the weights."""
+    local = Path(preset.model.base).expanduser() / "config.json"
+    if local.is_file():
+        return local
+    try:
+        found = try_to_load_from_cache(
+            preset.model.base, "config.json", revision=preset.model.revision
+        )
+    except (HFValidationError, ValueError):
+        return None
+    return Path(found) if isinstance(found, str) else None
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class StageState:
     elapsed_s: float = 0.0
     progress: events.Progress | None = None
     plan: events.TrainingPlanned | None = None
+    memory: events.MemoryMeasured | None = None
     steps: list[events.Step] = field(default_factory=list)
     validations: list[events.Validated] = field(default_factory=list)
     general: list[events.GeneralMeasured] = field(default_factory=list)
@@ -164,6 +165,8 @@ class RunState:
                 stage.plan = event
                 if event.from_step == 0:
                     _forget_after(stage, -1)
+            case events.MemoryMeasured() as event:
+                stage.memory = event
             case events.Resumed() as event:
                 _forget_after(stage, event.from_step)
             case events.Step() as event:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
+from workbench.headless import foreseen
 from workbench.preset.load import LoadedPreset, dotted
 from workbench.preset.tomlvalue import toml_value
 from workbench.text import one_line, visible
@@ -91,7 +91,9 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
             f"{found['validation_rows']:,} for validation, {found['prompts']:,} prompts to judge by"
         )
     ]
-    lines += [Text(line) for line in _stage_lines(loaded, found["stages"])]
+    for stage in loaded.preset.train:
+        told = foreseen.stage_lines(found, stage.name)
+        lines += [Text(f"{stage.name}  {told[0]}"), *(Text(f"  {line}") for line in told[1:])]
     formats = ", ".join(loaded.preset.export.formats) or "nothing"
     lines.append(Text(f"export  {formats}"))
     if "unknown" in found:
@@ -100,17 +102,10 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
     return lines
 
 
-def _stage_lines(loaded: LoadedPreset, stages: dict[str, Any]) -> Iterator[str]:
-    for stage in loaded.preset.train:
-        counts = stages.get(stage.name)
-        if counts is None:
-            yield f"{stage.name}  steps are known once the base is here"
-            continue
-        tokens = f"{counts['steps_per_epoch']:,} an epoch of {counts['tokens']:,} tokens"
-        yield f"{stage.name}  {counts['steps']:,} steps, {tokens}"
-        indent = " " * (len(stage.name) + 2)
-        saved = f"{counts['checkpoints']:,} checkpoints"
-        yield f"{indent}{counts['validations']:,} validations, {saved}"
+def plan_summary(loaded: LoadedPreset, found: dict[str, Any]) -> Text:
+    """`63 + 336 steps  about 2:50  762 MiB of 22.6 GiB free`, red where that is too little."""
+    style = "bold red" if foreseen.is_too_large(found) else ""
+    return styled(foreseen.summary(found, [stage.name for stage in loaded.preset.train]), style)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -10,13 +11,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
-from workbench.errors import UserError
 from workbench.tui.actions import Action
-from workbench.tui.form.filing import FilingPane
+from workbench.tui.form.estimating import EstimatingPane
 from workbench.tui.styled import styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.fieldlist import Branches, Fields
-from workbench.tui.widgets.textlines import TextLines
+from workbench.tui.widgets.textlines import TextLines, wrapped
 
 if TYPE_CHECKING:
     from workbench.tui.form.draft import KeyPath
@@ -28,7 +28,7 @@ VIEWS = ("key", "faults", "changes", "plan")
 TITLES = {"key": "the key", "faults": "faults", "changes": "changes", "plan": "plan of the run"}
 
 
-class PresetPane(FilingPane):
+class PresetPane(EstimatingPane):
     """The draft of one preset; the file changes when it is saved."""
 
     ID = "preset"
@@ -67,6 +67,7 @@ class PresetPane(FilingPane):
     PresetPane.-typing #typed { display: block; }
     PresetPane #beside { width: 1fr; display: none; border-left: vkey $panel; }
     PresetPane.-wide #beside { display: block; }
+    PresetPane #estimate { background: $surface; padding: 0 1; }
     PresetPane .title { background: $surface; }
     PresetPane TextLines { height: 1fr; padding: 0 1; }
     """
@@ -74,8 +75,6 @@ class PresetPane(FilingPane):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = "key"
-        self.plan: list[Text] = []
-        self._planned_text = ""
         self._section_drawn: KeyPath | None = None
 
     def compose(self) -> ComposeResult:
@@ -83,6 +82,7 @@ class PresetPane(FilingPane):
         with Horizontal(id="form"):
             yield Branches("sections")
             yield Fields("fields")
+        yield Bar("estimate")
         with Horizontal(id="below"):
             with Vertical(id="told"):
                 title = Bar("title")
@@ -137,8 +137,13 @@ class PresetPane(FilingPane):
     # Drawing
 
     def opened(self) -> None:
-        self.plan, self.view = [], "key"
+        self.view = "key"
         self.query_one(Branches).cursor = 0
+
+    def estimated(self) -> None:
+        self.query_one("#estimate", Bar).show(self.summary)
+        if self.draft is not None and self._section_drawn is not None:
+            self._draw_told()
 
     def draw(self) -> None:
         """Everything anew from the draft."""
@@ -172,7 +177,8 @@ class PresetPane(FilingPane):
             return
         wide = self.has_class("-wide")
         shown = "key" if wide or self.has_class("-typing") else self.view
-        more = self.view if self.view != "key" else "plan" if self.plan else "faults"
+        at_fault = bool(draft.now.faults or draft.now.trouble)
+        more = self.view if self.view != "key" else "faults" if at_fault else "plan"
         about, width = self.query_one("#about", TextLines), self._about_width
         if shown == "key" and entry and self.has_class("-typing"):
             attempt = draft.attempt(entry.path, self.query_one("#typed", Input).value)
@@ -193,11 +199,9 @@ class PresetPane(FilingPane):
         if view == "changes":
             return telling.change_lines(self.draft)
         if view == "plan":
-            stale = self.draft.text != self._planned_text
-            note = (
-                [styled("The preset has changed since; p counts again.", "yellow")] if stale else []
-            )
-            return note + self.plan
+            wide = self.has_class("-wide")
+            box = self.query_one("#more" if wide else "#about", TextLines)
+            return wrapped(self.plan, max(20, box.size.width - 3))
         return telling.fault_lines(self.draft)
 
     @property
@@ -298,32 +302,12 @@ class PresetPane(FilingPane):
     # Views and places
 
     def action_plan(self) -> None:
-        from workbench.headless import plan
-        from workbench.tui.form import telling
-
         assert self.draft is not None
-        if self.view == "plan" and self._planned_text == self.draft.text:
-            self._show("plan")
-            return
-        loaded, text = self.draft.loaded(), self.draft.text
-        self.plan, self._planned_text = [styled("counting rows and steps ...", "dim")], text
-        self.view = "plan"
-        self._draw_told()
-        flags = [word for flag in self.draft.overrides() for word in ("--set", flag)]
-        self.screen_app.say_command("--preset", self.called(), *flags, "--dry-run")
-
-        def then(lines: list[Text]) -> None:
-            if self._planned_text == text:
-                self.plan = lines
-                self._draw_told()
-
-        def work() -> list[Text]:
-            try:
-                return telling.plan_lines(loaded, plan.estimated(loaded))
-            except UserError as error:
-                return [styled(line, "red") for line in str(error).splitlines()]
-
-        self.screen_app.in_background(work, then)
+        if self.view != "plan":
+            flags = [f"--set {shlex.quote(flag)}" for flag in self.draft.overrides()]
+            self.screen_app.say_command("--preset", self.called(), *flags, "--dry-run")
+            self.count_if_new()
+        self._show("plan")
 
     def action_faults(self) -> None:
         self._show("faults")
