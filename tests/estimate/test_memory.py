@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests import tiny
-from workbench.estimate.memory import Setting, Work, estimate
+from workbench.estimate.memory import CHUNK_LOGITS, Setting, Work, estimate
 from workbench.estimate.shape import shape_of
 from workbench.pipeline.training import attention
 from workbench.pipeline.training import model as models
@@ -139,6 +139,8 @@ def test_a_model_of_seven_billion() -> None:
     less = estimate(shape, again, work)
     assert less.activations < plain.activations / 10
     assert plain.peak == sum(plain.parts.values()) > plain.weights + plain.activations
+    many = estimate(shape, lora, Work(65536, 65536, 2048))
+    assert many.logits == 10 * CHUNK_LOGITS, "more are taken in chunks"
     asked = estimate(shape, lora, Work(8, 8, 8, 4096, 4096))
     assert asked.peak == sum(asked.parts.values()) and "evaluation" in asked.parts
 

@@ -43,7 +43,7 @@ class Prepared:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        blocks = [f"# INPUT\nask {n}\n# OUTPUT\nsay {n}\n" for n in range(8)]
+        blocks = [f"# INPUT\nask {n}\n# OUTPUT\nsay {n}\n" for n in range(20)]
         (root / "pairs.txt").write_text("".join(blocks))
         (root / "raw").mkdir()
         for n in range(6):

@@ -21,6 +21,9 @@ from workbench.estimate.shape import ModelShape
 Device = Literal["cpu", "cuda", "mps"]
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 
+# Logits that the loss holds at once; beyond that it takes the positions in chunks.
+CHUNK_LOGITS = 1 << 26  # elements: 0.7 GB with their float32 copy and its gradient in 16 bits
+
 # Bytes a weight: NF4 with double quantization is 4 + 8/64 + 32/(64 * 256) bits (QLoRA, Dettmers
 # 2023, section 3); int8 has a float32 scale a row besides.
 QUANTIZED_BYTES = {"nf4": (4 + 8 / 64 + 32 / (64 * 256)) / 8, "int8": 1.0}
@@ -212,7 +215,7 @@ def _logits(shape: ModelShape, setting: Setting, trained: int) -> float:
     element = setting.element_bytes
     each = 8 if element == 4 else element + 8
     each += 2 * element if shape.caps_logits else 0
-    return float(trained * shape.vocabulary * each)
+    return float(min(trained * shape.vocabulary, CHUNK_LOGITS) * each)
 
 
 def _evaluation(shape: ModelShape, setting: Setting, work: Work) -> float:

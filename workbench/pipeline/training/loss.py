@@ -16,9 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from workbench.estimate.memory import CHUNK_LOGITS
 from workbench.pipeline.training.examples import Examples
-
-CHUNK_LOGITS = 1 << 26  # elements: 0.7 GB with their float32 copy and its gradient in 16 bits
 
 
 @dataclass(frozen=True)
