@@ -17,12 +17,14 @@ import pytest
 from tests.cli.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
 from workbench.cli import Parser, main
-from workbench.commands import chat, export, ollama
+from workbench.commands import chat, data, export, ollama
 from workbench.preset.load import load
 from workbench.run import launch
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FORMATS_PAGE = ROOT / "docs" / "data-formats.md"
+SAMPLE = re.compile(r"<!-- sample: (.*?) -->\n(`+)\w+\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = "# INPUT\nHow do I greet a customer?\n\n# OUTPUT\nWarmly, by name.\n\n" * 12
 
@@ -73,6 +75,13 @@ def exports_parse(words: list[str]) -> None:
     assert parser.parse_args(words[2:])
 
 
+def data_parses(words: list[str]) -> None:
+    """The hub is not to be had in tests: the arguments are checked, its reader has its own."""
+    parser = Parser()
+    data.add_arguments(parser)
+    assert parser.parse_args(words[2:]).path.startswith("hub:")
+
+
 def is_named_right(words: list[str]) -> None:
     """Installing is the machine's affair; that the names are distributions' names is checked."""
     assert words[2:] and all(re.fullmatch(r"[A-Za-z0-9.[\],_-]+", name) for name in words[2:])
@@ -99,6 +108,7 @@ RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"workbench chat .*", chat_parses),
     (r"workbench export --types", runs),
     (r"workbench (export|ollama) .*", exports_parse),
+    (r"workbench data hub:.*", data_parses),
     (r"workbench (data|presets|keys|runs|attach|stop|resume)\b.*", runs),
 ]
 
@@ -111,6 +121,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STORY", "done")
     (tmp_path / "my-examples.txt").write_text(EXAMPLES)
     shutil.copytree(ROOT / "workbench" / "embedded" / "tiny", tmp_path / "my-model-folder")
+    shutil.copytree(ROOT / "data" / "samples", tmp_path / "data" / "samples")
     make_run(tmp_path / "runs", "quickstart")
     assert main(["resume", "quickstart"]) == 0
     return tmp_path
@@ -132,3 +143,11 @@ def test_the_pages_name_commands() -> None:
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    ("name", "fence", "block"), SAMPLE.findall(FORMATS_PAGE.read_text("utf-8"))
+)
+def test_what_the_page_of_formats_shows_is_in_the_sample(name: str, fence: str, block: str) -> None:
+    assert fence and block.strip()
+    assert block.rstrip("\n") in (ROOT / "data" / "samples" / name).read_text("utf-8")
