@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from tokenizers import trainers as tokenizer_trainers
 
 from workbench.dataset.rows import Message, Place, Row
@@ -31,6 +40,7 @@ SPECIAL = [
     "<|assistant|>",
     "<|system|>",
 ]
+TAKING_IN = SPECIAL[-3:]
 TEXTS = [
     "Write a component that shows a list of users with their name and email.",
     "def UserList(attributes) {\n  <ul>\n    for user in attributes.users {\n  }\n}\n\n",
@@ -92,6 +102,53 @@ PHI = (  # role tokens without line breaks, `{% generation %}` for other trainer
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
+DEEPSEEK = (  # the system's words without a role, reasoning dropped after `</think>`
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] }}{% endif %}{% endfor %}"
+    "{% for message in messages %}{% if message['role'] == 'user' %}"
+    "{{ '<|user|>' + message['content'] }}{% elif message['role'] == 'assistant' %}"
+    "{% set content = message['content'] %}{% if '</think>' in content and not loop.last %}"
+    "{% set content = content.split('</think>')[-1] %}{% endif %}"
+    "{{ '<|assistant|>' + content + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+QWEN3 = (  # tools, calls and their answers, reasoning only after the last question
+    "{%- if tools %}{{- '<|im_start|>system\n' }}{%- if messages[0].role == 'system' %}"
+    "{{- messages[0].content + '\n\n' }}{%- endif %}{{- '<tools>' }}{%- for tool in tools %}"
+    "{{- '\n' + (tool | tojson) }}{%- endfor %}{{- '\n</tools><|im_end|>\n' }}"
+    "{%- elif messages[0].role == 'system' %}"
+    "{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}{%- endif %}"
+    "{%- set ns = namespace(last=-1) %}{%- for message in messages %}"
+    "{%- if message.role == 'user' %}{%- set ns.last = loop.index0 %}{%- endif %}{%- endfor %}"
+    "{%- for message in messages %}{%- if message.role == 'user' %}"
+    "{{- '<|im_start|>user\n' + message.content + '<|im_end|>\n' }}"
+    "{%- elif message.role == 'assistant' %}{{- '<|im_start|>assistant\n' }}"
+    "{%- if loop.index0 > ns.last and message.reasoning_content %}"
+    "{{- '<think>\n' + message.reasoning_content + '\n</think>\n\n' }}{%- endif %}"
+    "{{- message.content }}{%- for call in message.tool_calls or [] %}"
+    "{{- '\n<tool_call>\n' + (call.function | tojson) + '\n</tool_call>' }}{%- endfor %}"
+    "{{- '<|im_end|>\n' }}{%- elif message.role == 'tool' %}"
+    "{%- if messages[loop.index0 - 1].role != 'tool' %}{{- '<|im_start|>user' }}{%- endif %}"
+    "{{- '\n<tool_response>\n' + message.content + '\n</tool_response>' }}"
+    "{%- if loop.last or loop.nextitem.role != 'tool' %}{{- '<|im_end|>\n' }}{%- endif %}"
+    "{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)
+CHATML_MARKED = (  # as trainers mark the assistant's words for `return_assistant_tokens_mask`
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
+    "{% generation %}{{ m.content + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}"
+    "{% else %}{{ m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+LLAMA3_MARKED = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' }}"
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content | trim + '<|eot_id|>' }}"
+    "{% endgeneration %}{% else %}{{ m.content | trim + '<|eot_id|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+
 # name -> (source, bos, eos, the token that ends the assistant's turn)
 STYLES: dict[str, tuple[str, str, str, str]] = {
     "chatml": (CHATML, "", "<|im_end|>", "<|im_end|>"),
@@ -104,7 +161,12 @@ STYLES: dict[str, tuple[str, str, str, str]] = {
     "phi": (PHI, "<s>", "</s>", "</s>"),
     "alpaca-built-in": (built_in("alpaca"), "<s>", "</s>", "</s>"),
     "qwen": (QWEN, "", "<|im_end|>", "<|im_end|>"),
+    "qwen3": (QWEN3, "", "<|im_end|>", "<|im_end|>"),
+    "deepseek": (DEEPSEEK, "<s>", "</s>", "</s>"),
+    "chatml-marked": (CHATML_MARKED, "", "<|im_end|>", "<|im_end|>"),
+    "llama3-marked": (LLAMA3_MARKED, "<|begin_of_text|>", "<|eot_id|>", "<|eot_id|>"),
 }
+MARKED = ("phi", "chatml-marked", "llama3-marked")  # with `{% generation %}`
 REFUSES_SYSTEM = ("gemma", "mistral")
 
 
@@ -159,6 +221,26 @@ def sentencepiece_like() -> BackendTokenizer:
     plain = from_backend(backend)
     special = {name: plain.special_tokens[name] for name in SPECIAL}
     return BackendTokenizer(backend, None, special)
+
+
+@cache
+def metaspace(prepend: str = "first") -> BackendTokenizer:
+    """As Llama-2's and Phi-3's: a space before words, role tokens that take in white space."""
+    backend = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend)
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    fallback = [f"<0x{number:02X}>" for number in range(256)]
+    taking_in = [AddedToken(name, rstrip=True, normalized=False) for name in TAKING_IN]
+    trainer = tokenizer_trainers.BpeTrainer(
+        vocab_size=800,
+        special_tokens=[*SPECIAL[:-3], *taking_in, *fallback],
+        show_progress=False,
+    )
+    backend.train_from_iterator(TEXTS * 4, trainer)
+    known = from_backend(backend).special_tokens
+    return BackendTokenizer(backend, None, {name: known[name] for name in SPECIAL})
 
 
 def chat(*contents: str, place: Place | None = None, system: str = "") -> Row:

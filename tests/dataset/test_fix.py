@@ -89,6 +89,8 @@ def test_what_leaves_a_choice_is_left_and_said(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text("prompt,completion\na,b\na,b\n")
     assert "none is cut out of prompt-completion files" in fix(table, tmp_path / "b.csv").left
+    (tmp_path / "n.jsonl").write_text("7\n7\n")
+    assert "left: not JSON" in fix(tmp_path / "n.jsonl", tmp_path / "m.jsonl").left
     assert (tmp_path / "b.csv").read_bytes() == table.read_bytes()
 
 
@@ -109,7 +111,7 @@ def test_nothing_is_overwritten_and_no_odd_file_is_read(tmp_path: Path) -> None:
 
 
 PIECES = st.sampled_from(
-    [pair("a"), pair("b"), pair("a "), "\r", "", " ", "\ufeff", "\0", "{", "7"]
+    [pair("a"), pair("b"), pair("a "), "\r", "", " ", "\ufeff", "\0", '{"', "7"]
 )
 
 
@@ -121,7 +123,7 @@ def test_what_could_be_read_can_still_be_read(
     folder = tmp_path_factory.mktemp("fix")
     path = folder / "a.jsonl"
     path.write_bytes("\n".join(lines).encode())
-    fix(path, folder / "b.jsonl")
+    fix(path, folder / "b.jsonl", "prompt-completion")
     before = read_source(path, "prompt-completion")
     after = read_source(folder / "b.jsonl", "prompt-completion")
     kept, _ = dedupe(before.rows, "exact")

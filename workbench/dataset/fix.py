@@ -130,9 +130,12 @@ def _mended(place: Place, raw: bytes, is_json: bool, done: Findings) -> bytes:
 
 def _repeats(source: Path, numbers: array[int], plan: Plan, fixed: Fixed) -> set[int]:
     """Lines of the mended file, from 1, that hold rows which repeat an earlier one."""
-    taken = plan.files[0][1] if plan.files else ""
+    if not plan.files:
+        fixed.left = f"rows that repeat were left: {plan.faults[0].message}"
+        return set()
+    taken = plan.files[0][1]
     if not _is_json(source) and taken not in _BLOCKS:
-        fixed.left = f"rows that repeat were left: none is cut out of {taken or 'such'} files"
+        fixed.left = f"rows that repeat were left: none is cut out of {taken} files"
         return set()
     first: dict[bytes, Place] = {}
     found: list[Fault] = []

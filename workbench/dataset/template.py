@@ -8,7 +8,7 @@ anywhere, so they run under a budget (`dataset.guard`) and their failures are er
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -44,18 +44,27 @@ class ChatTemplate:
     eos_token: str = ""
     name: str = "chat template"
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-        """The conversation as text. Raises UserError with the template's own complaint."""
+    def render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """The conversation as text; `tools` are the schemas of those that the assistant may call.
+
+        Raises UserError with the template's own complaint.
+        """
         plain = [message.to_template() for message in messages]
         tokens = {"bos_token": self.bos_token, "eos_token": self.eos_token}
         values: dict[str, Any] = {
             "messages": plain,
-            "tools": None,
+            "tools": list(tools) or None,
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
             **{name: token for name, token in tokens.items() if token},
         }
-        with Metered(sum(len(m.said) for m in messages), len(messages)):
+        chars = sum(len(m.said) for m in messages) + (len(json.dumps(tools)) if tools else 0)
+        with Metered(chars, len(messages) + len(tools)):
             try:
                 return self._compiled.render(values)
             except Exception as error:  # whatever it is, the template's code raised it

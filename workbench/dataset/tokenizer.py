@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from workbench.errors import UserError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 Offsets = list[tuple[int, int]]
+REMEMBERED = 256
 
 
 class Tokenizer(Protocol):
@@ -41,8 +42,24 @@ class Tokenizer(Protocol):
         """Finds the names of control tokens in a text; None where there are none."""
         ...
 
+    @property
+    def splits_at_special(self) -> bool:
+        """Whether control tokens are found before all else, each by its very name.
+
+        What stands before one is then tokenized alike whatever follows it, and the other way round.
+        """
+        ...
+
     def encode(self, text: str) -> tuple[list[int], Offsets]:
         """(ids, the characters [start, end) of `text` that each stands for)."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text; several are worked on at a time."""
+        ...
+
+    def encode_again(self, text: str) -> list[int]:
+        """The ids of a short text that comes again and again, as a template's headers do."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -60,6 +77,7 @@ class BackendTokenizer:
         self.bos_id = bos_id
         self.special_tokens = dict(special_tokens)
         self.special_pattern = special_pattern(special_tokens)
+        self.encode_again = lru_cache(maxsize=REMEMBERED)(self._encode_short)
 
     @cached_property
     def vocabulary_size(self) -> int:
@@ -68,6 +86,19 @@ class BackendTokenizer:
     def encode(self, text: str) -> tuple[list[int], Offsets]:
         found = self._backend.encode(text, add_special_tokens=False)
         return found.ids, found.offsets
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [one.ids for one in found]
+
+    def _encode_short(self, text: str) -> list[int]:
+        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    @cached_property
+    def splits_at_special(self) -> bool:
+        added = self._backend.get_added_tokens_decoder().values()
+        return not any(token.special and (token.normalized or token.single_word) for token in added)
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._backend.decode(list(ids), skip_special_tokens=False))
