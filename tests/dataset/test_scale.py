@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.dataset.prepare import dedupe, split
+from workbench.dataset.prepare import dedupe
 from workbench.dataset.read import read_source
+from workbench.dataset.split import split
 
 # The kernel's own peak of this process: what getrusage says includes the parent's before the exec.
 STREAM = """

@@ -1,14 +1,11 @@
-"""What happens to rows between reading and training: duplicates out, a part held back, no leaks.
+"""What happens to rows between reading and the split: duplicates out, leaks found, a system prompt.
 
-Pure functions: the result depends on the rows and the seed alone, whatever their order or the
-machine. Rows that ask the same never stand on both sides of a split.
+Pure functions. White space does not count where rows are compared.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -92,29 +89,6 @@ def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:
     return kept, dropped
 
 
-def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """(train, validation), each in the order of `rows`; validation has about `share` of them.
-
-    Rows with one opening stay together. Each category gives its share, as far as its groups allow,
-    and keeps at least one group for training. Within a category, groups are ordered by a hash of
-    the seed and their text: rows added later move few of the others across.
-    """
-    assert 0 <= share < 1, "the preset's schema keeps the share in [0, 1)"
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        groups[opening_key(row)].append(index)
-    categories: dict[str, list[bytes]] = defaultdict(list)
-    for key, members in groups.items():
-        categories[min(rows[index].category for index in members)].append(key)
-    held: set[int] = set()
-    counts = {name: sum(len(groups[key]) for key in keys) for name, keys in categories.items()}
-    for name, wanted in _quotas(counts, share, seed).items():
-        keys = sorted(categories[name], key=lambda key: _hash(seed, key))
-        held.update(_choose([groups[key] for key in keys], wanted))
-    train = [row for index, row in enumerate(rows) if index not in held]
-    return train, [row for index, row in enumerate(rows) if index in held]
-
-
 def find_leaks(train: Iterable[Row], held_out: Iterable[Row]) -> Duplicates:
     """Pairs (training row, held-out row) that begin with the same prompt, white space apart."""
     known: dict[bytes, Row] = {}
@@ -135,33 +109,3 @@ def with_system(rows: Sequence[Row], system: str) -> list[Row]:
         else row
         for row in rows
     ]
-
-
-def _choose(groups: Sequence[Sequence[int]], wanted: int) -> Iterable[int]:
-    """Rows of the first groups that fit into `wanted`; at least one group is left over."""
-    taken: list[int] = []
-    n_groups = 0
-    for group in groups:
-        if n_groups + 1 < len(groups) and len(taken) + len(group) <= wanted:
-            taken.extend(group)
-            n_groups += 1
-    return taken
-
-
-def _quotas(counts: dict[str, int], share: float, seed: int) -> dict[str, int]:
-    """Rows each category gives, by largest remainder: they sum to the rounded share of all."""
-    exact = {name: count * share for name, count in counts.items()}
-    quotas = {name: int(value) for name, value in exact.items()}
-    total = sum(counts.values())
-    wanted = round(total * share) or (1 if share and total > 1 else 0)
-    by_rest = sorted(
-        (name for name in exact if counts[name] > 1),
-        key=lambda name: (quotas[name] - exact[name], _hash(seed, name.encode())),
-    )
-    for name in by_rest[: max(0, wanted - sum(quotas.values()))]:
-        quotas[name] += 1
-    return quotas
-
-
-def _hash(seed: int, key: bytes) -> bytes:
-    return hashlib.blake2b(b"%d\x1d%b" % (seed, key), digest_size=16).digest()

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from workbench.dataset.prepare import split
 from workbench.dataset.rows import Row
+from workbench.dataset.split import split
 from workbench.preset.schema import Data, DataSource, TrainStage
 
 
@@ -29,7 +29,7 @@ def source_name(source: DataSource, index: int) -> str:
 
 
 def split_rows(rows: Iterable[Row], data: Data) -> Splits:
-    """The rows by their source's `use`: all to one side, or split by the share, by category."""
+    """The rows by their source's `use`: all to one side, or split by the share."""
     uses = {source_name(source, n): source.use for n, source in enumerate(data.source)}
     sides: dict[str, list[Row]] = {"train": [], "validation": [], "auto": []}
     for row in rows:
