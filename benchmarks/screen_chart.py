@@ -9,7 +9,7 @@ import time
 from textual.app import App, ComposeResult
 
 from workbench.tui.chart.chart import Chart
-from workbench.tui.chart.plot import Line
+from workbench.tui.chart.columns import Line
 from workbench.tui.chart.series import Series
 
 REPEATS = 30

@@ -104,13 +104,15 @@ def curve_of_a_new_screen(run: RunFolder) -> list[tuple[int, float]]:
     screen.until(b"running")
     launch.stop(run, limit_s=20)
     screen.until(b"stopped")
-    screen.type("C")
+    screen.type("C\x15curve.csv\r")  # ctrl+u empties the line
     screen.until(b"saved ")
     screen.type("q")
     assert screen.end() == 0
-    (path,) = Path.cwd().glob(f"{run.name}*.csv")
+    path = Path("curve.csv")
     with open(path, newline="") as file:
-        return [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+        drawn = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    path.unlink()
+    return drawn
 
 
 def logged(run: RunFolder) -> list[tuple[int, float]]:

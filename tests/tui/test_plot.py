@@ -7,7 +7,8 @@ import math
 import pytest
 
 from tests.tui.test_series import filled
-from workbench.tui.chart.plot import GUTTER, Line, Picture, draw, edges
+from workbench.tui.chart.columns import Line, edges
+from workbench.tui.chart.plot import GUTTER, Picture, draw
 from workbench.tui.chart.scale import Range
 from workbench.tui.chart.series import Series
 

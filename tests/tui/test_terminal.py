@@ -140,7 +140,13 @@ def test_a_screen_without_news_writes_nothing() -> None:
     screen = PtyScreen()
     screen.until(b"No runs here yet")
     screen.read(1.0)
-    assert screen.read(1.5) == b""
+    assert screen.read(1.0) == b""
+    screen.type("/")  # a cursor that blinks would be news
+    screen.until(b"Show runs")
+    screen.read(0.5)
+    assert screen.read(1.2) == b""
+    screen.type("\x1b")
+    screen.read(0.3)
     screen.type("q")
     assert screen.end() == 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.run.helpers import make_run, step
 from tests.tui.helpers import (
@@ -294,15 +295,26 @@ def test_stages_take_turns() -> None:
     on_screen(story)
 
 
-def test_curves_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chart_is_saved_under_a_name_that_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     finished_run()
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
-        await pilot.press("4", "C")
+        await pilot.press("4", "C", "enter")
+        await until(pilot, lambda: app.status.line.startswith("saved "))
+        await pilot.press("C")
+        assert app.screen.query_one(Input).value == "finished-train-sft-2.svg"
+        await pilot.press("ctrl+u", *"finished-train-sft.svg", "enter")
+        assert "is there already" in text_of(app)
+        await pilot.press("ctrl+u", *"all.csv", "enter")
+        await until(pilot, lambda: app.status.line.endswith("all.csv"))
 
     on_screen(story)
-    rows = list(csv.DictReader((tmp_path / "finished-train-sft.csv").read_text().splitlines()))
+    saved = (tmp_path / "finished-train-sft.svg").read_text()
+    assert "finished, train:sft" in saved and "loss, nats a token" in saved
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
     assert len(rows) == 100 and rows[8]["validation_loss"] == "" and rows[9]["validation_loss"]
     assert float(rows[99]["loss"]) == pytest.approx(0.3841, abs=1e-3)
 

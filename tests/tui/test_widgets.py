@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from workbench.tui.panes import PANES
 from workbench.tui.styled import same, styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.rows import Rows
@@ -24,6 +25,13 @@ class Numbers(Rows):
 
 class Bare(App[None]):
     """The widgets, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pressed: list[str] = []
+
+    def on_pane_tabs_pressed(self, message: PaneTabs.Pressed) -> None:
+        self.pressed.append(message.pane_id)
 
     def compose(self) -> ComposeResult:
         yield PaneTabs("tabs")
@@ -91,5 +99,20 @@ def test_the_tabs_take_the_width_that_the_terminal_has_now() -> None:
             await pilot.resize_terminal(width, 12)
             await pilot.pause()
             assert lines(app)[0].endswith("2 at work") and len(lines(app)[0]) == width - 1
+
+    alone(story)
+
+
+def test_a_narrow_terminal_has_a_tab_for_every_pane() -> None:
+    async def story(pilot: Pilot[None], app: Bare) -> None:
+        tabs = app.query_one(PaneTabs)
+        tabs.tell({"runs"}, "runs", "2 at work")
+        for width in (80, 60, 40):
+            await pilot.resize_terminal(width, 12)
+            await pilot.pause()
+            assert all(f" {spec.key}" in lines(app)[0] for spec in PANES)
+            assert "1 Runs" in lines(app)[0] and "…" not in lines(app)[0]
+        await pilot.click("#tabs", offset=(lines(app)[0].index("7"), 0))
+        assert app.pressed == ["evaluate"]
 
     alone(story)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.dom import DOMNode
@@ -27,6 +27,7 @@ from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
 from workbench.tui.panes import PANES, spec
 from workbench.tui.steering import Steering
+from workbench.tui.typeahead import InOrder
 from workbench.tui.watching import Watching
 from workbench.tui.widgets.keys import KeysLine
 from workbench.tui.widgets.status import Level, StatusBar
@@ -47,7 +48,7 @@ def _commands() -> type[Provider]:
     return Commands
 
 
-class WorkbenchApp(App[None], inherit_bindings=False):
+class WorkbenchApp(InOrder, inherit_bindings=False):
     """`current` is the run that Train and others show; `pinned` runs are drawn with it."""
 
     CSS_PATH = "workbench.tcss"
@@ -140,6 +141,8 @@ class WorkbenchApp(App[None], inherit_bindings=False):
             self.call_later(self._arrange)  # once the app itself knows its new size
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        if getattr(event.widget, "cursor_blink", False):  # of an input: it would write all the time
+            event.widget.cursor_blink = False  # type: ignore[attr-defined]
         for pane in self.panes_in_view():
             if pane.has_focus_within:
                 self.pane_id = pane.ID

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from pathlib import Path
-
 from rich.text import Text
 
-from workbench.files import write_atomic
 from workbench.headless import telling
 from workbench.run.events import Load
 from workbench.run.overview import standing
 from workbench.text import duration, one_line, size
-from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.scale import count, figure
 from workbench.tui.followed import Followed
 from workbench.tui.glance import MARKS, Seen
@@ -124,22 +118,6 @@ def why_empty(followed: Followed | None) -> str:
     if not followed.state.last_seq:
         return "this run has not begun; r starts it" if not followed.at_work else "starting ..."
     return "no training step yet" if followed.at_work else "no training step in this run"
-
-
-def save_csv(curves: StageCurves, path: Path) -> Path:
-    """Write the stage's figures, one line a step; an empty field where there is no value."""
-    out = io.StringIO()
-    table = csv.writer(out)
-    table.writerow(
-        ["step", "loss", "validation_loss", "general_loss", "learning_rate", "gradient_norm"]
-    )
-    losses = (curves.train, curves.validation, curves.general)
-    series = (*losses, curves.learning_rate, curves.gradient_norm)
-    columns = [dict(zip(one.xs, one.ys, strict=True)) for one in series]
-    for step in sorted(set().union(*columns)):
-        table.writerow([int(step), *(column.get(step, "") for column in columns)])
-    write_atomic(path, out.getvalue())
-    return path
 
 
 def _since(time: str) -> str:

@@ -17,7 +17,8 @@ from textual.strip import Strip
 
 from workbench.text import one_line
 from workbench.tui.chart import scale
-from workbench.tui.chart.plot import GUTTER, Line, Picture, draw
+from workbench.tui.chart.columns import Line
+from workbench.tui.chart.plot import GUTTER, Picture, draw
 from workbench.tui.chart.view import View
 from workbench.tui.widgets.kept import KeptStyle
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from workbench.tui.chart import scale
 from workbench.tui.chart.canvas import Canvas
+from workbench.tui.chart.columns import Column, Line, layers
 from workbench.tui.chart.scale import Range
-from workbench.tui.chart.series import Series
 from workbench.tui.chart.smooth import smooth
 
 GUTTER = 7  # six characters of a label, and the axis
@@ -21,18 +21,6 @@ ROWS_A_TICK = 3
 CELLS_A_TICK = 14
 CELLS_A_POINT = 3
 Run = tuple[str, str]  # characters and the name of their style
-
-
-@dataclass(frozen=True)
-class Line:
-    """A curve to draw. `style` is a name; with `smoothing` the curve itself lies dim behind."""
-
-    name: str
-    series: Series
-    style: str
-    smoothing: float = 0.0
-    raw_style: str = ""
-    dotted: bool = False  # a dot at every point, where there are few
 
 
 @dataclass(frozen=True)
@@ -68,18 +56,6 @@ class Picture:
         return GUTTER + math.floor((x - self.x.low) / self.x.span * self.cells)
 
 
-@dataclass
-class _Column:
-    """One column of dots that has points: the first and last value, and the extremes."""
-
-    at: int
-    first: float
-    last: float
-    low: float
-    high: float
-    joined: bool  # no gap since the column before
-
-
 def draw(
     lines: list[Line],
     window: Range,
@@ -90,22 +66,20 @@ def draw(
 ) -> Picture:
     """Draw `lines` within `window` into `width` by `height` cells, axes included."""
     cells, rows = max(1, width - GUTTER), max(1, height - 2)
-    layers = [layer for line in lines for layer in _layers(line, window, cells * 2)]
-    raw = {line.raw_style for line in lines if line.raw_style}
-    layers.sort(key=lambda layer: layer[0] not in raw)  # backgrounds first, else as given
-    scaled = [(style, _scaled(columns, log_y)) for style, columns in layers]
+    scaled = layers(lines, window, cells * 2, log_y)
     y, clipped = scale.value_range(
         [c.low for _, columns in scaled for c in columns],
         [c.high for _, columns in scaled for c in columns],
     )
     marks = _y_marks(y, rows, log_y)
-    behind = frozenset(n for n, (style, _) in enumerate(layers) if style in raw)
+    raw = {line.raw_style for line in lines if line.raw_style}
+    behind = frozenset(n for n, (style, _) in enumerate(scaled) if style in raw)
     canvas = Canvas(cells, rows, behind)
     for number, (_, columns) in enumerate(scaled):
         _trace(canvas, columns, y, number)
     picture = Picture([], window, y, canvas.width, clipped)
     _count_oddities(picture, lines, window, log_y)
-    picture.readings = [_reading(line, crosshair) for line in lines if len(line.series)]
+    picture.readings = [reading(line, crosshair) for line in lines if len(line.series)]
     picture.rows = _rows(picture, canvas, [style for style, _ in scaled], marks)
     _mark_points(picture, lines, y, log_y)
     _mark_gaps(picture, lines)
@@ -116,94 +90,13 @@ def draw(
     return picture
 
 
-def edges(series: Series, window: Range, columns: int) -> list[int]:
-    """Indices that cut the series into the columns of dots of the window."""
-    width = window.span / columns
-    found, at = [], 0
-    for number in range(columns + 1):
-        at = bisect_left(series.xs, window.low + number * width, at)
-        found.append(at)
-    found[-1] = bisect_left(series.xs, math.nextafter(window.high, math.inf), found[-1])
-    return found
-
-
-def _layers(line: Line, window: Range, columns: int) -> list[tuple[str, list[_Column]]]:
-    """What is drawn for a line, from back to front: the curve, and its average before it."""
-    if not len(line.series) or columns < 2:
-        return []
-    cuts = edges(line.series, window, columns)
-    raw = _columns(line.series, cuts, window, columns)
-    if line.smoothing <= 0:
-        return [(line.style, raw)]
-    averages = smooth(line.series, cuts, line.smoothing)
-    even = [
-        _Column(c.at, value, value, value, value, c.joined)
-        for c in raw
-        if 0 <= c.at < columns and (value := averages[c.at]) is not None
-    ]
-    return ([(line.raw_style, raw)] if line.raw_style else []) + [(line.style, even)]
-
-
-def _columns(series: Series, cuts: list[int], window: Range, columns: int) -> list[_Column]:
-    """The columns with points; a point just outside on either side keeps the line going."""
-    found: list[_Column] = []
-    previous_x = -math.inf
-    if 0 < cuts[0] < len(series):
-        found.append(_between(series, cuts[0], window.low, -1))
-        previous_x = series.xs[cuts[0] - 1]
-    for at in range(columns):
-        start, end = cuts[at], cuts[at + 1]
-        if start == end:
-            continue
-        low, high = series.extremes(start, end)
-        gap = bisect_left(series.gaps, series.xs[start])
-        joined = gap == 0 or series.gaps[gap - 1] < previous_x
-        found.append(_Column(at, series.ys[start], series.ys[end - 1], low, high, joined))
-        previous_x = series.xs[end - 1]
-    if 0 < cuts[-1] < len(series):
-        after = _between(series, cuts[-1], window.high, columns)
-        gap = bisect_left(series.gaps, series.xs[cuts[-1]])
-        after.joined = gap == 0 or series.gaps[gap - 1] < previous_x
-        found.append(after)
-    return found
-
-
-def _between(series: Series, right: int, x: float, at: int) -> _Column:
-    """Where the line from the point before `right` to that point crosses `x`."""
-    x0, x1 = series.xs[right - 1], series.xs[right]
-    y0, y1 = series.ys[right - 1], series.ys[right]
-    y = y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-    return _Column(at, y, y, y, y, True)
-
-
-def _scaled(columns: list[_Column], log_y: bool) -> list[_Column]:
-    """The columns on the y scale; on a logarithmic one without what is not above zero."""
-    if not log_y:
-        return columns
-    shown = []
-    for c in columns:
-        if c.high > 0:
-            floor = min(value for value in (c.low, c.first, c.last, c.high) if value > 0)
-            shown.append(
-                _Column(
-                    c.at,
-                    math.log10(max(c.first, floor)),
-                    math.log10(max(c.last, floor)),
-                    math.log10(max(c.low, floor)),
-                    math.log10(c.high),
-                    c.joined,
-                )
-            )
-    return shown
-
-
-def _trace(canvas: Canvas, columns: list[_Column], y: Range, layer: int) -> None:
+def _trace(canvas: Canvas, columns: list[Column], y: Range, layer: int) -> None:
     top = canvas.dots_high - 1
 
     def dot(value: float) -> int:
         return top - round((value - y.low) / y.span * top)
 
-    previous: _Column | None = None
+    previous: Column | None = None
     for column in columns:
         if previous and column.joined:
             canvas.line(previous.at, dot(previous.last), column.at, dot(column.first), layer)
@@ -213,14 +106,8 @@ def _trace(canvas: Canvas, columns: list[_Column], y: Range, layer: int) -> None
 
 def _y_marks(y: Range, rows: int, log_y: bool) -> dict[int, str]:
     """Row and label of each tick of the y axis."""
-    wanted = max(2, rows // ROWS_A_TICK)
-    found = scale.log_ticks(y, wanted) if log_y else scale.enough_ticks(y, wanted, rows)
-    step = found[1] - found[0] if len(found) > 1 else y.span
-    marks = {}
-    for tick in found:
-        row = (rows - 1) - round((tick - y.low) / y.span * (rows - 1))
-        marks[row] = scale.label(10**tick, 10**tick) if log_y else scale.label(tick, step)
-    return marks
+    marks = scale.marks(y, max(2, rows // ROWS_A_TICK), rows, log_y)
+    return {(rows - 1) - round((tick - y.low) / y.span * (rows - 1)): text for tick, text in marks}
 
 
 def _rows(
@@ -276,7 +163,7 @@ def _mark_gaps(picture: Picture, lines: list[Line]) -> None:
             _put(picture, 0, picture.column_at(x), "✗", "nan")
 
 
-def _mark_peaks(picture: Picture, scaled: list[tuple[str, list[_Column]]], y: Range) -> None:
+def _mark_peaks(picture: Picture, scaled: list[tuple[str, list[Column]]], y: Range) -> None:
     for style, columns in scaled:
         for column in columns:
             if column.high > y.high:
@@ -326,7 +213,7 @@ def _count_oddities(picture: Picture, lines: list[Line], window: Range, log_y: b
             picture.hidden += low <= 0
 
 
-def _reading(line: Line, crosshair: float | None) -> Reading:
+def reading(line: Line, crosshair: float | None = None) -> Reading:
     """The point nearest to the crosshair, or the last one."""
     series = line.series
     index = len(series) - 1 if crosshair is None else series.nearest(crosshair) or 0

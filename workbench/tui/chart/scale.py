@@ -59,6 +59,13 @@ def log_ticks(axis: Range, count: int) -> list[float]:
     return inside[:: max(1, len(inside) // max(1, count))]
 
 
+def marks(axis: Range, count: int, rows: int, log: bool) -> list[tuple[float, str]]:
+    """Place and label of the ticks of a value axis of so many rows."""
+    found = log_ticks(axis, count) if log else enough_ticks(axis, count, rows)
+    step = found[1] - found[0] if len(found) > 1 else axis.span
+    return [(tick, label(10**tick, 10**tick) if log else label(tick, step)) for tick in found]
+
+
 def value_range(lows: Sequence[float], highs: Sequence[float]) -> tuple[Range, bool]:
     """The range that holds all lows and highs, rounded outwards; True when peaks are clipped.
 

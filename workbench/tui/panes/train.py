@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from rich.text import Text
@@ -12,11 +12,12 @@ from textual.containers import Horizontal, Vertical
 
 from workbench.run.events import Sampled
 from workbench.run.folder import RunFolder
+from workbench.text import one_line
 from workbench.tui import figures
 from workbench.tui.answers import answer_lines, prompts_of
 from workbench.tui.chart.chart import Chart
+from workbench.tui.chart.columns import Line
 from workbench.tui.chart.curves import StageCurves
-from workbench.tui.chart.plot import Line
 from workbench.tui.followed import Followed
 from workbench.tui.pane import Pane
 from workbench.tui.panes.train_actions import ACTIONS
@@ -294,10 +295,13 @@ class TrainPane(Pane):
         self._head_lower()
 
     def action_save_curves(self) -> None:
-        assert self.curves is not None and self.followed is not None
-        name = f"{self.followed.run.name}-{self.stage.replace(':', '-')}.csv"
-        path = figures.save_csv(self.curves, Path.cwd() / name)
-        self.say(f"saved {path}")
+        from workbench.tui.chart import saving
+        from workbench.tui.dialogs.entry import Entry
+
+        stem = f"{self._run.name}-{self.stage.replace(':', '-')}"
+        question = "Save the chart (.svg, .png) or all figures of the stage (.csv) as"
+        entry = Entry(question, saving.free_name(stem), saving.fault)
+        self.app.push_screen(entry, self._save)
 
     def on_chart_looked(self) -> None:
         self._look()
@@ -408,6 +412,28 @@ class TrainPane(Pane):
             others = {-1: "a shows one alone", asked - 1: "a shows all"}
             text.append(others.get(self.prompt, "a shows the next"), "dim")
         self.query_one("#lower-head", Bar).show(text)
+
+    def _save(self, name: str | None) -> None:
+        if not name or self.curves is None:
+            return
+        from workbench.tui.chart import saving
+        from workbench.tui.chart.table import Table
+
+        text = Table(self.curves).text if saving.wants_table(name) else self._picture()
+        self.say(f"saving {one_line(name, 200)} ...")
+        self.screen_app.in_background(
+            lambda: saving.save(name, text), lambda path: self.say(f"saved {path}")
+        )
+
+    def _picture(self) -> Callable[[], str]:
+        """The large chart as it is seen now."""
+        from workbench.tui.chart.svg import picture
+
+        quantity = "loss, nats a token" if self.figure == "loss" else self.figure
+        title = f"{self._run.name}, {self.stage}"
+        window, log_y = self._main.view.window, self._main.log_y
+        drawn = picture(self.main_lines(), window, title, quantity, log_y)
+        return lambda: drawn
 
     def _find(self, part: str | None, step: int = 1) -> None:
         if part and not self.query_one(LogView).find(part, step):

@@ -35,5 +35,7 @@ ACTIONS = (
     Action("train.next_match", "n", "Next", "The next place of the text in the log."),
     Action("train.previous_match", "N", "Previous", "The place before.", False),
     Action("train.follow", "f", "Follow", "To the log's end, and stay there."),
-    Action("train.save_curves", "C", "Save CSV", "Save the stage's figures as CSV.", False),
+    Action(
+        "train.save_curves", "C", "Save", "Save the chart (SVG, PNG) or its figures (CSV).", False
+    ),
 )

@@ -35,23 +35,31 @@ class PaneTabs(Bar):
         self._told = (shown, focused, aside)
         text = Text()
         self._places.clear()
-        behind, between = self._spacing()
-        for spec in PANES:
+        for spec, (piece, gap) in zip(PANES, self._pieces(focused), strict=True):
             start = len(text)
             style = "bold reverse" if spec.id == focused else "bold" if spec.id in shown else "dim"
-            text.append(f" {spec.key} {spec.title}{behind}", style)
+            text.append(piece, style)
             self._places.append((start, len(text), spec.id))
-            text.append(between)
+            text.append(gap)
         room = self.size.width - len(text) - 1
         if 0 < len(aside) <= room:
             text.append(aside.rjust(room), "dim")
         self.show(text)
 
-    def _spacing(self) -> tuple[str, str]:
-        """What stands behind a title and between two: by the width alone, so that tabs stay put."""
-        words = sum(len(f" {spec.key} {spec.title}") for spec in PANES)
-        room = (self.size.width - words) / len(PANES)
-        return (" ", " ") if room > 4 else (" ", "") if room >= 1 else ("", "")
+    def _pieces(self, focused: str) -> list[tuple[str, str]]:
+        """Each tab and the gap after it: by the width alone, so that tabs stay put.
+
+        Where there is no room for all titles, only that of the focused pane is there.
+        """
+        titles = [f" {spec.key} {spec.title}" for spec in PANES]
+        spare = (self.size.width - sum(map(len, titles))) / len(PANES)
+        if spare < 0:
+            return [
+                (title if spec.id == focused else f" {spec.key}", "")
+                for spec, title in zip(PANES, titles, strict=True)
+            ]
+        behind, gap = (" ", " ") if spare > 4 else (" ", "") if spare >= 1 else ("", "")
+        return [(title + behind, gap) for title in titles]
 
     def on_click(self, event: events.Click) -> None:
         for start, end, pane_id in self._places:
