@@ -51,6 +51,22 @@ def test_a_training_stage_at_work() -> None:
     assert phrase.left == "0:08 left"
 
 
+def test_memory_and_what_became_of_the_general_text() -> None:
+    memory = events.MemoryMeasured(
+        peak_bytes=3 << 29, estimated_bytes=1 << 30, device_bytes=8 << 30, free_bytes=5 << 30
+    )
+    general = [
+        events.GeneralMeasured(step=step, loss=loss, tokens=9, elapsed_s=0.1)
+        for step, loss in ((0, 3.0), (1, 3.25))
+    ]
+    records = told((PLAN, STAGE), (memory, STAGE), (step(1), STAGE), *((g, STAGE) for g in general))
+    state = fold(records)
+    (line,) = Narrator().lines(records, state)
+    words = "at most 1.5 GiB of memory by its worst batch (estimated 1.0 GiB), 5.0 GiB free"
+    assert line == f"  train sft        {words}"
+    assert "general text 3.00 → 3.25" in telling.finished(state.stages[STAGE], state)
+
+
 def test_another_stage_at_work() -> None:
     progress = events.Progress(done=3, total=12, unit="tensors", label="q8_0")
     state = fold(told((events.StageStarted(title="Export"), "export"), (progress, "export")))

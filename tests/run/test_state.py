@@ -139,3 +139,30 @@ def test_the_fold_does_not_depend_on_how_the_log_was_cut_into_polls(cuts: list[i
         state.apply(records[begin:cut])
         begin = max(begin, cut)
     assert state == fold(records)
+
+
+def test_what_a_stage_was_watched_by_is_kept_and_told_anew_after_a_resume() -> None:
+    def general(step: int) -> events.GeneralMeasured:
+        return events.GeneralMeasured(step=step, loss=3.0, tokens=9, elapsed_s=0.1)
+
+    def sampled(step: int) -> events.Sampled:
+        return events.Sampled(step=step, prompt="p", answer="a", stopped=True)
+
+    memory = events.MemoryMeasured(
+        peak_bytes=1, estimated_bytes=2, device_bytes=3, free_bytes=1, parts={"weights": 2}
+    )
+    said = [(event, STAGE) for event in (PLAN, memory, general(0), sampled(0), general(4))]
+    state = fold(told((STARTED, ""), *said, (events.Resumed(from_step=3, path="p"), STAGE)))
+    stage = state.stages[STAGE]
+    assert stage.memory == memory
+    assert [one.step for one in stage.general] == [one.step for one in stage.samples] == [0]
+    state.apply(told((PLAN, STAGE), first=90))
+    assert not stage.general and not stage.samples, "begun anew: step 0 is told again"
+
+
+def test_the_load_is_that_of_the_life_at_work() -> None:
+    load = events.Load(cpu_share=1.0, worker_cores=2.0, memory_bytes=1, memory_free_bytes=2)
+    state = fold(told((STARTED, ""), (load, "")))
+    assert state.load == load
+    state.apply(told((STARTED, ""), first=90))
+    assert state.load is None

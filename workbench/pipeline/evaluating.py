@@ -22,6 +22,7 @@ from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stream import run_export
 from workbench.pipeline.facts import base_facts, base_folder, chat_template, exported, served
 from workbench.pipeline.prepare import load_rows
+from workbench.pipeline.training import result as results
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Evaluate
 from workbench.preset.schema import Guard as GuardSettings
@@ -128,9 +129,28 @@ def about_of(context: Context) -> About:
         date=datetime.now(UTC).date().isoformat(),
         checker="" if missing else " ".join(context.preset.evaluate.checker),
         notes=[*([missing] if missing else []), *data_notes(context)],
+        training=training_notes(context),
         files=[f"export/{path.name}" for path in sorted(run.export.glob("*.gguf"))],
         next_steps=[f"workbench chat {run.name}"],
     )
+
+
+def training_notes(context: Context) -> list[str]:
+    """What each training stage came to: its best loss, and what became of the general text."""
+    notes = []
+    for stage in context.preset.train:
+        result = results.load(context.run.training(stage.name))
+        parts = [f"{stage.name}: {result.steps:,} steps"]
+        if result.best_loss is not None:
+            parts.append(
+                f"best validation loss {result.best_loss:.3f} at step {result.best_step:,}"
+            )
+        if len(result.general) == 2:
+            before, after = result.general
+            change = f"{before:.3f} before, {after:.3f} after ({after - before:+.3f})"
+            parts.append(f"loss on the general text that ships {change}, in nats a token")
+        notes.append("; ".join(parts))
+    return notes
 
 
 def data_notes(context: Context) -> list[str]:

@@ -99,6 +99,11 @@ def notes(followed: Followed) -> list[Text]:
     """Notes and warnings in their order, with what went wrong last."""
     state = followed.state
     lines = [
+        Text(f"   {telling.label(stage.name)}: {telling.memory(stage.memory)}")
+        for stage in state.stages.values()
+        if stage.memory
+    ]
+    lines += [
         Text(f" ! {one_line(note.message, 400)}", "yellow")
         if note.level == "warning"
         else Text(f"   {one_line(note.message, 400)}")

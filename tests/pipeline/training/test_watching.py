@@ -16,6 +16,7 @@ from workbench.chat.sampling import Sampling
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import Interrupted
 from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.result import load as load_result
 from workbench.pipeline.training.samples import Asking, Prompt
 from workbench.pipeline.training.watching import (
     NOTHING,
@@ -69,6 +70,9 @@ def test_resumed_the_bits_are_the_same_and_step_0_is_not_asked_again(bench: Benc
         bench.train("stopped", stopping=After(5), watched=watched())
     _, told = bench.train("stopped", watched=watched())
     assert 0 not in looked_at(told) and looked_at(told)
+    assert (
+        load_result(bench.folder("stopped")).general == load_result(bench.folder("whole")).general
+    )
     for which in ("best", "last", "final"):
         ours, theirs = bench.adapter("stopped", which), bench.adapter("whole", which)
         assert files.sha256(ours) == files.sha256(theirs)
@@ -105,6 +109,7 @@ def test_the_general_loss_is_that_of_its_text(bench: Bench) -> None:
             total += float(model(input_ids=ids, labels=ids).loss) * (ids.shape[1] - 1)
     assert measured[0].loss == pytest.approx(total / measured[0].tokens, abs=1e-4)
     assert measured[-1].loss == pytest.approx(measured[0].loss, abs=1e-4)
+    assert load_result(bench.folder()).general == (measured[0].loss, measured[-1].loss)
 
 
 class Clocked:

@@ -80,6 +80,7 @@ def as_markdown(result: EvaluationResult) -> str:
         _examples(result),
         _failures(result),
         _not_measured(result),
+        _list("Training", result.about.training),
         _list("Left out of the data", result.about.notes),
         _list("Files", [f"`{name}`" for name in result.about.files]),
         _list("How to go on", [f"`{command}`" for command in result.about.next_steps]),

@@ -37,13 +37,15 @@ class ModelResult:
 class About:
     """What the report tells beside the figures, handed in by whoever ran the rest of the run.
 
-    `notes`: rows cut or skipped, one sentence each. `files`: what was made. `next_steps`: commands.
+    `notes`: rows cut or skipped, one sentence each. `training`: what each stage came to. `files`:
+    what was made. `next_steps`: commands.
     """
 
     title: str = "Evaluation"
     date: str = ""
     checker: str = ""
     notes: Sequence[str] = ()
+    training: Sequence[str] = ()
     files: Sequence[str] = ()
     next_steps: Sequence[str] = ()
 

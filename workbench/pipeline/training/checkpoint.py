@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -31,7 +31,8 @@ PREFIX = "step-"
 class Counters:
     """Where a stage stands. `plan` is the hash of what must not change between start and resume.
 
-    `parts` is into how many parts each micro-batch is cut, for want of memory.
+    `parts` is into how many parts each micro-batch is cut, for want of memory. `general` is the
+    loss on the general text before the first step and when it was measured last.
     """
 
     plan: str
@@ -41,6 +42,7 @@ class Counters:
     evaluations_without_gain: int = 0
     tokens: int = 0
     parts: int = 1
+    general: list[float] = field(default_factory=list)
 
 
 def save(

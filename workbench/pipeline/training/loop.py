@@ -94,7 +94,7 @@ class TrainingLoop:
         self.foreseen = foreseen
         self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit)
         self._trained_s = 0.0  # in this life
-        self._watcher = Watcher(watched, model, self._loss_of, hooks.emit)
+        self._watcher = Watcher(watched, model, self._general_loss, hooks.emit)
 
     def restore(self) -> None:
         """Go back to the newest checkpoint that verifies, naming those passed over."""
@@ -166,8 +166,11 @@ class TrainingLoop:
         always = last or self._stopped_early()
         self._watcher.look(self.counters.step, self._trained_s, always)
 
-    def _loss_of(self, examples: Examples) -> float:
-        return self.loss_over(examples, one_pass(examples.lengths, self.plan.settings.packing))
+    def _general_loss(self, examples: Examples) -> float:
+        plan = one_pass(examples.lengths, self.plan.settings.packing)
+        loss = self.loss_over(examples, plan)
+        self.counters.general = [*self.counters.general[:1], loss]
+        return loss
 
     def loss_over(self, examples: Examples, plan: BatchPlan) -> float:
         """Mean loss over all trained tokens, in nats; memory stays that of one micro-batch."""

@@ -26,7 +26,8 @@ class TrainResult:
     """What a stage came to: its weights, and how it got there.
 
     `weights` are the best where a validation loss was measured, else the last; `last` are those
-    of the last step. `best_loss` is in nats a token, `tokens` are those of all steps.
+    of the last step. `best_loss` is in nats a token, `tokens` are those of all steps. `general`
+    holds the loss on the general text before and after, where it was measured.
     """
 
     weights: Weights
@@ -35,6 +36,7 @@ class TrainResult:
     best_loss: float | None
     best_step: int
     tokens: int = 0
+    general: tuple[float, ...] = ()
 
     def take(self, which: Which) -> Weights:
         """The weights that a next stage's `start_from` means."""
@@ -51,6 +53,7 @@ def finish(stage: TrainStage, before: Weights, folder: Path, counters: Counters)
         best_loss=counters.best_loss,
         best_step=counters.best_step,
         tokens=counters.tokens,
+        general=tuple(counters.general),
     )
     files.write_json(folder / "result.json", _to_json(result, _run_of(folder)))
     return result
@@ -71,6 +74,7 @@ def load(folder: Path) -> TrainResult:
         best_loss=values["best_loss"],
         best_step=values["best_step"],
         tokens=values.get("tokens", 0),
+        general=tuple(values.get("general", ())),
     )
 
 
@@ -98,6 +102,7 @@ def _to_json(result: TrainResult, run: Path) -> dict[str, Any]:
         "best_loss": result.best_loss,
         "best_step": result.best_step,
         "tokens": result.tokens,
+        "general": list(result.general),
     }
 
 
