@@ -9,7 +9,7 @@ from workbench.estimate.shape import ModelShape
 from workbench.preset.plan import DEFAULT_MICRO_TOKENS, micro_tokens
 from workbench.preset.schema import Model, TrainStage
 
-SHORT_OF_MEMORY = 4  # `auto` computes activations again where the card has less than 4 x weights
+ROOM = 0.9  # `auto` computes activations again where a step would take more of the card than this
 
 
 def needed(
@@ -22,14 +22,29 @@ def needed(
     work: Work | None = None,
 ) -> Memory:
     """The memory of a stage; without `work` at the largest batch that its settings allow."""
+    again = recomputes(shape, stage, model, device, element_bytes, device_bytes)
+    setting = replace(_setting(stage, model, device, element_bytes), checkpointing=again)
+    return estimate(shape, setting, work or largest_work(stage))
+
+
+def recomputes(
+    shape: ModelShape,
+    stage: TrainStage,
+    model: Model,
+    device: Device,
+    element_bytes: int,
+    device_bytes: int,
+) -> bool:
+    """Whether activations are computed again in the backward pass.
+
+    As the stage wishes; `auto` does so on a CUDA card that the largest step would not fit
+    otherwise. Elsewhere it costs time and saves little.
+    """
+    if stage.gradient_checkpointing != "auto":
+        return bool(stage.gradient_checkpointing)
     setting = _setting(stage, model, device, element_bytes)
-    found = estimate(shape, setting, work or largest_work(stage))
-    wish = stage.gradient_checkpointing
-    if wish == "auto":
-        wish = device == "cuda" and device_bytes < SHORT_OF_MEMORY * found.weights
-    if not wish:
-        return found
-    return estimate(shape, replace(setting, checkpointing=True), work or largest_work(stage))
+    peak = estimate(shape, setting, largest_work(stage)).peak
+    return device == "cuda" and peak > ROOM * device_bytes
 
 
 def largest_work(stage: TrainStage) -> Work:

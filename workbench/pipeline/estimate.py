@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from workbench.errors import UserError, WorkbenchError
+from workbench.estimate.known import known_shape
 from workbench.estimate.memory import Memory
 from workbench.estimate.past import past_speed
+from workbench.estimate.shape import ModelShape
 from workbench.pipeline import base as bases
 from workbench.pipeline.prepare import Prepared, chat_format, read_all, tokenize_stage
 from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.need import device_bytes, foreseen, work_of
+from workbench.pipeline.training.need import device_bytes, foreseen, read_shape, work_of
 from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.load import parse
 from workbench.preset.schema import Preset, TrainStage
@@ -70,9 +73,9 @@ def estimate(preset: Preset) -> dict[str, Any]:
         base = bases.fetch(preset.model)
     except UserError as error:
         found["unknown"] = str(error)
-        if config := _config(preset):
-            for stage in preset.train:
-                found["stages"][stage.name] = _memory(foreseen(config, stage, preset.model))
+        shape = _shape(preset)
+        for stage in preset.train if shape else ():
+            found["stages"][stage.name] = _memory(foreseen(shape, stage, preset.model))
     else:
         tokenizer = bases.load_tokenizer(base)
         with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +105,7 @@ def _stage(
     work = work_of(batches, examples, validation_plan(held_out, stage), held_out)
     tokens = int(examples.lengths.sum())
     return {
-        **_memory(foreseen(base / "config.json", stage, preset.model, work)),
+        **_memory(foreseen(read_shape(base / "config.json"), stage, preset.model, work)),
         **_time(preset, stage, tokens * plan.steps / plan.steps_per_epoch),
         "sequences": len(examples),
         "tokens": tokens,
@@ -131,6 +134,15 @@ def _device(preset: Preset) -> dict[str, Any]:
     total, free = device_bytes(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"name": name, "total": total, "free": free}
+
+
+def _shape(preset: Preset) -> ModelShape | None:
+    """The shape of a base whose weights are not here: by its config, or by its well-known name."""
+    if config := _config(preset):
+        return read_shape(config)
+    with suppress(KeyError):
+        return known_shape(preset.model.base)
+    return None
 
 
 def _config(preset: Preset) -> Path | None:

@@ -170,7 +170,7 @@ class TrainStage(Section):
     gradient_checkpointing: Literal["auto"] | bool = Field(
         "auto",
         description="Compute activations again in the backward pass to save memory. 'auto' does so "
-        "on a CUDA card with less memory than four times the weights.",
+        "on a CUDA card that the largest step would not fit otherwise.",
     )
     evaluate_every: ShareOrSteps = Field(
         0.1,

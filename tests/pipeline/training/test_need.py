@@ -19,7 +19,7 @@ from workbench.pipeline.training.batches import parted
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loss import Batch, TrainedTokenLoss
-from workbench.pipeline.training.need import foreseen, work_of, worst
+from workbench.pipeline.training.need import foreseen, read_shape, work_of, worst
 from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.schema import Model
 from workbench.run import events
@@ -154,8 +154,8 @@ def test_a_base_of_unknown_make_is_not_estimated(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     for text in ("{", "[]", "{}", '{"hidden_size": "x"}', '{"hidden_size": 8}'):
         config.write_text(text)
-        assert foreseen(config, stage_settings(), Model()) is None
-    assert foreseen(tmp_path / "none.json", stage_settings(), Model()) is None
+        assert foreseen(read_shape(config), stage_settings(), Model()) is None
+    assert foreseen(read_shape(tmp_path / "none.json"), stage_settings(), Model()) is None
 
 
 MEASURE = """

@@ -18,7 +18,7 @@ import torch
 
 from workbench.estimate.memory import Device, Memory, Work
 from workbench.estimate.shape import ModelShape, shape_of
-from workbench.estimate.stage import needed
+from workbench.estimate.stage import needed, recomputes
 from workbench.pipeline.training.batches import BatchPlan, MicroBatch
 from workbench.pipeline.training.device import pick_device, pick_dtype
 from workbench.pipeline.training.examples import Examples
@@ -30,15 +30,24 @@ STATUS = Path("/proc/self/status")
 
 
 def foreseen(
-    config: Path, stage: TrainStage, model: Model, work: Work | None = None
+    shape: ModelShape | None, stage: TrainStage, model: Model, work: Work | None = None
 ) -> Memory | None:
-    """The estimate for a base's `config.json`; None for one of an unknown make."""
+    """The estimate for a base of that shape; None for one of an unknown make."""
     device = pick_device(model.device)
-    shape = read_shape(config)
     if shape is None:
         return None
     kind, element_bytes = cast(Device, device.type), pick_dtype(model.dtype, device).itemsize
     return needed(shape, stage, model, kind, element_bytes, device_bytes(device)[0], work)
+
+
+def computes_again(config: Path, stage: TrainStage, model: Model, device: torch.device) -> bool:
+    """Whether the stage uses gradient checkpointing; of an unknown make, `auto` is: on CUDA."""
+    shape, kind = read_shape(config), cast(Device, device.type)
+    if shape is None:
+        wish = stage.gradient_checkpointing
+        return kind == "cuda" if wish == "auto" else bool(wish)
+    element_bytes = pick_dtype(model.dtype, device).itemsize
+    return recomputes(shape, stage, model, kind, element_bytes, device_bytes(device)[0])
 
 
 def read_shape(config: Path) -> ModelShape | None:

@@ -25,7 +25,7 @@ from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import LESS
 from workbench.pipeline.training.loop import Hooks, TrainingLoop
 from workbench.pipeline.training.model import AdapterSettings
-from workbench.pipeline.training.need import foreseen, work_of
+from workbench.pipeline.training.need import computes_again, foreseen, read_shape, work_of
 from workbench.pipeline.training.planning import (
     loop_settings,
     plan_batches,
@@ -87,7 +87,7 @@ def train_stage(
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         watched=watched,
-        foreseen=foreseen(weights.base / "config.json", stage, model, work),
+        foreseen=foreseen(read_shape(weights.base / "config.json"), stage, model, work),
     )
     loop.restore()
     emit(_planned(loop, examples, network, accelerator))
@@ -112,21 +112,11 @@ def _network(stage: TrainStage, model: Model, weights: Weights, device: torch.de
     torch.manual_seed(stage.seed)
     network = models.load(start, device=device, dtype=dtype, quantization=model.quantization)
     network = models.attach(network, adapter, seed=stage.seed, carried=carried)
-    if checkpoints_gradients(stage.gradient_checkpointing, network.get_memory_footprint(), device):
+    if computes_again(weights.base / "config.json", stage, model, device):
         network.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
     return network
-
-
-def checkpoints_gradients(wish: str | bool, weights_bytes: int, device: torch.device) -> bool:
-    """Whether activations are computed again. `auto`: on a CUDA card with less memory than four
-    times the weights; elsewhere it would cost time and save nothing that is short."""
-    if wish != "auto":
-        return bool(wish)
-    if device.type != "cuda":
-        return False
-    return torch.cuda.get_device_properties(device).total_memory < 4 * weights_bytes
 
 
 def adapter_settings(stage: TrainStage) -> AdapterSettings:
