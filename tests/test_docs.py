@@ -17,7 +17,7 @@ import pytest
 from tests.cli.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
 from workbench.cli import Parser, main
-from workbench.commands import chat, data, export, ollama
+from workbench.commands import chat, data, export, ollama, serve
 from workbench.preset.load import load
 from workbench.run import launch
 
@@ -70,7 +70,7 @@ def chat_parses(words: list[str]) -> None:
 
 def exports_parse(words: list[str]) -> None:
     """Needs a run's model, or a server: the tests of these commands have them."""
-    parser, module = Parser(), export if words[1] == "export" else ollama
+    parser, module = Parser(), {"export": export, "ollama": ollama, "serve": serve}[words[1]]
     module.add_arguments(parser)
     assert parser.parse_args(words[2:])
 
@@ -107,7 +107,7 @@ RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"workbench --preset .*", runs),
     (r"workbench chat .*", chat_parses),
     (r"workbench export --types", runs),
-    (r"workbench (export|ollama) .*", exports_parse),
+    (r"workbench (export|ollama|serve) .*", exports_parse),
     (r"workbench data hub:.*", data_parses),
     (r"workbench (data|presets|keys|runs|attach|stop|resume)\b.*", runs),
 ]

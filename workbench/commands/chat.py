@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     models, trusted = models_of(args)
     preset = None
     if not args.model.endswith(GGUF):
-        preset = load(str(_run(_split(args.model)[0]).preset_file)).preset
+        preset = load(str(_run(split(args.model)[0]).preset_file)).preset
     settings = apply_flags(settings_of(preset), args.set)
     settings = replace(settings, trusted=trusted)
     if args.system is not None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 def models_of(args: argparse.Namespace) -> tuple[dict[str, Source], list[str]]:
     """Name and source of every model that answers, and the SHA-256 digests that runs vouch for."""
-    model, checkpoint = _split(args.model)
+    model, checkpoint = split(args.model)
     if args.checkpoint and checkpoint:
         raise UserError("two checkpoints are named", hint="RUN@C or --checkpoint C")
     checkpoint = args.checkpoint or checkpoint
@@ -79,7 +79,7 @@ def models_of(args: argparse.Namespace) -> tuple[dict[str, Source], list[str]]:
         raise UserError("--checkpoint, --follow and --type are for a run")
     if args.follow and checkpoint:
         raise UserError("--follow takes the newest weights, not those of a checkpoint")
-    first, trusted = _resolve(model, checkpoint, args.type, args.follow)
+    first, trusted = resolve(model, checkpoint, args.type, args.follow)
     name = Path(model).stem if model.endswith(GGUF) else _run(model).name
     models = {f"{name}@{checkpoint}" if checkpoint else name: first}
     if args.compare == BASE:
@@ -87,8 +87,8 @@ def models_of(args: argparse.Namespace) -> tuple[dict[str, Source], list[str]]:
             raise UserError("--compare base needs a run", hint="name the base's .gguf file")
         models[BASE] = Source(base_gguf(_run(model)))
     elif args.compare:
-        other, checkpoint = _split(args.compare)
-        second, more = _resolve(other, checkpoint, "", False)
+        other, checkpoint = split(args.compare)
+        second, more = resolve(other, checkpoint, "", False)
         models[args.compare] = second
         trusted += more
     return models, trusted
@@ -116,7 +116,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Source, list[str]]:
+def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Source, list[str]]:
     """Where the model comes from, and the digests of files that its run vouches for."""
     if model.endswith(GGUF):
         if not Path(model).is_file():
@@ -169,7 +169,7 @@ def _following(following: Following, ready: Ready) -> Source:
     return replace(_source(ready), newer=newer)
 
 
-def _split(model: str) -> tuple[str, str]:
+def split(model: str) -> tuple[str, str]:
     """`RUN@CHECKPOINT` taken apart; a file or a run with an @ in its name is left whole."""
     name, at, checkpoint = model.rpartition("@")
     if not at or not name or model.endswith(GGUF) or Path(model).exists():
