@@ -131,7 +131,7 @@ def fit(model: Known, card_gb: int) -> Fit | None:
         <= USABLE * card_gb * GB
     ]
     long = [one for one in fits if one.sequence_length >= ENOUGH]
-    return (long or sorted(fits, key=lambda one: -one.sequence_length) or [None])[0]
+    return next(iter(long or sorted(fits, key=lambda one: -one.sequence_length)), None)
 
 
 def _peak(model: Known, quantization: str, length: int, card_gb: int) -> Fit:

@@ -18,8 +18,9 @@ from workbench.dataset.browse import child
 from workbench.dataset.browse.child import Said, Speaker
 from workbench.dataset.browse.library import Library
 from workbench.dataset.browse.request import Source
-from workbench.dataset.prepare import dedupe, split
+from workbench.dataset.prepare import dedupe
 from workbench.dataset.rows import Row
+from workbench.dataset.split import split
 from workbench.errors import UserError
 from workbench.lens.lens import Lens
 from workbench.lens.loading import lens_of

@@ -24,6 +24,9 @@ from workbench.pipeline.training.weights import Weights
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 
 
+PACKS = "support_avx512bf16_for_cpu"  # bitsandbytes' mark on its 4-bit layers
+
+
 @dataclass(frozen=True)
 class AdapterSettings:
     """What is trained: `kind` lora, dora or full; the rest is for the first two."""
@@ -70,8 +73,8 @@ def _keep_gradients(model: nn.Module) -> None:
     would get no gradient through it, and nothing would say so.
     """
     for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+        if hasattr(module, PACKS):
+            setattr(module, PACKS, False)
 
 
 def merge(model: Any, adapter: Path, *, quantized: bool) -> Any:
