@@ -1,34 +1,31 @@
 """How quick and how quiet the screen is, in a real pseudo-terminal: a table, and JSON if asked.
 
-    python -m benchmarks.screen [--json FILE] [--quick]
+    python -m benchmarks.screen [--json FILE] [--peers DIR] [--quick]
 
 Every figure is taken from outside: bytes that come out of the terminal's other side, time of the
 process in /proc. Times hold for a machine that does nothing else; the load at the start is told.
-Harlequin and Posting are measured beside where they are on PATH.
+Harlequin and Posting are measured beside, in turn with ours, where they are found: as
+`DIR/harlequin/bin/harlequin` and `DIR/posting/bin/posting` (a virtual environment each) or on PATH.
+The exit status is 1 when a goal was missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
-import shutil
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.screen_runs import Feeder, big_run
-from benchmarks.terminal import Terminal
+from benchmarks import screen_load, screen_start
+from benchmarks.screen_start import ROUNDS, Program, middle
 
-SCREEN = [sys.executable, "-m", "workbench"]
-WIDE = (160, 48)
-STARTS = 5
-KEYS = 100
-QUIET_S = 8.0
+RATE, RUNS, ROWS, POINTS, CUTS = 1000, 200, 100_000, 100_000, 5
 
 
 @dataclass
@@ -51,195 +48,122 @@ class Row:
         return self
 
 
-def start_up(place: Path) -> list[Row]:
-    """First paint and first answer to a key, without a run; memory, idle time and bytes."""
-    starts = [_start_once(place) for _ in range(STARTS)]
-    paints, answers, processor = zip(*starts, strict=True)
-    with Terminal(SCREEN, place) as screen:
-        screen.until(b"No runs here yet")
-        screen.read_all(2.0)
-        memory = screen.memory_bytes() / 1e6
-        cpu, began, seen = screen.cpu_s(), time.monotonic(), len(screen.output)
-        screen.read_all(6.0)
-        wall = time.monotonic() - began
-        idle_cpu = (screen.cpu_s() - cpu) / wall * 100
-        idle_bytes = (len(screen.output) - seen) / wall
-    note = f"median of {STARTS}"
-    return [
-        Row("first paint", statistics.median(paints), "s", 0.6, note=note),
-        Row("usable (a key is answered)", statistics.median(answers), "s", 1.0, note=note),
-        Row("processor time of a start", statistics.median(processor), "s", note=note),
-        Row("memory, no run open", memory, "MB", 90),
-        Row("idle processor time", idle_cpu, "%", 2),
-        Row("idle bytes", idle_bytes, "B/s", 1, note="goal: none"),
-    ]
+def start_up(place: Path, peers: str) -> Iterator[Row]:
+    """Starts, ours and theirs in turn; then the idle screen."""
+    ours, *others = screen_start.starts(place, peers)
+    note = f"median of {ROUNDS}, in turn with the peers"
+    yield Row("first paint", middle(ours.paint_s), "s", 0.6, note=note)
+    yield Row("usable: a key is accepted", middle(ours.usable_s), "s", 1.0, note=note)
+    yield Row("memory, no run open", middle(ours.memory_mb), "MB", 90, note="resident")
+    for peer in others:
+        yield from _beside(ours, peer)
+    quiet = screen_start.idle(place)
+    yield Row("idle processor time", quiet.cpu, "%", 2)
+    yield Row("idle bytes", quiet.bytes_per_s, "B/s", 1, note="goal: none")
+    many = screen_start.idle(place, RUNS)
+    note = f"{RUNS} runs in the list"
+    yield Row("first paint, many runs", many.paint_s, "s", 0.6, note=note)
+    yield Row("idle processor time, many runs", many.cpu, "%", 2, note=note)
 
 
-def _start_once(place: Path) -> tuple[float, float, float]:
-    """Seconds to the first paint, to the answer to a key, and of processor time till then."""
-    began = time.monotonic()
-    with Terminal(SCREEN, place) as screen:
-        screen.until(b"1 Runs")
-        paint = time.monotonic() - began
-        screen.type("?")
-        screen.until(b"Everywhere")
-        return paint, time.monotonic() - began, screen.cpu_s()
+def _beside(ours: Program, peer: Program) -> Iterator[Row]:
+    for name, mine, theirs, unit in (
+        ("first paint", ours.paint_s, peer.paint_s, "s"),
+        ("usable", ours.usable_s, peer.usable_s, "s"),
+        ("memory", ours.memory_mb, peer.memory_mb, "MB"),
+    ):
+        figure = middle(theirs) if theirs and not peer.trouble else None
+        yield Row(f"{name} beside {peer.name}", middle(mine), unit, peer=figure, note=peer.trouble)
 
 
-def flood(place: Path, rate: int) -> list[Row]:
-    """A run that writes `rate` events a second while keys are pressed in its chart."""
-    with Feeder(place / "runs", rate) as feeder:
-        _remember(place, feeder.run, "train")
-        with Terminal(SCREEN, place, WIDE) as screen:
-            screen.until(b"running")
-            screen.read_all(1.0)
-            cpu, began, seen = screen.cpu_s(), time.monotonic(), len(screen.output)
-            screen.read_all(QUIET_S)
-            busy = screen.cpu_s() - cpu
-            wall, output = time.monotonic() - began, len(screen.output) - seen
-            before, keys_began = screen.cpu_s(), time.monotonic()
-            waits = [_key_to_frame(screen, number) for number in range(KEYS)]
-            for_keys = screen.cpu_s() - before - busy / wall * (time.monotonic() - keys_began)
-            at, steps = len(screen.output), feeder.stop()
-            screen.until(b"done", start=at)
-            lost = steps - _saved_steps(screen, place)
-    waits.sort()
-    note = f"{rate:,} events a second, {WIDE[0]}x{WIDE[1]}"
-    return [
-        Row("key to frame, p99", waits[KEYS * 99 // 100 - 1] * 1000, "ms", 50, note=note),
-        Row("key to frame, median", waits[KEYS // 2] * 1000, "ms", note=note),
-        Row("processor time of a key", max(0.0, for_keys) / KEYS * 1000, "ms", note=note),
-        Row("bytes under load", output / wall / 1000, "kB/s", 40, note=note),
-        Row("processor time under load", busy / wall * 100, "%", note=note),
-        Row("steps lost", lost, "steps", 1, note=f"of {steps:,}, counted in the saved CSV"),
-    ]
+def flood(place: Path) -> Iterator[Row]:
+    """A run that writes many events a second, while keys are pressed in its chart."""
+    found = screen_load.flood(place, RATE)
+    waits = [seconds * 1000 for seconds in found.waits_s]
+    note = f"{RATE:,} events a second, {screen_load.WIDE[0]}x{screen_load.WIDE[1]}"
+    yield Row("key to frame, p99", waits[len(waits) * 99 // 100 - 1], "ms", 50, note=note)
+    yield Row("key to frame, median", statistics.median(waits), "ms", note=note)
+    yield Row("bytes under load", found.kilobytes_per_s, "kB/s", 40, note=note)
+    yield Row("processor time under load", found.cpu, "%", note=note)
+    yield Row("steps lost", found.lost, "steps", 1, note=f"of {found.steps:,}, in the saved table")
 
 
-def _saved_steps(screen: Terminal, place: Path) -> int:
-    """Have the screen save its curves; the number of steps in the file."""
-    screen.type("C")
-    screen.until(b"saved ")
-    (path,) = place.glob("*.csv")
-    return len(path.read_text().splitlines()) - 1
-
-
-def _key_to_frame(screen: Terminal, number: int) -> float:
-    """Seconds from a key to the words that only it brings about."""
-    key, word = ("]", b"smoothing 0.8") if number % 2 == 0 else ("[", b"smoothing 0.6")
-    screen.read_all(0.1)
-    at = len(screen.output)
-    began = time.monotonic()
-    screen.type(key)
-    screen.until(word, start=at)
-    return time.monotonic() - began
-
-
-def opening(place: Path, events: int) -> list[Row]:
-    """From the command to the whole curve of a long run; its best loss is at a known step."""
-    run, best = big_run(place / "runs", events)
-    _remember(place, run, "train")
-    began = time.monotonic()
-    with Terminal(SCREEN, place, WIDE) as screen:
-        screen.until(b"reading the log")
-        first = time.monotonic() - began
-        screen.until(best, limit_s=120)
-        screen.until(b"done")
-        whole = time.monotonic() - began
-        memory = screen.memory_bytes() / 1e6
+def opening(place: Path, events: int) -> Iterator[Row]:
+    """A very long run, from the command to the whole curve."""
+    found = screen_load.opening(place, events)
     note = f"{events:,} events, start of the program included"
-    return [
-        Row("a long run: first sight", first, "s", note=note),
-        Row("a long run: whole curve", whole, "s", 6, note=note),
-        Row("a long run: memory", memory, "MB", note=note),
-    ]
+    yield Row("a long run: first sight", found.first_s, "s", note=note)
+    yield Row("a long run: whole curve", found.whole_s, "s", 6, note=note)
+    yield Row("a long run: wrong points", found.wrong, "steps", 1, note="every step compared")
+    yield Row("a long run: memory", found.memory_mb, "MB", note=note)
 
 
-def chart(points: int) -> list[Row]:
+def data(place: Path) -> Iterator[Row]:
+    """A large data set, from the key of its pane."""
+    first, whole = screen_load.data(place, ROWS)
+    yield Row("a data set: first rows", first, "s", 0.3, note=f"{ROWS:,} rows")
+    yield Row("a data set: all counted", whole, "s", note=f"{ROWS:,} rows")
+
+
+def hang_up(place: Path) -> Iterator[Row]:
+    """The line is cut."""
+    taken = screen_load.hang_up(place, CUTS)
+    yield Row("gone after a hang-up", taken, "s", 2, note=f"the slowest of {CUTS}")
+
+
+def chart(place: Path) -> Iterator[Row]:
     """Processor time of one more point in the large chart: computed, styled, compared."""
-    import asyncio
-
     from benchmarks.screen_chart import update_ms
 
-    note = f"{points:,} points and validations, smoothed, {WIDE[0]}x{WIDE[1]}"
-    return [Row("chart update", asyncio.run(update_ms(points, WIDE)), "ms", 15, note=note)]
+    took = asyncio.run(update_ms(POINTS, screen_load.WIDE))
+    wide, high = screen_load.WIDE
+    yield Row("chart update", took, "ms", 15, note=f"{POINTS:,} points, smoothed, {wide}x{high}")
 
 
-def peers(place: Path) -> list[tuple[str, float | None]]:
-    """First byte of Harlequin and Posting; None where not installed."""
-    found: list[tuple[str, float | None]] = []
-    for name in ("harlequin", "posting"):
-        program = shutil.which(name)
-        found.append((name, _first_byte([program], place) if program else None))
-    return found
-
-
-def _first_byte(command: list[str], place: Path) -> float:
-    times = []
-    for _ in range(3):
-        began = time.monotonic()
-        with Terminal(command, place) as screen:
-            while not screen.output and time.monotonic() - began < 30:
-                screen.read(0.05)
-            times.append(time.monotonic() - began)
-    return statistics.median(times)
-
-
-def _remember(place: Path, run: Path, pane: str) -> None:
-    """The screen opens with this run in this pane, as it would after the last time."""
-    folder = place / "state" / "workbench"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "screen.json").write_text(json.dumps({"run": str(run), "pane": pane}))
-
-
-def measure(quick: bool) -> list[Row]:
+def measure(quick: bool, peers: str) -> list[Row]:
     """All rows, each part in a place of its own."""
     events = 100_000 if quick else 1_000_000
-    parts: list[Callable[[Path], list[Row]]] = [
-        start_up,
-        lambda place: flood(place, 1000),
+    parts: list[Callable[[Path], Iterator[Row]]] = [
+        lambda place: start_up(place, peers),
+        flood,
         lambda place: opening(place, events),
-        lambda place: chart(100_000),
+        chart,
+        data,
+        hang_up,
     ]
     rows: list[Row] = []
     for part in parts:
         with tempfile.TemporaryDirectory() as name:
-            rows += part(Path(name))
-    with tempfile.TemporaryDirectory() as name:
-        for peer, seconds_to_byte in peers(Path(name)):
-            ours = rows[0].ours
-            note = "not installed" if seconds_to_byte is None else "its first byte"
-            rows.append(
-                Row(f"first paint beside {peer}", ours, "s", peer=seconds_to_byte, note=note)
-            )
-    return [row.judge() for row in rows]
+            rows += [row.judge() for row in part(Path(name))]
+    return rows
 
 
 def table(rows: list[Row]) -> str:
     """The rows for the eye."""
-    lines = [f"{'':34} {'ours':>10} {'goal':>8} {'peer':>8}  met"]
+    lines = [f"{'':31} {'ours':>8} {'goal':>7} {'peer':>8} {'ratio':>6}  met"]
     for row in rows:
         goal = "" if row.goal is None else f"< {row.goal:g}"
         peer = "" if row.peer is None else f"{row.peer:.2f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         met = {True: "yes", False: "NO", None: ""}[row.met]
-        line = (
-            f"{row.name:34} {row.ours:>10.2f} {goal:>8} {peer:>8}  {met:3} {row.unit:6} {row.note}"
-        )
-        lines.append(line.rstrip())
+        figures = f"{row.ours:>8.2f} {goal:>7} {peer:>8} {ratio:>6}"
+        lines.append(f"{row.name:31} {figures}  {met:3} {row.unit:5} {row.note}".rstrip())
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", metavar="FILE", default="", help="write the rows there as well")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows there as well")
+    parser.add_argument("--peers", metavar="DIR", default="", help="where the peers are installed")
     parser.add_argument("--quick", action="store_true", help="a tenth of the long run")
     args = parser.parse_args()
     load, cores = os.getloadavg()[0], os.cpu_count()
     print(f"load {load:.1f} on {cores} cores before the first measurement", flush=True)
-    rows = measure(args.quick)
+    rows = measure(args.quick, args.peers)
     print(table(rows))
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    return 0
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    return 0 if all(row.met is not False for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def make(root: Path, name: str) -> RunFolder:
     return run
 
 
+def loss_at(number: int, steps: int) -> float:
+    """The loss of a step of the long run."""
+    return 0.3 + 2.7 * math.exp(-4 * number / steps) + 0.1 * math.sin(number * 1.7)
+
+
 def big_run(root: Path, n_events: int) -> tuple[Path, bytes]:
     """A finished run of so many events, and the words in which the screen tells its best loss."""
     run = make(root, "long")
@@ -54,10 +60,10 @@ def big_run(root: Path, n_events: int) -> tuple[Path, bytes]:
         template = to_line(Record(0, utc_now(), STAGE, step(1, steps))).decode()
         for number in range(1, steps + 1):
             numbered += 1
-            loss = repr(0.3 + 2.7 * math.exp(-4 * number / steps) + 0.1 * math.sin(number * 1.7))
             line = template.replace('"seq":0,', f'"seq":{numbered},')
             line = line.replace('"step":1,', f'"step":{number},')
             before, _, rest = line.partition('"loss":')
+            loss = repr(loss_at(number, steps))
             file.write((before + f'"loss":{loss},' + rest.partition(",")[2]).encode())
             if number == lowest:
                 numbered += 1
@@ -67,6 +73,26 @@ def big_run(root: Path, n_events: int) -> tuple[Path, bytes]:
                 file.write(to_line(Record(numbered, utc_now(), STAGE, best)))
         file.write(to_line(Record(numbered + 1, utc_now(), "", events.RunDone(elapsed_s=1.0))))
     return run.path, f"best {BEST} @".encode()
+
+
+def wrong_points(saved: Path, n_events: int) -> int:
+    """How many steps of the long run are missing, too many or wrong in the saved table."""
+    steps, right = n_events - 4, 0
+    with open(saved) as file:
+        rows = csv.DictReader(file)
+        for number, row in enumerate(rows, start=1):
+            same = int(row["step"]) == number and float(row["loss"]) == loss_at(number, steps)
+            right += same if number <= steps else -1
+    return steps - right
+
+
+def many_runs(root: Path, count: int) -> None:
+    """So many finished runs of a thousand events."""
+    for number in range(count):
+        run = make(root, f"run-{number}")
+        log = [*begin(1000), *(step(n, 1000) for n in range(1, 998)), events.RunDone(elapsed_s=1.0)]
+        records = [Record(at, utc_now(), STAGE, event) for at, event in enumerate(log, start=1)]
+        run.events_file.write_bytes(b"".join(map(to_line, records)))
 
 
 class Feeder:

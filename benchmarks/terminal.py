@@ -9,12 +9,14 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
+SCREEN = [sys.executable, "-m", "workbench"]
 
 
 class Terminal:
@@ -47,7 +49,19 @@ class Terminal:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        os.close(self.master)
+        self._close()
+
+    def hang_up(self, limit_s: float = 20.0) -> float:
+        """Close our side; the seconds until the program is gone."""
+        self._close()
+        began = time.monotonic()
+        self.process.wait(timeout=limit_s)
+        return time.monotonic() - began
+
+    def _close(self) -> None:
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
 
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
