@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.ollama.fake import running
 from tests.pipeline.test_worker import of_kind, state_of, work
 from workbench.files import sha256
+from workbench.pipeline.model_card import licence_of
 from workbench.run import events, exports
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
@@ -55,6 +57,22 @@ def test_the_merged_model_alone(trained_run: RunFolder) -> None:
     assert work(run, "export:merged") == 0, state_of(run).error
     assert (run.export / "merged" / "manifest.json").is_file()
     assert list(state_of(run).exported) == ["f16"] and types_in_report(run) == ["f16"]
+
+
+def test_the_merged_model_has_a_card(trained_run: RunFolder) -> None:
+    run = trained_run
+    base = Path(json.loads((run.path / "base.json").read_bytes())["path"])
+    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n# tiny\n")
+    assert work(run, "export:q8_0+merged") == 0, state_of(run).error
+    card = (run.export / "merged" / "README.md").read_text()
+    assert "license: apache-2.0" in card and "base_model" not in card
+    assert "- **raw** (pretrain): all weights, 3 steps" in card
+    assert "- **sft** (sft): lora, rank 4, 6 steps, learning rate 0.001; best" in card
+    assert sha256(run.dataset / "train.jsonl") in card and "`pairs.txt`, `raw`" in card
+    assert "| q8_0 | " in card and "| f16 | " in card
+    assert str(run.path.parent) not in card and str(base.parent) not in card
+    (base / "README.md").unlink()
+    assert licence_of(base) == ""
 
 
 def test_a_type_there_is_not_is_refused_and_not_kept(trained_run: RunFolder) -> None:

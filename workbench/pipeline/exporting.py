@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,7 @@ def _create_in_ollama(context: Context, modelfile: Path) -> None:
 
 def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResult:
     from workbench.pipeline.export.stage import export_stage
+    from workbench.pipeline.model_card import model_card
 
     run = context.run
     result = export_stage(
@@ -135,6 +137,7 @@ def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResu
         chat_template=chat_template(context),
         end_of_turn=base_facts(context)["end_of_turn"],
         merged=merged,
+        card=partial(model_card, context),
         parity=context.preset.export.parity,
         samples=_samples(context),
         callbacks=_callbacks(context, formats, merged),

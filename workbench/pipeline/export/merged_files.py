@@ -69,11 +69,13 @@ def write_merged(
     *,
     progress: Callable[[TensorDone], None] = lambda done: None,
     stopping: Callable[[], bool] = lambda: False,
+    card: str = "",
     shard_bytes: int = SHARD_BYTES,
 ) -> int:
     """Write the model of `plan` into `folder` and return its bytes.
 
-    Weights, config.json, the base's generation settings, the tokenizer and the chat template.
+    Weights, config.json, the base's generation settings, the tokenizer, the chat template, and
+    `card` as README.md.
     Raises RunFailed, Interrupted or OSError; nothing is left then.
     """
     merged, entries = plan.merged, _entries(plan)
@@ -89,6 +91,8 @@ def write_merged(
             if len(shards) > 1:
                 _write_index(tmp, shards, total)
             _write_beside(tmp, plan)
+            if card:
+                files.write_atomic(tmp / "README.md", card)
     except BaseException:
         files.remove_folder(folder.with_name(f"tmp-{folder.name}"))
         raise

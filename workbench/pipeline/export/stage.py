@@ -75,6 +75,7 @@ def export_stage(
     chat_template: str = "",
     end_of_turn: str = "",
     merged: bool = False,
+    card: Callable[[Sequence[Judged]], str] = lambda judged: "",
     parity: bool = True,
     samples: Sequence[Sample] = (),
     callbacks: Callbacks | None = None,
@@ -85,8 +86,8 @@ def export_stage(
 
     `tokenizer`: the folder that training saved. `end_of_turn`: text of the token that ends an
     answer when it is not EOS. `samples`: conversations as training tokenized them; all are compared
-    by their ids and the first few by their logits. `memory_bytes`: memory for the reference, by
-    default what is free.
+    by their ids and the first few by their logits. `card` gives the model card of the merged
+    model. `memory_bytes`: memory for the reference, by default what is free.
     Raises UserError when this model cannot be exported, RunFailed in one line when a file is not
     the model it came from (the files stay, parity.json says which), Interrupted when asked to stop.
     """
@@ -141,17 +142,19 @@ def export_stage(
     finally:
         files.sweep(out)
     kept = [file for file in exported if file.type in wished.names]
-    folder = _write_merged(plan, out, calls) if merged else None
+    judged = examination.judged if examination else ()
+    folder = _write_merged(plan, out, calls, card(judged)) if merged else None
     return _result(plan, kept, folder, examination)
 
 
-def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks) -> Path:
+def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> Path:
     folder = out / "merged"
     write_merged(
         plan,
         folder,
         progress=lambda at: calls.doing(of_tensor(MERGE, at)),
         stopping=calls.stopping,
+        card=card,
     )
     return folder
 

@@ -1,0 +1,122 @@
+"""The model card of a merged model: what it was made of and how near the files are, from the run.
+
+Invariant: it names no path of this machine; what is not known is said to be so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench import __version__, files
+from workbench.pipeline.context import Context
+from workbench.pipeline.export.examination import Judged
+from workbench.pipeline.facts import base_facts, base_folder
+from workbench.preset.schema import TrainStage
+from workbench.text import one_line, visible
+
+_FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---", re.DOTALL)
+_LICENCE = re.compile(r"^license:[ \t]*[\"']?([\w.+-]+)", re.MULTILINE)
+USE = """\
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+model = AutoModelForCausalLM.from_pretrained("{name}")
+messages = [{{"role": "user", "content": "..."}}]
+ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
+print(tokenizer.decode(model.generate(ids, max_new_tokens=200)[0]))
+```"""
+
+
+def model_card(context: Context, judged: Sequence[Judged]) -> str:
+    """The card as Markdown with the head that the hub reads. `judged`: the GGUF files beside it."""
+    facts = base_facts(context)
+    licence = licence_of(base_folder(context))
+    parts = [
+        _head(facts["base"], licence),
+        f"# {context.run.name}",
+        _about(context, facts["base"], licence),
+        "## How it was trained",
+        *(_stage(context, stage) for stage in context.preset.train),
+        _data(context),
+        *_parity(judged),
+        "## Use",
+        USE.format(name=context.run.name),
+        f"Made by workbench {__version__}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def licence_of(base: Path) -> str:
+    """What the head of the base's own card says, "" when it says nothing."""
+    try:
+        text = (base / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    front = _FRONT.match(text)
+    found = _LICENCE.search(front[1]) if front else None
+    return found[1] if found else ""
+
+
+def _head(base: str, licence: str) -> str:
+    lines = ["---", "library_name: transformers", "pipeline_tag: text-generation"]
+    if licence:
+        lines.append(f"license: {licence}")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", base):  # a name on the hub
+        lines.append(f"base_model: {base}")
+    return "\n".join([*lines, "---"])
+
+
+def _about(context: Context, base: str, licence: str) -> str:
+    named = Path(base).name if "/" in base and Path(base).is_absolute() else base
+    about = visible(context.preset.description) or "A tuned language model."
+    terms = (
+        f"under {licence}, which holds for this model too"
+        if licence
+        else ("whose licence its folder does not state: look there before you pass this model on")
+    )
+    return f"{about}\n\nIts base is `{one_line(named)}`, {terms}."
+
+
+def _stage(context: Context, stage: TrainStage) -> str:
+    told = json.loads((context.run.training(stage.name) / "result.json").read_bytes())
+    adapter = stage.adapter
+    kind = "all weights" if adapter.kind == "full" else f"{adapter.kind}, rank {adapter.rank}"
+    loss = told["best_loss"]
+    reached = "" if loss is None else f"; best validation loss {loss:.4f} nats a token"
+    reached += f" after step {told['best_step']}" if loss is not None else ""
+    return (
+        f"- **{stage.name}** ({stage.objective}): {kind}, {told['steps']} steps, learning rate "
+        f"{stage.learning_rate:g}{reached}"
+    )
+
+
+def _data(context: Context) -> str:
+    report = json.loads((context.run.dataset / "report.json").read_bytes())
+    names = [Path(source["path"]).name for source in report["sources"]]
+    digest = files.sha256(context.run.dataset / "train.jsonl")
+    held = f"{report['held_out_prompts']} held-out prompts"
+    return (
+        f"Data: {', '.join(f'`{one_line(name)}`' for name in names)}; {report['train_rows']} rows "
+        f"trained on, {report['validation_rows']} for validation, {held}. "
+        f"SHA-256 of the rows trained on: `{digest}`."
+    )
+
+
+def _parity(judged: Sequence[Judged]) -> list[str]:
+    """How near the GGUF files of the same export are to the trained model."""
+    if not judged:
+        return []
+    rows = ["| file | mean KL, nats | likeliest token | |", "|---|---|---|---|"]
+    rows += [
+        f"| {one.parity.type} | {one.parity.kl_mean:.2g} | {one.parity.top1:.1%} | "
+        f"{'kept' if one.verdict.passed else 'lost'} |"
+        for one in judged
+    ]
+    told = (
+        "Against the trained model in float32 (Kullback-Leibler divergence, same likeliest token):"
+    )
+    return ["## Its GGUF files", told, "\n".join(rows)]
