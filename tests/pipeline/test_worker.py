@@ -128,6 +128,9 @@ def test_all_the_way_and_then_nothing_again(run: RunFolder) -> None:
     assert state.parity["f16"].kl_mean <= 1e-4 and state.parity["f16"].ids_equal
     assert set(state.figures) == {"base", "tuned", "tuned q8_0"}
     assert state.data is not None and state.data.duplicates == 1
+    assert state.load is not None and state.stages["train:sft"].memory is not None
+    report = (run.evaluation / "report.md").read_text()
+    assert "## Training" in report and "loss on the general text that ships" in report
     modelfile = (run.export / "Modelfile").read_text()
     assert f"FROM ./{run.name}-q8_0.gguf" in modelfile and "<|im_end|>" in modelfile
     seen = state.last_seq
