@@ -14,6 +14,7 @@ import pytest
 
 from tests import tiny
 from workbench.files import sha256
+from workbench.headless.extend import extend
 from workbench.headless.freeze import freeze
 from workbench.pipeline import worker
 from workbench.pipeline.prepare import load_rows
@@ -138,6 +139,19 @@ def test_all_the_way_and_then_nothing_again(run: RunFolder) -> None:
     again = [record for record in read(run.events_file) if record.seq > seen]
     assert [r.stage for r in of_kind(again, events.StageSkipped)] == list(state.stages)
     assert not of_kind(again, events.StageStarted)
+
+
+def test_extended_it_trains_on_and_does_again_what_comes_after(run: RunFolder) -> None:
+    text = run.preset_file.read_text().replace('prompts = "validation"', 'prompts = ""')
+    run.preset_file.write_text(text)
+    assert work(run) == 0
+    seen, steps = state_of(run).last_seq, state_of(run).stages["train:sft"].steps[-1].step
+    extend(run, steps="+2")
+    assert work(run) == 0, state_of(run).error
+    again = [record for record in read(run.events_file) if record.seq > seen]
+    started = [record.stage for record in of_kind(again, events.StageStarted)]
+    assert started == ["train:sft", "export", "package"], "the data and the first stage stand"
+    assert [r.event.step for r in of_kind(again, events.Step)] == [steps + 1, steps + 2]  # type: ignore[attr-defined]
 
 
 def test_a_damaged_file_is_made_again_and_what_stands_on_it(run: RunFolder) -> None:

@@ -1,21 +1,30 @@
-"""Go on with a run where it stopped: finished stages are kept, training continues exactly."""
+"""Go on with a run where it stopped: finished stages are kept, training continues exactly.
+
+With `--epochs +1` or `--steps +100` its last training stage becomes longer first.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from workbench.headless import drive
+from workbench.headless.extend import extend
 from workbench.run import folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="name or folder of the run")
+    parser.add_argument("--epochs", metavar="+N", default="", help="train so many epochs more")
+    parser.add_argument("--steps", metavar="+N", default="", help="train so many steps more")
     parser.add_argument("--detach", action="store_true", help="return once it is at work")
     parser.add_argument("--json", action="store_true", help="new events as JSON lines on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     found = folder.find(folder.runs_root(), args.run)
+    if args.epochs or args.steps:
+        print(extend(found, args.epochs, args.steps), file=sys.stderr)
     if args.detach:
         return drive.start_detached(found, as_json=args.json)
     return drive.start_and_follow(found, as_json=args.json)

@@ -17,7 +17,7 @@ from workbench import files
 from workbench.errors import Interrupted, UserError
 from workbench.pipeline.context import Context, Outcome
 from workbench.preset.load import load
-from workbench.preset.schema import Preset
+from workbench.preset.schema import Preset, TrainStage
 from workbench.preset.stages import TRAIN, check_stage_names
 from workbench.run import control, events
 from workbench.run.folder import RunFolder
@@ -67,9 +67,10 @@ def all_stages(preset: Preset) -> list[Stage]:
     """The stages a preset asks for."""
     from workbench.pipeline import evaluating, exporting, wiring
 
-    sft = [stage.model_dump(mode="json") for stage in preset.train]
+    sft = [_settings(stage) for stage in preset.train]
+    planned = [stage.model_dump(mode="json", exclude={"extensions"}) for stage in preset.train]
     data, model = preset.data.model_dump(mode="json"), preset.model.model_dump(mode="json")
-    stages = [Stage("prepare", "Prepare the data", [data, model, sft], wiring.prepare)]
+    stages = [Stage("prepare", "Prepare the data", [data, model, planned], wiring.prepare)]
     for number, stage in enumerate(preset.train):
         title = f"Train: {stage.name}"
         job = wiring.training(number)
@@ -85,6 +86,11 @@ def all_stages(preset: Preset) -> list[Stage]:
         package = [preset.ollama.model_dump(mode="json"), preset.generate.model_dump(mode="json")]
         stages.append(Stage("package", "Package for Ollama", package, exporting.package))
     return stages
+
+
+def _settings(stage: TrainStage) -> dict[str, Any]:
+    """A training stage's part of the preset; extensions only where there are any."""
+    return stage.model_dump(mode="json", exclude=None if stage.extensions else {"extensions"})
 
 
 def do_stages(

@@ -8,6 +8,7 @@ real `steps_per_epoch` of its own batching; without it the plan is an estimate f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, floor
 
 from workbench.preset.schema import TrainStage
@@ -18,9 +19,13 @@ DEFAULT_MICRO_TOKENS = 4096
 
 @dataclass(frozen=True)
 class StagePlan:
-    """Counts of optimizer steps; both tuples rise strictly and end with the last step."""
+    """Counts of optimizer steps; both tuples rise strictly and end with the last step.
+
+    `steps` are the `planned_steps` and those of all extensions.
+    """
 
     steps: int
+    planned_steps: int
     steps_per_epoch: int
     warmup_steps: int
     evaluate_steps: tuple[int, ...]
@@ -46,13 +51,19 @@ def plan_stage(
     """
     assert n_tokens > 0 and n_rows > 0, "a stage without rows is refused before it is planned"
     per_epoch = steps_per_epoch or estimate_steps_per_epoch(stage, n_tokens, n_rows)
-    steps = stage.max_steps or max(1, _nearest(stage.epochs * per_epoch))
+    planned = stage.max_steps or max(1, _nearest(stage.epochs * per_epoch))
+    ends = list(accumulate(stage.extensions, initial=planned))
+    saves = set(every(stage.save_every, planned, planned))
+    for start, length in zip(ends, stage.extensions, strict=False):
+        saves |= {start + step for step in every(stage.save_every, length, length)}
+    looks = {*every(stage.evaluate_every, per_epoch, ends[-1]), *ends} if validation else ()
     return StagePlan(
-        steps=steps,
+        steps=ends[-1],
+        planned_steps=planned,
         steps_per_epoch=per_epoch,
-        warmup_steps=min(steps, steps_of(stage.warmup, steps)),
-        evaluate_steps=every(stage.evaluate_every, per_epoch, steps) if validation else (),
-        checkpoint_steps=every(stage.save_every, steps, steps),
+        warmup_steps=min(planned, steps_of(stage.warmup, planned)),
+        evaluate_steps=tuple(sorted(looks)),
+        checkpoint_steps=tuple(sorted(saves)),
     )
 
 

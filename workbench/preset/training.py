@@ -188,6 +188,12 @@ class TrainStage(Section):
     keep_checkpoints: int = Field(
         2, ge=1, le=1000, description="Newest checkpoints kept, beside the best one."
     )
+    extensions: list[Annotated[int, Field(ge=1, le=MAX_STEPS)]] = Field(
+        [],
+        description="Steps added after the planned ones, one number an extension. `workbench "
+        "resume RUN --steps +N` adds one. Each rises to 0.3 of the peak learning rate and falls in "
+        "a line to the end's; a constant schedule stays constant.",
+    )
     seed: Seed = Field(42, description="Seed of the order of rows, of dropout and of new weights.")
     adapter: Adapter = Field(Adapter(), description="What is trained in this stage.")
 

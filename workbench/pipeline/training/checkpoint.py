@@ -32,7 +32,8 @@ class Counters:
     """Where a stage stands. `plan` is the hash of what must not change between start and resume.
 
     `parts` is into how many parts each micro-batch is cut, for want of memory. `general` is the
-    loss on the general text before the first step and when it was measured last.
+    loss on the general text before the first step and when it was measured last. `extensions` are
+    those of the stage that had begun.
     """
 
     plan: str
@@ -43,6 +44,7 @@ class Counters:
     tokens: int = 0
     parts: int = 1
     general: list[float] = field(default_factory=list)
+    extensions: list[int] = field(default_factory=list)
 
 
 def save(

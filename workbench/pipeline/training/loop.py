@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, compress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from workbench.errors import Interrupted, RunFailed
+from workbench.errors import Interrupted, RunFailed, UserError
 from workbench.estimate.memory import Memory
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training import optimizer as optimizers
@@ -29,7 +30,7 @@ from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import Fitting
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
 from workbench.pipeline.training.need import Peak, worst
-from workbench.pipeline.training.schedule import Schedule, lr_at
+from workbench.pipeline.training.schedule import Schedule, extended_lr_at
 from workbench.pipeline.training.watching import NOTHING, Watched, Watcher
 from workbench.run import events
 from workbench.run.events import Emit
@@ -42,9 +43,11 @@ class LoopSettings:
     learning_rate: float
     schedule: Schedule
     warmup_steps: int
+    planned_steps: int
     seed: int
     evaluate_at: frozenset[int]
     save_at: frozenset[int]
+    extensions: tuple[int, ...] = ()
     min_learning_rate_ratio: float = 0.0
     max_grad_norm: float = 1.0
     keep_checkpoints: int = 2
@@ -103,6 +106,12 @@ class TrainingLoop:
             return
         plan = self.counters.plan
         self.counters = checkpoint.load(path, plan, self.parameters, self.raw_optimizer)
+        begun = len(self.counters.extensions)
+        if self.counters.extensions != list(self.settings.extensions[:begun]):
+            hint = "put train.extensions back as they were; more can be added at their end"
+            raise UserError(
+                "this checkpoint was trained with other extensions", path=path, hint=hint
+            )
         self.hooks.emit(events.Resumed(from_step=self.counters.step, path=path.name))
 
     def run(self) -> Counters:
@@ -129,7 +138,7 @@ class TrainingLoop:
 
     def _step(self) -> None:
         step, started = self.counters.step, time.perf_counter()
-        learning_rate = self._learning_rate(step)
+        learning_rate = self.learning_rate(step)
         optimizers.set_learning_rate(self.raw_optimizer, learning_rate)
         micro_batches = self.plan.at(step)
         trained = sum(int(self.train.targets[list(rows)].sum()) for rows in micro_batches)
@@ -223,6 +232,7 @@ class TrainingLoop:
 
     def _save(self) -> None:
         started = time.perf_counter()
+        self.counters.extensions = self._begun()
         # The adapter first: once the checkpoint stands, nothing of its step is done again.
         self.hooks.save_weights("last")
         path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
@@ -258,11 +268,19 @@ class TrainingLoop:
         device, packing = self.accelerator.device, plan.settings.packing
         return collate(examples, rows, packing=packing, pad_id=self.pad_id, device=device)
 
-    def _learning_rate(self, step: int) -> float:
+    def _begun(self) -> list[int]:
+        """The extensions of which a step is done."""
+        starts = accumulate(self.settings.extensions, initial=self.settings.planned_steps)
+        begun = [start < self.counters.step for start in starts]
+        return list(compress(self.settings.extensions, begun))
+
+    def learning_rate(self, step: int) -> float:
+        """That of the 0-based step."""
         settings = self.settings
-        return lr_at(
+        return extended_lr_at(
             step,
-            steps=self.plan.steps,
+            steps=settings.planned_steps,
+            extensions=settings.extensions,
             warmup_steps=settings.warmup_steps,
             learning_rate=settings.learning_rate,
             schedule=settings.schedule,

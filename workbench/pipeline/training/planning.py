@@ -26,10 +26,12 @@ def plan_batches(
     stage: TrainStage, examples: Examples, *, validation: bool
 ) -> tuple[BatchPlan, StagePlan]:
     """The rows of every step, and the steps at which something happens."""
-    plan = BatchPlan(
-        examples.lengths, batch_settings(stage), epochs=stage.epochs, max_steps=stage.max_steps
-    )
+    settings = batch_settings(stage)
+    plan = BatchPlan(examples.lengths, settings, epochs=stage.epochs, max_steps=stage.max_steps)
     exact = stage.model_copy(update={"max_steps": plan.steps})
+    if stage.extensions:
+        more = plan.steps + sum(stage.extensions)
+        plan = BatchPlan(examples.lengths, settings, max_steps=more)
     steps = plan_stage(
         exact,
         int(examples.lengths.sum()),
@@ -61,6 +63,8 @@ def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
         seed=stage.seed,
         evaluate_at=frozenset(steps.evaluate_steps),
         save_at=frozenset(steps.checkpoint_steps),
+        planned_steps=steps.planned_steps,
+        extensions=tuple(stage.extensions),
         min_learning_rate_ratio=stage.min_learning_rate_ratio,
         max_grad_norm=stage.max_grad_norm,
         keep_checkpoints=stage.keep_checkpoints,
@@ -77,7 +81,8 @@ def validation_plan(examples: Examples, stage: TrainStage) -> BatchPlan | None:
 
 def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path) -> str:
     """Hash of all that must stay as it was for a checkpoint to be resumed exactly."""
-    settings = stage.model_dump(mode="json", exclude={"keep_checkpoints", "save_every"})
+    free = {"keep_checkpoints", "save_every", "extensions"}
+    settings = stage.model_dump(mode="json", exclude=free)
     data = [files.sha256(path) for path in (train, validation)]
     material = json.dumps([settings, data, weights_fingerprint(weights)], sort_keys=True)
     return hashlib.sha256(material.encode()).hexdigest()

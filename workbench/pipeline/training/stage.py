@@ -8,7 +8,8 @@ training/<stage>/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ def train_stage(
     )
     loop.restore()
     emit(_planned(loop, examples, network, accelerator))
+    for note in _extensions(loop):
+        emit(events.Note(message=f"train.{stage.name}: {note}"))
     return finish(stage, weights, folder, _run(loop))
 
 
@@ -183,6 +186,17 @@ def _planned(
         device=str(accelerator.device),
         dtype=str(next(network.parameters()).dtype).removeprefix("torch."),
     )
+
+
+def _extensions(loop: TrainingLoop) -> Iterator[str]:
+    """What each extension that is not done yet does to the learning rate."""
+    ends = [*accumulate(loop.settings.extensions, initial=loop.settings.planned_steps)]
+    for start, end in pairwise(ends):
+        if end > loop.counters.step:
+            first, last = loop.learning_rate(start), loop.learning_rate(end - 1)
+            peak = max(loop.learning_rate(step) for step in range(start, end))
+            course = f"begins at {first:.2g}, is {peak:.2g} at most and {last:.2g} at the end"
+            yield f"steps {start + 1:,} to {end:,} extend it; the learning rate {course}"
 
 
 def _run(loop: TrainingLoop) -> Counters:
