@@ -46,7 +46,7 @@ class Ended:
     @property
     def whole(self) -> bool:
         """Whether every stage that was planned is done."""
-        planned = next((e["stages"] for e in self.of("run_started")), [])
+        planned: list[str] = next((e["stages"] for e in self.of("run_started")), [])
         return self.status == 0 and {e["stage"] for e in self.of("stage_done")} >= set(planned)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
