@@ -97,12 +97,24 @@ def is_python(words: list[str]) -> None:
     compile(words[2], "<docs>", "exec")
 
 
+def is_shell(words: list[str]) -> None:
+    """Sets up what a measurement is compared with; that the shell understands it is checked."""
+    subprocess.run(["bash", "-n", "-c", " ".join(words)], check=True, capture_output=True)
+
+
+def measures(words: list[str]) -> None:
+    """Benchmarks take minutes and are no tests: that the program is there is checked."""
+    assert (ROOT / (words[2].replace(".", "/") + ".py")).is_file()
+
+
 RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"make \w+", make_plans),
     (r"source .*", shell_finds),
     (r"pip install .*", is_named_right),
     (r"textual serve .*", is_tested_elsewhere),
     (r"python -c .*", is_python),
+    (r"python -m benchmarks\..*", measures),
+    (r"(for peer in|peers/).*", is_shell),
     (r"workbench --preset blop-gemma-2b.*", preset_loads),
     (r"workbench --preset .*", runs),
     (r"workbench chat .*", chat_parses),
@@ -122,6 +134,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my-examples.txt").write_text(EXAMPLES)
     shutil.copytree(ROOT / "workbench" / "embedded" / "tiny", tmp_path / "my-model-folder")
     shutil.copytree(ROOT / "data" / "samples", tmp_path / "data" / "samples")
+    for folder in (ROOT / "data").iterdir():
+        if folder.name != "samples":  # commands write there
+            (tmp_path / "data" / folder.name).symlink_to(folder)
     make_run(tmp_path / "runs", "quickstart")
     assert main(["resume", "quickstart"]) == 0
     return tmp_path
