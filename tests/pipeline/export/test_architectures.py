@@ -22,10 +22,11 @@ from tests.pipeline.export.helpers import (
     save_base,
 )
 from workbench.errors import UserError
-from workbench.pipeline.export import arch, stream
+from workbench.pipeline.export import arch
 from workbench.pipeline.export.adapter import Adapter
 from workbench.pipeline.export.arch.parts import Part
 from workbench.pipeline.export.parity import gate
+from workbench.pipeline.export.slabs import Slab
 from workbench.pipeline.training.weights import Weights
 
 MIXTURES = ("qwen3-moe", "mixtral", "deepseek2", "deepseek2-rank", "deepseek2-yarn")
@@ -69,13 +70,13 @@ def test_the_gate_stops_a_wrong_family(
 
 def test_the_gate_stops_a_missing_bias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = save_base(tmp_path / "base", "qwen2")
-    slabs = stream.slabs
+    rows = Slab.rows
 
-    def without_bias(plan: Any, tensor: Any) -> Iterator[Any]:
-        for rows in slabs(plan, tensor):
-            yield np.zeros_like(rows) if tensor.name.endswith(".bias") else rows
+    def without_bias(slab: Slab) -> Any:
+        bias = slab.tensor.name.endswith(".bias")
+        return np.zeros_like(rows(slab)) if bias else rows(slab)
 
-    monkeypatch.setattr(stream, "slabs", without_bias)
+    monkeypatch.setattr(Slab, "rows", without_bias)
     _assert_stopped(Weights(base), tmp_path)
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from tests.pipeline.export.helpers import export, plan, save_adapter, save_base
 from workbench import files
 from workbench.errors import Interrupted, RunFailed, UserError
-from workbench.pipeline.export import stream
+from workbench.pipeline.export import slabs
 from workbench.pipeline.export.stream import TensorDone, run_export
 from workbench.pipeline.training.weights import Weights
 
@@ -52,7 +52,7 @@ def test_slabs_and_threads_do_not_change_a_byte(
 ) -> None:
     whole = export(weights, tmp_path, "f32", "q8_0")
     for slab_bytes in (1, 5000):
-        monkeypatch.setattr(stream, "SLAB_BYTES", slab_bytes)
+        monkeypatch.setattr(slabs, "SLAB_BYTES", slab_bytes)
         (tmp_path / "small").mkdir(exist_ok=True)
         small = export(weights, tmp_path / "small", "f32", "q8_0")
         for kind, path in whole.items():

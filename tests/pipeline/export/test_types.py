@@ -14,6 +14,7 @@ import torch
 from tests.pipeline.export.helpers import export, plan, save_adapter, save_base
 from workbench.chat.native_log import library
 from workbench.errors import UserError
+from workbench.pipeline.export.encode import encode
 from workbench.pipeline.export.types import TYPES, Depth, possible_format, type_named, wished_format
 from workbench.pipeline.training.weights import Weights
 
@@ -42,7 +43,7 @@ def assert_same(ours: Path, theirs: Path) -> None:
         assert np.array_equal(data, two[name][1]), name
 
 
-@pytest.mark.parametrize("shape", ["qwen2", "llama"])
+@pytest.mark.parametrize("shape", ["qwen2", "llama", "mixtral", "deepseek2"])
 def test_q8_and_q4_k_m_are_llama_cpps_bytes_from_f16(shape: str, tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", shape, hidden=256, dtype=torch.float16, shard="1MB")
     made = export(Weights(base), tmp_path, "f16", "q8_0", "q4_k_m")
@@ -52,14 +53,15 @@ def test_q8_and_q4_k_m_are_llama_cpps_bytes_from_f16(shape: str, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [256, 192, 80])
-@pytest.mark.parametrize("shape", ["qwen2", "llama", "phi3", "gemma2", "llama-bias"])
+@pytest.mark.parametrize(
+    "shape",
+    ["qwen2", "llama", "phi3", "gemma2", "llama-bias", "qwen3-moe", "mixtral", "deepseek2"],
+)
 def test_every_type_is_llama_cpps_bytes(shape: str, hidden: int, tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", shape, hidden=hidden, layers=9, shard="1MB")
     weights = Weights(base, (save_adapter(base, tmp_path / "adapter"),))
     made = export(weights, tmp_path, "f32", *QUANTIZED)
     for kind in QUANTIZED:
-        if hidden == 80 and kind in ("q8_0", "q4_0"):
-            continue  # llama.cpp has no fallback for these two and refuses
         assert_same(made[kind], by_llama_cpp(made["f32"], tmp_path / "theirs.gguf", kind))
 
 
@@ -74,6 +76,18 @@ def test_bf16_without_an_adapter_is_the_bases_own_bits(tmp_path: Path) -> None:
             assert np.array_equal(
                 data.view(np.uint16).astype(np.uint32) << 16, rows.view(np.uint32)
             )
+
+
+def test_f16_rounds_as_the_standard_says() -> None:
+    """The processor against numpy: denormals, ties, signed zeros, all exponents."""
+    bits = np.random.default_rng(0).integers(0, 1 << 32, size=1 << 18, dtype=np.uint32)
+    ties = (np.arange(1 << 15, dtype=np.uint32) << 13 | np.uint32(1 << 12)) + np.uint32(0x33000000)
+    values = np.concatenate([bits, ties, ties | np.uint32(1 << 31)]).view(np.float32)
+    values = values[np.abs(values) <= 65504][: 1 << 17].reshape(-1, 256)
+    q = gguf.GGMLQuantizationType
+    with np.errstate(under="ignore"):
+        expected = values.astype(np.float16).view(np.uint8)
+    assert np.array_equal(encode(values, q.F16), expected)
 
 
 def test_fallbacks_are_listed_before_any_work(tmp_path: Path) -> None:

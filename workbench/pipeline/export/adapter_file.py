@@ -23,7 +23,7 @@ from workbench.pipeline.export.arch.family import Family
 from workbench.pipeline.export.changes import Delta
 from workbench.pipeline.export.encode import check_finite
 from workbench.pipeline.export.merged_weights import MergedWeights
-from workbench.pipeline.export.stream import in_pairs
+from workbench.pipeline.export.slabs import in_pairs
 from workbench.pipeline.training.weights import Weights
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class GgufFile:
     def __init__(self, plan: ExportPlan, kind: GgufType, path: Path) -> None:
         self.path, self.kind = path, kind
         self.part = path.with_name(f".{path.name}.part")
-        self._digest = hashlib.sha256()
+        self._digest = _Digest()
         self._size = 0
         self._fd = -1
         try:
@@ -37,10 +38,10 @@ class GgufFile:
             raise
 
     def write(self, data: Any) -> None:
-        """Append the bytes of an array."""
+        """Append the bytes of an array, which must stay as it is."""
         raw = memoryview(data).cast("B")
-        files.write_all(self._fd, raw)  # type: ignore[arg-type]  # any buffer does
         self._digest.update(raw)
+        files.write_all(self._fd, raw)  # type: ignore[arg-type]  # any buffer does
         self._size += len(raw)
 
     def end_tensor(self) -> None:
@@ -59,6 +60,7 @@ class GgufFile:
 
     def discard(self) -> None:
         """Remove what was written. Calling it twice, or after `publish`, is fine."""
+        self._digest.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -79,6 +81,30 @@ class GgufFile:
         binary = getattr(os, "O_BINARY", 0)
         self._fd = os.open(self.part, os.O_WRONLY | os.O_APPEND | binary)
         self.end_tensor()
+
+
+class _Digest:
+    """SHA-256 of all updates, taken by a thread of its own while the caller writes."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self._last: Future[None] | None = None
+
+    def update(self, raw: Any) -> None:
+        self._wait()
+        self._last = self._thread.submit(self._sha.update, raw)
+
+    def hexdigest(self) -> str:
+        self._wait()
+        return self._sha.hexdigest()
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    def _wait(self) -> None:
+        if self._last:
+            self._last.result()
 
 
 def write_header(

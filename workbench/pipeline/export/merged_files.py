@@ -24,7 +24,8 @@ from workbench.pipeline.export.encode import check_finite
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.shards import Float32
-from workbench.pipeline.export.stream import SLAB_BYTES, TensorDone
+from workbench.pipeline.export.slabs import SLAB_BYTES
+from workbench.pipeline.export.stream import TensorDone
 
 SHARD_BYTES = 5_000_000_000
 BESIDE_BYTES = 64 << 20

@@ -69,7 +69,7 @@ class Shards:
         count = (n_rows if end is None else end) - first
         values = _read(stored, first, count)
         if stored.dtype == "BF16":
-            values = (values.astype(np.uint32) << 16).view(np.float32)
+            values = np.left_shift(values, 16, dtype=np.uint32).view(np.float32)
         return values.astype(np.float32, copy=False).reshape(count, stored.row_elements)
 
     def check_readable(self, name: str) -> None:

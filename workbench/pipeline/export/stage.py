@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workbench import files
 from workbench.errors import RunFailed
-from workbench.pipeline.export.encode import usable_cores
+from workbench.pipeline.export.ahead import usable_cores
 from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
 from workbench.pipeline.export.making import (
     COMPARE,

@@ -1,30 +1,29 @@
 """The pass over the base: each slab of rows is read and merged once and encoded for every file.
 
-Invariants: memory holds about one slab, whatever the model's size; the arithmetic is float32, the
-merge comes before the permutation and that before 1 + w; all files appear together at the end, or
-none does.
+Threads read, merge and encode the slabs to come while this one writes and hashes what is done.
+Invariants: memory holds a few slabs, whatever the model's size; all files appear together at the
+end, or none does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench import files
 from workbench.errors import Interrupted, RunFailed
-from workbench.pipeline.export.arch.parts import Piece
-from workbench.pipeline.export.encode import Encoder, check_finite, encoder
+from workbench.pipeline.export.ahead import ahead, usable_cores
+from workbench.pipeline.export.encode import check_range, encode, largest
 from workbench.pipeline.export.gguf_file import GgufFile
-from workbench.pipeline.export.merged_weights import MergedTensor
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
-from workbench.pipeline.export.shards import Float32
+from workbench.pipeline.export.slabs import Slab, slabs
 from workbench.pipeline.export.types import n_bytes, type_named
-
-SLAB_BYTES = 16 << 20  # of float32; larger gains nothing, the formats' arrays come on top
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,11 @@ def run_export(
         files.check_space(folder, plan.total_bytes(), "the export")
     published = list[GgufFile]()
     with ExitStack() as stack:
-        encode = stack.enter_context(encoder(threads))
         targets = list[GgufFile]()
         for kind in plan.types:
             targets.append(GgufFile(plan, kind, paths[kind]))
             stack.callback(targets[-1].discard)
-        _write_all(plan, targets, encode, progress, stopping)
+        _write_all(plan, targets, threads or usable_cores(), progress, stopping)
         for target in targets:
             target.finish()
         try:
@@ -99,66 +97,44 @@ def run_export(
     return [_exported(plan, target) for target in targets]
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """A slab in the formats of all files."""
+
+    tensor: TensorPlan
+    data: list[NDArray[np.uint8]]
+
+
+def _encoded(slab: Slab) -> _Encoded:
+    rows, tensor = slab.rows(), slab.tensor
+    name = tensor.source or tensor.name
+    magnitude = largest(rows, name)
+    for form in tensor.formats:
+        check_range(magnitude, form, name)
+    return _Encoded(tensor, [encode(rows, form) for form in tensor.formats])
+
+
 def _write_all(
     plan: ExportPlan,
     targets: list[GgufFile],
-    encode: Encoder,
+    threads: int,
     progress: Callable[[TensorDone], None],
     stopping: Callable[[], bool],
 ) -> None:
     total, done_bytes = sum(plan.tensor_bytes(kind) for kind in plan.types), 0
-    for i, tensor in enumerate(plan.tensors):
-        for rows in slabs(plan, tensor):
-            if stopping():
-                raise Interrupted("the export was stopped; nothing of it is left")
-            check_finite(rows, tensor.source or tensor.name)
+    with closing(ahead(_encoded, slabs(plan), threads)) as results:
+        by_tensor = groupby(results, key=lambda encoded: encoded.tensor.name)
+        for i, (name, parts) in enumerate(by_tensor):
+            for encoded in parts:
+                if stopping():
+                    raise Interrupted("the export was stopped; nothing of it is left")
+                for target, data in zip(targets, encoded.data, strict=True):
+                    target.write(data)
+            tensor = plan.tensors[i]
             for target, form in zip(targets, tensor.formats, strict=True):
-                encoded = encode.encode(rows, form, tensor.source or tensor.name)
-                target.write(encoded)
-        for target, form in zip(targets, tensor.formats, strict=True):
-            target.end_tensor()
-            done_bytes += n_bytes(form, tensor.shape)
-        progress(TensorDone(tensor.name, i + 1, len(plan.tensors), done_bytes, total))
-
-
-def slabs(plan: ExportPlan, tensor: TensorPlan) -> Iterator[Float32]:
-    """The tensor's final rows in float32, a slab at a time, each of shape (rows, columns)."""
-    if tensor.constant is not None:
-        yield tensor.constant.reshape(-1, tensor.columns)
-        return
-    step = _slab_rows(tensor)
-    opened = plan.merged.open(tensor.source)
-    for piece in tensor.pieces:
-        if piece.source != opened.name:
-            opened = plan.merged.open(piece.source)
-        for rows in _piece_rows(opened, piece, step):
-            if tensor.heads:
-                rows = in_pairs(rows, tensor.shape[0] // tensor.heads)
-            yield rows + np.float32(1) if tensor.add_one else rows
-
-
-def _piece_rows(opened: MergedTensor, piece: Piece, step: int) -> Iterator[Float32]:
-    if piece.transposed:
-        yield np.ascontiguousarray(opened.rows(piece.first, piece.end).T)
-        return
-    for first in range(piece.first, piece.end, step):
-        yield opened.rows(first, min(piece.end, first + step))
-
-
-def _slab_rows(tensor: TensorPlan) -> int:
-    """Rows of a slab; whole heads where rows are permuted within heads."""
-    step = max(1, SLAB_BYTES // 4 // tensor.columns)
-    if tensor.heads:
-        head_rows = tensor.shape[0] // tensor.heads
-        step = max(head_rows, step // head_rows * head_rows)
-    return step
-
-
-def in_pairs(rows: Float32, head_rows: int) -> Float32:
-    """Within each head, row i of the first half and row i of the second become neighbours."""
-    columns = rows.shape[1]
-    halves = rows.reshape(-1, 2, head_rows // 2, columns)
-    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(-1, columns)
+                target.end_tensor()
+                done_bytes += n_bytes(form, tensor.shape)
+            progress(TensorDone(name, i + 1, len(plan.tensors), done_bytes, total))
 
 
 def _exported(plan: ExportPlan, target: GgufFile) -> ExportedFile:

@@ -1,0 +1,81 @@
+"""A tensor's final rows, a slab at a time: read, merged, permuted, in float32.
+
+Invariants: memory holds a few slabs, whatever the model's size; the merge comes before the
+permutation and that before 1 + w; a slab knows where its rows are and reads them when asked, in any
+thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.pipeline.export.arch.parts import Piece
+from workbench.pipeline.export.merged_weights import MergedTensor
+from workbench.pipeline.export.plan import ExportPlan, TensorPlan
+from workbench.pipeline.export.shards import Float32
+
+SLAB_BYTES = 4 << 20  # of float32: what fits a core's cache is quicker than what does not
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Rows `[first, end)` of the tensor's stored `source`, or a constant, which has none."""
+
+    tensor: TensorPlan
+    source: MergedTensor | None = None
+    first: int = 0
+    end: int = 0
+    transposed: bool = False
+
+    def rows(self) -> Float32:
+        """The values to write, (rows, columns)."""
+        if self.source is None:
+            assert self.tensor.constant is not None
+            return self.tensor.constant.reshape(-1, self.tensor.columns)
+        rows = self.source.rows(self.first, self.end)
+        if self.transposed:
+            return np.ascontiguousarray(rows.T)
+        if self.tensor.heads:
+            rows = in_pairs(rows, self.tensor.shape[0] // self.tensor.heads)
+        return rows + np.float32(1) if self.tensor.add_one else rows
+
+
+def slabs(plan: ExportPlan) -> Iterator[Slab]:
+    """All slabs of all tensors, in order; the factors of a tensor are read when it begins."""
+    for tensor in plan.tensors:
+        if tensor.constant is not None:
+            yield Slab(tensor)
+            continue
+        source = plan.merged.open(tensor.source)
+        for piece in tensor.pieces:
+            if piece.source != source.name:
+                source = plan.merged.open(piece.source)
+            yield from _of_piece(tensor, source, piece)
+
+
+def _of_piece(tensor: TensorPlan, source: MergedTensor, piece: Piece) -> Iterator[Slab]:
+    if piece.transposed:
+        yield Slab(tensor, source, piece.first, piece.end, True)
+        return
+    step = _slab_rows(tensor)
+    for first in range(piece.first, piece.end, step):
+        yield Slab(tensor, source, first, min(piece.end, first + step))
+
+
+def _slab_rows(tensor: TensorPlan) -> int:
+    """Rows of a slab; whole heads where rows are permuted within heads."""
+    step = max(1, SLAB_BYTES // 4 // tensor.columns)
+    if tensor.heads:
+        head_rows = tensor.shape[0] // tensor.heads
+        step = max(head_rows, step // head_rows * head_rows)
+    return step
+
+
+def in_pairs(rows: Float32, head_rows: int) -> Float32:
+    """Within each head, row i of the first half and row i of the second become neighbours."""
+    columns = rows.shape[1]
+    halves = rows.reshape(-1, 2, head_rows // 2, columns)
+    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(-1, columns)
