@@ -6,6 +6,7 @@ import pytest
 
 from workbench.errors import UserError
 from workbench.preset import shipped
+from workbench.preset.inputs import DataSource
 
 
 @pytest.fixture
@@ -92,3 +93,23 @@ def test_an_embedded_base_is_a_folder_with_a_config(package: Path) -> None:
     assert caught.value.hint == "did you mean 'embedded:tiny'?"
     with pytest.raises(UserError):
         shipped.embedded_base("embedded:../embedded/tiny")
+
+
+def test_a_source_is_located_with_its_schema(package: Path) -> None:
+    data, schema = make(Path("a.md")), make(package.parent / "presets" / "s.json")
+    source = DataSource.model_validate({"path": "a.md", "schema": "s.json"})
+    found = shipped.locate(source, schema.parent / "mine.toml")
+    assert (found.path, found.json_schema) == (str(data.absolute()), str(schema))
+    with pytest.raises(UserError, match="'none.json' is not there"):
+        shipped.locate(DataSource.model_validate({"path": "a.md", "schema": "none.json"}), schema)
+
+
+def test_a_data_set_of_the_hub_stays_where_it_is_and_a_clone_is_found(package: Path) -> None:
+    mine = package / "mine.toml"
+    for path in ("hub:a/b", "hub:a/b:test", "hub:a/b@v1.0:main:test"):
+        assert shipped.locate(DataSource(path=path), mine).path == path
+    Path("clone").mkdir()
+    found = shipped.locate(DataSource(path="hub:./clone:test"), mine)
+    assert found.path == f"hub:{Path('clone').absolute()}:test"
+    with pytest.raises(UserError, match="is not there"):
+        shipped.locate(DataSource(path="hub:./nowhere"), mine)

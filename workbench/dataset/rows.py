@@ -20,7 +20,10 @@ ROLES = (SYSTEM, USER, ASSISTANT, TOOL)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file; lines count from 1."""
+    """A line of a file, or a record's number where it has no lines; both count from 1.
+
+    0 stands for the whole file or folder.
+    """
 
     path: str
     line: int
