@@ -47,6 +47,7 @@ Running a preset:
   --stages A,B         only these stages: prepare, train or train:NAME, export, evaluate, package
   --detach             return once the worker has started; it goes on by itself
   --json               every event as a JSON line on stdout, and no progress
+  --miniature          on a random model of the base's architecture, in about a minute
   --dry-run            show every value with its origin and the plan; write nothing
 
 Examples:

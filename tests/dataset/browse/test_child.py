@@ -1,0 +1,39 @@
+"""A helper process ends with whoever started it, whatever it is at."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from workbench.dataset.browse.request import Source
+
+START = """
+import json, sys, time
+from workbench.dataset.browse.child import Child
+child = Child("workbench.dataset.browse.search", json.loads(sys.argv[1]), lambda said: None)
+print(child._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_an_endless_search_does_not_outlive_the_screen(tmp_path: Path) -> None:
+    row = {"prompt": "a" * 40 + "!", "completion": "x"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    source = Source(str(tmp_path / "rows.jsonl"), "prompt-completion").to_json()
+    request = {"source": source, "wanted": {"pattern": "(a+)+$", "category": ""}, "spooled": False}
+    command = [sys.executable, "-c", START, json.dumps(request)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(1.0)
+        os.kill(child, 0)  # it is at work
+        parent.kill()
+    end = time.monotonic() + 20
+    while time.monotonic() < end and Path(f"/proc/{child}/stat").exists():
+        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+            break
+        time.sleep(0.1)
+    else:
+        assert not Path(f"/proc/{child}").exists()
