@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
+from workbench.checkers.builtin import is_builtin
 from workbench.checkers.run import NOT_STARTED, Item, Limits, Verdict, check_many, find_program
 from workbench.files import write_all
 from workbench.places import cache_folder
@@ -72,6 +73,8 @@ class Remembered:
         seen = {"prompt": item.prompt, "expected": item.expected}
         words = " ".join(self.command)
         told = [text for name, text in seen.items() if f"{{{name}}}" in words]
+        if is_builtin(self.command):
+            told = [item.expected, *item.must_contain]
         raw = json.dumps([item.answer, *told]).encode("utf-8", "replace")
         return hashlib.sha256(raw).hexdigest()
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import IO
 
 import workbench
+from workbench.checkers import builtin
 from workbench.errors import UserError
 from workbench.text import one_line
 
@@ -72,9 +73,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checker said. `status` is None when it was killed."""
+    """What the checker said. `status` is None when it was killed.
 
-    passed: bool
+    `passed` is None where a built-in checker finds nothing in the row to judge by.
+    """
+
+    passed: bool | None
     status: int | None
     reason: str
     elapsed_s: float
@@ -87,6 +91,7 @@ class Item:
     answer: str
     prompt: str = ""
     expected: str = ""
+    must_contain: tuple[str, ...] = ()
 
 
 def check(
@@ -97,17 +102,19 @@ def check(
     timeout_s: float = 10.0,
     prompt: str = "",
     expected: str = "",
+    must_contain: tuple[str, ...] = (),
     memory_bytes: int = MEMORY_BYTES,
     file_bytes: int = FILE_BYTES,
 ) -> Verdict:
     """The verdict of `command` on one answer.
 
     In its words, {file} stands for the path of the answer, {prompt} and {expected} for the texts,
-    {python} for this Python. Raises UserError when the program is not installed.
+    {python} for this Python; `builtin:NAME` in place of a program is one of `builtin.KINDS`.
+    Raises UserError when the program is not installed.
     """
     find_program(command)
     limits = Limits(timeout_s, memory_bytes, file_bytes)
-    return _check(command, Item(answer, prompt, expected), suffix, limits)
+    return _check(command, Item(answer, prompt, expected, must_contain), suffix, limits)
 
 
 def check_many(
@@ -141,6 +148,8 @@ def check_many(
 
 def find_program(command: Sequence[str]) -> None:
     """Return when the program can be run. Raises UserError when it is not installed."""
+    if builtin.is_builtin(command):
+        return builtin.require(command)
     program = _fill(command[0], {"python": sys.executable}) if command else ""
     if not program:
         raise UserError("the checker names no program", hint="put it first")
@@ -151,6 +160,11 @@ def find_program(command: Sequence[str]) -> None:
 
 def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> Verdict:
     start = time.monotonic()
+    if builtin.is_builtin(command):
+        child = builtin.as_command(command)
+        if not child:
+            return _judge_here(command, item, start)
+        command = child
     with tempfile.TemporaryDirectory(prefix="check-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         file = folder / f"answer{suffix}"
@@ -164,6 +178,12 @@ def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> V
             status = _run(words, folder, environment, limits, out, err)
             said = (_reason(err) or _reason(out)).replace(f"{folder}{os.sep}", "")
     return _verdict(status, said, limits, time.monotonic() - start)
+
+
+def _judge_here(command: Sequence[str], item: Item, start: float) -> Verdict:
+    passed, reason = builtin.judge_here(command, item.answer, item.expected, item.must_contain)
+    status = None if passed is None else int(not passed)
+    return Verdict(passed, status, reason, time.monotonic() - start)
 
 
 def _run(

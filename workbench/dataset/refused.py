@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import tee
 
+from workbench.checkers.builtin import expected_for
 from workbench.checkers.extract import extract
 from workbench.checkers.remembered import Remembered
 from workbench.checkers.run import Item
@@ -32,12 +33,17 @@ class Judge:
             if not self._item(row).answer.strip():  # an empty program compiles, and teaches nothing
                 yield _refused(row, "the answer holds nothing to check")
             else:
-                yield None if verdict.passed else _refused(row, f"the checker says: {says}")
+                yield (
+                    None
+                    if verdict.passed is not False
+                    else _refused(row, f"the checker says: {says}")
+                )
 
     def _item(self, row: Row) -> Item:
         asked = row.prompt_messages()[-1:]
         prompt = asked[0].content if asked else ""
-        return Item(extract(row.expected, self.extract), prompt, row.expected)
+        expected = expected_for(self.checker.command, row.expected, self.extract)
+        return Item(extract(row.expected, self.extract), prompt, expected, row.must_contain)
 
 
 def _refused(row: Row, message: str) -> Fault:

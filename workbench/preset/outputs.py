@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from workbench.checkers import builtin
+from workbench.errors import UserError
 from workbench.preset.inputs import distinct
 from workbench.preset.section import PlainName, Refused, Section, Seed
 from workbench.text import did_you_mean
@@ -23,6 +25,16 @@ def _checker(value: Any) -> Any:
         words = ", ".join(f'"{word}"' for word in value.replace('"', "").split())
         raise Refused("the checker is one string", f'write a list: [{words}], or "" for none')
     return [] if value == "" else value
+
+
+def _checker_words(command: list[str]) -> list[str]:
+    if not builtin.is_builtin(command):
+        return _placeholders(command)
+    try:
+        builtin.check_words(command)
+    except UserError as error:
+        raise Refused(error.message, error.hint) from None
+    return command
 
 
 def _placeholders(command: list[str]) -> list[str]:
@@ -81,7 +93,7 @@ def _ollama_name(value: str) -> str:
     return value
 
 
-Checker = Annotated[list[str], BeforeValidator(_checker), AfterValidator(_placeholders)]
+Checker = Annotated[list[str], BeforeValidator(_checker), AfterValidator(_checker_words)]
 Names = Annotated[list[str], AfterValidator(distinct)]
 Suffix = Annotated[str, AfterValidator(_suffix)]
 
@@ -170,7 +182,8 @@ class Evaluate(Section):
         [],
         description='Command that judges an answer, as a list of words; exit status 0 passes; "" '
         "for none. {file} is the answer's file, {prompt} and {expected} the row's texts, {python} "
-        "this Python; no shell is used.",
+        "this Python; no shell is used. Or a built-in one: builtin:exact, contains, regex, json, "
+        "json-schema, python or similar (docs/evaluation.md).",
     )
     checker_suffix: Suffix = Field(
         "", description="Suffix of the file in which the checker finds the answer, such as .py."

@@ -10,7 +10,6 @@ from workbench.evaluations.estimates import mcnemar_exact
 from workbench.pipeline.evaluation.metrics import (
     estimate,
     ks_for,
-    missing_words,
     paired_test,
     pass_at_k,
 )
@@ -88,10 +87,3 @@ def test_a_paired_test_counts_every_prompt_once(pairs: list[tuple[bool, bool]]) 
     assert 0.0 <= test.p_value <= 1.0 and math.isfinite(test.p_value)
     mirrored = paired_test(second, first, 1)
     assert mirrored.p_value == test.p_value
-
-
-def test_words_count_as_identifiers_of_their_own() -> None:
-    code = "def LoanMessage(loan) { username loans 'due-date' a.b(c) }"
-    assert missing_words(code, ["LoanMessage", "loan", "due-date", "a.b(c)"]) == []
-    assert missing_words(code, ["name", "Message", "oan"]) == ["name", "Message", "oan"]
-    assert missing_words(code, []) == []

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from workbench.checkers.builtin import expected_for
+from workbench.checkers.comparing import missing_words
 from workbench.checkers.extract import extract, first_code_block
 from workbench.checkers.run import check
 from workbench.dataset.rows import Row
 from workbench.evaluations.case import Case
-from workbench.pipeline.evaluation.metrics import missing_words
 from workbench.pipeline.evaluation.questions import Question, Reply
 
 CHECKS_AT_ONCE = 2
@@ -70,7 +71,8 @@ def _checked(code: str, checker: Checker, question: Question, row: Row) -> tuple
         suffix=checker.suffix,
         timeout_s=checker.timeout_s,
         prompt=question.text,
-        expected=row.expected,
+        expected=expected_for(checker.command, row.expected, checker.extract),
+        must_contain=row.must_contain,
     )
     return verdict.passed, verdict.reason
 

@@ -7,7 +7,6 @@ and intervals resample prompts, because answers to one prompt are not independen
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from workbench.evaluations.estimates import Estimate, PairedTest, mcnemar_exact
@@ -58,15 +57,6 @@ def paired_test(first: Sequence[bool], second: Sequence[bool], seed: int) -> Pai
         p_value=mcnemar_exact(only_first, only_second),
         gain=estimate(gains, seed),
     )
-
-
-def missing_words(text: str, words: Sequence[str]) -> list[str]:
-    """Which of `words` do not stand in `text` as (the beginning of) an identifier of its own.
-
-    A letter before the word spoils it (`name` is not in `username`), one after it does not
-    (`loan` is in `loans`).
-    """
-    return [word for word in words if not re.search(rf"(?<![A-Za-z]){re.escape(word)}", text)]
 
 
 def _resampled_means(values: Sequence[float], seed: int) -> list[float]:

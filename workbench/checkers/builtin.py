@@ -1,0 +1,162 @@
+"""Checkers that ship: `["builtin:exact"]` and the like, written where a command would stand.
+
+What only compares texts is judged here, in linear time. What a hostile answer (or pattern) could
+make slow or could crash runs as a child under the limits of any checker: see `judge.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from workbench.checkers.comparing import chrf, missing_words
+from workbench.checkers.extract import extract
+from workbench.errors import UserError
+from workbench.text import did_you_mean, one_line
+
+PREFIX = "builtin:"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A built-in checker: the words that follow its name (as they are written, how many), meaning.
+
+    `child`: it is judged in a child of its own.
+    """
+
+    words: str
+    least: int
+    most: int
+    about: str
+    child: bool = False
+
+
+MANY = 1000
+KINDS = {
+    "exact": Kind("", 0, 0, "the answer is the expected one"),
+    "contains": Kind("[WORD ...]", 0, MANY, "the words (else the row's must_contain) are in it"),
+    "regex": Kind("PATTERN", 1, 1, "the pattern is found in it", child=True),
+    "json": Kind("", 0, 0, "it is JSON", child=True),
+    "json-schema": Kind("FILE", 1, 1, "it is JSON that fits the schema", child=True),
+    "python": Kind("", 0, 0, "it compiles as Python", child=True),
+    "similar": Kind("SHARE", 1, 1, "its chrF to the expected answer is at least that"),
+}
+
+
+def is_builtin(command: Sequence[str]) -> bool:
+    return bool(command) and command[0].startswith(PREFIX)
+
+
+def check_words(command: Sequence[str]) -> None:
+    """Raise UserError for a name that there is not, and for words that the checker cannot take."""
+    name, words = command[0].removeprefix(PREFIX), command[1:]
+    kind = KINDS.get(name)
+    if kind is None:
+        raise UserError(f"no built-in checker '{one_line(name)}'", hint=did_you_mean(name, KINDS))
+    if not kind.least <= len(words) <= kind.most or "" in words:
+        parts = [f'"{part}"' for part in (command[0], *kind.words.split()) if part]
+        hint = f"write [{', '.join(parts)}]" if len(parts) < 3 else "give words, or none at all"
+        raise UserError(f"{command[0]} takes {_how_many(kind)}", hint=hint)
+    if name == "regex":
+        _check_pattern(words[0])
+    if name == "similar":
+        _share(words[0])
+
+
+def require(command: Sequence[str]) -> None:
+    """`check_words`, and what they name is there: raises UserError for a file that is no schema."""
+    check_words(command)
+    if command[0] == f"{PREFIX}json-schema":
+        _check_schema(Path(command[1]))
+
+
+def as_command(command: Sequence[str]) -> list[str]:
+    """The command that judges in a child; empty for what `judge_here` judges."""
+    name, words = command[0].removeprefix(PREFIX), list(command[1:])
+    if not KINDS[name].child:
+        return []
+    if name == "json-schema":  # the child runs in another folder
+        words = [os.path.abspath(words[0])]
+    # Quoted, as a pattern may hold what looks like a placeholder.
+    module = ["{python}", "-m", "workbench.checkers.judge"]
+    return [*module, name, "{file}", *(quote(word) for word in words)]
+
+
+def judge_here(
+    command: Sequence[str], answer: str, expected: str, must_contain: Sequence[str]
+) -> tuple[bool | None, str]:
+    """Whether the answer passes, and why not; None where the row gives nothing to judge by."""
+    name, words = command[0].removeprefix(PREFIX), command[1:]
+    if name == "contains":
+        return _contains(answer, words or must_contain)
+    if not expected.strip():
+        return None, "the row has no expected answer"
+    if name == "exact":
+        same = answer.strip() == expected.strip()
+        return same, "" if same else "not the expected answer"
+    found, wanted = chrf(answer, expected), _share(words[0])
+    return found >= wanted, f"chrF {found:.3f}, asked for {wanted:g}"
+
+
+def expected_for(command: Sequence[str], expected: str, how: str) -> str:
+    """What the checker compares with: of the expected answer the part that is taken of answers.
+
+    A command gets all of it, as `{expected}` says.
+    """
+    return extract(expected, how) or expected if is_builtin(command) else expected
+
+
+def _contains(answer: str, words: Sequence[str]) -> tuple[bool | None, str]:
+    if not words:
+        return None, "the row has no must_contain"
+    missing = missing_words(answer, words)
+    return not missing, f"not in it: {one_line(', '.join(missing), 200)}" if missing else ""
+
+
+def _how_many(kind: Kind) -> str:
+    if kind.most == 0:
+        return "no further word"
+    return "words that are not empty" if kind.most == MANY else f"one further word, {kind.words}"
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        said = one_line(str(error), 100)
+        raise UserError(f"'{one_line(pattern)}' is no regular expression: {said}") from None
+
+
+def _share(word: str) -> float:
+    try:
+        share = float(word)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        hint = "a number above 0 and at most 1, such as 0.8"
+        raise UserError(f"'{one_line(word)}' is no share of chrF", hint=hint)
+    return share
+
+
+def _check_schema(path: Path) -> None:
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
+    try:
+        schema: Any = json.loads(path.read_bytes())
+        if not isinstance(schema, dict | bool):
+            raise UserError("no JSON Schema: it is neither an object nor a boolean", path=path)
+        validator_for(schema).check_schema(schema)
+    except OSError as error:
+        raise UserError(f"the schema cannot be read: {error.strerror}", path=path) from None
+    except SchemaError as error:
+        said = one_line(error.message, 160)
+        raise UserError(f"no JSON Schema: {error.json_path}: {said}", path=path) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"no JSON: {one_line(str(error), 100)}", path=path) from None

@@ -1,0 +1,47 @@
+"""Two texts compared, and words looked for in one. Pure functions, linear in the texts' lengths."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+CHRF_ORDER = 6
+CHRF_BETA = 2
+
+
+def missing_words(text: str, words: Sequence[str]) -> list[str]:
+    """Which of `words` do not stand in `text` as (the beginning of) an identifier of its own.
+
+    A letter before the word spoils it (`name` is not in `username`), one after it does not
+    (`loan` is in `loans`).
+    """
+    return [word for word in words if not re.search(rf"(?<![A-Za-z]){re.escape(word)}", text)]
+
+
+def chrf(answer: str, expected: str) -> float:
+    """chrF2 of one answer, 0 to 1: the F-score (recall counts twice) of shared character n-grams.
+
+    Popović 2015, https://aclanthology.org/W15-3049: n from 1 to 6, white space left out, precision
+    and recall averaged over the lengths of which both texts have n-grams (as sacreBLEU does it).
+    """
+    first, second = "".join(answer.split()), "".join(expected.split())
+    longest = min(CHRF_ORDER, len(first), len(second))
+    shares = [_shared(first, second, n) for n in range(1, longest + 1)]
+    if not shares:
+        return 0.0
+    precision, recall = (sum(side) / len(shares) for side in zip(*shares, strict=True))
+    weight = CHRF_BETA**2
+    divisor = weight * precision + recall
+    return (1 + weight) * precision * recall / divisor if divisor else 0.0
+
+
+def _shared(first: str, second: str, n: int) -> tuple[float, float]:
+    """Precision and recall of the n-grams of `first` against those of `second`."""
+    mine, theirs = _ngrams(first, n), _ngrams(second, n)
+    both = sum((mine & theirs).values())
+    return both / mine.total(), both / theirs.total()
+
+
+def _ngrams(text: str, n: int) -> Counter[str]:
+    return Counter(text[at : at + n] for at in range(len(text) - n + 1))
