@@ -207,8 +207,8 @@ def _converted(folder: Path, llama_cpp: str) -> Taken | None:
 
 
 def layers_for(billions: float) -> int:
-    """Layers of a model of about so many parameters; at least one."""
-    return max(1, round((billions * 1e9 - VOCABULARY * HIDDEN) / LAYER))
+    """Layers of a model of about so many parameters; at least two."""
+    return max(2, round((billions * 1e9 - VOCABULARY * HIDDEN) / LAYER))
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ def cache_folder() -> Path:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Held by one process at a time; what an earlier one left half-written is swept away."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(folder / "lock", "a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         files.sweep(folder)

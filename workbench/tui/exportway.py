@@ -109,7 +109,7 @@ def _mark(stage: StageState | None, at: int, step: int) -> Mark:
         return "done"
     if step > at:
         return "waiting"
-    return "running" if stage.status == "running" else "failed"
+    return _as_mark(stage)
 
 
 def _as_mark(stage: StageState) -> Mark:
