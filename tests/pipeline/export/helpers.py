@@ -160,13 +160,13 @@ _LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 128,
 }
-_YARN = {
+YARN = {
     "rope_type": "yarn",
     "rope_theta": 10000.0,
     "factor": 4.0,
     "original_max_position_embeddings": 128,
 }
-_YARN_FACTOR = {**_YARN, "attention_factor": 1.3}
+_YARN_FACTOR = {**YARN, "attention_factor": 1.3}
 _LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
 _LONGROPE = {
     "rope_type": "longrope",
@@ -200,7 +200,7 @@ _LATENT = dict(
     first_k_dense_replace=1,
     routed_scaling_factor=1.5,
 )
-LATENT_YARN = {**_YARN, "mscale": 0.707, "mscale_all_dim": 0.707}
+LATENT_YARN = {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707}
 
 # name -> (config class, head dimension as a multiple of hidden / heads, or 0 for none, settings)
 SHAPES: Mapping[str, tuple[Any, int, Mapping[str, Any]]] = {
@@ -209,7 +209,7 @@ SHAPES: Mapping[str, tuple[Any, int, Mapping[str, Any]]] = {
     "llama-linear": (LlamaConfig, 0, dict(rope_parameters=_LINEAR)),
     "mistral": (MistralConfig, 1, dict(sliding_window=None)),
     "qwen2": (Qwen2Config, 0, dict(tie_word_embeddings=True)),
-    "qwen2-yarn": (Qwen2Config, 0, dict(rope_parameters=_YARN)),
+    "qwen2-yarn": (Qwen2Config, 0, dict(rope_parameters=YARN)),
     "qwen3": (Qwen3Config, 2, {}),
     "gemma": (GemmaConfig, 2, {}),
     "gemma2": (Gemma2Config, 2, dict(sliding_window=8, **_SOFT)),

@@ -16,6 +16,7 @@ from tests.pipeline.export.helpers import (
     LATENT_YARN,
     SHAPES,
     TABLE_GELU,
+    YARN,
     parities,
     plan,
     save_adapter,
@@ -24,6 +25,8 @@ from tests.pipeline.export.helpers import (
 from workbench.errors import UserError
 from workbench.pipeline.export import arch
 from workbench.pipeline.export.adapter import Adapter
+from workbench.pipeline.export.arch.config import ModelConfig
+from workbench.pipeline.export.arch.family import Family
 from workbench.pipeline.export.arch.parts import Part
 from workbench.pipeline.export.parity import gate
 from workbench.pipeline.export.slabs import Slab
@@ -68,6 +71,42 @@ def test_the_gate_stops_a_wrong_family(
     _assert_stopped(Weights(base), tmp_path)
 
 
+# shape -> the number that the file is told instead of the model's
+NUMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "base-of-rope": ("qwen2", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}),
+    "epsilon": ("qwen2", {"rms_norm_eps": 1e-2}),
+    "layer-epsilon": ("cohere", {"layer_norm_eps": 1e-2}),
+    "no-yarn": ("qwen2-yarn", {"rope_parameters": {"rope_type": "default"}}),
+    "yarn-factor": ("qwen2-yarn-factor", {"rope_parameters": {**YARN, "attention_factor": 1.0}}),
+    "yarn-of-scores": ("deepseek2-yarn", {"rope_parameters": YARN | {"mscale_all_dim": 0.1}}),
+    "no-linear-scaling": ("llama-linear", {"rope_parameters": {"rope_type": "default"}}),
+    "soft-caps": ("gemma2", {"attn_logit_softcapping": 1e4, "final_logit_softcapping": 1e4}),
+    "window": ("gemma2", {"sliding_window": 512}),
+    "window-3": ("gemma3", {"sliding_window": 512}),
+    "window-of-cohere": ("cohere2", {"sliding_window": 512}),
+    "logit-scale": ("cohere", {"logit_scale": 1.0}),
+    "factors": ("granite", {"residual_multiplier": 1.0}),
+    "attention-scale": ("granite", {"attention_multiplier": 0.25}),
+    "expert-scale": ("deepseek2", {"routed_scaling_factor": 1.0}),
+    "experts-used": ("qwen3-moe", {"num_experts_per_tok": 1}),
+}
+
+
+@pytest.mark.parametrize("mistake", NUMBERS)
+def test_the_gate_stops_a_wrong_number(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, change = NUMBERS[mistake]
+    base = save_base(tmp_path / "base", shape)
+    keys = Family.keys
+
+    def other_keys(self: Family, writer: Any, config: ModelConfig, rows: int) -> None:
+        keys(self, writer, ModelConfig(config.path, {**config.values, **change}), rows)
+
+    monkeypatch.setattr(Family, "keys", other_keys)
+    _assert_stopped(Weights(base), tmp_path, routed=shape in MIXTURES, least=1e-4)
+
+
 def test_the_gate_stops_a_missing_bias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = save_base(tmp_path / "base", "qwen2")
     rows = Slab.rows
@@ -102,9 +141,11 @@ def test_the_gate_stops_a_wrong_scale(tmp_path: Path, monkeypatch: pytest.Monkey
     _assert_stopped(weights, tmp_path)
 
 
-def _assert_stopped(weights: Weights, folder: Path, *, routed: bool = False) -> None:
+def _assert_stopped(
+    weights: Weights, folder: Path, *, routed: bool = False, least: float = 1e-2
+) -> None:
     found = parities(weights, folder, "f32", "f16")
-    assert found["f32"].kl_mean > 1e-2
+    assert found["f32"].kl_mean > least
     assert not gate(found["f32"], f32_limit=1e-5).passed
     assert not gate(found["f16"], routed=routed).passed
 

@@ -130,6 +130,26 @@ def test_constant_scores_are_found_out(wide: Path, tmp_path: Path) -> None:
     assert check_vocabulary(plan, tmp_path, expected_ids(plan)).mismatches
 
 
+def _swapped(items: list[str], one: int, two: int) -> list[str]:
+    changed = list(items)
+    changed[one], changed[two] = changed[two], changed[one]
+    return changed
+
+
+def test_a_merge_out_of_order_or_a_changed_token_is_found_out(base: Path, tmp_path: Path) -> None:
+    plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
+    right = plan.vocabulary
+    letter = right.tokens.index("a")
+    for wrong in (
+        {"merges": _swapped(right.merges, 0, len(right.merges) - 1)},
+        {"merges": right.merges[1:]},
+        {"tokens": _swapped(right.tokens, letter, letter + 1)},
+    ):
+        vocabulary = dataclasses.replace(right, **wrong)  # type: ignore[arg-type]
+        other = dataclasses.replace(plan, vocabulary=vocabulary)
+        assert check_vocabulary(other, tmp_path, expected_ids(plan)).mismatches, list(wrong)
+
+
 def test_a_sample_with_other_ids_is_found_out(base: Path, tmp_path: Path) -> None:
     plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
     text = "<|im_start|>user\nHello<|im_end|>\n"
