@@ -15,6 +15,8 @@ LAST_CELL_WIDTH = 400
 
 def visible(text: str) -> str:
     """`text`; what cannot be printed (newline and tab apart) is escaped as in a Python string."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
 
 

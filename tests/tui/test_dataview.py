@@ -176,9 +176,9 @@ def test_a_file_more_in_the_folder_is_noticed(tmp_path: Path) -> None:
 def test_a_row_that_takes_long_holds_nobody_up() -> None:
     free = threading.Event()
 
-    def slow(number: int) -> Entry:
+    def slow(number: int, count: int) -> list[Entry]:
         free.wait(LIMIT_S)
-        return Row(Place("x", number), text="y" * 100)
+        return [Row(Place("x", n), text="y" * 100) for n in range(number, number + count)]
 
     news: list[int] = []
     fetching = Fetching(slow, lambda: news.append(1))
@@ -187,6 +187,8 @@ def test_a_row_that_takes_long_holds_nobody_up() -> None:
     until(lambda: len(news) == 40)
     found = fetching.entry(39)
     assert isinstance(found, Row) and found.place.line == 39
+    until(lambda: fetching.entry(70, in_order=True) is not None)
+    assert set(range(64, 96)) < set(fetching._kept) and 97 not in fetching._kept
     fetching.forget()
     assert fetching.entry(39) is not found
     fetching.close()
@@ -195,7 +197,7 @@ def test_a_row_that_takes_long_holds_nobody_up() -> None:
 
 def test_few_long_rows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.tui.dataview.fetching.MAX_CHARS", 250)
-    fetching = Fetching(lambda n: Row(Place("x", n), text="y" * 100), lambda: None)
+    fetching = Fetching(lambda n, _: [Row(Place("x", n), text="y" * 100)], lambda: None)
     for number in range(10):
         until(lambda n=number: fetching.entry(n) is not None)  # type: ignore[misc]
     assert list(fetching._kept) == [8, 9]

@@ -62,6 +62,9 @@ def test_every_record_is_what_the_reader_reads(tmp_path: Path, name: str) -> Non
     else:
         found = [library.entry(number) for number in range(len(library))]
         assert found == wanted
+        for number in range(len(library)):
+            near = library.entries(number, 3)
+            assert near == wanted[number : number + 3][: len(near)] and near
         for number, entry in enumerate(wanted):
             assert number_at(library, path, entry.place.line) == number
     library.close()

@@ -64,6 +64,11 @@ class Library:
         part, within = self._find(number)
         return self._parts[part].entry(within)
 
+    def entries(self, number: int, count: int) -> list[Entry]:
+        """The entry at `number` and some behind it, at most `count` in all."""
+        part, within = self._find(number)
+        return self._parts[part].entries(within, count)
+
     def left_out(self, number: int) -> int:
         """Bytes at the end of a record that `entry` does not look at."""
         part, within = self._find(number)

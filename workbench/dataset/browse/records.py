@@ -9,6 +9,7 @@ packed files, are not read here: `cut` says which can.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from workbench.dataset.rows import Fault, Place, Row
 
 STYLES = {module.FORMAT: module.STYLE for module in (input_output, task_code)}
 MAX_TEXT_BYTES = 1 << 20
+NEAR_BYTES = 1 << 18
 Entry = Row | Fault
 
 
@@ -90,23 +92,26 @@ class Records:
 
     def entry(self, number: int) -> Entry:
         """The row at `number`, from 0, or what keeps it from being one."""
+        return self.entries(number, 1)[0]
+
+    def entries(self, number: int, count: int) -> list[Entry]:
+        """The entry at `number` and those behind it: `count` of them, fewer where rows are long."""
         try:
-            span = self.index.span(number)
+            spans = self._near(number, min(count, len(self) - number))
             prologue = self.cut.prologue if number else b""
-            self._copy.write_bytes(prologue + self._raw(span))
+            self._copy.write_bytes(prologue + self._raw(spans))
         except ChangedError:
-            return Fault(Place(str(self.path), 0), "changed", "the file changed as it was read")
-        shift = span.line - 1 - prologue.count(b"\n")
-        place = Place(str(self.path), span.line)
-        found = Fault(place, "empty", "nothing is written here", fatal=False)
+            what = "the file changed as it was read"
+            return [Fault(Place(str(self.path), 0), "changed", what)]
+        places = [Place(str(self.path), span.line) for span in spans]
+        found: list[Entry] = [_nothing(place) for place in places]
+        lines = [place.line for place in places]
+        shift = lines[0] - 1 - prologue.count(b"\n")
         for entry in iterate(self._plan, answers=self.answers):
-            line = entry.place.line + shift
-            if line < span.line:
-                continue
-            entry = replace(entry, place=Place(place.path, line))
-            if isinstance(entry, Row):
-                return entry
-            found = entry if entry.fatal and not found.fatal else found
+            place = Place(str(self.path), entry.place.line + shift)
+            at = bisect_right(lines, place.line) - 1
+            if at >= 0:
+                found[at] = _weightier(found[at], replace(entry, place=place))
         return found
 
     def left_out(self, number: int) -> int:
@@ -114,13 +119,34 @@ class Records:
         span = self.index.span(number)
         return max(0, span.end - span.start - self.cut.max_bytes)
 
-    def _raw(self, span: Span) -> bytes:
-        n_bytes = span.end - span.start
+    def _near(self, number: int, count: int) -> list[Span]:
+        """Where the record lies, and those behind it that are read along."""
+        spans = [self.index.span(number)]
+        for other in range(number + 1, number + count):
+            span = self.index.span(other)
+            if span.end - spans[0].start > NEAR_BYTES:
+                break
+            spans.append(span)
+        return spans
+
+    def _raw(self, spans: list[Span]) -> bytes:
+        n_bytes = spans[-1].end - spans[0].start
         wanted = min(n_bytes, self.cut.max_bytes)
-        raw = self.file.read(wanted, span.start)
+        raw = self.file.read(wanted, spans[0].start)
         if len(raw) < wanted:
             raise ChangedError
         return raw if wanted == n_bytes else _whole_characters(raw)
+
+
+def _nothing(place: Place) -> Fault:
+    return Fault(place, "empty", "nothing is written here", fatal=False)
+
+
+def _weightier(known: Entry, entry: Entry) -> Entry:
+    """What stands for a record of which both were read: its row, else the first that is fatal."""
+    if isinstance(known, Row) or (isinstance(entry, Fault) and (known.fatal or not entry.fatal)):
+        return known
+    return entry
 
 
 def _whole_characters(raw: bytes) -> bytes:

@@ -78,6 +78,10 @@ class Spool:
             return Row.from_json(value)
         return Fault(**value | {"place": Place(**value["place"])})
 
+    def entries(self, number: int, count: int) -> list[Row | Fault]:
+        """The entry at `number` and those behind it, `count` in all where there are as many."""
+        return [self.entry(other) for other in range(number, min(number + count, len(self)))]
+
     def left_out(self, number: int) -> int:
         """Bytes at the end of a record that `entry` does not look at."""
         return 0

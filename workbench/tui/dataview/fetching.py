@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from workbench.dataset.browse.records import Entry
 from workbench.dataset.rows import Row
 
 PATIENCE_S = 0.02
+PAGE = 32
 MAX_CHARS = 16 << 20
 MAX_ENTRIES = 2000
 
 
 class Fetching:
-    """`read` makes an entry of a number, in the thread; `news` is called when a late one came."""
+    """`read` gives the entry at a number and as many more of those behind it as are read along.
 
-    def __init__(self, read: Callable[[int], Entry], news: Callable[[], None]) -> None:
+    It is called in the thread, and `news` after it.
+    """
+
+    def __init__(
+        self, read: Callable[[int, int], Sequence[Entry]], news: Callable[[], None]
+    ) -> None:
         self._read, self._news = read, news
         self._kept: dict[int, Entry] = {}  # the oldest first
         self._chars = 0
-        self._pending: dict[int, Future[Entry]] = {}
+        self._pending: dict[int, Future[None]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "rows")
 
-    def entry(self, number: int) -> Entry | None:
-        """The entry; None where it, or one before it, takes longer than `PATIENCE_S`."""
+    def entry(self, number: int, in_order: bool = False) -> Entry | None:
+        """The entry; None where it, or one before it, takes longer than `PATIENCE_S`.
+
+        `in_order` says that its neighbours will be asked for too.
+        """
+        start = number - number % PAGE if in_order else number
         with self._lock:
             if (known := self._kept.get(number)) is not None:
                 return known
             patient = not self._pending
-            future = self._pending.get(number)
-            if future is None:
-                try:
-                    future = self._pool.submit(self._fetch, number)
-                except RuntimeError:  # closed
-                    return None
-                self._pending[number] = future
-        try:
-            return future.result(PATIENCE_S if patient else 0)
-        except (TimeoutError, CancelledError):
-            return None
+            future = self._pending.get(start) or self._submit(start, PAGE if in_order else 1)
+        if future is not None:
+            with suppress(TimeoutError, CancelledError):
+                future.result(PATIENCE_S if patient else 0)
+        return self._kept.get(number)
 
     def forget(self) -> None:
         """Read everything anew."""
@@ -53,19 +58,27 @@ class Fetching:
         """Read nothing more; returns once nothing is being read."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _fetch(self, number: int) -> Entry:
-        entry = self._read(number)
+    def _submit(self, start: int, count: int) -> Future[None] | None:
+        try:
+            future = self._pool.submit(self._fetch, start, count)
+        except RuntimeError:  # closed
+            return None
+        self._pending[start] = future
+        return future
+
+    def _fetch(self, start: int, count: int) -> None:
+        entries = self._read(start, count)
         with self._lock:
-            del self._pending[number]
-            self._kept[number] = entry
-            self._chars += _chars(entry)
+            del self._pending[start]
+            for number, entry in enumerate(entries, start):
+                self._chars += _chars(entry) - _chars(self._kept.pop(number, None))
+                self._kept[number] = entry
             while len(self._kept) > (MAX_ENTRIES if self._chars <= MAX_CHARS else 1):
                 self._chars -= _chars(self._kept.pop(next(iter(self._kept))))
         self._news()
-        return entry
 
 
-def _chars(entry: Entry) -> int:
+def _chars(entry: Entry | None) -> int:
     if not isinstance(entry, Row):
-        return len(entry.message)
+        return len(entry.message) if entry else 0
     return len(entry.text) + sum(len(message.said) for message in entry.messages)

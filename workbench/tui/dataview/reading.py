@@ -57,7 +57,7 @@ class DataReading:
         self._stopped.set()
 
     def __len__(self) -> int:
-        return len(self._library) if self._library else 0
+        return 0 if self._library is None else len(self._library)
 
     @property
     def done(self) -> bool:
@@ -67,7 +67,7 @@ class DataReading:
     @property
     def spooled(self) -> bool:
         """Whether rows come only as fast as the helper reads them."""
-        return bool(self._library and self._library.spooled)
+        return self._library is not None and self._library.spooled
 
     @property
     def kinds(self) -> str:
@@ -78,38 +78,41 @@ class DataReading:
         """So many rows as a share of all."""
         return min(1.0, rows / max(1, len(self)))
 
-    def entry(self, number: int) -> Entry | None:
-        """The row at `number`, from 0, or its fault; None where it is not read yet."""
-        return self._rows.entry(number)
+    def entry(self, number: int, in_order: bool = False) -> Entry | None:
+        """The row at `number`, from 0, or its fault; None where it is not read yet.
+
+        `in_order` says that those beside it will be asked for too.
+        """
+        return self._rows.entry(number, in_order)
 
     def key(self, path: str, line: int) -> int | None:
         """A number for a line of a file, in the order of the rows; see `browse.library`."""
-        return self._library.key(path, line) if self._library else None
+        return None if self._library is None else self._library.key(path, line)
 
     def number_of(self, key: int) -> int | None:
         """The row at that line."""
         try:
-            return self._library.number_of(key) if self._library else None
+            return None if self._library is None else self._library.number_of(key)
         except ChangedError:
             return None
 
     def left_out(self, number: int) -> int:
         """Bytes at the end of a row that are not looked at, as it is too long."""
         try:
-            return self._library.left_out(number) if self._library else 0
+            return 0 if self._library is None else self._library.left_out(number)
         except ChangedError:
             return 0
 
     def _news(self) -> None:
         self.version += 1
 
-    def _read(self, number: int) -> Entry:
+    def _read(self, number: int, count: int) -> list[Entry]:
         assert self._library is not None, "rows are asked for by a number below len()"
         try:
-            return self._library.entry(number)
+            return self._library.entries(number, count)
         except (ChangedError, OSError) as error:
             what = f"cannot be read: {error or 'the file has changed'}"
-            return Fault(Place(self.source.path, 0), "unreadable", what)
+            return [Fault(Place(self.source.path, 0), "unreadable", what)]
 
     # In the thread
 
@@ -177,7 +180,7 @@ class DataReading:
         if self._scan:
             self._scan.stop()
         self._rows.close()
-        if self._library:
+        if self._library is not None:
             self._library.close()
         self._folder.cleanup()
 

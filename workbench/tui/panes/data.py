@@ -52,7 +52,7 @@ class DataPane(Pane):
         Action("data.find", "slash", "Find", "Show only rows that hold a regular expression."),
         Action("data.category", "c", "Category", "Show only the rows of a category."),
         Action("data.only_findings", "x", "Only !", "Show only rows with a fault or a note."),
-        Action("data.row", "hash", "Row", "Go to a row by its number.", False),
+        Action("data.row", "number_sign", "Row", "Go to a row by its number.", False),
         Action("data.clear", "escape", "All", "Stop the search; then show all rows.", False),
         Action("data.findings", "f", "Findings", "Faults, duplicates and the rest, file:line."),
         Action("data.figures", "s", "Figures", "Counts by category and split, token lengths."),
@@ -81,6 +81,7 @@ class DataPane(Pane):
         self.named: Named | None = None
         self.view = "row"
         self._drawn = (-1, -1)
+        self._back_to = 0  # the row to show once it is known
 
     def compose(self) -> ComposeResult:
         yield Bar("head")
@@ -99,7 +100,7 @@ class DataPane(Pane):
             self._with_sources(lambda found: self._open(found[0]) if found else self.draw())
 
     def on_unmount(self) -> None:
-        if self.reading:
+        if self.reading is not None:
             self.reading.stop()
 
     def on_resize(self) -> None:
@@ -163,13 +164,14 @@ class DataPane(Pane):
         from workbench.dataset.browse.request import Source
         from workbench.tui.dataview.sources import Named
 
+        self.query_one(DataRows).cursor = 0
         self._open(Named("", Source(path), self._preset))
 
     def _open(self, named: Named) -> None:
         from workbench.tui.dataview.reading import DataReading
         from workbench.tui.dataview.selection import Wanted
 
-        if self.reading:
+        if self.reading is not None:
             self.reading.stop()
         self.named = named
         self.reading = DataReading(named.source).start()
@@ -181,7 +183,7 @@ class DataPane(Pane):
     def _first_rows(self) -> None:
         """Draw as soon as there is something."""
         self.ticked()
-        if self.reading and not (len(self.reading) or self.reading.indexed):
+        if self.reading is not None and not (len(self.reading) or self.reading.indexed):
             self.set_timer(AT_ONCE_S, self._first_rows)
 
     def _with_sources(self, then: Callable[[list[Named]], None]) -> None:
@@ -196,7 +198,7 @@ class DataPane(Pane):
         from workbench.tui.dataview.selection import Selection
 
         assert self.reading is not None
-        if self.selection:
+        if self.selection is not None:
             self.selection.stop()
         self.selection = Selection(self.reading, wanted)
         self.draw()
@@ -214,7 +216,9 @@ class DataPane(Pane):
             return
         self._drawn = (reading.version, len(selection))
         rows = self.query_one(DataRows)
-        rows.show(selection)
+        if len(selection) > self._back_to or reading.indexed:
+            rows.show(selection)
+            rows.cursor, self._back_to = self._back_to or rows.cursor, 0
         self.query_one("#heads", Bar).show(Text(rows.heads()))
         self.query_one(Findings).show(reading.found.findings, reading.found.left_out)
         self.query_one("#head", Bar).show(heading(reading, selection))
@@ -223,20 +227,19 @@ class DataPane(Pane):
 
     def _look(self) -> None:
         """Show what belongs to the cursor."""
-        reading = self.reading
         if self.view == "figures":
             self._view.show_figures()
             return
-        number = self.query_one(DataRows).chosen_number
+        rows = self.query_one(DataRows)
+        reading = None if rows.selection is None else rows.selection.reading
+        number = rows.chosen_number
         finding = self.query_one(Findings).chosen if self.view == "findings" else None
         if finding is not None:
-            number = self._number_of(finding)
-        entry = reading.entry(number) if reading and number is not None else None
-        if finding is not None and entry is None:
-            self._view.show_finding(finding)
+            reading, number = self.reading, self._number_of(finding)
+        if reading is None or number is None:
+            self._view.show_row(None) if finding is None else self._view.show_finding(finding)
         else:
-            left_out = reading.left_out(number) if reading and number is not None else 0
-            self._view.show_row(entry, left_out)
+            self._view.show_row(reading.entry(number), reading.left_out(number))
 
     def on_rows_moved(self, message: DataRows.Moved) -> None:
         if message.rows.id in ("rows", "findings"):
@@ -265,7 +268,7 @@ class DataPane(Pane):
     def action_open_path(self) -> None:
         from workbench.tui.dialogs.entry import Entry
 
-        shown = self.reading.source.path if self.reading else ""
+        shown = "" if self.reading is None else self.reading.source.path
         question = "Path of a file, folder or glob"
         self.app.push_screen(Entry(question, shown), lambda path: self.read(path) if path else None)
 
@@ -303,7 +306,7 @@ class DataPane(Pane):
 
         if self.view != "row":
             self._show(self.view)
-        elif self.selection and self.selection.busy:
+        elif self.selection is not None and self.selection.busy:
             self.selection.stop()
             self.draw()
         else:
@@ -320,6 +323,7 @@ class DataPane(Pane):
         self._look()
 
     def action_reload(self) -> None:
+        self._back_to = self.query_one(DataRows).cursor
         if self.named:
             self._open(self.named)
 

@@ -83,7 +83,7 @@ class DataRows(Rows):
         number = selection[index] if selection is not None and index < len(selection) else None
         if selection is None or number is None:
             return None
-        return selection.reading.entry(number)
+        return selection.reading.entry(number, in_order=selection.wanted.everything)
 
     def _said(self, row: Row, text: Text) -> None:
         if self._has_categories:
