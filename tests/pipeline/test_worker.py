@@ -141,6 +141,23 @@ def test_all_the_way_and_then_nothing_again(run: RunFolder) -> None:
     assert not of_kind(again, events.StageStarted)
 
 
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
+def test_added_tokens_go_all_the_way(run: RunFolder) -> None:
+    """From the preset to a GGUF that equals the trained model; the base is asked without them."""
+    text = run.preset_file.read_text()
+    run.preset_file.write_text(
+        text.replace("added_tokens = []", 'added_tokens = ["<think>", "Thing"]')
+        .replace('kind = "full"', 'kind = "lora"')
+        .replace("limit = 3", "limit = 1")
+    )
+    assert work(run) == 0, state_of(run).error
+    state = state_of(run)
+    assert state.parity["f16"].kl_mean <= 1e-4 and state.parity["f16"].ids_equal
+    assert set(state.figures) == {"base", "tuned", "tuned q8_0"}
+    vocabulary = json.loads((run.tokenizer / "tokenizer.json").read_bytes())["added_tokens"]
+    assert [token["content"] for token in vocabulary][-2:] == ["<think>", "Thing"]
+
+
 def test_extended_it_trains_on_and_does_again_what_comes_after(run: RunFolder) -> None:
     text = run.preset_file.read_text().replace('prompts = "validation"', 'prompts = ""')
     run.preset_file.write_text(text)

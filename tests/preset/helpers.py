@@ -33,6 +33,7 @@ TEXTS: dict[str, st.SearchStrategy[Any]] = {
 LISTS: dict[str, st.SearchStrategy[Any]] = {
     "checker": st.sampled_from([[], ["{python}", "-m", "x", "{file}"], ["a", 'b"{file}"']]),
     "baselines": st.sampled_from([[], ["base"], ["ollama:x", "openai:http://h/v1#m", "r.gguf"]]),
+    "prompts": st.sampled_from(["auto", [], ["a", "FILE:b.jsonl"]]),
     "extensions": st.lists(st.integers(1, 1000), max_size=2),
     "betas": st.sampled_from([[0.9, 0.999], [0.0, 0.5]]),
     "targets": st.sampled_from(["all-linear", "attention", ["q_proj"], ["a.b", "c"]]),

@@ -67,6 +67,11 @@ def test_no_source_no_stage_no_path() -> None:
         (["train.two.accumulation=2"], "accumulation counts only beside a batch_size"),
         (["train.one.adapter.continue=carry"], "the first stage has no adapter to carry on"),
         (
+            ['model.added_tokens=["<think>"]', "train.one.adapter.kind=full"]
+            + ["train.one.adapter.last_layers=1"],
+            "the last layers alone do not train the added tokens' rows",
+        ),
+        (
             ["train.two.adapter.continue=carry", "train.two.adapter.rank=8"],
             "the carried adapter differs in rank (make them the same as in stage 'one'",
         ),
@@ -113,7 +118,6 @@ def test_no_source_no_stage_no_path() -> None:
         (["model.chat_template=FILE:"], "'FILE:' names no file"),
         (["model.base= "], "no base model"),
         (["model.base=embedded:"], "'embedded:' names no model"),
-        (['model.added_tokens=["<think>"]'], "tokens cannot be added yet"),
         (["launch.processes=2"], "training takes one process yet"),
         (['model.added_tokens=["<a>", "<a>"]'], "'<a>' is listed twice"),
         (["model.added_tokens=['']"], "an added token is empty"),

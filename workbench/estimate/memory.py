@@ -51,6 +51,7 @@ class Setting:
     quantization: str = "none"
     optimizer: str = "adamw"
     checkpointing: bool = False
+    new_tokens: bool = False  # rows of the embedding and the head are trained besides
     element_bytes: int = 4
     device: Device = "cpu"
 
@@ -157,6 +158,8 @@ def _activations(shape: ModelShape, setting: Setting, work: Work) -> float:
     layer = _layer_bytes(shape, setting, work)
     element = setting.element_bytes
     end = work.tokens * shape.hidden * 8  # the last norm, and what is selected for the head
+    if setting.new_tokens and setting.kind != "full":  # the matrix with them in it, its gradient
+        end += 3 * shape.vocabulary * shape.hidden * element
     if setting.checkpointing:
         return layers * work.tokens * shape.hidden * element + layer + end
     return layers * layer + end

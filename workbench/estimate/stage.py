@@ -64,6 +64,7 @@ def _setting(stage: TrainStage, model: Model, device: Device, element_bytes: int
         last_layers=adapter.last_layers,
         quantization=model.quantization,
         optimizer=stage.optimizer,
+        new_tokens=bool(model.added_tokens),
         element_bytes=element_bytes,
         device=device,
     )

@@ -6,6 +6,7 @@ A hub model is fetched once, here, before anything else; from then on a run know
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,12 @@ def fetch(model: Model, progress: hub.Progress | None = None) -> Path:
     return _checked(hub.snapshot(model.base, model.revision, progress))
 
 
-def load_tokenizer(base: Path) -> Any:
-    """The base's fast tokenizer. Raises UserError when there is none."""
+def load_tokenizer(base: Path, added: Sequence[str] = ()) -> Any:
+    """The base's fast tokenizer with tokens `added`. Raises UserError when there is none.
+
+    An added token is one wherever its text stands, in messages too; one that the base has already
+    stays as it is.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -47,6 +52,9 @@ def load_tokenizer(base: Path) -> Any:
         raise UserError(f"no tokenizer can be loaded: {reason}", path=base) from error
     if not getattr(tokenizer, "is_fast", False):
         raise UserError("this tokenizer has no tokenizer.json", path=base, hint="convert it first")
+    from tokenizers import AddedToken
+
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in added])
     return tokenizer
 
 

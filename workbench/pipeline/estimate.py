@@ -77,7 +77,7 @@ def estimate(preset: Preset) -> dict[str, Any]:
         for stage in preset.train if shape else ():
             found["stages"][stage.name] = _memory(foreseen(shape, stage, preset.model))
     else:
-        tokenizer = bases.load_tokenizer(base)
+        tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
         with tempfile.TemporaryDirectory() as folder:
             for stage in preset.train:
                 found["stages"][stage.name] = _stage(

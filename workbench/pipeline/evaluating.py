@@ -12,6 +12,7 @@ from workbench.checkers.run import find_program
 from workbench.dataset.read import read_source, require
 from workbench.errors import UserError
 from workbench.evaluations.case import Case
+from workbench.pipeline.base import load_tokenizer, save_tokenizer
 from workbench.pipeline.context import Context, Outcome
 from workbench.pipeline.evaluation.cases import Checker
 from workbench.pipeline.evaluation.guards import Guard
@@ -193,10 +194,21 @@ def _base_gguf(context: Context) -> Path:
         plan = plan_export(
             Weights(base_folder(context)),
             [format],
-            context.run.tokenizer,
+            _base_tokenizer(context),
             chat_template=chat_template(context),
             end_of_turn=base_facts(context)["end_of_turn"],
             name="base",
         )
         run_export(plan, {format: path}, stopping=context.stopping)
     return path
+
+
+def _base_tokenizer(context: Context) -> Path:
+    """The run's tokenizer; where it has added tokens the base's own, which knows none of them."""
+    if not context.preset.model.added_tokens:
+        return context.run.tokenizer
+    folder = context.run.evaluation / "base-tokenizer"
+    if not folder.is_dir():
+        own = load_tokenizer(base_folder(context))
+        save_tokenizer(own, chat_template(context), folder)
+    return folder

@@ -64,7 +64,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
         family_of(base)  # what cannot be exported is refused before it is trained
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
-    tokenizer = bases.load_tokenizer(base)
+    tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)
     base_file = run.path / "base.json"

@@ -161,8 +161,9 @@ class Model(Section):
     )
     added_tokens: Annotated[list[str], AfterValidator(_tokens)] = Field(
         [],
-        description='Tokens to add to the vocabulary, such as ["<think>", "</think>"]. '
-        "This version does not train them yet and refuses the key.",
+        description='Tokens to add to the vocabulary, such as ["<think>", "</think>"]. Wherever '
+        "the text stands it becomes that token; every stage trains the rows of these tokens in the "
+        "embedding and the output head, whatever its adapter.",
     )
     chat_template: Annotated[str, AfterValidator(_template)] = Field(
         "auto",

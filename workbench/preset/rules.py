@@ -166,6 +166,18 @@ def _adapters(preset: Preset) -> Iterator[Fault]:
         before = stage
 
 
+def _added_tokens(preset: Preset) -> Iterator[Fault]:
+    """Rows of new tokens that no stage trains would stay what they were made: a mean."""
+    for index, stage in enumerate(preset.train):
+        if preset.model.added_tokens and stage.adapter.kind == "full" and stage.adapter.last_layers:
+            yield Fault(
+                ("train", index, "adapter", "last_layers"),
+                "the last layers alone do not train the added tokens' rows",
+                'use last_layers = 0, kind = "lora", or no model.added_tokens',
+                (("model", "added_tokens"),),
+            )
+
+
 def _full(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
     if adapter.kind != "full":
         return
@@ -289,9 +301,6 @@ def _index_or_none(preset: Preset, name: int | str) -> int | None:
 
 def _not_yet(preset: Preset) -> Iterator[Fault]:
     """Keys that stand in the contract and that training cannot honour yet: never ignored."""
-    if preset.model.added_tokens:
-        hint = "leave it empty"
-        yield Fault(("model", "added_tokens"), "tokens cannot be added yet", hint)
     if preset.launch.processes > 1:
         yield Fault(("launch", "processes"), "training takes one process yet", "use 1")
 
@@ -301,6 +310,7 @@ RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _sources,
     _stages,
     _adapters,
+    _added_tokens,
     _generate,
     _evaluate,
     _guards,

@@ -18,6 +18,7 @@ from workbench.preset.schema import Model, TrainStage
 from workbench.run.events import Event
 
 VOCABULARY = 384
+MODEL = Model.model_validate({"device": "cpu"})
 
 
 @dataclass
@@ -75,17 +76,19 @@ class Bench:
         settings: TrainStage | None = None,
         emit: Callable[[Event], None] | None = None,
         watched: Watched = NOTHING,
+        model: Model = MODEL,
+        tokenizer: Any = None,
     ) -> tuple[TrainResult, list[Event]]:
         """Train in `root/name`; returns the result and all events."""
         told: list[Event] = []
         stage = settings or stage_settings()
         result = train_stage(
             stage,
-            Model.model_validate({"device": "cpu"}),
+            model,
             weights or Weights(self.base),
             train=self.train_file,
             validation=self.validation_file,
-            tokenizer=tiny.tokenizer(),
+            tokenizer=tokenizer or tiny.tokenizer(),
             folder=self.folder(name, stage.name),
             emit=emit or told.append,
             stopping=stopping,

@@ -39,14 +39,21 @@ class AdapterSettings:
     last_layers: int = 0
     rslora: bool = False
     carry: bool = False
+    new_tokens: tuple[int, ...] = ()  # ids whose rows in embedding and head are trained besides
 
 
 def load(
-    weights: Weights, *, device: torch.device, dtype: torch.dtype, quantization: str = "none"
+    weights: Weights,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: str = "none",
+    vocabulary: int = 0,
 ) -> Any:
     """The causal model with `weights.adapters` merged in, frozen, with segment attention.
 
-    Raises UserError when the folder holds no model that transformers can read.
+    It has a row for each token of a `vocabulary` of that size; those it had not before are the
+    mean of the others. Raises UserError when the folder holds no model that transformers can read.
     """
     arguments: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention.NAME}
     if quantization != "none":
@@ -57,6 +64,7 @@ def load(
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
+    widen(model, vocabulary)
     for adapter in weights.adapters:
         model = merge(model, adapter, quantized=quantization != "none")
     model.config.use_cache = False
@@ -64,6 +72,17 @@ def load(
         parameter.requires_grad_(False)
     _keep_gradients(model)
     return model if quantization != "none" else model.to(device)
+
+
+@torch.no_grad()
+def widen(model: Any, vocabulary: int) -> None:
+    """Add rows to the embedding and the output head, where there are fewer than `vocabulary`."""
+    before = model.get_input_embeddings().weight.shape[0]
+    if before >= vocabulary:
+        return
+    model.resize_token_embeddings(vocabulary, mean_resizing=False)
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        layer.weight[before:] = layer.weight[:before].float().mean(0).to(layer.weight.dtype)
 
 
 def _keep_gradients(model: nn.Module) -> None:
@@ -129,8 +148,20 @@ def _lora_config(model: Any, adapter: AdapterSettings) -> LoraConfig:
         layers_to_transform=_last_layers(model, adapter.last_layers),
         use_rslora=adapter.rslora,
         use_dora=adapter.kind == "dora",
+        trainable_token_indices=_token_rows(model, adapter.new_tokens) or None,
         task_type="CAUSAL_LM",
     )
+
+
+def _token_rows(model: Any, ids: Sequence[int]) -> dict[str, list[int]]:
+    """Name of a module -> its rows that are trained: the embedding, and a head of its own."""
+    if not ids:
+        return {}
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    tied = embedding.weight is head.weight
+    wanted = [embedding] if tied else [embedding, head]
+    names = {id(module): name for name, module in model.named_modules()}
+    return {names[id(module)].rpartition(".")[2]: list(ids) for module in wanted}
 
 
 def _targets(model: Any, targets: str | Sequence[str]) -> list[str]:

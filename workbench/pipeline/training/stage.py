@@ -8,7 +8,7 @@ training/<stage>/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ def train_stage(
     device = pick_device(model.device)
     accelerator = _accelerator(stage, device, pick_dtype(model.dtype, device))
     examples, held_out = Examples.load(train), Examples.load(validation)
-    network = _network(stage, model, weights, accelerator.device)
+    added = [int(tokenizer.convert_tokens_to_ids(text)) for text in model.added_tokens]
+    adapter = adapter_settings(stage, added)
+    network = _network(stage, model, weights, accelerator.device, adapter, len(tokenizer))
     parameters = models.trainable(network)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
     asked = validation_plan(held_out, stage)
@@ -107,13 +109,25 @@ def _accelerator(stage: TrainStage, device: torch.device, dtype: torch.dtype) ->
     return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
 
 
-def _network(stage: TrainStage, model: Model, weights: Weights, device: torch.device) -> Any:
-    adapter = adapter_settings(stage)
+def _network(
+    stage: TrainStage,
+    model: Model,
+    weights: Weights,
+    device: torch.device,
+    adapter: AdapterSettings,
+    vocabulary: int,
+) -> Any:
     carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
     start = Weights(weights.base, weights.adapters[:-1]) if carried else weights
     dtype = torch.float32 if adapter.kind == "full" else pick_dtype(model.dtype, device)
     torch.manual_seed(stage.seed)
-    network = models.load(start, device=device, dtype=dtype, quantization=model.quantization)
+    network = models.load(
+        start,
+        device=device,
+        dtype=dtype,
+        quantization=model.quantization,
+        vocabulary=vocabulary if model.added_tokens else 0,
+    )
     network = models.attach(network, adapter, seed=stage.seed, carried=carried)
     if computes_again(weights.base / "config.json", stage, model, device):
         network.gradient_checkpointing_enable(
@@ -122,8 +136,8 @@ def _network(stage: TrainStage, model: Model, weights: Weights, device: torch.de
     return network
 
 
-def adapter_settings(stage: TrainStage) -> AdapterSettings:
-    """The preset's `[train.adapter]` as plain values."""
+def adapter_settings(stage: TrainStage, new_tokens: Sequence[int] = ()) -> AdapterSettings:
+    """The preset's `[train.adapter]` as plain values, with the ids of the tokens added to it."""
     adapter = stage.adapter
     targets = adapter.targets if isinstance(adapter.targets, str) else tuple(adapter.targets)
     return AdapterSettings(
@@ -135,6 +149,7 @@ def adapter_settings(stage: TrainStage) -> AdapterSettings:
         last_layers=adapter.last_layers,
         rslora=adapter.rslora,
         carry=adapter.continue_ == "carry",
+        new_tokens=tuple(new_tokens),
     )
 
 
