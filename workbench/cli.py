@@ -29,6 +29,7 @@ COMMANDS = {
     "ollama": ("RUN", "make a run's model in the Ollama server"),
     "data": ("PATH", "read, check and summarise a data set, with FILE:LINE"),
     "chat": ("RUN|FILE.gguf", "talk to a tuned model, or get one answer with --prompt"),
+    "evaluate": ("RUN|FILE.gguf", "ask models a file of prompts, judge the answers, report"),
     "serve": ("RUN|FILE.gguf", "serve a model to programs here, as an OpenAI-like endpoint"),
     "presets": ("", "list the presets with their descriptions"),
     "keys": ("[SECTION]", "every key of a preset: type, default and meaning"),

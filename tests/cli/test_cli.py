@@ -40,7 +40,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "told"),
     [
         (["runz"], "no command 'runz' (did you mean 'runs'?)"),
-        (["xyz"], "no command 'xyz' (use attach, chat, data, export, keys,"),
+        (["xyz"], "no command 'xyz' (use attach, chat, data, evaluate, export, keys,"),
         (["\x1b[31m"], "no command '\\x1b[31m'"),
         (["--preset"], "argument --preset: expected one argument (see workbench --help)"),
         (["--presets", "x"], "unrecognized arguments: --presets x"),

@@ -27,7 +27,8 @@ def _checker(value: Any) -> Any:
     return [] if value == "" else value
 
 
-def _checker_words(command: list[str]) -> list[str]:
+def checker_words(command: list[str]) -> list[str]:
+    """`command`, where it can be a checker. Raises Refused."""
     if not builtin.is_builtin(command):
         return _placeholders(command)
     try:
@@ -93,7 +94,7 @@ def _ollama_name(value: str) -> str:
     return value
 
 
-Checker = Annotated[list[str], BeforeValidator(_checker), AfterValidator(_checker_words)]
+Checker = Annotated[list[str], BeforeValidator(_checker), AfterValidator(checker_words)]
 Names = Annotated[list[str], AfterValidator(distinct)]
 Suffix = Annotated[str, AfterValidator(_suffix)]
 
