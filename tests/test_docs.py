@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,13 +17,16 @@ import pytest
 
 from tests.cli.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
+from workbench.checkers.builtin import KINDS
 from workbench.cli import Parser, main
-from workbench.commands import chat, data, export, ollama, serve
+from workbench.commands import chat, data, evaluate, export, ollama, serve
 from workbench.preset.load import load
+from workbench.preset.schema import Evaluate
 from workbench.run import launch
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EVALUATION_PAGE = ROOT / "docs" / "evaluation.md"
 FORMATS_PAGE = ROOT / "docs" / "data-formats.md"
 SAMPLE = re.compile(r"<!-- sample: (.*?) -->\n(`+)\w+\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -66,6 +70,13 @@ def chat_parses(words: list[str]) -> None:
     parser = Parser()
     chat.add_arguments(parser)
     assert parser.parse_args(words[2:]).model.startswith("quickstart")
+
+
+def evaluation_parses(words: list[str]) -> None:
+    """Needs a model: tests/cli/test_evaluate.py has one. Arguments and checker are looked at."""
+    parser = Parser()
+    evaluate.add_arguments(parser)
+    assert evaluate.words_of(parser.parse_args(words[2:]).checker or [""]) is not None
 
 
 def exports_parse(words: list[str]) -> None:
@@ -118,6 +129,7 @@ RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"workbench --preset blop-gemma-2b.*", preset_loads),
     (r"workbench --preset .*", runs),
     (r"workbench chat .*", chat_parses),
+    (r"workbench evaluate .*", evaluation_parses),
     (r"workbench export --types", runs),
     (r"workbench (export|ollama|serve) .*", exports_parse),
     (r"workbench data hub:.*", data_parses),
@@ -152,6 +164,17 @@ def test_every_command_of_the_pages(command: str, workplace: Path) -> None:
 def test_the_pages_name_commands() -> None:
     """The negative control: an extraction that finds nothing would test nothing."""
     assert len(commands()) > 12
+
+
+def test_what_the_page_of_evaluation_sets_is_taken_by_a_preset() -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", EVALUATION_PAGE.read_text("utf-8"), re.M | re.S)
+    taken = [Evaluate.model_validate(tomllib.loads(block)["evaluate"]) for block in blocks]
+    assert [bool(one.checker or one.guard) for one in taken] == [True, True]
+
+
+def test_the_page_of_evaluation_names_every_built_in_checker() -> None:
+    named = re.findall(r'^\| `\["builtin:([a-z-]+)"', EVALUATION_PAGE.read_text("utf-8"), re.M)
+    assert list(dict.fromkeys(named)) == list(KINDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
