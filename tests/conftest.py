@@ -5,8 +5,11 @@ The variables are set before any test module is imported: thread pools read them
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,9 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
 )
+# What the workbench caches goes nowhere else, whatever a module's fixtures do before the tests'.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="workbench-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:
     del os.environ[name]
 

@@ -1,22 +1,72 @@
 """All rows of a split become training sequences, and the ledger says what happened to each.
 
-Invariant: every row is in the result, or counted in the ledger as dropped, untrained or refused.
+Rows stream through in batches, so that the tokenizer can work on several at a time and no more than
+a batch is in memory. Invariant: every row is in the result, or counted in the ledger as dropped,
+untrained or refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 from workbench.dataset.ledger import Ledger
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.dataset.template import ChatTemplate
-from workbench.dataset.tokenize import Encoded, by_turn, encode_row, encode_text
+from workbench.dataset.tokenize import Encoded, by_turn, encode_batch, encode_text
 from workbench.dataset.tokenizer import Tokenizer
 from workbench.errors import UserError
 
+BATCH = 256
 OnCut = Literal["drop", "cut", "refuse"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How a stage makes sequences. Conversations need a template, documents a separator."""
+
+    tokenizer: Tokenizer
+    template: ChatTemplate | None = None
+    sequence_length: int = 1 << 30
+    stop_ids: tuple[int, ...] = ()
+    separator_id: int | None = None
+
+    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]:
+        """The sequences and faults of each row, in order."""
+        waiting = iter(rows)
+        while batch := list(islice(waiting, BATCH)):
+            chats = self._chats([row for row in batch if row.kind == "chat"])
+            for row in batch:
+                yield next(chats) if row.kind == "chat" else RowTokens(row, self._text(row))
+
+    def _text(self, row: Row) -> list[Encoded | Fault]:
+        assert self.separator_id is not None, "documents need a separator"
+        return [*encode_text(row, self.tokenizer, self.sequence_length, self.separator_id)]
+
+    def _chats(self, rows: Sequence[Row]) -> Iterator[RowTokens]:
+        for row, found in zip(rows, self._encoded(rows), strict=True):
+            if isinstance(found, Fault) and found.code == "rewrites":
+                yield RowTokens(row, list(self._encoded(by_turn(row))), by_turn=True)
+            else:
+                yield RowTokens(row, [found])
+
+    def _encoded(self, rows: Sequence[Row]) -> Iterator[Encoded | Fault]:
+        if not rows:
+            return iter(())
+        assert self.template is not None, "conversations need a template"
+        length = self.sequence_length
+        return encode_batch(rows, self.template, self.tokenizer, length, self.stop_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class RowTokens:
+    """What became of a row: sequences, or faults in their place. `by_turn`: one for each turn."""
+
+    row: Row
+    parts: list[Encoded | Fault]
+    by_turn: bool = False
 
 
 @dataclass
@@ -26,6 +76,34 @@ class Encoding:
     sequences: list[Encoded] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     faults: list[Fault] = field(default_factory=list)
+
+    def enter(self, found: RowTokens, on_cut: OnCut) -> list[Encoded]:
+        """Count what became of a row; returns its sequences that are to be trained on."""
+        ledger, place = self.ledger, found.row.place
+        ledger.rows += 1
+        if found.by_turn:
+            ledger.by_turn.add(place)
+        kept = []
+        for entry in found.parts:
+            if isinstance(entry, Fault):
+                self._refused(entry)
+                continue
+            ledger.count(entry)
+            if entry.special_in_text:
+                self.faults.append(_special_note(entry))
+            if entry.cut and (on_cut != "cut" or not entry.n_trained):
+                ledger.dropped.add(place)
+            elif not entry.n_trained:
+                ledger.untrained.add(place)
+            else:
+                ledger.keep(entry)
+                kept.append(entry)
+        return kept
+
+    def _refused(self, fault: Fault) -> None:
+        nothing = fault.code == "nothing-trained"
+        (self.ledger.untrained if nothing else self.ledger.refused).add(fault.place)
+        self.faults.append(replace(fault, fatal=not nothing))
 
 
 def encode_rows(
@@ -38,24 +116,15 @@ def encode_rows(
     separator_id: int | None = None,
     on_cut: OnCut = "drop",
 ) -> Encoding:
-    """Every row as sequences. Conversations need `template` and `stop_ids`, documents a separator.
+    """Every row as sequences, all of them in memory; see `Encoder` and `Encoding.enter`.
 
     A conversation that is too long is dropped or cut; `refuse` is left to `require_sequences`,
     so that all of them are counted first.
     """
+    encoder = Encoder(tokenizer, template, sequence_length, tuple(stop_ids), separator_id)
     encoding = Encoding(ledger=Ledger(sequence_length))
-    for row in rows:
-        encoding.ledger.rows += 1
-        if row.kind == "text":
-            assert separator_id is not None, "documents need a separator"
-            found: list[Encoded | Fault] = [
-                *encode_text(row, tokenizer, sequence_length, separator_id)
-            ]
-        else:
-            assert template is not None, "conversations need a template"
-            found = _conversation(row, template, tokenizer, sequence_length, stop_ids, encoding)
-        for entry in found:
-            _enter(encoding, entry, on_cut)
+    for found in encoder.encode(rows):
+        encoding.sequences += encoding.enter(found, on_cut)
     return encoding
 
 
@@ -71,60 +140,9 @@ def require_sequences(encoding: Encoding, on_cut: OnCut = "drop") -> Encoding:
         message = f"rows longer than sequence_length = {ledger.sequence_length}: {ledger.cut}"
         hint = f"set sequence_length = {ledger.saving_length}, or on_cut to drop or cut"
         raise UserError(message, hint=hint)
-    if not encoding.sequences:
+    if not ledger.sequences:
         raise _nothing_left(ledger)
     return encoding
-
-
-def _conversation(
-    row: Row,
-    template: ChatTemplate,
-    tokenizer: Tokenizer,
-    sequence_length: int,
-    stop_ids: Sequence[int],
-    encoding: Encoding,
-) -> list[Encoded | Fault]:
-    whole = encode_row(row, template, tokenizer, sequence_length, stop_ids)
-    if not isinstance(whole, Fault) or whole.code != "rewrites":
-        return [whole]
-    encoding.ledger.by_turn.add(row.place)
-    parts = by_turn(row)
-    return [encode_row(part, template, tokenizer, sequence_length, stop_ids) for part in parts]
-
-
-def _enter(encoding: Encoding, entry: Encoded | Fault, on_cut: OnCut) -> None:
-    ledger = encoding.ledger
-    if isinstance(entry, Fault):
-        (ledger.untrained if entry.code == "nothing-trained" else ledger.refused).add(entry.place)
-        fatal = entry.code != "nothing-trained"
-        encoding.faults.append(replace(entry, fatal=fatal))
-        return
-    _count(ledger, entry)
-    if entry.special_in_text:
-        encoding.faults.append(_special_note(entry))
-    if entry.cut and (on_cut != "cut" or not entry.n_trained):
-        ledger.dropped.add(entry.place)
-    elif not entry.n_trained:
-        ledger.untrained.add(entry.place)
-    else:
-        encoding.sequences.append(entry)
-        ledger.sequences += 1
-        ledger.tokens += len(entry.ids)
-        ledger.trained_tokens += entry.n_trained
-
-
-def _count(ledger: Ledger, entry: Encoded) -> None:
-    ledger.longest = max(ledger.longest, entry.length)
-    if entry.cut:
-        ledger.cut.add(entry.place)
-        if entry.lost_stop:
-            ledger.lost_stop.add(entry.place)
-        if not entry.n_trained:
-            ledger.lost_all.add(entry.place)
-    if entry.retokenized:
-        ledger.retokenized.add(entry.place)
-    if entry.special_in_text:
-        ledger.special_in_text.add(entry.place)
 
 
 def _special_note(entry: Encoded) -> Fault:

@@ -1,28 +1,37 @@
-"""The truncation ledger: what tokenizing did to the rows, with figures and places.
+"""What tokenizing did to the rows, in figures and places.
 
 Nothing is cut, dropped or masked without a line here: how many rows, the first five of them, and
-the sequence length that would have saved them all.
+the sequence lengths that would have saved them all, or nearly all. Rows are counted, not the
+sequences that some are split into.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from workbench.dataset.rows import Place
+from workbench.dataset.tokenize import Encoded
 
 PLACES = 5
+NEARLY_ALL = 0.99
 
 
 @dataclass
 class Tally:
-    """A count with the first five places."""
+    """A count of rows with the first five places; a row that comes again at once counts once."""
 
     count: int = 0
     places: list[Place] = field(default_factory=list)
+    _last: Place | None = None
 
     def add(self, place: Place) -> None:
+        if place == self._last:
+            return
+        self._last = place
         self.count += 1
         if len(self.places) < PLACES:
             self.places.append(place)
@@ -48,6 +57,17 @@ MEANINGS = {
     "refused": "the template refuses",
 }
 
+_FIGURES = (
+    "sequence_length",
+    "rows",
+    "sequences",
+    "tokens",
+    "trained_tokens",
+    "longest",
+    "saving_length",
+    "nearly_saving_length",
+)
+
 
 @dataclass
 class Ledger:
@@ -58,7 +78,6 @@ class Ledger:
     sequences: int = 0
     tokens: int = 0
     trained_tokens: int = 0
-    longest: int = 0  # of all conversations, before cutting; documents are split, never cut
     cut: Tally = field(default_factory=Tally)
     lost_stop: Tally = field(default_factory=Tally)
     lost_all: Tally = field(default_factory=Tally)
@@ -68,11 +87,44 @@ class Ledger:
     special_in_text: Tally = field(default_factory=Tally)
     by_turn: Tally = field(default_factory=Tally)
     refused: Tally = field(default_factory=Tally)
+    # Of all sequences before cutting; documents come in blocks that are never cut.
+    lengths: array[int] = field(default_factory=lambda: array("L"))
+
+    def count(self, entry: Encoded) -> None:
+        """Take in what was found of a sequence, whether or not it is kept."""
+        self.lengths.append(entry.length)
+        if entry.cut:
+            self.cut.add(entry.place)
+            if entry.lost_stop:
+                self.lost_stop.add(entry.place)
+            if not entry.n_trained:
+                self.lost_all.add(entry.place)
+        if entry.retokenized:
+            self.retokenized.add(entry.place)
+        if entry.special_in_text:
+            self.special_in_text.add(entry.place)
+
+    def keep(self, entry: Encoded) -> None:
+        """Take in a sequence that is trained on."""
+        self.sequences += 1
+        self.tokens += len(entry.ids)
+        self.trained_tokens += entry.n_trained
+
+    @property
+    def longest(self) -> int:
+        return max(self.lengths, default=0)
 
     @property
     def saving_length(self) -> int:
         """The sequence length with which nothing would be cut; 0 when nothing is."""
         return self.longest if self.cut.count else 0
+
+    @property
+    def nearly_saving_length(self) -> int:
+        """The sequence length that would cut no more than one in a hundred; 0 if that is so now."""
+        within = ceil(NEARLY_ALL * len(self.lengths))
+        length = sorted(self.lengths)[within - 1] if self.lengths else 0
+        return length if self.cut.count and length > self.sequence_length else 0
 
     def tallies(self) -> Iterator[tuple[str, Tally]]:
         """(name, tally) of all that is not zero."""
@@ -90,11 +142,13 @@ class Ledger:
         lines = [head, *(f"{tally}: {MEANINGS[name]}" for name, tally in self.tallies())]
         if self.saving_length:
             lines.append(f"sequence_length = {self.saving_length} would cut none")
+        if 0 < self.nearly_saving_length < self.saving_length:
+            lines.append(
+                f"sequence_length = {self.nearly_saving_length} would cut one in a hundred"
+            )
         return lines
 
     def to_json(self) -> dict[str, Any]:
         """All figures, zeros included, and the places."""
-        figures = ("sequence_length", "rows", "sequences", "tokens", "trained_tokens", "longest")
-        value: dict[str, Any] = {name: getattr(self, name) for name in figures}
-        value["saving_length"] = self.saving_length
+        value: dict[str, Any] = {name: getattr(self, name) for name in _FIGURES}
         return value | {name: getattr(self, name).to_json() for name in MEANINGS}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
@@ -23,7 +23,8 @@ from workbench.errors import UserError
 THRESHOLD = 0.85
 GRAM_WORDS = 5
 MAX_TEXTS = 100_000
-RARITY_TEXTS = 20_000
+COUNTED_TEXTS = 5_000
+RARE = 2
 BUCKETS = 1 << 20
 BITMAP_MASK = 1023
 Grams: TypeAlias = "array[int]"  # of 64-bit hashes, each once
@@ -95,7 +96,7 @@ class _Index:
             what = f"near duplicates are sought among {MAX_TEXTS:,} rows at most"
             raise UserError(what, hint=hint)
         self._threshold = threshold
-        self._rarity = _rarity(self._grams)
+        self._often = _often(self._grams)
         self._holders: dict[int, list[int]] = defaultdict(list)
         self._bitmaps: dict[int, int] = {}
         self._own: tuple[int, frozenset[int]] = (-1, frozenset())
@@ -144,9 +145,12 @@ class _Index:
     def _prefix(self, number: int) -> list[int]:
         """The rarest grams: a set as similar as the threshold has one of its own rarest in them."""
         if self._rarest[0] != number:  # asked for when it is sought, and when it is added
-            found, rarity = self._grams[number], self._rarity
+            found, often = self._grams[number], self._often
             length = len(found) - math.ceil(self._threshold * len(found)) + 1
-            order = sorted(found, key=lambda gram: (rarity[gram % BUCKETS], gram))
+            order = sorted([gram for gram in found if gram % BUCKETS not in often])
+            if len(order) < length:
+                rest = (gram for gram in found if gram % BUCKETS in often)
+                order += sorted(rest, key=lambda gram: (often[gram % BUCKETS], gram))
             self._rarest = number, order[:length]
         return self._rarest[1]
 
@@ -161,10 +165,12 @@ class _Index:
         return found
 
 
-def _rarity(gram_lists: Sequence[Grams]) -> Grams:
-    """How often grams occur, by the lowest bits of their hash: any fixed order will do."""
-    counts = array("q", bytes(8 * BUCKETS))
-    for found in gram_lists[:: max(1, len(gram_lists) // RARITY_TEXTS)]:
-        for gram in found:
-            counts[gram % BUCKETS] += 1
-    return counts
+def _often(gram_lists: Sequence[Grams]) -> dict[int, int]:
+    """How often the grams that are not rare occur in some of the texts, by a hash of theirs.
+
+    Any fixed order of grams will do; one that puts the rare ones first makes for few candidates.
+    """
+    counts: Counter[int] = Counter()
+    for found in gram_lists[:: max(1, len(gram_lists) // COUNTED_TEXTS)]:
+        counts.update([gram % BUCKETS for gram in found])
+    return {bucket: count for bucket, count in counts.items() if count > RARE}

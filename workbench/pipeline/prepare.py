@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
-from workbench.dataset.encode import encode_rows, require_sequences
+from workbench.dataset.encode import Encoder, Encoding, require_sequences
+from workbench.dataset.ledger import Ledger
 from workbench.dataset.lint import lint
 from workbench.dataset.options import Options
 from workbench.dataset.prepare import dedupe, find_leaks, opening_key, with_system
@@ -29,9 +30,10 @@ from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
 from workbench.pipeline import base as bases
+from workbench.pipeline.earlier import Earlier, way_of
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
-from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.sequences import SequenceWriter
 from workbench.preset.inputs import MINIATURE
 from workbench.preset.miniature import WARNING
 from workbench.preset.schema import Data, DataSource, Preset, TrainStage
@@ -74,7 +76,15 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     ledgers = {}
     for stage in preset.train:
         paths, ledgers[stage.name] = tokenize_stage(
-            stage, prepared.splits, preset.data, template, tokenizer, stops, run.dataset, emit
+            stage,
+            prepared.splits,
+            preset.data,
+            template,
+            tokenizer,
+            stops,
+            run.dataset,
+            emit,
+            remember=True,
         )
         written += paths
     report = run.dataset / "report.json"
@@ -150,37 +160,45 @@ def tokenize_stage(
     stop_ids: Sequence[int],
     folder: Path,
     emit: Emit,
+    *,
+    remember: bool = False,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Write a stage's two splits; returns the files and the ledgers of what was cut or dropped.
+
+    With `remember`, later runs take over what is the same; so the folder must be there to stay.
 
     Raises UserErrors for rows that the template refuses, UserError when nothing is left to train.
     """
     train = repeat_rows(rows_of_stage(splits.train, stage, data), data)
     if not train:
         raise UserError(f"train.{stage.name}: its sources hold no {KINDS[stage.objective]}")
+    encoder = Encoder(
+        from_backend(tokenizer.backend_tokenizer),
+        template,
+        stage.sequence_length,
+        tuple(stop_ids),
+        separator_id(tokenizer),
+    )
+    earlier = Earlier(way_of(encoder, tokenizer.backend_tokenizer.to_str()))
     paths, ledgers = [], {}
     for name, rows in (
         ("train", train),
         ("validation", rows_of_stage(splits.validation, stage, data)),
     ):
-        encoding = encode_rows(
-            rows,
-            template,
-            from_backend(tokenizer.backend_tokenizer),
-            sequence_length=stage.sequence_length,
-            stop_ids=stop_ids,
-            separator_id=separator_id(tokenizer),
-            on_cut=stage.on_cut,
-        )
+        paths.append(folder / f"{stage.name}.{name}.safetensors")
+        encoding = Encoding(ledger=Ledger(stage.sequence_length))
+        with SequenceWriter(paths[-1]) as writer:
+            for key, found in earlier.encode(rows, encoder):
+                writer.add(found, encoding.enter(found, stage.on_cut), key)
         if name == "train":
             require_sequences(encoding, stage.on_cut)
         left_out = encoding.ledger.lines()[1:]
         for line in left_out:
             message = f"train.{stage.name}, {name} rows: {line}"
             emit(events.Note(message=message, level="warning"))
-        paths.append(folder / f"{stage.name}.{name}.safetensors")
-        Examples.of(encoding.sequences).save(paths[-1])
         ledgers[name] = {**encoding.ledger.to_json(), "notes": left_out}
+    if remember:
+        earlier.remember(paths)
     return paths, ledgers
 
 

@@ -1,0 +1,139 @@
+"""Prepared sequences: what training reads; a row that changed is tokenized anew, no other is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from tests.dataset.helpers import byte_level, chat, stop_id, template
+from workbench.dataset.encode import Encoder, Encoding, RowTokens
+from workbench.dataset.rows import Message, Place, Row
+from workbench.pipeline.earlier import Earlier, way_of
+from workbench.pipeline.sequences import SequenceWriter, row_key
+from workbench.pipeline.training.examples import Examples
+
+
+class Counting(Encoder):
+    """An encoder that says which rows it had to tokenize."""
+
+    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]:
+        for found in super().encode(rows):
+            ASKED.append(found.row.place.line)
+            yield found
+
+
+ASKED: list[int] = []
+
+
+@pytest.fixture
+def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoder:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ASKED.clear()
+    tokenizer = byte_level()
+    stops = (stop_id("qwen", tokenizer),)
+    return Counting(tokenizer, template("qwen"), 120, stops, separator_id=4)
+
+
+ROWS = [
+    chat("one", "first", place=Place("a", 1)),
+    chat("two", "second", "more", "third", place=Place("a", 2)),  # rewritten: a sequence a turn
+    chat("long", "x" * 300, place=Place("a", 3)),  # dropped
+    Row(Place("a", 4), text="a document " * 40),  # several blocks
+    chat("one", "first", place=Place("a", 5)),  # the same again
+]
+
+
+def made(encoder: Encoder, rows: list[Row], path: Path) -> tuple[list[list[int]], Encoding]:
+    earlier = Earlier(way_of(encoder, "{}"))
+    encoding = Encoding()
+    with SequenceWriter(path) as writer:
+        for key, found in earlier.encode(rows, encoder):
+            writer.add(found, encoding.enter(found, "drop"), key)
+    earlier.remember([path])
+    examples = Examples.load(path)
+    return [examples.ids(n).tolist() for n in range(len(examples))], encoding
+
+
+def test_the_file_holds_what_was_encoded(encoder: Encoder, tmp_path: Path) -> None:
+    ids, encoding = made(encoder, ROWS, tmp_path / "a.safetensors")
+    wanted = [e for f in encoder.encode(ROWS) for e in Encoding().enter(f, "drop")]
+    assert ids == [entry.ids for entry in wanted] and len(ids) > 6
+    examples = Examples.load(tmp_path / "a.safetensors")
+    assert [examples.trained(n).tolist() for n in range(len(ids))] == [e.trained for e in wanted]
+    assert encoding.ledger.rows == 5 and encoding.ledger.dropped.count == 1
+    assert set(load_file(tmp_path / "a.safetensors")) == {
+        "ids",
+        "trained",
+        "offsets",
+        "keys",
+        "flags",
+    }
+
+
+def test_only_what_changed_is_tokenized_again(encoder: Encoder, tmp_path: Path) -> None:
+    first, before = made(encoder, ROWS, tmp_path / "a.safetensors")
+    assert sorted(ASKED) == [1, 2, 3, 4], "a row that comes twice is tokenized once"
+    ASKED.clear()
+    changed = [*ROWS[:3], chat("new", "row", place=Place("a", 9)), *ROWS[3:]]
+    second, after = made(encoder, changed, tmp_path / "b.safetensors")
+    assert ASKED == [3, 9], "what was dropped is looked at again, as its length is told"
+    assert [one for one in second if one not in first] == [second[3]]
+    assert after.ledger.by_turn.count == before.ledger.by_turn.count == 1
+    assert after.ledger.longest == before.ledger.longest > 300
+    whole, _ = made(encoder, changed, tmp_path / "c.safetensors")
+    assert whole == second
+    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "c.safetensors").read_bytes()
+
+
+def test_another_way_of_tokenizing_or_a_changed_file_starts_anew(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.safetensors"
+    made(encoder, ROWS, path)
+    names = {way_of(encoder, "{}")}
+    for other in (
+        replace(encoder, sequence_length=64),
+        replace(encoder, stop_ids=(1,)),
+        replace(encoder, separator_id=5),
+        replace(encoder, template=template("chatml")),
+    ):
+        names.add(way_of(other, "{}"))
+    names.add(way_of(encoder, "{ }"))
+    assert len(names) == 6
+    path.write_bytes(path.read_bytes() + b"x")
+    ASKED.clear()
+    made(encoder, ROWS[:1], tmp_path / "b.safetensors")
+    assert ASKED == [1]
+
+
+def test_a_key_tells_rows_apart_that_are_tokenized_apart() -> None:
+    row = chat("a", "b", place=Place("a", 1))
+    user, answer = row.messages
+    tool = {"type": "function", "function": {"name": "f"}}
+    others = [
+        replace(row, tools=(tool,)),
+        replace(row, messages=(user, replace(answer, train=False))),
+        replace(row, messages=(user, replace(answer, reasoning="so"))),
+        replace(row, messages=(user, replace(answer, tool_calls=(tool,)))),
+        replace(row, messages=(user, replace(answer, content="b "))),
+        replace(row, messages=(Message("system", "a"), answer)),
+        Row(Place("a", 1), text="ab"),
+    ]
+    assert len({row_key(one) for one in [row, *others]}) == 8
+    assert row_key(replace(row, place=Place("z", 9), category="c")) == row_key(row)
+
+
+def test_a_writing_that_fails_leaves_nothing(encoder: Encoder, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(ValueError), SequenceWriter(path):
+        raise ValueError
+    assert [found.name for found in tmp_path.iterdir()] == []
+
+
+def test_no_rows_make_an_empty_file(encoder: Encoder, tmp_path: Path) -> None:
+    ids, _ = made(encoder, [], tmp_path / "a.safetensors")
+    assert ids == [] and len(Examples.load(tmp_path / "a.safetensors")) == 0
