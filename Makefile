@@ -1,12 +1,13 @@
 # make quickstart   install into .venv, then tune the small model that ships: minutes on a laptop
 # make test         the tests, in about five minutes
 # make check        format, lint, types, import contracts
+# make snapshots    the stored pages of the screen anew, to be looked at in `git diff`
 # make faults       kills, full disks, long runs: the slow tests
 # make bench        the figures of docs and README, measured again
 # make clean        remove .venv and everything that tools have left
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install dev test check faults bench clean
+.PHONY: quickstart install dev test check snapshots faults bench clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -36,6 +37,10 @@ check: dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+snapshots: dev
+	UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/tui/test_snapshots.py
+	git diff --stat -- tests/tui/snapshots
 
 faults: dev
 	$(BIN)/python -m pytest -m "slow or faults"

@@ -1,58 +1,174 @@
-"""The screen as a person sees it, line by line, against stored pages.
+"""Every pane and the main dialogs at four sizes in two themes, against stored pages.
 
-`UPDATE_SNAPSHOTS=1 python -m pytest tests/tui/test_snapshots.py` writes the pages anew; look at
-the difference before you keep it. The line of panes at the top is left out.
+`make snapshots` (`UPDATE_SNAPSHOTS=1 python -m pytest tests/tui/test_snapshots.py`) writes the
+pages anew; look at the difference before you keep it. `SNAPSHOT_PICTURES=FOLDER` saves each screen
+as an SVG besides. What a page holds is told in `pages.py`, what it shows is made in `workplace.py`.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.helpers import on_screen, text_of, three_runs
+from tests.tui.helpers import on_screen, text_of, until
+from tests.tui.pages import Look, differences, look, page
+from tests.tui.workplace import Workplace, workplace
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.memory import Memory, remember, state_folder
+from workbench.tui.panes import PANES
+from workbench.tui.panes.chat import ChatPane
+from workbench.tui.panes.data import DataPane
+from workbench.tui.widgets.prompt import Prompt
 
 PAGES = Path(__file__).with_name("snapshots")
-SMALL, WIDE = (80, 24), (160, 48)
+SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
+THEMES = ("workbench-dark", "ansi-dark")
+UNDER_WAY = re.compile(r"(reading|counting|looking|waiting|opening)\b.*(\.\.\.|…)|\n +\.\.\. ")
+FROM_THE_START = (
+    "dialog-palette",
+)  # it keeps the theme it was opened in, and hides what it covers
+UPDATE = bool(os.environ.get("UPDATE_SNAPSHOTS"))
+PICTURES = os.environ.get("SNAPSHOT_PICTURES", "")
+
+Way = Callable[[Pilot[None], WorkbenchApp], Awaitable[object]]
 
 
-def check(name: str, size: tuple[int, int], *keys: str) -> None:
-    """Press the keys, compare the screen with the stored page."""
-    seen: list[str] = []
+def keys(*pressed: str, ready: str, run: str = "loans-1") -> Way:
+    """Choose the run, press the keys, wait until the words are there."""
+
+    async def way(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        app.choose(next((one for one in app.watching.runs if one.name == run), None))
+        await pilot.pause()
+        for key in pressed:
+            await pilot.press(key)
+        await until(pilot, lambda: ready in text_of(app), 30)
+
+    return way
+
+
+async def runs(pilot: Pilot[None], app: WorkbenchApp) -> None:
+    await keys("p", ready="loans-4")(pilot, app)
+
+
+async def talk(pilot: Pilot[None], app: WorkbenchApp) -> None:
+    """Both models asked the same, in the real way."""
+    await keys("6", "enter", ready="loans-1")(pilot, app)
+    pane = app.query_one(ChatPane)
+    await until(pilot, lambda: bool(pane.sides) and not pane.busy, 30)
+    await pilot.press("f3")
+    await until(pilot, lambda: len(pane.sides) == 2 and not pane.busy, 30)
+    pane.query_one(Prompt).put("Please write a component for a loan.")
+    await pilot.press("enter")
+    await until(pilot, lambda: not pane.busy and all(side.exchanges for side in pane.sides), 30)
+    await until(pilot, lambda: text_of(app).count("1,234 tok/s") == 2)
+
+
+async def form(pilot: Pilot[None], app: WorkbenchApp) -> None:
+    app.memory.preset = "presets/loans.toml"
+    await keys("3", ready="MiB of")(pilot, app)
+
+
+async def data(pilot: Pilot[None], app: WorkbenchApp) -> None:
+    app.memory.preset, app.memory.data = "presets/loans.toml", "faulty.jsonl"
+    await keys("2", ready="learnt")(pilot, app)
+    await until(pilot, lambda: app.query_one(DataPane).reading.done)  # type: ignore[union-attr]
+
+
+SCREENS: dict[str, Way] = {
+    "runs": runs,
+    "runs-compare": keys("p", "k", "c", ready="rows held out"),
+    "train": keys("p", "k", "4", ready="━ val"),
+    "train-busy-log": keys("4", "l", "w", run="loans-5", ready="loans-5"),
+    "data": data,
+    "preset": form,
+    "export": keys("5", ready="q4_k_m"),
+    "chat": talk,
+    "evaluate": keys("7", ready="judged"),
+    "evaluate-case": keys("7", "n", ready="fails"),
+    "dialog-help": keys("question_mark", ready="Keys in Runs"),
+    "dialog-palette": keys("ctrl+p", ready="Go to Runs"),
+    "dialog-confirm": keys("d", ready="cannot be undone"),
+    "dialog-picker": keys("n", ready="Start a run"),
+}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Workplace]:
+    with workplace() as made:
+        yield made
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen(
+    name: str, size: tuple[int, int], place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.enter(monkeypatch)
+    check(name, size, SCREENS[name], place.plain)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_nothing_yet(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.tui.app.__version__", "1.2.3")
+    check("empty", size, keys(ready="No runs here yet"), lambda text: text)
+
+
+def test_every_pane_has_its_pages_and_every_page_its_screen() -> None:
+    assert {spec.id for spec in PANES} <= {name.partition("-")[0] for name in SCREENS}
+    names = {f"{name}-{w}x{h}.txt" for name in [*SCREENS, "empty"] for w, h in SIZES}
+    stored = {path.name for path in PAGES.glob("*")}
+    if UPDATE:
+        for name in stored - names:
+            (PAGES / name).unlink()
+        stored &= names
+    assert stored == names
+
+
+def check(name: str, size: tuple[int, int], way: Way, plain: Callable[[str], str]) -> None:
+    """Go there, look in every theme, compare with the stored page."""
+    looks: dict[str, Look] = {}
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
-        for key in keys:
-            await pilot.press(key)
-        await pilot.pause(0.3)
-        seen.append("\n".join(text_of(app).split("\n")[1:]) + "\n")
+        await way(pilot, app)
+        for theme in [app.theme] if name in FROM_THE_START else THEMES:
+            app.theme = theme
+            await settled(pilot, app)
+            looks[theme] = look(app)
+            picture(app, f"{name}-{size[0]}x{size[1]}-{theme}")
 
-    on_screen(story, size)
-    page = PAGES / f"{name}-{size[0]}x{size[1]}.txt"
-    if os.environ.get("UPDATE_SNAPSHOTS"):
-        page.write_text(seen[0])
-    assert seen[0] == page.read_text()
-
-
-@pytest.mark.parametrize("size", [SMALL, WIDE])
-def test_nothing_yet(size: tuple[int, int]) -> None:
-    check("empty", size)
-
-
-@pytest.mark.parametrize("size", [SMALL, WIDE])
-def test_runs(size: tuple[int, int]) -> None:
-    three_runs()
-    check("runs", size, "j", "j", "p", "k")
+    for theme in THEMES if name in FROM_THE_START else THEMES[:1]:
+        remember(state_folder(), Memory(theme=theme))
+        on_screen(story, size)
+    where = f"{name} at {size[0]}x{size[1]}"
+    stored = PAGES / f"{name}-{size[0]}x{size[1]}.txt"
+    seen = plain(page(looks, same_text=name not in FROM_THE_START))
+    if UPDATE:
+        stored.write_text(seen, "utf-8")
+    told = differences(stored.read_text("utf-8"), seen, where)
+    assert not told, "\n".join([*told, "make snapshots writes the pages anew"])
 
 
-@pytest.mark.parametrize("size", [SMALL, WIDE])
-def test_train(size: tuple[int, int]) -> None:
-    three_runs()
-    check("train", size, "p", "j", "j", "4", "x")
+async def settled(pilot: Pilot[None], app: WorkbenchApp) -> None:
+    """Wait until nothing goes on in the background and the screen is the same for a while."""
+    await until(pilot, lambda: all(worker.is_finished for worker in app.workers), 30)
+    await until(pilot, lambda: not UNDER_WAY.search(text_of(app)), 30)
+    before: object = None
+    for _ in range(100):
+        app.poll()
+        await pilot.pause(0.02)
+        now = look(app)
+        if now == before:
+            return
+        before = now
+    raise AssertionError("the screen does not come to rest")
 
 
-def test_train_with_log_axis_and_worker_log() -> None:
-    three_runs()
-    check("train-log", SMALL, "j", "j", "4", "l", "w")
+def picture(app: WorkbenchApp, name: str) -> None:
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        Path(PICTURES, f"{name}.svg").write_text(app.export_screenshot(), "utf-8")

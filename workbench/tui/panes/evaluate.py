@@ -110,7 +110,7 @@ class EvaluatePane(ChoosingPane):
             self._look()
 
     def on_descendant_focus(self) -> None:
-        if self.opened:
+        if self.opened and self.wide:  # else only one of them can be seen, and have the focus
             self.view = next((view for view in VIEWS if self._part(view).has_focus), self.view)
         self.refresh_bindings()
 
@@ -147,6 +147,11 @@ class EvaluatePane(ChoosingPane):
     def wide(self) -> bool:
         """Whether figures, prompts and answers stand side by side."""
         return self.size.width >= WIDE
+
+    @property
+    def _width(self) -> int:
+        """Of a part, known before it is laid out."""
+        return self.size.width // 2 if self.wide else self.size.width
 
     @property
     def asked(self) -> Asked | None:
@@ -253,11 +258,11 @@ class EvaluatePane(ChoosingPane):
 
     def _draw_lists(self, opened: Opened) -> None:
         figures, cases = self.query_one(FigureRows), self.query_one(CaseRows)
-        width = figures.size.width or self.size.width
+        width = self._width - 1  # for the scrollbar
         figures.show(
             table.live_lines(self.live, width)
             if self.live
-            else table.lines(opened, self.measure, self.order, self.other, width - 1)
+            else table.lines(opened, self.measure, self.order, self.other, width)
         )
         cases.show(opened, select(opened, self.other, self.wanted), self.other)
         self.query_one("#heads", Bar).show(styled(cases.heads()))
@@ -274,7 +279,7 @@ class EvaluatePane(ChoosingPane):
         place = (cases.cursor, len(cases.asked))
         bar = casetext.title(asked, opened.subject, self.other, *place)
         self.query_one("#title", Bar).show(bar)
-        width = max(20, (text.size.width or self.size.width) - 4)
+        width = max(20, self._width - 4)  # for border, padding and scrollbar
         text.tell(casetext.lines(asked, opened.models, self.other, width))
 
     def _head(self) -> Text:

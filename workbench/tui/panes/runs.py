@@ -21,6 +21,7 @@ from workbench.tui.widgets.runlist import RunList
 from workbench.tui.widgets.textlines import TextLines, wrapped
 
 MAX_PINNED = 3
+EMPTY_PADDING = 6  # of an empty list's words, with room for a scrollbar
 EMPTY = (
     "No runs here yet.",
     "",
@@ -72,7 +73,8 @@ class RunsPane(Pane):
     def on_resize(self) -> None:
         """The titles and the story are laid out for the width."""
         self.query_one("#heads", Bar).show(Text(f" {self._rows.heads()}"))
-        lines = wrapped(self._story(), self.size.width - 2) if self.size.width else []
+        room = self.size.width - (2 if self.screen_app.watching.runs else EMPTY_PADDING)
+        lines = wrapped(self._story(), room) if self.size.width else []
         self.query_one("#story", TextLines).tell(lines)
 
     def run_chosen(self) -> None:

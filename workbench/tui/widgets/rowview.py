@@ -117,6 +117,10 @@ class RowView(Vertical):
         self.query_one("#title", Bar).show(styled(f" {title}", "bold"))
         self.query_one(TextLines).tell(lines)
 
+    def on_resize(self) -> None:
+        """The lines are laid out for a width."""
+        self.on_row_view_news()
+
     def on_row_view_news(self) -> None:
         if self._figures_wanted:
             self.show_figures()
