@@ -20,11 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.screen import SCREEN, WIDE, Row, table
-from benchmarks.terminal import ROOT, Terminal
+from benchmarks.figures import Figure, save, table
+from benchmarks.screen_load import WIDE
+from benchmarks.terminal import ROOT, SCREEN, Terminal
 from workbench.dataset.browse.index import Index
 from workbench.dataset.browse.raw import RawFile
 
@@ -60,7 +60,7 @@ def write_rows(path: Path, count: int) -> Path:
     return path
 
 
-def index(path: Path) -> list[Row]:
+def index(path: Path) -> list[Figure]:
     """The index alone, read from what the system has cached of the file."""
     began = time.perf_counter()
     file = RawFile(path)
@@ -69,12 +69,12 @@ def index(path: Path) -> list[Row]:
         pass
     seconds = time.perf_counter() - began
     file.close()
-    size = path.stat().st_size
-    note = f"{size / seconds / 1e6:.0f} MB/s, {len(found):,} rows; goal: 300 MB/s"
-    return [Row("index, seconds a GB", seconds / size * 1e9, "s", 1e9 / 300e6, note=note)]
+    speed = path.stat().st_size / seconds / 1e6
+    note = f"{len(found):,} rows in {seconds:.2f} s"
+    return [Figure("index", speed, "MB/s", "higher", goal=300, note=note)]
 
 
-def opening(path: Path, place: Path, count: int) -> list[Row]:
+def opening(path: Path, place: Path, count: int) -> list[Figure]:
     """From the key to a hundred rows on the screen; then until all are counted."""
     begin_with(place, write_rows(place / "few.jsonl", 5))
     with Terminal(SCREEN, place, TALL) as screen:
@@ -87,12 +87,12 @@ def opening(path: Path, place: Path, count: int) -> list[Row]:
     note = f"of {count:,}, {path.stat().st_size / 1e6:,.0f} MB, {TALL[0]}x{TALL[1]}"
     counted = "while a helper looks for faults"
     return [
-        Row("first 100 rows shown", first, "s", 0.3, note=note),
-        Row("all rows counted", whole, "s", note=counted),
+        Figure("first 100 rows shown", first, "s", goal=0.3, note=note),
+        Figure("all rows counted", whole, "s", note=counted),
     ]
 
 
-def browsing(path: Path, place: Path, count: int) -> list[Row]:
+def browsing(path: Path, place: Path, count: int) -> list[Figure]:
     """Jumping to rows once they are counted, searching, and the memory of it all."""
     begin_with(place, write_rows(place / "few.jsonl", 5))
     with Terminal(SCREEN, place, WIDE) as screen:
@@ -106,10 +106,18 @@ def browsing(path: Path, place: Path, count: int) -> list[Row]:
         screen.read_all(1.0)
         after = screen.memory_bytes() / 1e6
     return [
-        Row("jump to a row, median", statistics.median(jumps) * 1000, "ms", 50, note="from Enter"),
-        Row("jump to a row, worst", max(jumps) * 1000, "ms", note=f"of {JUMPS}"),
-        Row("search, to a hit behind 2 % of the rows", hit, "s"),
-        Row("memory above start", after - before, "MB", 150, note=f"start: {before:.0f} MB"),
+        Figure(
+            "jump to a row, median",
+            statistics.median(jumps) * 1000,
+            "ms",
+            goal=50,
+            note="from Enter",
+        ),
+        Figure("jump to a row, worst", max(jumps) * 1000, "ms", note=f"of {JUMPS}"),
+        Figure("search, to a hit behind 2 % of the rows", hit, "s"),
+        Figure(
+            "memory above start", after - before, "MB", goal=150, note=f"start: {before:.0f} MB"
+        ),
     ]
 
 
@@ -135,7 +143,7 @@ def jump(screen: Terminal, number: int) -> float:
     return pressed(screen, f"#{number}", "\r", f"row-{number:07}".encode())
 
 
-def first_rows(place: Path) -> Iterator[Row]:
+def first_rows(place: Path) -> Iterator[Figure]:
     """Opening a data set of 100,000 rows, from the key to its first row."""
     path = write_rows(place / "many.jsonl", FEWER_ROWS)
     begin_with(place, write_rows(place / "few.jsonl", 5))
@@ -145,15 +153,15 @@ def first_rows(place: Path) -> Iterator[Row]:
             screen.until(b" learnt")
             screen.read_all(0.5)
             times.append(pressed(screen, f"O{path}", "\r", b"row-0000007"))
-    yield Row(f"{FEWER_ROWS:,} rows: first rows shown", statistics.median(times), "s", 0.3)
+    yield Figure(f"{FEWER_ROWS:,} rows: first rows shown", statistics.median(times), "s", goal=0.3)
 
 
-def beside(path: Path, place: Path, ours: float) -> Iterator[Row]:
+def beside(path: Path, place: Path, ours: float) -> Iterator[Figure]:
     """The first row through `datasets`, with an empty cache; its import is not counted."""
     for streaming in (False, True):
         name = f"first rows beside datasets{', streaming' if streaming else ''}"
         if importlib.util.find_spec("datasets") is None:
-            yield Row(name, ours, "s", note="datasets is not installed")
+            yield Figure(name, ours, "s", note="datasets is not installed")
             continue
         with tempfile.TemporaryDirectory(dir=place) as cache:
             code = PEER.format(streaming=streaming)
@@ -165,10 +173,12 @@ def beside(path: Path, place: Path, ours: float) -> Iterator[Row]:
                 text=True,
                 check=True,
             )
-        yield Row(name, ours, "s", peer=float(done.stdout.split()[-1]), note="peer: one row read")
+        yield Figure(
+            name, ours, "s", peer=float(done.stdout.split()[-1]), note="peer: one row read"
+        )
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[Figure]:
     """Every figure; `quick` takes a tenth of the rows."""
     count = ROWS // 10 if quick else ROWS
     with tempfile.TemporaryDirectory() as name:
@@ -177,7 +187,7 @@ def rows(quick: bool = False) -> list[Row]:
         found = [*index(path), *opening(path, place, count), *browsing(path, place, count)]
         found += first_rows(place)
         found += beside(path, place, found[1].ours)
-    return [row.judge() for row in found]
+    return found
 
 
 def main() -> int:
@@ -189,7 +199,7 @@ def main() -> int:
     found = rows(args.quick)
     print(table(found))
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n")
+        save(args.json, found)
     return 0
 
 

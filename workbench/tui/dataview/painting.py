@@ -62,7 +62,8 @@ def finding_line(fault: Fault) -> Text:
     """`✗ file:line: message (hint)`; the folder stands elsewhere."""
     mark = sign(fault)
     short = replace(fault, place=Place(Path(fault.place.path).name, fault.place.line))
-    return Text(no_wrap=True).append(f"{mark} ", SIGN_STYLES[mark]).append(str(short))
+    told = str(short).replace(f"{Path(fault.place.path).parent}/", "")
+    return Text(no_wrap=True).append(f"{mark} ", SIGN_STYLES[mark]).append(told)
 
 
 def _laid_out(pieces: Sequence[Piece], width: int, bounds: bool) -> Iterator[Text]:

@@ -66,7 +66,7 @@ def _categories(reading: DataReading, split: dict[str, dict[str, int]]) -> Itera
     most = found[0][1]
     for name, count in found[:MAX_CATEGORIES]:
         counts = "".join(f"{split[side].get(name, 0):>11,}" for side in sides)
-        shown = one_line(name, 20) or "(none)"
+        shown = one_line(name, 20) or ("(none)" if len(found) > 1 else "all")
         yield Text(f"{shown:20} {count:>9,}{counts} ").append(bar(count / most, 16), "green")
     if len(found) > MAX_CATEGORIES:
         yield styled(f"and {len(found) - MAX_CATEGORIES} more", "dim")
