@@ -24,24 +24,27 @@ def training(number: int) -> Callable[[Context], Outcome]:
 
     def job(context: Context) -> Outcome:
         from workbench.pipeline.base import load_tokenizer
+        from workbench.pipeline.trackers import tracked
         from workbench.pipeline.training.stage import train_stage
         from workbench.pipeline.watched import watched
 
         stage, folder = context.preset.train[number], context.run.dataset
         tokenizer = load_tokenizer(context.run.tokenizer)
-        result = train_stage(
-            stage,
-            context.preset.model,
-            weights_before(context, number),
-            train=folder / f"{stage.name}.train.safetensors",
-            validation=folder / f"{stage.name}.validation.safetensors",
-            tokenizer=tokenizer,
-            folder=context.run.training(stage.name),
-            emit=context.emit,
-            stopping=context.stopping,
-            checkpoint_now=context.checkpoint_now,
-            watched=watched(context, stage, tokenizer),
-        )
+        trackers, boards = context.preset.watch.trackers, context.run.path / "tensorboard"
+        with tracked(context.emit, trackers, stage.name, boards) as emit:
+            result = train_stage(
+                stage,
+                context.preset.model,
+                weights_before(context, number),
+                train=folder / f"{stage.name}.train.safetensors",
+                validation=folder / f"{stage.name}.validation.safetensors",
+                tokenizer=tokenizer,
+                folder=context.run.training(stage.name),
+                emit=emit,
+                stopping=context.stopping,
+                checkpoint_now=context.checkpoint_now,
+                watched=watched(context, stage, tokenizer),
+            )
         saved = [p for w in (result.weights, result.last) for p in _files_of(context, w)]
         summary = {"steps": result.steps, "best_loss": result.best_loss, "tokens": result.tokens}
         done = context.run.training(stage.name) / "result.json"

@@ -10,6 +10,17 @@ from workbench.preset.inputs import distinct
 from workbench.preset.section import Refused, Section
 
 PROMPT_FILE = "FILE:"
+Tracker = Literal[
+    "aim",
+    "clearml",
+    "comet_ml",
+    "dvclive",
+    "mlflow",
+    "swanlab",
+    "tensorboard",
+    "trackio",
+    "wandb",
+]
 
 
 def _prompts(value: str | list[str]) -> str | list[str]:
@@ -53,6 +64,12 @@ class Watch(Section):
         le=1,
         description="Largest share of the training time that this may take. Evaluations that "
         "would exceed it go without; the first and the last never do.",
+    )
+    trackers: Annotated[list[Tracker], AfterValidator(distinct)] = Field(
+        ["tensorboard"],
+        description="Where the figures go besides the run's own log. TensorBoard's files lie in "
+        "the run's folder; the others are accelerate's, each needs its own library and may need "
+        "an account.",
     )
 
     @property

@@ -1,0 +1,69 @@
+"""A training stage told to trackers besides the event log: TensorBoard files, or what accelerate
+knows by name. A tracker that fails is left out from there on, and said; training goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+from workbench.errors import UserError
+from workbench.run import events
+from workbench.run.events import Emit, Event
+
+
+@contextmanager
+def tracked(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Iterator[Emit]:
+    """An emit that tells the trackers too, until the block ends.
+
+    TensorBoard's files are `folder/stage/*`. Raises UserError for a tracker that is not installed.
+    """
+    trackers = {name: _opened(name, stage, folder) for name in names}
+
+    def tell(event: Event) -> None:
+        emit(event)
+        found = figures(event)
+        for name in list(trackers) if found else ():
+            try:
+                trackers[name].log(found[0], step=found[1])
+            except Exception as error:  # noqa: BLE001 - theirs, and no reason to lose a training
+                del trackers[name]
+                message = f"watch.trackers: {name} is left out from here on: {error!r}"
+                emit(events.Note(message=message, level="warning"))
+
+    try:
+        yield tell
+    finally:
+        for tracker in trackers.values():
+            tracker.finish()
+
+
+def figures(event: Event) -> tuple[dict[str, float], int] | tuple[()]:
+    """(name -> figure, step) of an event that has figures."""
+    match event:
+        case events.Step():
+            names = ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "memory_bytes")
+            return {f"train/{name}": getattr(event, name) for name in names}, event.step
+        case events.Validated():
+            return {"validation/loss": event.loss}, event.step
+        case events.GeneralMeasured():
+            return {"general/loss": event.loss}, event.step
+    return ()
+
+
+def _opened(name: str, stage: str, folder: Path) -> Any:
+    PartialState()  # accelerate's trackers ask it which process they are in
+    kind = LOGGER_TYPE_TO_CLASS[name]
+    where = {"logging_dir": folder} if kind.requires_logging_directory else {}
+    try:
+        tracker = kind(stage, **where)
+        tracker.start()
+    except ImportError as error:
+        hint = f"install it, or leave it out: {error}"
+        raise UserError(f"watch.trackers: {name} is not installed", hint=hint) from error
+    return tracker
