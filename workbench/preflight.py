@@ -8,7 +8,7 @@ Data beyond `READ_LIMIT_BYTES` is left to the prepare stage, which reads all of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
 
@@ -18,7 +18,7 @@ from workbench.dataset.read import plan_source, read_source, require
 from workbench.dataset.rows import raise_faults
 from workbench.errors import UserError, UserErrors
 from workbench.files import check_space
-from workbench.headless.freeze import prompt_files
+from workbench.headless.freeze import checker_command, prompt_files
 from workbench.preset import miniature
 from workbench.preset.inputs import EMBEDDED, HUB, MINIATURE, is_local
 from workbench.preset.load import LoadedPreset
@@ -47,9 +47,11 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
         faults.attempt(("watch", "prompts", index), _read, path, loaded.path, answers=False)
     faults.attempt(("model", "base"), check_base, preset.model)
     if preset.evaluate.checker_required:
-        faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker)
+        faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker, loaded.path)
     for number, guard in enumerate(preset.evaluate.guard):
-        faults.attempt(("evaluate", "guard", number, "checker"), _program, guard.checker)
+        faults.attempt(
+            ("evaluate", "guard", number, "checker"), _program, guard.checker, loaded.path
+        )
     faults.raise_any()
     check_space(_existing(runs), needed_bytes(loaded), "the run")
 
@@ -153,9 +155,9 @@ def _check_folder(folder: Path) -> None:
         raise UserError(f"no *.safetensors in '{folder}'", hint=hint)
 
 
-def _program(command: Sequence[str]) -> None:
+def _program(command: list[str], preset_file: Path) -> None:
     if command:
-        find_program(command)
+        find_program(checker_command(command, preset_file))
 
 
 def _existing(folder: Path) -> Path:

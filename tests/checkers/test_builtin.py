@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from workbench import preflight
 from workbench.checkers.builtin import KINDS
 from workbench.checkers.remembered import Remembered
 from workbench.checkers.run import Item, check, check_many, find_program
 from workbench.dataset.refused import Judge
 from workbench.dataset.rows import Message, Place, Row
 from workbench.errors import UserError, UserErrors
+from workbench.headless.freeze import checker_command, frozen
 from workbench.preset.load import load
 
 SCHEMA = {
@@ -153,3 +155,23 @@ def test_the_expected_answer_is_taken_as_answers_are(tmp_path: Path) -> None:
 
 def test_a_nul_is_no_python() -> None:
     assert "null bytes" in check(["builtin:python"], "x = '\0'").reason
+
+
+def test_a_schema_beside_the_preset_is_found_by_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    beside = tmp_path / "presets"
+    beside.mkdir()
+    (beside / "s.json").write_text(json.dumps(SCHEMA))
+    (beside / "x").write_text("a file that a word happens to name")
+    text = (Path(__file__).parents[2] / "presets" / "quickstart.toml").read_text("utf-8")
+    (beside / "mine.toml").write_text(text)
+    loaded = load(str(beside / "mine.toml"), ['evaluate.checker=["builtin:json-schema", "s.json"]'])
+    preflight.check(loaded, tmp_path)
+    schema = str(beside / "s.json")
+    assert frozen(loaded).evaluate.checker == ["builtin:json-schema", schema]
+    assert checker_command(["builtin:contains", "./x"], loaded.path) == ["builtin:contains", "./x"]
+    gone = load(str(beside / "mine.toml"), ['evaluate.checker=["builtin:json-schema", "n.json"]'])
+    with pytest.raises(UserErrors, match="'n.json' is not there"):
+        preflight.check(gone, tmp_path)

@@ -53,6 +53,11 @@ def is_builtin(command: Sequence[str]) -> bool:
     return bool(command) and command[0].startswith(PREFIX)
 
 
+def is_schema(command: Sequence[str]) -> bool:
+    """Whether the word after the name is the path of a file."""
+    return bool(command) and command[0] == f"{PREFIX}json-schema"
+
+
 def check_words(command: Sequence[str]) -> None:
     """Raise UserError for a name that there is not, and for words that the checker cannot take."""
     name, words = command[0].removeprefix(PREFIX), command[1:]
@@ -72,7 +77,7 @@ def check_words(command: Sequence[str]) -> None:
 def require(command: Sequence[str]) -> None:
     """`check_words`, and what they name is there: raises UserError for a file that is no schema."""
     check_words(command)
-    if command[0] == f"{PREFIX}json-schema":
+    if is_schema(command):
         _check_schema(Path(command[1]))
 
 
@@ -81,7 +86,7 @@ def as_command(command: Sequence[str]) -> list[str]:
     name, words = command[0].removeprefix(PREFIX), list(command[1:])
     if not KINDS[name].child:
         return []
-    if name == "json-schema":  # the child runs in another folder
+    if is_schema(command):  # the child runs in another folder
         words = [os.path.abspath(words[0])]
     # Quoted, as a pattern may hold what looks like a placeholder.
     module = ["{python}", "-m", "workbench.checkers.judge"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workbench.checkers.builtin import is_builtin, is_schema
 from workbench.files import write_atomic
 from workbench.preset.inputs import EMBEDDED, TEMPLATE_FILE
 from workbench.preset.load import LoadedPreset
@@ -74,7 +75,7 @@ def _evaluate(evaluate: Evaluate, preset_file: Path) -> Evaluate:
         guard.model_copy(
             update={
                 "prompts": _absolute(guard.prompts, preset_file),
-                "checker": _command(guard.checker, preset_file),
+                "checker": checker_command(guard.checker, preset_file),
             }
         )
         for guard in evaluate.guard
@@ -85,15 +86,22 @@ def _evaluate(evaluate: Evaluate, preset_file: Path) -> Evaluate:
     return evaluate.model_copy(
         update={
             "prompts": prompts,
-            "checker": _command(evaluate.checker, preset_file),
+            "checker": checker_command(evaluate.checker, preset_file),
             "baselines": [_baseline(name, preset_file) for name in evaluate.baselines],
             "guard": guards,
         }
     )
 
 
-def _command(command: list[str], preset_file: Path) -> list[str]:
-    """A checker runs in an empty folder: a word with a slash that names a file gets its path."""
+def checker_command(command: list[str], preset_file: Path) -> list[str]:
+    """A checker runs in an empty folder: a word with a slash that names a file gets its path.
+
+    A built-in one's words are texts, but for the schema's file. Raises UserError where that is not.
+    """
+    if is_schema(command):
+        return [command[0], _absolute(command[1], preset_file)]
+    if is_builtin(command):
+        return command
     return [_word(word, preset_file) for word in command]
 
 

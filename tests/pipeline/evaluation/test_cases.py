@@ -37,6 +37,16 @@ def test_without_anything_to_judge_by_there_is_no_verdict() -> None:
     assert (case.passed, case.adheres, case.exact, case.measured) == (None, None, None, True)
 
 
+def test_a_built_in_checker_sees_the_row_s_own_answer_and_words() -> None:
+    fenced = row("a", "So:\n```\nshort\n```", "x", ("sho",))
+    for command, answer in [("exact", "```\nshort\n```"), ("contains", "shoes")]:
+        checker = Checker((f"builtin:{command}",))
+        assert judge(QUESTIONS[0], reply(0, answer), fenced, checker).passed is True
+        assert judge(QUESTIONS[0], reply(0, "other"), fenced, checker).passed is False
+    without = judge(QUESTIONS[1], reply(1, "x"), ROWS[1], Checker(("builtin:exact",)))
+    assert (without.passed, without.checker_says) == (None, "the row has no expected answer")
+
+
 def test_an_answer_without_the_wanted_code_block_fails() -> None:
     wants_block = dataclasses.replace(COMPILES, extract="code-block")
     bare = judge(QUESTIONS[1], reply(1, "x"), ROWS[1], wants_block)
