@@ -28,9 +28,12 @@ def tracked(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Itera
     def tell(event: Event) -> None:
         emit(event)
         found = figures(event)
-        for name in list(trackers) if found else ():
+        if found is None:
+            return
+        values, step = found
+        for name in list(trackers):
             try:
-                trackers[name].log(found[0], step=found[1])
+                trackers[name].log(values, step=step)
             except Exception as error:  # noqa: BLE001 - theirs, and no reason to lose a training
                 del trackers[name]
                 message = f"watch.trackers: {name} is left out from here on: {error!r}"
@@ -43,8 +46,8 @@ def tracked(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Itera
             tracker.finish()
 
 
-def figures(event: Event) -> tuple[dict[str, float], int] | tuple[()]:
-    """(name -> figure, step) of an event that has figures."""
+def figures(event: Event) -> tuple[dict[str, float], int] | None:
+    """(name -> figure, step) of an event that has figures, else None."""
     match event:
         case events.Step():
             names = ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "memory_bytes")
@@ -53,7 +56,7 @@ def figures(event: Event) -> tuple[dict[str, float], int] | tuple[()]:
             return {"validation/loss": event.loss}, event.step
         case events.GeneralMeasured():
             return {"general/loss": event.loss}, event.step
-    return ()
+    return None
 
 
 def _opened(name: str, stage: str, folder: Path) -> Any:
