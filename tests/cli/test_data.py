@@ -112,6 +112,29 @@ def test_a_preset_lends_its_data_model_checker_and_prompts(
     assert "refused" not in json.loads(capsys.readouterr().out)["counts"]
 
 
+@pytest.mark.parametrize("held", [20_000, 2])
+def test_rows_that_are_too_long_are_told_with_the_length_that_saves_them(
+    preset: Path,
+    held: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether the rows are held in memory or read anew for each look."""
+    monkeypatch.setattr("workbench.commands.data.NEAR_ROWS", held)
+    preset.write_text(preset.read_text().replace('name = "sft"', "sequence_length = 64"))
+    write(Path("rows.jsonl"), [*GOOD, {"prompt": "x", "completion": "long answer " * 200}])
+    assert main(["data", "--preset", str(preset), "--no-check", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    (found,) = (one for one in said["findings"] if one["code"] == "over-length")
+    assert found["line"] == 4 and "tokens for sequence_length = 64" in found["message"]
+    assert "would lose the stop token if cut" in found["message"]
+    notes = "\n".join(said["notes"])
+    assert "chat tokens: 4 rows, 3 sequences" in notes and "would cut none" in notes
+    preset.write_text(preset.read_text().replace("= 64", '= 64\non_cut = "refuse"'))
+    assert main(["data", "--preset", str(preset), "--no-check"]) == 2
+    assert capsys.readouterr().err.startswith("rows.jsonl:4: ")
+
+
 def test_a_path_is_looked_at_with_a_preset_s_eyes(
     preset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,8 @@
 """Read, check and summarise a data set: a file, a folder or a glob; FILE:LINE for each fault.
 
-With --preset also what only its model shows: the names of its control tokens in the text, and the
-answers that its checker refuses. PATH may then be left out: the preset's own data are read.
+With --preset also what only its model shows: rows that are too long in its tokens or that its chat
+template refuses, the names of its control tokens, and answers that its checker refuses. PATH may
+then be left out: the preset's own data are read.
 The exit status is 0 when training could take the data as they are, else 2.
 """
 
@@ -95,6 +96,7 @@ def look(args: argparse.Namespace) -> Summary:
         survey.findings.add(near_findings(list(data.rows()), held_out))
     else:
         notes.append(f"near duplicates were not sought among {survey.rows:,} rows: add --near")
+    survey.findings.add(eyes.tokenized(data.rows, notes))
     if eyes.judge and not args.no_check:
         verdicts = list(counted(eyes.refused(data.rows(), args.recheck), "answers checked"))
         refused = [found for found in verdicts if found]
@@ -109,7 +111,7 @@ def _fix(args: argparse.Namespace) -> Path:
         raise UserError("--fix needs a PATH, and -o needs --fix")
     source = Path(args.path)
     target = Path(args.output) if args.output else fixed_name(source)
-    fixed = fix(source, target, args.format)
+    fixed = fix(source, target, args.format, _options(args.set))
     lines = [f"{one_line(str(target), 200)}: {len(fixed.done):,} things mended"]
     lines += [*fixed.done.lines(every=bool(args.only)), *filter(None, [fixed.left])]
     print("\n".join(lines), file=sys.stderr)

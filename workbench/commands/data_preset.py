@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.checkers.remembered import Remembered
 from workbench.checkers.run import Limits
+from workbench.commands.progress import counted
+from workbench.dataset.encode import Encoder, Encoding
+from workbench.dataset.ledger import Ledger
 from workbench.dataset.lint import USUAL_SPECIAL
 from workbench.dataset.options import Options
+from workbench.dataset.prepare import with_system
 from workbench.dataset.read import Plan, plan_source
 from workbench.dataset.refused import Judge
 from workbench.dataset.rows import Fault, Row
+from workbench.dataset.tokenize import Encoded
 from workbench.errors import UserError
 from workbench.headless.freeze import frozen, prompt_files
-from workbench.lens.lens import Lens
+from workbench.lens.lens import Lens, Limit
 from workbench.lens.loading import lens_of
 from workbench.preset.load import load
 from workbench.preset.schema import DataSource, Evaluate
@@ -47,6 +52,36 @@ class Eyes:
             notes=notes,
         )
 
+    def tokenized(self, rows: Callable[[], Iterable[Row]], notes: list[str]) -> Iterator[Fault]:
+        """What tokenizing as training does brings to light; `notes` get the ledgers' lines.
+
+        `rows` is asked once for each kind of rows, as it may read them anew.
+        """
+        for kind, limit in self.lens.limits.items() if self.lens else ():
+            if kind == "chat" and self.lens and self.lens.template is None:
+                notes.append("without a chat template, conversations are not tokenized")
+                continue
+            some = (row for row in rows() if row.kind == kind)
+            yield from self._tokenized(kind, limit, some, notes)
+
+    def _tokenized(
+        self, kind: str, limit: Limit, rows: Iterable[Row], notes: list[str]
+    ) -> Iterator[Fault]:
+        assert self.lens is not None
+        lens, encoding = self.lens, Encoding(ledger=Ledger(limit.tokens))
+        encoder = Encoder(
+            lens.tokenizer, lens.template, limit.tokens, lens.stop_ids, lens.separator_id
+        )
+        ready = (one for row in rows for one in with_system([row], lens.system))
+        for found in counted(encoder.encode(ready), "rows tokenized"):
+            encoding.enter(found, limit.on_cut)
+            cut = [p for p in found.parts if isinstance(p, Encoded) and p.cut]
+            yield from (_over_length(part, limit) for part in cut[:1])
+        if encoding.ledger.rows:
+            notes += [f"{kind} tokens: {line}" for line in encoding.ledger.lines()]
+        # The others (names of control tokens, nothing learnt) are told by the linter.
+        yield from (fault for fault in encoding.faults if fault.fatal)
+
     def refused(self, rows: Iterable[Row], recheck: bool) -> Iterator[Fault | None]:
         """The checker's findings, None for an answer that passes; nothing without a checker."""
         if self.judge is None:
@@ -73,6 +108,14 @@ def _nearer(path: str) -> str:
     """The path from here, where it lies below the current folder."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if here in Path(path).parents else path
+
+
+def _over_length(part: Encoded, limit: Limit) -> Fault:
+    lost = "every trained token" if not part.n_trained else "the stop token"
+    loses = f", and would lose {lost} if cut" if part.lost_stop or not part.n_trained else ""
+    what = f"{part.length:,} tokens for sequence_length = {limit.tokens:,}{loses}"
+    hint = f"on_cut = {limit.on_cut!r} in the preset; {part.length:,} would save it"
+    return Fault(part.place, "over-length", what, hint, fatal=limit.on_cut == "refuse")
 
 
 def _judge(evaluate: Evaluate) -> Judge | None:
