@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from workbench.run.folder import RunFolder
 from workbench.tui.dialogs.dialog import Dialog
-from workbench.tui.styled import styled
+from workbench.tui.styled import styled, wrapped
 from workbench.tui.widgets.textlines import TextLines
 
 if TYPE_CHECKING:
@@ -70,5 +70,11 @@ class Compare(Dialog[None]):
 
         view = self.query_one(TextLines)
         if self.found and view.size.width:
-            told = lines(self.found, view.size.width - 2)
-            view.tell([styled(line, "" if line.startswith(INDENT) else "bold") for line in told])
+            width = view.size.width - 2
+            view.tell(
+                [
+                    part
+                    for line in lines(self.found, width)
+                    for part in wrapped(line, width, "" if line.startswith(INDENT) else "bold")
+                ]
+            )
