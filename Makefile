@@ -3,11 +3,12 @@
 # make check        format, lint, types, import contracts
 # make snapshots    the stored pages of the screen anew, to be looked at in `git diff`
 # make faults       kills, full disks, long runs: the slow tests
+# make miniatures   the presets of the five projects on small random models: about a minute
 # make bench        the figures of docs and README, measured again
 # make clean        remove .venv and everything that tools have left
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install dev test check snapshots faults bench clean
+.PHONY: quickstart install dev test check snapshots faults miniatures bench clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -44,6 +45,9 @@ snapshots: dev
 
 faults: dev
 	$(BIN)/python -m pytest -m "slow or faults"
+
+miniatures: install
+	$(BIN)/python -m benchmarks.miniatures
 
 bench: install
 	for program in benchmarks/[a-z]*.py; do \

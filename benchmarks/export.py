@@ -82,7 +82,8 @@ def make_model(folder: Path, layers: int) -> int:
 def _write_shards(folder: Path, named: dict[str, tuple[int, ...]]) -> None:
     from safetensors.torch import save_file
 
-    names, listed = list(named), {}
+    names = list(named)
+    listed: dict[str, str] = {}
     for i in range(SHARDS):
         file = f"model-{i + 1:05}-of-{SHARDS:05}.safetensors"
         part = names[len(names) * i // SHARDS : len(names) * (i + 1) // SHARDS]
