@@ -89,7 +89,14 @@ def test_no_source_no_stage_no_path() -> None:
             ["model.quantization=nf4", "train=[{adapter = {kind = 'full'}}]"],
             "quantized weights (nf4) cannot be trained in full",
         ),
-        (["model.quantization=int8"], "what the stage before learned cannot be merged into quant"),
+        (
+            ["model.quantization=int8", "train.one.adapter.kind=dora"],
+            "a DoRA adapter cannot be laid over or under another",
+        ),
+        (
+            ["model.quantization=nf4", 'model.added_tokens=["<a>"]'],
+            "the added tokens' rows cannot be trained twice",
+        ),
         (["model.revision=v2"], "'embedded:tiny' is a local folder and has no revisions"),
         (["model.revision=v2", "model.base=./mine"], "'./mine' is a local folder and has no"),
         (["generate.max_tokens=4096"], "an answer of 4096 tokens leaves no room for the prompt"),
@@ -162,6 +169,7 @@ def test_every_source_for_validation() -> None:
         ["train.two.adapter.continue=carry"],
         ["train.two.adapter.continue=carry", "train.two.adapter.dropout=0.2"],
         ["model.quantization=nf4", "train.two.adapter.continue=carry"],
+        ["model.quantization=int8"],
         ["model.base=google/gemma-2b-it", "model.revision=abc"],
         ["data.validation=0", "evaluate.prompts="],
         ["data.validation=0", "data.source.2.path=v.txt", "data.source.2.use=validation"],

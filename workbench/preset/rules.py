@@ -194,14 +194,17 @@ def _full(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
 
 
 def _stacked(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
-    """A new adapter stands on the merged weights of the stage before; quantized ones cannot be."""
-    if preset.model.quantization != "none" and adapter.continue_ == "new":
-        yield Fault(
-            (*path, "continue"),
-            "what the stage before learned cannot be merged into quantized weights",
-            'use continue = "carry", or model.quantization = "none"',
-            (("model", "quantization"), ("train",)),
-        )
+    """Beside quantized weights earlier adapters stay unmerged: sums of plain LoRA, nothing else."""
+    if preset.model.quantization == "none" or adapter.continue_ != "new":
+        return
+    hint = 'use continue = "carry", or model.quantization = "none"'
+    others: tuple[Path, ...] = (("model", "quantization"), ("train",))
+    if any(stage.adapter.kind == "dora" for stage in preset.train):
+        message = "a DoRA adapter cannot be laid over or under another beside quantized weights"
+        yield Fault((*path, "continue"), message, hint, others)
+    if preset.model.added_tokens:
+        message = "the added tokens' rows cannot be trained twice beside quantized weights"
+        yield Fault((*path, "continue"), message, hint, others)
 
 
 def _carried(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterator[Fault]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from tests import tiny
 from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench import files
-from workbench.errors import Interrupted, UserError
+from workbench.errors import Interrupted
 from workbench.pipeline.training.stage import train_stage
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Model
@@ -72,19 +73,25 @@ def test_eight_bit_optimizers_resume_exactly(tmp_path: Path, optimizer: str) -> 
     assert files.sha256(bench.adapter("stopped")) == files.sha256(bench.adapter("whole"))
 
 
-def test_an_adapter_is_not_merged_into_four_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_a_later_stage_stands_on_an_adapter_that_cannot_be_merged(
+    tmp_path: Path, quantization: str
+) -> None:
+    """It begins where the first one ended, trains its own alone, and hands on both."""
     bench = Bench(tmp_path)
-    first, _ = bench.train(settings=stage_settings(name="one"))
-    model = Model.model_validate({"device": "cpu", "quantization": "nf4"})
-    with pytest.raises(UserError, match="cannot be merged"):
-        train_stage(
-            stage_settings(name="two"),
-            model,
-            first.weights,
-            train=bench.train_file,
-            validation=bench.validation_file,
-            tokenizer=tiny.tokenizer(),
-            folder=bench.folder("run", "two"),
-            emit=lambda event: None,
-            stopping=lambda: False,
-        )
+    model = Model.model_validate({"device": "cpu", "quantization": quantization})
+    still = {"dropout": 0.0}
+    one = stage_settings(name="one", adapter=still, evaluate_every=0.0)
+    first, told = bench.train(settings=one, model=model)
+    kept = files.sha256(bench.adapter("run", "final", "one"))
+    two = stage_settings(name="two", adapter=still, learning_rate=1e-9)
+    second, after = bench.train(settings=two, weights=first.take("last"), model=model)
+    assert [path.parent.parent.name for path in second.weights.adapters] == ["one", "two"]
+    ended = [e.loss for e in told if isinstance(e, events.Validated)][-1]
+    began = [e.loss for e in after if isinstance(e, events.Validated)][0]
+    assert began == pytest.approx(ended, abs=1e-4)
+    assert files.sha256(bench.adapter("run", "final", "one")) == kept
+    names = load_file(bench.adapter("run", "final", "two"))
+    assert len(names) == 2 * 2 * 7 and not any("beneath" in name for name in names)
+    plans = [next(e for e in t if isinstance(e, events.TrainingPlanned)) for t in (told, after)]
+    assert plans[0].trainable_parameters == plans[1].trainable_parameters

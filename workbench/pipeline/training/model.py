@@ -21,6 +21,7 @@ from workbench.errors import UserError
 from workbench.pipeline.training import attention
 from workbench.pipeline.training.weights import Weights
 
+TRAINED = "default"  # what PEFT calls an adapter that was given no name
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 
 
@@ -66,7 +67,7 @@ def load(
         raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
     widen(model, vocabulary)
     for adapter in weights.adapters:
-        model = merge(model, adapter, quantized=quantization != "none")
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     model.config.use_cache = False
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -96,24 +97,38 @@ def _keep_gradients(model: nn.Module) -> None:
             setattr(module, PACKS, False)
 
 
-def merge(model: Any, adapter: Path, *, quantized: bool) -> Any:
-    """The model with the adapter's deltas added to its weights."""
-    if quantized:
-        hint = 'set train.adapter.continue = "carry", or quantization = "none"'
-        raise UserError(
-            "an earlier stage's adapter cannot be merged into a 4- or 8-bit base", hint=hint
-        )
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+def attach(
+    model: Any,
+    adapter: AdapterSettings,
+    *,
+    seed: int,
+    carried: Path | None = None,
+    beneath: Sequence[Path] = (),
+) -> Any:
+    """The model with trainable parameters: a fresh adapter, a carried one, or all of them.
 
-
-def attach(model: Any, adapter: AdapterSettings, *, seed: int, carried: Path | None = None) -> Any:
-    """The model with trainable parameters: a fresh adapter, a carried one, or all of them."""
+    `beneath` are adapters of earlier stages that could not be merged into quantized weights: they
+    compute along, frozen, so the sum is that of the export, W + d1 + d2.
+    """
     if adapter.kind == "full":
         return _unfreeze(model, adapter.last_layers)
     if carried is not None:
-        return PeftModel.from_pretrained(model, carried, is_trainable=True)
-    torch.manual_seed(seed)
-    return get_peft_model(model, _lora_config(model, adapter))
+        made = PeftModel.from_pretrained(model, carried, is_trainable=True)
+    else:
+        torch.manual_seed(seed)
+        made = get_peft_model(model, _lora_config(model, adapter))
+    return _lay_beneath(made, beneath) if beneath else made
+
+
+def _lay_beneath(made: Any, adapters: Sequence[Path]) -> Any:
+    names = [f"beneath_{number}" for number, _ in enumerate(adapters)]
+    for name, path in zip(names, adapters, strict=True):
+        made.load_adapter(path, name)
+    made.base_model.set_adapter([TRAINED, *names])  # makes all of them trainable
+    for name, parameter in made.named_parameters():
+        if any(f".{below}" in name for below in names):
+            parameter.requires_grad_(False)
+    return made
 
 
 def _unfreeze(model: Any, last_layers: int) -> Any:

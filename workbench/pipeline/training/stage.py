@@ -118,7 +118,9 @@ def _network(
     vocabulary: int,
 ) -> Any:
     carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
-    start = Weights(weights.base, weights.adapters[:-1]) if carried else weights
+    before = weights.adapters[:-1] if carried else weights.adapters
+    beneath = before if model.quantization != "none" else ()
+    start = Weights(weights.base, () if beneath else before)
     dtype = torch.float32 if adapter.kind == "full" else pick_dtype(model.dtype, device)
     torch.manual_seed(stage.seed)
     network = models.load(
@@ -128,7 +130,7 @@ def _network(
         quantization=model.quantization,
         vocabulary=vocabulary if model.added_tokens else 0,
     )
-    network = models.attach(network, adapter, seed=stage.seed, carried=carried)
+    network = models.attach(network, adapter, seed=stage.seed, carried=carried, beneath=beneath)
     if computes_again(weights.base / "config.json", stage, model, device):
         network.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
@@ -178,7 +180,9 @@ def _weights_saver(
             return
         (folder / "adapters").mkdir(exist_ok=True)
         with files.whole_folder(folder / "adapters" / which) as tmp:
-            network.save_pretrained(tmp)
+            network.save_pretrained(
+                tmp, **({} if full else {"selected_adapters": [models.TRAINED]})
+            )
             (tmp / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
             if full:
                 tokenizer.save_pretrained(tmp)
