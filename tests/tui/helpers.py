@@ -113,13 +113,7 @@ def on_screen(story: Story, size: tuple[int, int] = (80, 24)) -> WorkbenchApp:
     async def live() -> WorkbenchApp:
         app = WorkbenchApp()
         async with app.run_test(size=size) as pilot:
-            pressed = pilot.press
-
-            async def settled(*keys: str) -> None:
-                await pressed(*keys)
-                await pilot.pause()
-
-            pilot.press = settled  # type: ignore[method-assign]
+            _make_patient(pilot, app)
             await until(pilot, lambda: not app.watching.behind)
             await pilot.pause()
             await story(pilot, app)
@@ -128,6 +122,34 @@ def on_screen(story: Story, size: tuple[int, int] = (80, 24)) -> WorkbenchApp:
     app = asyncio.run(live())
     assert app.faults == []
     return app
+
+
+def _make_patient(pilot: Pilot[None], app: WorkbenchApp) -> None:
+    """Textual's pilot takes a busy machine's silence for the end of the work: wait for it."""
+    pressed, paused = pilot.press, pilot.pause
+
+    async def pause(delay: float | None = None) -> None:
+        await paused(delay)
+        await _drained(app)
+
+    async def press(*keys: str) -> None:
+        wanted = app.keys_done + len(keys)
+        await pressed(*keys)
+        while app.keys_done < wanted and app.is_running and not app._exit:
+            await asyncio.sleep(0.001)
+        await pause()
+
+    pilot.press, pilot.pause = press, pause  # type: ignore[method-assign]
+
+
+async def _drained(app: WorkbenchApp) -> None:
+    """Every message that was there is done with, and what the first ones brought about."""
+    for _ in range(3):
+        for pump in (app, app.screen, app.focused or app.screen):
+            done = asyncio.Event()
+            if app._exit or not pump.call_later(done.set):
+                return
+            await done.wait()
 
 
 def text_of(app: WorkbenchApp) -> str:

@@ -247,11 +247,67 @@ def test_themes_are_remembered_and_the_last_place_too() -> None:
     app = on_screen(story)
     found = recall(app.state_folder)
     assert found == Memory("workbench-light", "train", str(runs[0].path), 0.8, True)
+    assert not found.zoomed and found.pinned == []
 
     async def again(pilot: Pilot[None], app: WorkbenchApp) -> None:
         assert (app.theme, app.pane_id, app.current) == ("workbench-light", "train", runs[0])
 
     on_screen(again)
+
+
+def test_pinned_runs_and_the_zoom_are_remembered() -> None:
+    runs = three_runs()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("p", "j", "j", "p", "z")
+        assert app.pinned == [runs[2], runs[0]]
+
+    on_screen(story, (160, 48))
+
+    async def again(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        assert app.pinned == [runs[2], runs[0]] and len(app.panes_in_view()) == 1
+
+    on_screen(again, (160, 48))
+
+
+def test_a_long_line_takes_the_rows_it_needs_for_as_long_as_it_stands() -> None:
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        app.say("so " * 30 + "the end")
+        await pilot.pause()
+        assert app.status.size.height == 2 and "the end" in text_of(app)
+        app.say("word " * 500)
+        await pilot.pause()
+        assert app.status.size.height == 4 and "…" in text_of(app).split("\n")[-2]
+        await pilot.resize_terminal(200, 60)
+        await until(pilot, lambda: app.status.size.height == 4)
+        app.say("short")
+        await pilot.pause()
+        assert app.status.size.height == 1
+
+    on_screen(story)
+
+
+def test_all_that_was_said_can_be_read_and_copied() -> None:
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        app.say_command("--preset", "quickstart", "--set", "description=two words")
+        app.say_error(UserError("it is so " + "and so " * 30))
+        await pilot.press("M")
+        text = text_of(app)
+        assert text.index("✗ it is so") < text.index("$ workbench --preset quickstart")
+        await pilot.press("j", "y")
+        assert app.clipboard == "workbench --preset quickstart --set 'description=two words'"
+        await pilot.press("escape")
+        assert "the line: sent" in app.status.line
+
+    on_screen(story)
+
+
+def test_without_a_word_said_there_are_no_messages() -> None:
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("M", "y")
+        assert "nothing yet" in text_of(app) and "nothing to copy" in app.status.line
+
+    on_screen(story)
 
 
 def test_the_theme_key_offers_the_themes() -> None:
@@ -279,7 +335,8 @@ def test_few_colours_get_the_plain_theme(monkeypatch: pytest.MonkeyPatch) -> Non
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         assert app.theme == "ansi-dark"
 
-    on_screen(story)
+    app = on_screen(story)
+    assert recall(app.state_folder).theme == "", "nobody has chosen it"
 
 
 def test_a_faulty_keymap_is_told_of_at_the_start() -> None:

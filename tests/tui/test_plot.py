@@ -7,6 +7,7 @@ import math
 import pytest
 
 from tests.tui.test_series import filled
+from workbench.tui.chart.canvas import BLOCKS, BRAILLE, glyphs_for
 from workbench.tui.chart.columns import Line, edges
 from workbench.tui.chart.plot import GUTTER, Picture, draw
 from workbench.tui.chart.scale import Range
@@ -138,3 +139,17 @@ def test_columns_cut_the_series_completely() -> None:
 def test_no_points_make_an_empty_picture() -> None:
     picture = draw([Line("a", Series(), "train")], Range(0, 1), WIDTH, HEIGHT)
     assert not inked(picture, "train") and len(picture.rows) == HEIGHT
+
+
+def test_blocks_where_a_font_has_no_braille() -> None:
+    lines = [Line("x", filled([math.sin(n / 5) for n in range(60)]), "train")]
+    dots = draw(lines, Range(0, 59), WIDTH, HEIGHT)
+    blocks = draw(lines, Range(0, 59), WIDTH, HEIGHT, glyphs=BLOCKS)
+    assert inked(dots, "train") == inked(blocks, "train") != set()
+    cells = "".join(line[GUTTER:] for line in lines_of(blocks)[:ROWS])
+    assert set(cells) == set(" ▀▄█")
+
+
+def test_what_a_terminal_can_show() -> None:
+    assert glyphs_for("", "xterm-256color") is BRAILLE and glyphs_for("", "linux") is BLOCKS
+    assert glyphs_for("dots", "linux") is BRAILLE and glyphs_for("blocks", "xterm") is BLOCKS

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import termios
 from pathlib import Path
 
 import pytest
 
+from tests.run.helpers import make_run
 from tests.tui.pty_screen import PtyScreen
 from workbench import __version__
+from workbench.run.folder import runs_root
 from workbench.tui.terminal import RESET
 
 LEFT_ALTERNATE_SCREEN = b"\x1b[?1049l"
@@ -134,6 +137,24 @@ def test_a_size_in_the_environment_does_not_hold_up_a_new_one(
     assert len(screen.lines()[0]) == 159
     screen.type("q")
     assert screen.end() == 0
+
+
+def test_no_colour_means_none_and_the_cursor_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    make_run(runs_root(), "one")
+    screen = PtyScreen()
+    screen.until(b"one")
+    screen.type("?")
+    screen.until(b"Everywhere")
+    screen.type("qq")
+    assert screen.end() == 0
+    codes = {
+        code
+        for found in re.findall(rb"\x1b\[([0-9;]*)m", screen.output)
+        for code in found.split(b";")
+    }
+    assert codes <= {b"", b"0", b"1", b"2", b"7", b"39", b"49"}, codes
+    assert re.search(rb"\x1b\[[0-9;]*7m[^\x1b]*(\x1b\[3?4?9m)*[^\x1b]*one", screen.output)
 
 
 def test_a_screen_without_news_writes_nothing() -> None:

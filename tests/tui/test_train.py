@@ -319,6 +319,28 @@ def test_the_chart_is_saved_under_a_name_that_is_free(
     assert float(rows[99]["loss"]) == pytest.approx(0.3841, abs=1e-3)
 
 
+def test_curves_in_blocks_and_in_dots_again() -> None:
+    finished_run()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "full_stop")
+        assert "▄" in text_of(app) and app.memory.marks == "blocks"
+        await pilot.press("full_stop")
+        assert "▄" not in text_of(app) and app.memory.marks == "dots"
+
+    on_screen(story)
+
+
+def test_without_curves_there_is_nothing_to_save() -> None:
+    make_run(runs_root(), "new")
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "C")
+        assert not app.screen.query(Input)
+
+    on_screen(story)
+
+
 def test_stop_checkpoint_and_resume_of_a_run_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
     run = stopped_run()

@@ -59,6 +59,7 @@ EVERYWHERE = (
     Action("app.zoom", "z", "Zoom", "Give the focused pane the whole screen, or back.", False),
     Action("app.change_theme", "ctrl+t", "Theme", "Choose the colours.", False),
     Action("app.copy", "y", "Copy", "Copy what the focused pane offers.", False),
+    Action("app.messages", "M", "Messages", "All that was said and done, to read and copy.", False),
     Action("app.debug", "f12", "Debug", "Versions and figures to paste into an issue.", False),
     Action("app.how_to_leave", "ctrl+c", "Leave?", "Say how to leave.", False, False),
     Action("app.picture", "f9", "Screenshot", "Save the screen as an SVG file.", False),

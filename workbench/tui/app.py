@@ -35,6 +35,7 @@ from workbench.tui.widgets.tabs import PaneTabs
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.theme import Theme
 
 POLL_S = 0.2
 BESIDE_WIDTH = 120
@@ -68,7 +69,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         self.own_keys: dict[str, str] = {}
         self.faults: list[Exception] = []
         self.pane_id = ""
-        self.zoomed = False
+        self.zoomed = self.memory.zoomed
         self.steer = Steering(self)
         self._polling = False
 
@@ -80,8 +81,8 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
 
     async def on_mount(self) -> None:
         self.animation_level = "none"
-        self.theme = self._theme()
-        self.theme_changed_signal.subscribe(self, lambda theme: self._remember(theme=theme.name))
+        self.theme = self._given_theme = self._theme()
+        self.theme_changed_signal.subscribe(self, self._theme_chosen)
         self.poll()
         self._choose_first_run()
         known = {spec.id for spec in PANES}
@@ -217,6 +218,8 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         ranked = sorted(runs, key=lambda run: self.watching.glance(run).standing != "running")
         last = [run for run in runs if str(run.path) == self.memory.run]
         busy = [run for run in ranked[:1] if self.watching.glance(run).standing == "running"]
+        here = {str(run.path): run for run in runs}
+        self.pinned = [here[path] for path in self.memory.pinned if path in here]
         self.choose(next(iter([*busy, *last, *runs]), None))
 
     # Words
@@ -314,6 +317,11 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
 
         self.say(copy(self, text, what, self.state_folder) if text else "nothing to copy here")
 
+    def action_messages(self) -> None:
+        from workbench.tui.dialogs.messages import Messages
+
+        self.push_screen(Messages(self.status.said))
+
     def action_debug(self) -> None:
         from workbench.tui.dialogs.debug import Debug
 
@@ -336,6 +344,12 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         from workbench.tui.themes import choose
 
         return choose(self, self.memory.theme)
+
+    def _theme_chosen(self, theme: Theme) -> None:
+        """Keep a theme that the person has chosen, not what this terminal made us take."""
+        if theme.name != self._given_theme:
+            self._given_theme = ""
+            self._remember(theme=theme.name)
 
     def _remember(self, **given: Any) -> None:
         for name, value in given.items():
@@ -364,6 +378,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
 
     def keep(self) -> None:
         """Write down what the next screen shall know."""
+        self._remember(zoomed=self.zoomed, pinned=[str(run.path) for run in self.pinned])
         memory.remember(self.state_folder, self.memory)
 
 

@@ -1,4 +1,4 @@
-"""What the screen remembers from one time to the next: theme, last pane, last run, chart settings.
+"""What the screen remembers from one time to the next: theme, last place, chart settings.
 
 A small JSON file below `$XDG_STATE_HOME`; a damaged or absent one means the defaults, and a disk
 that cannot be written is no reason to fail.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from workbench.files import write_json
 @dataclass
 class Memory:
     """`smoothing` is the weight of the past, 0 to 0.99; `run` is a folder's path,
-    `preset` a name or a file's path."""
+    `preset` a name or a file's path. `pinned` are folders of runs. `marks` is "dots", "blocks",
+    or "" for what the terminal can show."""
 
     theme: str = ""
     pane: str = "runs"
@@ -29,6 +30,9 @@ class Memory:
     preset: str = ""
     data: str = ""
     corrections: str = ""
+    zoomed: bool = False
+    pinned: list[str] = field(default_factory=list)
+    marks: str = ""
 
 
 def state_folder() -> Path:
@@ -50,8 +54,8 @@ def recall(folder: Path) -> Memory:
     except (OSError, ValueError, RecursionError):
         return Memory()
     memory = Memory()
-    for field in fields(Memory):
-        _take(memory, field.name, found.get(field.name) if isinstance(found, dict) else None)
+    for one in fields(Memory):
+        _take(memory, one.name, found.get(one.name) if isinstance(found, dict) else None)
     return memory
 
 

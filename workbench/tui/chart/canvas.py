@@ -1,13 +1,25 @@
 """Dots in character cells: 2 by 4 braille dots a cell, or half blocks where braille is missing.
 
+`glyphs` says which: the character of each pattern of eight dots.
+
 A terminal has one colour a cell: a line drawn later gives the cell its colour, and clears the
 dots of a mere background below it, so that a curve's average stands out from the curve.
 """
 
 from __future__ import annotations
 
-BRAILLE = 0x2800
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+BRAILLE = " " + "".join(chr(0x2800 + bits) for bits in range(1, 256))
+UPPER, LOWER = 0x1B, 0xE4  # the dots of the upper and of the lower half
+BLOCKS = "".join(" ▀▄█"[bool(bits & UPPER) + 2 * bool(bits & LOWER)] for bits in range(256))
+WITHOUT_BRAILLE = ("linux", "vt100", "vt220")  # the fonts of a console
+
+
+def glyphs_for(marks: str, term: str) -> str:
+    """The characters for `marks` ("dots" or "blocks"), or what a terminal of that kind can show."""
+    if not marks:
+        return BLOCKS if term in WITHOUT_BRAILLE else BRAILLE
+    return BLOCKS if marks == "blocks" else BRAILLE
 
 
 class Canvas:
@@ -43,7 +55,7 @@ class Canvas:
             self.column(x0 + step, min(previous, y), max(previous, y), layer)
             previous = y
 
-    def row(self, y: int) -> list[tuple[str, int]]:
+    def row(self, y: int, glyphs: str = BRAILLE) -> list[tuple[str, int]]:
         """A row of cells as runs of the same layer: `(characters, layer)`, -1 where it is empty."""
         runs: list[tuple[str, int]] = []
         text, current = "", -1
@@ -52,5 +64,5 @@ class Canvas:
                 runs.append((text, current))
                 text = ""
             current = layer
-            text += chr(BRAILLE + bits) if bits else " "
+            text += glyphs[bits]
         return [*runs, (text, current)] if text else runs

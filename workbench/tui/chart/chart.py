@@ -17,6 +17,7 @@ from textual.strip import Strip
 
 from workbench.text import one_line
 from workbench.tui.chart import scale
+from workbench.tui.chart.canvas import BRAILLE
 from workbench.tui.chart.columns import Line
 from workbench.tui.chart.plot import GUTTER, Picture, draw
 from workbench.tui.chart.view import View
@@ -36,6 +37,7 @@ class Chart(KeptStyle, can_focus=True):
     Chart { height: 1fr; width: 1fr; }
     Chart > .chart--train { color: $primary; text-style: bold; }
     Chart > .chart--raw { color: $primary 45%; }
+    Chart:ansi > .chart--raw { text-style: dim; }
     Chart > .chart--validation { color: $warning; text-style: bold; }
     Chart > .chart--rate { color: $success; }
     Chart > .chart--norm { color: $accent; }
@@ -62,6 +64,7 @@ class Chart(KeptStyle, can_focus=True):
         self.planned_end = 0.0
         self.view = View()
         self.log_y = False
+        self.glyphs = BRAILLE
         self.picture: Picture | None = None
         self.drawn = 0  # pictures computed so far
         self._key: object = None
@@ -74,7 +77,8 @@ class Chart(KeptStyle, can_focus=True):
         lines = list(self.lines())
         width, height = self.size
         series = tuple((id(line.series), line.series.version, line) for line in lines)
-        key = (width, height, series, self.view.key, self.log_y, self.planned_end, self.heading)
+        look = (self.view.key, self.log_y, self.planned_end, self.heading, self.glyphs)
+        key = (width, height, series, look)
         if key == self._key or width <= GUTTER + 4 or height < 4:
             return
         self._key = key
@@ -158,7 +162,8 @@ class Chart(KeptStyle, can_focus=True):
             self.picture = None
             return self._empty(width, height)
         view = self.view
-        picture = draw(lines, view.window, width, height - 1, self.log_y, view.crosshair)
+        size = (width, height - 1)
+        picture = draw(lines, view.window, *size, self.log_y, view.crosshair, self.glyphs)
         self.picture = picture
         styles = self._named_styles()
         legend = [(text, styles[name]) for text, name in self._legend(picture, width)]

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from workbench.tui.chart import scale
-from workbench.tui.chart.canvas import Canvas
+from workbench.tui.chart.canvas import BRAILLE, Canvas
 from workbench.tui.chart.columns import Column, Line, layers
 from workbench.tui.chart.scale import Range
 from workbench.tui.chart.smooth import smooth
@@ -63,6 +63,7 @@ def draw(
     height: int,
     log_y: bool = False,
     crosshair: float | None = None,
+    glyphs: str = BRAILLE,
 ) -> Picture:
     """Draw `lines` within `window` into `width` by `height` cells, axes included."""
     cells, rows = max(1, width - GUTTER), max(1, height - 2)
@@ -80,7 +81,7 @@ def draw(
     picture = Picture([], window, y, canvas.width, clipped)
     _count_oddities(picture, lines, window, log_y)
     picture.readings = [reading(line, crosshair) for line in lines if len(line.series)]
-    picture.rows = _rows(picture, canvas, [style for style, _ in scaled], marks)
+    picture.rows = _rows(picture, canvas, glyphs, [style for style, _ in scaled], marks)
     _mark_points(picture, lines, y, log_y)
     _mark_gaps(picture, lines)
     if clipped:
@@ -111,13 +112,16 @@ def _y_marks(y: Range, rows: int, log_y: bool) -> dict[int, str]:
 
 
 def _rows(
-    picture: Picture, canvas: Canvas, styles: list[str], marks: dict[int, str]
+    picture: Picture, canvas: Canvas, glyphs: str, styles: list[str], marks: dict[int, str]
 ) -> list[list[Run]]:
     rows: list[list[Run]] = []
     for number in range(canvas.height):
         mark = marks.get(number, "")
         axis = mark.rjust(GUTTER - 1)[: GUTTER - 1] + ("┤" if mark else "│")
-        cells = [(text, styles[layer] if layer >= 0 else "") for text, layer in canvas.row(number)]
+        cells = [
+            (text, styles[layer] if layer >= 0 else "")
+            for text, layer in canvas.row(number, glyphs)
+        ]
         rows.append([(axis, "axis"), *cells])
     return [*rows, *_x_axis(picture)]
 

@@ -50,4 +50,17 @@ def facts(app: App[object]) -> list[str]:
         f"size {app.size.width}x{app.size.height}, multiplexer {multiplexer}, "
         f"ssh {'yes' if 'SSH_CONNECTION' in os.environ else 'no'}",
         f"theme {app.theme}, peak memory {size(peak * unit)}",
+        *_doing(app),
+    ]
+
+
+def _doing(app: App[object]) -> list[str]:
+    """What the screen has at hand, in figures."""
+    shown = cast("WorkbenchApp", app)
+    runs = shown.watching.runs
+    at_work = sum(shown.watching.at_work(run) for run in runs)
+    panes = ", ".join(pane.ID for pane in shown.panes_in_view())
+    return [
+        f"runs {len(runs)}, at work {at_work}, pinned {len(shown.pinned)}; in view {panes}"
+        f"{' (zoomed)' if shown.zoomed else ''}; keys changed {len(shown.own_keys)}"
     ]

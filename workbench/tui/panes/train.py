@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from rich.text import Text
@@ -12,9 +13,9 @@ from textual.containers import Horizontal, Vertical
 
 from workbench.run.events import Sampled
 from workbench.run.folder import RunFolder
-from workbench.text import one_line
 from workbench.tui import figures
 from workbench.tui.answers import answer_lines, prompts_of
+from workbench.tui.chart.canvas import BLOCKS, glyphs_for
 from workbench.tui.chart.chart import Chart
 from workbench.tui.chart.columns import Line
 from workbench.tui.chart.curves import StageCurves
@@ -87,6 +88,7 @@ class TrainPane(Pane):
         self.query_one("#rate", Chart).lines = lambda: self._single("rate")
         self.query_one("#norm", Chart).lines = lambda: self._single("norm")
         self.query_one("#main", Chart).log_y = self.screen_app.memory.log_y
+        self._take_glyphs()
         self._show_lower(self.lower)
         self.run_chosen()
 
@@ -193,6 +195,8 @@ class TrainPane(Pane):
             return self.lower == "log"
         if name == "stage":
             return len(followed.curves) > 1
+        if name == "save_curves":
+            return self.curves is not None
         return True
 
     # Actions
@@ -294,14 +298,18 @@ class TrainPane(Pane):
         self.query_one(LogView).follow()
         self._head_lower()
 
-    def action_save_curves(self) -> None:
-        from workbench.tui.chart import saving
-        from workbench.tui.dialogs.entry import Entry
+    def action_marks(self) -> None:
+        memory = self.screen_app.memory
+        memory.marks = "dots" if self._main.glyphs is BLOCKS else "blocks"
+        self._take_glyphs()
+        self._look()
 
+    def action_save_curves(self) -> None:
+        from workbench.tui.chart.asking import ask
+
+        assert self.curves is not None, "allows() let it through without curves"
         stem = f"{self._run.name}-{self.stage.replace(':', '-')}"
-        question = "Save the chart (.svg, .png) or all figures of the stage (.csv) as"
-        entry = Entry(question, saving.free_name(stem), saving.fault)
-        self.app.push_screen(entry, self._save)
+        ask(self.screen_app, stem, self._picture, self.curves)
 
     def on_chart_looked(self) -> None:
         self._look()
@@ -413,27 +421,18 @@ class TrainPane(Pane):
             text.append(others.get(self.prompt, "a shows the next"), "dim")
         self.query_one("#lower-head", Bar).show(text)
 
-    def _save(self, name: str | None) -> None:
-        if not name or self.curves is None:
-            return
-        from workbench.tui.chart import saving
-        from workbench.tui.chart.table import Table
+    def _take_glyphs(self) -> None:
+        glyphs = glyphs_for(self.screen_app.memory.marks, os.environ.get("TERM", ""))
+        for chart in self.query(Chart):
+            chart.glyphs = glyphs
 
-        text = Table(self.curves).text if saving.wants_table(name) else self._picture()
-        self.say(f"saving {one_line(name, 200)} ...")
-        self.screen_app.in_background(
-            lambda: saving.save(name, text), lambda path: self.say(f"saved {path}")
-        )
-
-    def _picture(self) -> Callable[[], str]:
-        """The large chart as it is seen now."""
+    def _picture(self) -> str:
+        """The large chart as it is seen now, as SVG."""
         from workbench.tui.chart.svg import picture
 
         quantity = "loss, nats a token" if self.figure == "loss" else self.figure
-        title = f"{self._run.name}, {self.stage}"
-        window, log_y = self._main.view.window, self._main.log_y
-        drawn = picture(self.main_lines(), window, title, quantity, log_y)
-        return lambda: drawn
+        title, window = f"{self._run.name}, {self.stage}", self._main.view.window
+        return picture(self.main_lines(), window, title, quantity, self._main.log_y)
 
     def _find(self, part: str | None, step: int = 1) -> None:
         if part and not self.query_one(LogView).find(part, step):

@@ -35,6 +35,7 @@ ACTIONS = (
     Action("train.next_match", "n", "Next", "The next place of the text in the log."),
     Action("train.previous_match", "N", "Previous", "The place before.", False),
     Action("train.follow", "f", "Follow", "To the log's end, and stay there."),
+    Action("train.marks", "full_stop", "Dots", "Draw curves in dots or in blocks.", False),
     Action(
         "train.save_curves", "C", "Save", "Save the chart (SVG, PNG) or its figures (CSV).", False
     ),

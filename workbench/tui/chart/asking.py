@@ -1,0 +1,30 @@
+"""Ask under which name the chart is to be saved, and save it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from workbench.text import one_line
+from workbench.tui.chart import saving
+from workbench.tui.chart.curves import StageCurves
+from workbench.tui.chart.table import Table
+from workbench.tui.dialogs.entry import Entry
+
+if TYPE_CHECKING:
+    from workbench.tui.app import WorkbenchApp
+
+QUESTION = "Save the chart (.svg, .png) or all figures of the stage (.csv) as"
+
+
+def ask(app: WorkbenchApp, stem: str, picture: Callable[[], str], curves: StageCurves) -> None:
+    """`picture` gives the SVG of what is seen when the name is there."""
+
+    def then(name: str | None) -> None:
+        if name:
+            drawn = picture()
+            text = Table(curves).text if saving.wants_table(name) else lambda: drawn
+            app.say(f"saving {one_line(name, 200)} ...")
+            app.in_background(lambda: saving.save(name, text), lambda at: app.say(f"saved {at}"))
+
+    app.push_screen(Entry(QUESTION, saving.free_name(stem), saving.fault), then)
