@@ -19,7 +19,7 @@ from tests.cli.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
 from workbench.checkers.builtin import KINDS
 from workbench.cli import Parser, main
-from workbench.commands import chat, data, evaluate, export, ollama, serve
+from workbench.commands import chat, data, evaluate, export, ollama, resume, serve
 from workbench.preset.load import load
 from workbench.preset.schema import Evaluate
 from workbench.run import launch
@@ -108,6 +108,13 @@ def is_python(words: list[str]) -> None:
     compile(words[2], "<docs>", "exec")
 
 
+def resume_parses(words: list[str]) -> None:
+    """Needs a training that ended, which its own tests have: the arguments are checked."""
+    parser = Parser()
+    resume.add_arguments(parser)
+    assert parser.parse_args(words[2:])
+
+
 def is_shell(words: list[str]) -> None:
     """Sets up what a measurement is compared with; that the shell understands it is checked."""
     subprocess.run(["bash", "-n", "-c", " ".join(words)], check=True, capture_output=True)
@@ -133,6 +140,8 @@ RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"workbench export --types", runs),
     (r"workbench (export|ollama|serve) .*", exports_parse),
     (r"workbench data hub:.*", data_parses),
+    (r"workbench resume .*--(epochs|steps).*", resume_parses),
+    (r"workbench", runs),  # no terminal here: it tells what there is
     (r"workbench (data|presets|keys|runs|attach|stop|resume)\b.*", runs),
 ]
 

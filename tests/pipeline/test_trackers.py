@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from accelerate.tracking import TensorBoardTracker
+from accelerate.tracking import WandBTracker
 
 from tests.run.helpers import step, validated
 from workbench.errors import UserError
-from workbench.pipeline.trackers import figures, tracked
+from workbench.pipeline.trackers import TensorBoard, figures, tracked
 from workbench.run import events
 
 
@@ -25,13 +25,20 @@ def test_tensorboard_files_hold_the_figures(tmp_path: Path) -> None:
         assert name in raw
 
 
+def test_every_stage_of_a_run_has_its_files(tmp_path: Path) -> None:
+    for stage in ("pretrain", "sft", "more"):
+        with tracked(lambda event: None, ["tensorboard"], stage, tmp_path) as emit:
+            emit(step(1))
+        assert list((tmp_path / stage).rglob("events.out*"))
+
+
 def test_a_tracker_that_fails_is_left_out_and_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ConnectionError("no network")
 
-    monkeypatch.setattr(TensorBoardTracker, "log", broken)
+    monkeypatch.setattr(TensorBoard, "log", broken)
     told: list[events.Event] = []
     with tracked(told.append, ["tensorboard"], "sft", tmp_path) as emit:
         emit(step(1))
@@ -47,10 +54,10 @@ def test_a_tracker_that_is_not_installed_is_refused(
     def absent(*_: object) -> None:
         raise ImportError("No module named 'x'")
 
-    monkeypatch.setattr(TensorBoardTracker, "start", absent)
+    monkeypatch.setattr(WandBTracker, "start", absent)
     with (
-        pytest.raises(UserError, match="watch.trackers: tensorboard is not installed"),
-        tracked(lambda event: None, ["tensorboard"], "sft", tmp_path),
+        pytest.raises(UserError, match="watch.trackers: wandb is not installed"),
+        tracked(lambda event: None, ["wandb"], "sft", tmp_path),
     ):
         pass
 

@@ -16,6 +16,8 @@ from workbench.errors import UserError
 from workbench.run import events
 from workbench.run.events import Emit, Event
 
+TENSORBOARD = "tensorboard"
+
 
 @contextmanager
 def tracked(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Iterator[Emit]:
@@ -59,7 +61,30 @@ def figures(event: Event) -> tuple[dict[str, float], int] | None:
     return None
 
 
+class TensorBoard:
+    """TensorBoard's files by tensorboardX, which needs no TensorBoard.
+
+    Not by accelerate: it asks torch for its writer first, and what torch says of a missing
+    TensorBoard is another thing when it is asked again, in the next stage.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder))
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def finish(self) -> None:
+        self._writer.close()
+
+
 def _opened(name: str, stage: str, folder: Path) -> Any:
+    if name == TENSORBOARD:
+        return TensorBoard(folder / stage)
     PartialState()  # accelerate's trackers ask it which process they are in
     kind = LOGGER_TYPE_TO_CLASS[name]
     where = {"logging_dir": folder} if kind.requires_logging_directory else {}
