@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from workbench.checkers.remembered import Remembered
 from workbench.checkers.run import Limits
 from workbench.commands.progress import counted
-from workbench.dataset.encode import Encoder, Encoding
+from workbench.dataset.encode import Encoder, Encoding, OnCut
 from workbench.dataset.ledger import Ledger
 from workbench.dataset.lint import USUAL_SPECIAL
 from workbench.dataset.options import Options
@@ -74,7 +75,7 @@ class Eyes:
         )
         ready = (one for row in rows for one in with_system([row], lens.system))
         for found in counted(encoder.encode(ready), "rows tokenized"):
-            encoding.enter(found, limit.on_cut)
+            encoding.enter(found, cast(OnCut, limit.on_cut))
             cut = [p for p in found.parts if isinstance(p, Encoded) and p.cut]
             yield from (_over_length(part, limit) for part in cut[:1])
         if encoding.ledger.rows:
