@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from tests.dataset.helpers import byte_level, chat, stop_id, template
 from workbench.dataset.encode import Encoder, Encoding, RowTokens
 from workbench.dataset.rows import Message, Place, Row
+from workbench.pipeline import prepare
 from workbench.pipeline.earlier import Earlier, way_of
 from workbench.pipeline.sequences import SequenceWriter, row_key
 from workbench.pipeline.training.examples import Examples
@@ -137,3 +138,12 @@ def test_a_writing_that_fails_leaves_nothing(encoder: Encoder, tmp_path: Path) -
 def test_no_rows_make_an_empty_file(encoder: Encoder, tmp_path: Path) -> None:
     ids, _ = made(encoder, [], tmp_path / "a.safetensors")
     assert ids == [] and len(Examples.load(tmp_path / "a.safetensors")) == 0
+
+
+def test_rows_are_written_and_read_back_whatever_they_hold(tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "f", "arguments": {"n": 2**80, "x": "größer"}}}
+    said = Message("assistant", "\x7f\u2028 日本", tool_calls=(call,))
+    rows = [*ROWS, Row(Place("a", 9), (Message("user", "a"), said), tools=(call,))]
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"".join(map(prepare._line, rows)))
+    assert prepare.load_rows(path) == rows
