@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset.read import FORMATS, read_source, require
+from workbench.dataset.formats import FORMATS
+from workbench.dataset.read import read_source, require
 from workbench.errors import UserError
 
 USER = '{"role": "user", "content": "a"}'
