@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,9 @@ def near(path: str) -> dict[str, float]:
 
 def prepare(path: str, template: str) -> dict[str, float]:
     """The prepare stage as a run does it."""
-    import transformers.models.auto.tokenization_auto  # noqa: F401 - imports are not counted
-
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
+        _load_all(Path(folder), path, template)
         return _prepare(Path(folder), path, template)
 
 
@@ -53,11 +53,19 @@ def prepare_again(path: str, template: str) -> dict[str, float]:
     """The same, where a run before has prepared all rows but one."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
-        _prepare(Path(folder), path, template)
+        _prepare(Path(folder), path, template)  # which loads all that is imported late, besides
         changed = Path(folder) / "changed.jsonl"
         text = Path(path).read_text()
         changed.write_text(text.replace("Question 7:", "Another question:", 1))
         return _prepare(Path(folder), str(changed), template)
+
+
+def _load_all(folder: Path, path: str, template: str) -> None:
+    """Have everything imported, as the peer has before its time begins: prepare two other rows."""
+    few = folder / "few.jsonl"
+    with open(path) as file:
+        few.write_text("".join(islice(file, 2)).replace("Question", "Warming up"))
+    _prepare(folder, str(few), template)
 
 
 def _prepare(folder: Path, path: str, template: str) -> dict[str, float]:

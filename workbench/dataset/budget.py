@@ -72,7 +72,10 @@ def spend(steps: int) -> None:
 def charge(value: Any) -> Any:
     """`value`, paid for by its length; lazy ones become lists."""
     if type(value) is str:  # nearly always: worth a way of its own
-        _active.get().spend(1 + len(value) // CHARS_A_STEP)
+        budget = _active.get()
+        budget.left -= 1 + len(value) // CHARS_A_STEP
+        if budget.left < 0:
+            budget.spend(0)  # says so
         return value
     if isinstance(value, GeneratorType):
         value = list(islice(value, _active.get().left + 1))

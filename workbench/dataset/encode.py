@@ -88,15 +88,16 @@ class Encoding:
             if isinstance(entry, Fault):
                 self._refused(entry)
                 continue
-            ledger.count(entry)
+            n_trained = entry.n_trained
+            ledger.count(entry, n_trained)
             if entry.special_in_text:
                 self.faults.append(_special_note(entry))
-            if entry.cut and (on_cut != "cut" or not entry.n_trained):
+            if entry.cut and (on_cut != "cut" or not n_trained):
                 ledger.dropped.add(place)
-            elif not entry.n_trained:
+            elif not n_trained:
                 ledger.untrained.add(place)
             else:
-                ledger.keep(entry)
+                ledger.keep(entry, n_trained)
                 kept.append(entry)
         return kept
 

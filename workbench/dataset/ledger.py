@@ -90,25 +90,25 @@ class Ledger:
     # Of all sequences before cutting; documents come in blocks that are never cut.
     lengths: array[int] = field(default_factory=lambda: array("L"))
 
-    def count(self, entry: Encoded) -> None:
+    def count(self, entry: Encoded, n_trained: int) -> None:
         """Take in what was found of a sequence, whether or not it is kept."""
         self.lengths.append(entry.length)
         if entry.cut:
             self.cut.add(entry.place)
             if entry.lost_stop:
                 self.lost_stop.add(entry.place)
-            if not entry.n_trained:
+            if not n_trained:
                 self.lost_all.add(entry.place)
         if entry.retokenized:
             self.retokenized.add(entry.place)
         if entry.special_in_text:
             self.special_in_text.add(entry.place)
 
-    def keep(self, entry: Encoded) -> None:
+    def keep(self, entry: Encoded, n_trained: int) -> None:
         """Take in a sequence that is trained on."""
         self.sequences += 1
         self.tokens += len(entry.ids)
-        self.trained_tokens += entry.n_trained
+        self.trained_tokens += n_trained
 
     @property
     def longest(self) -> int:

@@ -32,7 +32,7 @@ class Encoded:
     @property
     def n_trained(self) -> int:
         """Tokens that training predicts: the first of a sequence never is."""
-        return sum(self.trained[1:])
+        return self.trained.count(True) - bool(self.trained and self.trained[0])
 
 
 def encode_row(

@@ -80,8 +80,8 @@ class SequenceWriter:
         """Append the sequences of a row that are kept."""
         whole = len(kept) == len(found.parts) and not any(entry.cut for entry in kept)
         for number, entry in enumerate(kept):
-            self._ids.extend(entry.ids)
-            self._trained.extend(entry.trained)
+            self._ids += array("i", entry.ids)  # twice as quick as to extend by a list
+            self._trained += bytes(entry.trained)
             self._offsets.append(self._offsets[-1] + len(entry.ids))
             self._keys += key
             flags = (FIRST if number == 0 else 0) | (WHOLE if whole else 0)
