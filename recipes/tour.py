@@ -90,7 +90,7 @@ class Tour:
     def evaluated(self) -> None:
         self.tmux.until(r"workbench \d+\.\d+", RUN_S)  # no run is at work any more
         self.pane("Evaluate", "prompts")
-        self.tmux.until("passes the checker", LOAD_S)
+        self.tmux.until(r"\bpasses\b", LOAD_S)
         self.picture("evaluate")
 
     def compared(self) -> None:
