@@ -105,7 +105,7 @@ def curve_of_a_new_screen(run: RunFolder) -> list[tuple[int, float]]:
     launch.stop(run, limit_s=20)
     screen.until(b"stopped")
     screen.type("C\x15curve.csv\r")  # ctrl+u empties the line
-    screen.until(b"saved ")
+    screen.until(b"saved")
     screen.type("q")
     assert screen.end() == 0
     path = Path("curve.csv")
