@@ -32,6 +32,7 @@ UNDER_WAY = re.compile(r"(reading|counting|looking|waiting|opening)\b.*(\.\.\.|â
 FROM_THE_START = (
     "dialog-palette",
 )  # it keeps the theme it was opened in, and hides what it covers
+CALM = 3  # times that the screen must look the same, one after the other
 UPDATE = bool(os.environ.get("UPDATE_SNAPSHOTS"))
 PICTURES = os.environ.get("SNAPSHOT_PICTURES", "")
 
@@ -137,6 +138,8 @@ def check(name: str, size: tuple[int, int], way: Way, plain: Callable[[str], str
         await way(pilot, app)
         for theme in [app.theme] if name in FROM_THE_START else THEMES:
             app.theme = theme
+            for widget in (w for screen in app.screen_stack for w in screen.query("*")):
+                widget.refresh()  # below a dialog a line may stay empty until it is drawn again
             await settled(pilot, app)
             looks[theme] = look(app)
             picture(app, f"{name}-{size[0]}x{size[1]}-{theme}")
@@ -158,11 +161,13 @@ async def settled(pilot: Pilot[None], app: WorkbenchApp) -> None:
     await until(pilot, lambda: all(worker.is_finished for worker in app.workers), 30)
     await until(pilot, lambda: not UNDER_WAY.search(text_of(app)), 30)
     before: object = None
-    for _ in range(100):
+    calm = 0
+    for _ in range(300):
         app.poll()
         await pilot.pause(0.02)
         now = look(app)
-        if now == before:
+        calm = calm + 1 if now == before else 0
+        if calm >= CALM:
             return
         before = now
     raise AssertionError("the screen does not come to rest")
