@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +29,11 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="workbench-cache-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 for name in [name for name in os.environ if name.startswith("WORKBENCH_")]:
     del os.environ[name]
+
+# The same examples each time: what a run finds does not hang on luck. HYPOTHESIS_PROFILE=default
+# draws new ones, and a find becomes a test. A busy machine is no fault.
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(autouse=True)
