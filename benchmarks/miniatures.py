@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Figure, save
 from workbench.text import size, table
 
 PRESETS = (
@@ -44,10 +45,15 @@ class Ended:
     said: str
 
     @property
-    def whole(self) -> bool:
-        """Whether every stage that was planned is done."""
+    def undone(self) -> int:
+        """How many of the planned stages are not done."""
         planned: list[str] = next((e["stages"] for e in self.of("run_started")), [])
-        return self.status == 0 and {e["stage"] for e in self.of("stage_done")} >= set(planned)
+        return len(set(planned) - {e["stage"] for e in self.of("stage_done")})
+
+    @property
+    def whole(self) -> bool:
+        """Whether it ended well, with every stage that was planned."""
+        return self.status == 0 and self.undone == 0
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["kind"] == kind]
@@ -74,7 +80,7 @@ def main() -> int:
     """Run them, print the table; 1 when one of them did not end well or all took too long."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("presets", nargs="*", default=PRESETS)
-    parser.add_argument("--json", metavar="FILE", type=Path)
+    parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         ended = [miniature(name, Path(folder)) for name in args.presets]
@@ -82,10 +88,10 @@ def main() -> int:
     bad = [one for one in ended if not one.whole]
     for one in bad:
         print(f"\n{one.preset}: exit status {one.status}\n{one.said}", file=sys.stderr)
-    rows = figures(ended)
+    found = measured(ended)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(row["met"] for row in rows) else 1
+        save(args.json, found)
+    return 0 if all(figure.met for figure in found) and not bad else 1
 
 
 def miniature(preset: str, folder: Path) -> Ended:
@@ -100,16 +106,10 @@ def miniature(preset: str, folder: Path) -> Ended:
     return Ended(preset, done.returncode, time.monotonic() - started, events, said)
 
 
-def figures(ended: list[Ended]) -> list[dict[str, Any]]:
-    """The rows of `--json`: seconds of each, and of all together against the limit."""
-    rows = [
-        {"name": f"miniature {one.preset}", "ours": round(one.elapsed_s, 1), "goal": "ends well"}
-        | {"peer": None, "unit": "s", "ratio": None, "met": one.whole}
-        for one in ended
-    ]
-    total = sum(one.elapsed_s for one in ended)
-    together = {"name": "all miniatures", "ours": round(total, 1), "peer": None, "unit": "s"}
-    return [*rows, together | {"ratio": None, "goal": f"<= {LIMIT_S:.0f}", "met": total <= LIMIT_S}]
+def measured(ended: list[Ended]) -> list[Figure]:
+    """The stages that each left undone, and the seconds of all together."""
+    left = [Figure(f"miniature {one.preset}", one.undone, "stages undone", goal=0) for one in ended]
+    return [*left, Figure("all miniatures", sum(e.elapsed_s for e in ended), "s", goal=LIMIT_S)]
 
 
 if __name__ == "__main__":

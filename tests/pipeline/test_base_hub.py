@@ -50,7 +50,7 @@ def hub(model):
         "we/gated": Repository(model, gated=TOKEN),
         "we/pickled": Repository({"config.json": b"{}", "pytorch_model.bin": b"x"}),
         "we/cut": Repository(model, cut={"model.safetensors"}),
-        "we/slow": Repository(model, pause_s=0.1),
+        "we/slow": Repository(model, pause_s=0.4),
         "we/down": Repository(model, broken=500),
     }
     with serve(repositories) as running:
@@ -138,7 +138,7 @@ def test_a_download_cut_short_is_never_taken_for_whole(hub, tmp_path, model):
 def test_how_far_it_is_is_told_and_never_more_than_there_is(hub, tmp_path, model):
     folder, told = fetch(hub, tmp_path, ("we/slow",), TOLD="1")
     assert isinstance(folder, str)
-    assert told
+    assert any(0 < done < total for done, total in told)
     totals = {total for _, total in told}
     assert totals == {sum(len(data) for data in model.values())}
     assert [done for done, _ in told] == sorted(done for done, _ in told)

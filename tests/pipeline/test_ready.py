@@ -37,7 +37,7 @@ IDS = list(range(3, 60))
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return cache.cache_folder()
+    return cache.models_folder()
 
 
 def ready(run: RunFolder, name: str, stage: str = "sft", kind: str = "f32") -> Ready:

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
+from workbench.places import cache_folder
 
 LIMIT_BYTES = 24 << 30
 KEY_DIGITS = 24
 MAX_REMEMBERED = 200
 
 
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/workbench/models`, or below `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "workbench" / "models"
+def models_folder() -> Path:
+    """`models` in the workbench's cache."""
+    return cache_folder() / "models"
 
 
 @contextmanager

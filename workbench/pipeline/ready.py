@@ -23,7 +23,7 @@ from typing import Any
 from workbench import files
 from workbench.children import end_with_parent, say
 from workbench.errors import UserError, WorkbenchError
-from workbench.pipeline.cache import cache_folder, content_of, key_of, locked, prune, use
+from workbench.pipeline.cache import content_of, key_of, locked, models_folder, prune, use
 from workbench.pipeline.context import Context
 from workbench.pipeline.export.adapter import Adapter, read_adapter
 from workbench.pipeline.export.adapter_file import NotAlone, write_adapter
@@ -72,7 +72,7 @@ def make_ready(run: RunFolder, stage: str, name: str, kind: str, tell: Tell) -> 
     context = Context(run, preset, lambda event: None, lambda: False, lambda: False)
     number = next(i for i, one in enumerate(preset.train) if one.name == stage)
     desk = _Desk(context, preset.train[number], weights_before(context, number), kind, tell)
-    with locked(cache_folder()):
+    with locked(models_folder()):
         return steady(desk.folder(name), lambda folder: desk.ready(folder))
 
 
@@ -107,7 +107,7 @@ class _Desk:
     ) -> None:
         self.context, self.stage, self.before = context, stage, before
         self.kind, self.tell = kind, tell
-        self.cache = cache_folder()
+        self.cache = models_folder()
         self.full = stage.adapter.kind == "full"
 
     def folder(self, name: str) -> Path:
