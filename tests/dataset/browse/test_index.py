@@ -119,6 +119,24 @@ def test_a_growing_file_is_indexed_on(place: Path, parts: list[bytes], mark: Mar
                 assert records(index) == records(whole)
 
 
+@pytest.mark.parametrize("behind", [b"", b"\n", b"\n\n", b"\n" + b" \n" * 50])
+def test_nothing_is_behind_a_last_separator_however_many_blocks_it_takes(
+    place: Path, behind: bytes
+) -> None:
+    place.write_bytes(b"# IN\n  <sep>" + behind)
+    with index_of(place, Mark(b"<sep>", separator=True), 8) as index:
+        assert [line for line, _ in records(index)] == [1]
+
+
+@pytest.mark.parametrize("rest, starts", [(b"x\nc", [1]), (b" \t \nc", [1, 2]), (b"x", [1])])
+def test_a_line_longer_than_a_block_is_a_mark_only_as_a_whole(
+    place: Path, rest: bytes, starts: list[int]
+) -> None:
+    place.write_bytes(b"a\n  <sep>\r" + rest)
+    with index_of(place, Mark(b"<sep>", separator=True), 8) as index:
+        assert [line for line, _ in records(index)] == starts
+
+
 def test_lines_longer_than_a_block_are_stepped_over(place: Path) -> None:
     long = b'{"x": "' + b"y" * 3_000_000 + b'"}'
     place.write_bytes(b"{}\n" + long + b"\n{}\n" + long)

@@ -88,6 +88,7 @@ class Index:
         if not n_lines and len(block) == self.block_bytes:
             n_bytes = self._long_line(len(block))
             n_lines = int(n_bytes > 0)
+            block = self._whole(block, self.end, self.end + n_bytes if n_lines else self._searched)
         beginning = block[:n_bytes] if n_lines else block
         count = self._count(beginning, n_lines)
         with self._lock:
@@ -148,14 +149,25 @@ class Index:
         self._searched = at
         return 0
 
+    def _whole(self, block: bytes, offset: int, end: int) -> bytes:
+        """With the rest of a line longer than a block, where that decides whether it is a mark."""
+        rest = end - offset - len(block)
+        if self.mark and rest > 0 and block.strip(_BLANKS) == self.mark.text:
+            block += self._read(min(rest, SKIP_BYTES), offset + len(block))
+        return block
+
     def _ends_with_separator(self) -> bool:
         """Whether nothing stands behind the last separator: that is no record."""
         count = self._n_records + self._tail
         if not (self.mark and self.mark.separator and count > 1):
             return False
-        start = self._start(count - 1)[0]
-        rest = self._read(self.block_bytes, start)
-        return start + len(rest) >= self.size and rest.strip(_BLANKS + b"\n") == self.mark.text
+        at = self._start(count - 1)[0]
+        written, wanted = 0, _n_written(self.mark.text)
+        while written <= wanted and at < self.size:
+            block = self._read(min(self.block_bytes, self.size - at), at)
+            written += _n_written(block)
+            at += max(1, len(block))
+        return written == wanted
 
     def _start(self, number: int) -> tuple[int, int]:
         """(offset, line) where a record begins."""
@@ -175,6 +187,7 @@ class Index:
         last = block + 1 == len(self._offsets)
         n_bytes = (self.end if last else self._offsets[block + 1]) - offset
         raw = self._read(min(n_bytes, self.block_bytes), offset)
+        raw = self._whole(raw, offset, offset + n_bytes)
         places = self._marked(raw, self._records[block] == 0) if self.mark else _written(raw)
         found = []
         counted = 0
@@ -195,6 +208,11 @@ class Index:
         if written is not None:
             yield written
             yield from (place for place in places if place > written)
+
+
+def _n_written(block: bytes) -> int:
+    """Bytes that are not blank."""
+    return len(block.translate(None, _BLANKS + b"\n"))
 
 
 def _written(block: bytes) -> Iterator[int]:
