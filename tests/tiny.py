@@ -18,9 +18,13 @@ from transformers import (
     CohereConfig,
     Gemma2Config,
     Gemma3TextConfig,
+    GraniteConfig,
     LlamaConfig,
+    MistralConfig,
+    Phi3Config,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 CHATML = (
@@ -58,9 +62,20 @@ CONFIGS: dict[str, Any] = {
         **COMMON,
     ),
     "gemma3": lambda v: Gemma3TextConfig(
-        vocab_size=v, head_dim=16, query_pre_attn_scalar=16, sliding_window=8, **COMMON
+        vocab_size=v,
+        head_dim=16,
+        query_pre_attn_scalar=16,
+        sliding_window=8,
+        layer_types=["sliding_attention", "full_attention"],
+        **COMMON,
     ),
     "cohere": lambda v: CohereConfig(vocab_size=v, logit_scale=0.25, **COMMON),
+    "granite": lambda v: GraniteConfig(
+        vocab_size=v, logits_scaling=3.0, residual_multiplier=0.4, **COMMON
+    ),
+    "mistral": lambda v: MistralConfig(vocab_size=v, sliding_window=8, **COMMON),
+    "phi3": lambda v: Phi3Config(vocab_size=v, original_max_position_embeddings=256, **COMMON),
+    "qwen3": lambda v: Qwen3Config(vocab_size=v, head_dim=16, **COMMON),
 }
 
 
