@@ -181,14 +181,18 @@ def test_a_row_that_takes_long_holds_nobody_up() -> None:
         return [Row(Place("x", n), text="y" * 100) for n in range(number, number + count)]
 
     news: list[int] = []
-    fetching = Fetching(slow, lambda: news.append(1))
+    late: list[int] = []
+    fetching = Fetching(slow, lambda: news.append(1), lambda: late.append(len(news)))
     assert [fetching.entry(number) for number in range(40)] == [None] * 40
     free.set()
     until(lambda: len(news) == 40)
+    assert late == [1], "told once, with the first that was asked for in vain"
     found = fetching.entry(39)
     assert isinstance(found, Row) and found.place.line == 39
     until(lambda: fetching.entry(70, in_order=True) is not None)
     assert set(range(64, 96)) < set(fetching._kept) and 97 not in fetching._kept
+    fetching.ahead(150, 200)
+    until(lambda: {128, 150, 200, 223} < set(fetching._kept))
     fetching.forget()
     assert fetching.entry(39) is not found
     fetching.close()

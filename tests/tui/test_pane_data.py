@@ -73,6 +73,8 @@ def test_a_row_is_gone_to_by_its_number(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", 2000)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: DataPane) -> None:
+        await pilot.press("#", *" ,", "enter")
+        assert pane.query_one(DataRows).chosen_number == 0
         await pilot.press("#", *"2,001", "enter")
         assert "a number to 2,000" in text_of(app)
         await pilot.press("ctrl+u", *"277", "enter")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from workbench.tui.panes import PANES
-from workbench.tui.styled import same, styled
+from workbench.tui.styled import fit, same, styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.rows import Rows
 from workbench.tui.widgets.tabs import PaneTabs
@@ -90,6 +91,17 @@ def test_lines_that_differ_in_their_whole_style_are_not_the_same() -> None:
     assert same(styled("x", "red"), styled("x", "red"))
     assert not same(styled("x", "red"), styled("x", "green"))
     assert not same(Text("x", "red"), Text("x", "green"))
+
+
+@pytest.mark.parametrize(
+    "plain", ["", "plain → words", "words " * 30, "漢字" * 30, "a\tb é ✗", "x" * 20]
+)
+@pytest.mark.parametrize("width", [1, 2, 20, 90])
+def test_a_line_is_brought_to_a_width_as_rich_does_it(plain: str, width: int) -> None:
+    quick, careful = (styled("! ", "yellow").append(plain, "green") for _ in range(2))
+    fit(quick, width)
+    careful.truncate(width, overflow="ellipsis", pad=True)
+    assert same(quick, careful) and quick.plain == careful.plain
 
 
 def test_the_tabs_take_the_width_that_the_terminal_has_now() -> None:

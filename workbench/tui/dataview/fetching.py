@@ -19,13 +19,18 @@ MAX_ENTRIES = 2000
 class Fetching:
     """`read` gives the entry at a number and as many more of those behind it as are read along.
 
-    It is called in the thread, and `news` after it.
+    It is called in the thread, and `news` after it; then `late`, where an entry was asked for in
+    vain meanwhile.
     """
 
     def __init__(
-        self, read: Callable[[int, int], Sequence[Entry]], news: Callable[[], None]
+        self,
+        read: Callable[[int, int], Sequence[Entry]],
+        news: Callable[[], None],
+        late: Callable[[], None] = lambda: None,
     ) -> None:
-        self._read, self._news = read, news
+        self._read, self._news, self._late = read, news, late
+        self._in_vain = False
         self._kept: dict[int, Entry] = {}  # the oldest first
         self._chars = 0
         self._pending: dict[int, Future[None]] = {}
@@ -46,7 +51,16 @@ class Fetching:
         if future is not None:
             with suppress(TimeoutError, CancelledError):
                 future.result(PATIENCE_S if patient else 0)
-        return self._kept.get(number)
+        found = self._kept.get(number)
+        self._in_vain = self._in_vain or found is None
+        return found
+
+    def ahead(self, first: int, last: int) -> None:
+        """Read these, which will be asked for soon, if nothing else is being read."""
+        with self._lock:
+            if not self._pending:
+                for start in range(first - first % PAGE, last + 1, PAGE):
+                    self._kept.get(start) or self._submit(start, PAGE)
 
     def forget(self) -> None:
         """Read everything anew."""
@@ -76,6 +90,9 @@ class Fetching:
             while len(self._kept) > (MAX_ENTRIES if self._chars <= MAX_CHARS else 1):
                 self._chars -= _chars(self._kept.pop(next(iter(self._kept))))
         self._news()
+        if self._in_vain:
+            self._in_vain = False
+            self._late()
 
 
 def _chars(entry: Entry | None) -> int:

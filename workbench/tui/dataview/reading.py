@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from workbench.dataset.browse.child import Child, Said
@@ -29,9 +30,12 @@ SPOOL_EVERY_S = 0.1
 
 
 class DataReading:
-    """`len` rows are known so far, faulty ones among them; `indexed` once those are all."""
+    """`len` rows are known so far, faulty ones among them; `indexed` once those are all.
 
-    def __init__(self, source: Source) -> None:
+    `late` is called, in another thread, when a row is there that was asked for before it was read.
+    """
+
+    def __init__(self, source: Source, late: Callable[[], None] = lambda: None) -> None:
         self.source = source
         self.formats: tuple[tuple[str, str], ...] = ()
         self.found = Found()
@@ -42,7 +46,7 @@ class DataReading:
         self.replaced = False  # the files are others now: read them anew
         self._library: Library | None = None
         self._scan: Child | None = None
-        self._rows = Fetching(self._read, self._news)
+        self._rows = Fetching(self._read, self._news, late)
         self._stopped = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="workbench-")
         self._thread = threading.Thread(target=self._run, name="data", daemon=True)
@@ -84,6 +88,10 @@ class DataReading:
         `in_order` says that those beside it will be asked for too.
         """
         return self._rows.entry(number, in_order)
+
+    def ahead(self, first: int, last: int) -> None:
+        """Rows from `first` to `last` will be asked for soon."""
+        self._rows.ahead(max(0, first), min(last, len(self) - 1))
 
     def key(self, path: str, line: int) -> int | None:
         """A number for a line of a file, in the order of the rows; see `browse.library`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 
 from workbench.text import one_line
 from workbench.tui import editor
@@ -73,6 +74,9 @@ class DataPane(Pane):
     DataPane.-findings #findings { display: block; }
     DataPane.-findings DataRows, DataPane.-findings #heads { display: none; }
     """
+
+    class RowCame(Message):
+        """A row is there that was to be drawn before it was read."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -174,7 +178,7 @@ class DataPane(Pane):
         if self.reading is not None:
             self.reading.stop()
         self.named = named
-        self.reading = DataReading(named.source).start()
+        self.reading = DataReading(named.source, self._row_came).start()
         self.screen_app.memory.data = named.source.path
         self._view.read(self.reading, named.preset)
         self._select(Wanted() if self.selection is None else self.selection.wanted)
@@ -185,6 +189,13 @@ class DataPane(Pane):
         self.ticked()
         if self.reading is not None and not (len(self.reading) or self.reading.indexed):
             self.set_timer(AT_ONCE_S, self._first_rows)
+
+    def _row_came(self) -> None:
+        """In the thread that reads rows: draw one that was late now, not at the next poll."""
+        self.post_message(self.RowCame())
+
+    def on_data_pane_row_came(self) -> None:
+        self.ticked()
 
     def _with_sources(self, then: Callable[[list[Named]], None]) -> None:
         def work() -> list[Named]:
@@ -298,8 +309,14 @@ class DataPane(Pane):
         from workbench.tui.dialogs.entry import Entry
 
         count = len(self.selection or ())
-        question = f"Which row, 1 to {count:,}"
-        self.app.push_screen(Entry(question, "", lambda typed: _row_fault(typed, count)), self._go)
+
+        def check(typed: str) -> str:
+            fault = _row_fault(typed, count)
+            if not fault and self._wanted.everything:
+                self._read_ahead(_row_index(typed))
+            return fault
+
+        self.app.push_screen(Entry(f"Which row, 1 to {count:,}", "", check), self._go)
 
     def action_clear(self) -> None:
         from workbench.tui.dataview.selection import Wanted
@@ -355,8 +372,16 @@ class DataPane(Pane):
         return self.selection.wanted
 
     def _go(self, typed: str | None) -> None:
-        if typed:
-            self.query_one(DataRows).cursor = int(typed.replace(",", "")) - 1
+        index = _row_index(typed or "")
+        if index is not None:
+            self.query_one(DataRows).cursor = index
+
+    def _read_ahead(self, index: int | None) -> None:
+        """Have the rows ready that `_go` will show: those up to it, or those from it on."""
+        if index is not None and self.reading is not None:
+            rows = self.query_one(DataRows)
+            first = index - rows.size.height if index > rows.cursor else index
+            self.reading.ahead(first, first + rows.size.height)
 
     def _filter(self, **changes: str | bool | None) -> None:
         from dataclasses import replace
@@ -385,6 +410,12 @@ class DataPane(Pane):
     def _place(self) -> tuple[str, int] | None:
         found = self._list.chosen
         return (found.place.path, found.place.line) if found else None
+
+
+def _row_index(typed: str) -> int | None:
+    """The row's number from 0, None where nothing is typed."""
+    digits = typed.replace(",", "").strip()
+    return int(digits) - 1 if digits else None
 
 
 def _row_fault(typed: str, count: int) -> str:

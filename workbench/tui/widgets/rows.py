@@ -18,7 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.tui.actions import IN_LISTS, bindings
-from workbench.tui.styled import same
+from workbench.tui.styled import fit, same
 from workbench.tui.widgets.kept import KeptStyle
 
 
@@ -81,7 +81,7 @@ class Rows(ScrollView, KeptStyle, can_focus=True):  # CSS follows the first base
         if y < len(self._drawn):
             self._drawn[y] = text.copy()
         text.stylize_before(text.style)  # rich leaves the text's own style out without spans
-        text.truncate(width, overflow="ellipsis", pad=True)
+        fit(text, width)
         strip = Strip(text.render(self.app.console), width)
         return strip.apply_style(self._row_style(index)).adjust_cell_length(width, self.own_style)
 
