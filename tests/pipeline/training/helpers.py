@@ -10,6 +10,7 @@ from typing import Any
 
 from tests import tiny
 from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.ranks import ALONE, Ranks
 from workbench.pipeline.training.result import TrainResult
 from workbench.pipeline.training.stage import train_stage
 from workbench.pipeline.training.watching import NOTHING, Watched
@@ -78,6 +79,7 @@ class Bench:
         watched: Watched = NOTHING,
         model: Model = MODEL,
         tokenizer: Any = None,
+        ranks: Ranks = ALONE,
     ) -> tuple[TrainResult, list[Event]]:
         """Train in `root/name`; returns the result and all events."""
         told: list[Event] = []
@@ -93,6 +95,7 @@ class Bench:
             emit=emit or told.append,
             stopping=stopping,
             watched=watched,
+            ranks=ranks,
         )
         return result, told
 

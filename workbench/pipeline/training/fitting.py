@@ -1,7 +1,8 @@
 """Work that fits into memory: where it does not, every micro-batch is computed in more parts.
 
 Halving doubles the accumulation: a step keeps its rows, its tokens and its weights in the loss,
-so only rounding (and the draw of dropout) differs. The number of parts is a part of the checkpoint.
+so only rounding (and the draw of dropout) differs. The number of parts is a part of the checkpoint,
+and the same on all ranks: where one of them has not the memory, all begin anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from workbench.errors import RunFailed
 from workbench.pipeline.training.batches import BatchPlan, MicroBatch, parted
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import out_of_memory
+from workbench.pipeline.training.ranks import Ranks
 from workbench.run import events
 from workbench.run.events import Emit
 
@@ -29,28 +31,37 @@ class Fitting:
         counters: Callable[[], Counters],
         optimizer: torch.optim.Optimizer,
         emit: Emit,
+        ranks: Ranks,
     ) -> None:
         self._counters, self._optimizer, self._emit = counters, optimizer, emit
+        self._ranks = ranks
 
     def __call__(self, work: Callable[[], float], batches: Sequence[MicroBatch]) -> float:
         """What `work` on `batches` gives, anew in smaller parts while memory does not suffice.
 
-        Raises RunFailed when every row stands alone already.
+        `batches` are those of all ranks, `work` is this one's share of them, and exchanges
+        nothing. Raises RunFailed when every row stands alone already.
         """
         while True:
+            reason, done = "", 0.0
             try:
-                return work()
+                done = work()
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
                 reason = str(error).splitlines()[0]
             # Only out here are the frames of the failure gone, and with them what they held.
-            self._halve(reason, max(len(rows) for rows in batches))
+            if not self._ranks.any(bool(reason)):
+                return done
+            told = [*filter(None, self._ranks.words(reason))][0]
+            self._halve(told, max(len(rows) for rows in batches))
 
-    def parts(self, batches: Iterable[MicroBatch], plan: BatchPlan) -> Iterator[MicroBatch]:
-        """The micro-batches as they are to be computed."""
+    def parts(
+        self, batches: Iterable[MicroBatch], plan: BatchPlan, least: int = 1
+    ) -> Iterator[MicroBatch]:
+        """The micro-batches as they are to be computed: each in `least` parts or more."""
         for rows in batches:
-            yield from parted(rows, plan.lengths, self._counters().parts)
+            yield from parted(rows, plan.lengths, max(least, self._counters().parts))
 
     def _halve(self, reason: str, most_rows: int) -> None:
         self._optimizer.zero_grad(set_to_none=True)

@@ -1,8 +1,9 @@
 """The training loop: exact, resumable at any step, and on one screen.
 
 Every step is a pure function of (weights, optimizer state, step number): its rows come from the
-batch plan, its learning rate from the schedule, its random numbers from (seed, step). Resuming is
-therefore starting at another number; on a CPU the bits are those of an uninterrupted run.
+batch plan, its learning rate from the schedule, the random numbers of a micro-batch from (seed,
+step, its number). Resuming is therefore starting at another number; on a CPU the bits are those of
+an uninterrupted run. Several ranks share a step's micro-batches and add up their gradients.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import Fitting
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
 from workbench.pipeline.training.need import Peak, worst
+from workbench.pipeline.training.ranks import ALONE, Ranks
 from workbench.pipeline.training.schedule import Schedule, extended_lr_at
 from workbench.pipeline.training.watching import NOTHING, Watched, Watcher
 from workbench.run import events
@@ -85,6 +87,7 @@ class TrainingLoop:
         pad_id: int,
         watched: Watched = NOTHING,
         foreseen: Memory | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.accelerator, self.parameters = accelerator, parameters
         self.module, self.optimizer = accelerator.prepare(TrainedTokenLoss(model), optimizer)
@@ -95,16 +98,19 @@ class TrainingLoop:
         self.folder, self.pad_id = folder, pad_id
         self.counters = Counters(plan=plan_hash)
         self.foreseen = foreseen
-        self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit)
+        self.ranks = ranks
+        self._least = math.ceil(ranks.size / len(plan.at(0)))  # parts: a piece at least for each
+        self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit, ranks)
         self._trained_s = 0.0  # in this life
-        self._watcher = Watcher(watched, model, self._general_loss, hooks.emit)
+        self._watcher = Watcher(watched, model, self._general_loss, hooks.emit, ranks)
 
     def restore(self) -> None:
         """Go back to the newest checkpoint that verifies, naming those passed over."""
-        path = checkpoint.newest(self.folder, self._refused)
-        if path is None:
+        found = checkpoint.newest(self.folder, self._refused) if self.ranks.first else None
+        name = self.ranks.words(found.name if found else "")[0]
+        if not name:
             return
-        plan = self.counters.plan
+        path, plan = self.folder / name, self.counters.plan
         self.counters = checkpoint.load(path, plan, self.parameters, self.raw_optimizer)
         begun = len(self.counters.extensions)
         if self.counters.extensions != list(self.settings.extensions[:begun]):
@@ -128,13 +134,18 @@ class TrainingLoop:
             last = done == self.plan.steps
             if last or done in self.settings.evaluate_at:
                 self._evaluate(last)
-            stop = self.hooks.stopping()
-            if stop or last or done in self.settings.save_at or self.hooks.checkpoint_now():
+            stop, save = self._asked()
+            if stop or save or last or done in self.settings.save_at:
                 self._save()
             if stop and not last:
                 raise Interrupted(f"stopped after step {done} of {self.plan.steps}")
         self.hooks.save_weights("final")
         return self.counters
+
+    def _asked(self) -> tuple[bool, bool]:
+        """Whether some rank is asked to stop, and to save; the same on all of them."""
+        asked = self.ranks.gather(self.hooks.stopping(), self.hooks.checkpoint_now())
+        return any(stop for stop, _ in asked), any(save for _, save in asked)
 
     def _step(self) -> None:
         step, started = self.counters.step, time.perf_counter()
@@ -142,7 +153,7 @@ class TrainingLoop:
         optimizers.set_learning_rate(self.raw_optimizer, learning_rate)
         micro_batches = self.plan.at(step)
         trained = sum(int(self.train.targets[list(rows)].sum()) for rows in micro_batches)
-        loss = self._fit(lambda: self._accumulate(micro_batches, trained), micro_batches)
+        loss = self._gradients(micro_batches, trained)
         norm = self._clip()
         self._refuse_non_finite(step + 1, loss, norm)
         self.optimizer.step()
@@ -150,14 +161,33 @@ class TrainingLoop:
         self.counters.step += 1
         self._report(micro_batches, trained, loss, norm, learning_rate, started)
 
-    def _accumulate(self, micro_batches: tuple[MicroBatch, ...], trained: int) -> float:
-        """Backward over all micro-batches; each token weighs the same whatever batch it is in."""
-        torch.manual_seed(seed_of(self.settings.seed, self.counters.step))
+    def _gradients(self, micro_batches: Sequence[MicroBatch], trained: int) -> float:
+        """Those of the whole step on every rank; returns its loss."""
+        share = self._share(micro_batches, self.plan, self._least)
+        loss = self._fit(lambda: self._accumulate(share(), trained), micro_batches)
+        self.ranks.sum_gradients(self.parameters.values())
+        return self.ranks.total(loss)
+
+    def _share(
+        self, micro_batches: Sequence[MicroBatch], plan: BatchPlan, least: int
+    ) -> Callable[[], list[tuple[int, MicroBatch]]]:
+        """Gives this rank's pieces, each with its number among all: micro-batches, or at `least`
+        so many parts of each; more where memory is short."""
+
+        def pieces() -> list[tuple[int, MicroBatch]]:
+            parts = list(self._fit.parts(micro_batches, plan, least))
+            return [(n, parts[n]) for n in self.ranks.mine([plan.slots(rows) for rows in parts])]
+
+        return pieces
+
+    def _accumulate(self, pieces: Sequence[tuple[int, MicroBatch]], trained: int) -> float:
+        """Backward over numbered pieces; each token weighs the same whatever piece it is in."""
         total = torch.zeros((), device=self.accelerator.device)
-        for rows in self._fit.parts(micro_batches, self.plan):
+        for number, rows in pieces:
             batch = self._batch(self.train, self.plan, rows)
             if batch.trained_tokens == 0:  # nothing to learn here, and a mean over none is NaN
                 continue
+            torch.manual_seed(seed_of(self.settings.seed, self.counters.step, number))
             loss = self.module(batch) / max(1, trained)
             self.accelerator.backward(loss)
             total += loss.detach()
@@ -184,16 +214,17 @@ class TrainingLoop:
     def loss_over(self, examples: Examples, plan: BatchPlan) -> float:
         """Mean loss over all trained tokens, in nats; memory stays that of one micro-batch."""
         batches = [rows for step in range(plan.steps) for rows in plan.at(step)]
-        total = self._fit(lambda: self._total_loss(examples, plan, batches), batches)
-        return total / max(1, int(examples.targets.sum()))
+        share = self._share(batches, plan, math.ceil(self.ranks.size / len(batches)))
+        total = self._fit(lambda: self._total_loss(examples, plan, share()), batches)
+        return self.ranks.total(total) / max(1, int(examples.targets.sum()))
 
     @torch.no_grad()
     def _total_loss(
-        self, examples: Examples, plan: BatchPlan, batches: Sequence[MicroBatch]
+        self, examples: Examples, plan: BatchPlan, pieces: Sequence[tuple[int, MicroBatch]]
     ) -> float:
         total = 0.0
         self.module.eval()
-        for rows in self._fit.parts(batches, plan):
+        for _, rows in pieces:
             batch = self._batch(examples, plan, rows)
             total += float(self.module(batch)) if batch.trained_tokens else 0.0
         self.module.train()
@@ -235,6 +266,8 @@ class TrainingLoop:
         self.counters.extensions = self._begun()
         # The adapter first: once the checkpoint stands, nothing of its step is done again.
         self.hooks.save_weights("last")
+        if not self.ranks.first:
+            return
         path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
         checkpoint.prune(self.folder, self.settings.keep_checkpoints)
         self.hooks.emit(
@@ -248,12 +281,15 @@ class TrainingLoop:
     def _measure_memory(self) -> None:
         """One pass over the worst micro-batches; nothing of it stays but the figure."""
 
+        def pieces(rows: MicroBatch, plan: BatchPlan) -> list[tuple[int, MicroBatch]]:
+            return list(enumerate(self._fit.parts([rows], plan)))
+
         def train(rows: MicroBatch) -> None:
-            self._fit(lambda: self._accumulate((rows,), 1), [rows])
+            self._fit(lambda: self._accumulate(pieces(rows, self.plan), 1), [rows])
             self.raw_optimizer.zero_grad(set_to_none=True)
 
         def ask(rows: MicroBatch, plan: BatchPlan) -> None:
-            self._fit(lambda: self._total_loss(self.validation, plan, [rows]), [rows])
+            self._fit(lambda: self._total_loss(self.validation, plan, pieces(rows, plan)), [rows])
 
         peak = Peak(self.accelerator.device)
         for rows in worst(self.plan, self.train):
@@ -311,7 +347,8 @@ class TrainingLoop:
         started: float,
     ) -> None:
         tokens = sum(int(self.train.lengths[list(rows)].sum()) for rows in micro_batches)
-        slots = sum(self.plan.slots(rows) for rows in self._fit.parts(micro_batches, self.plan))
+        parts = self._fit.parts(micro_batches, self.plan, self._least)
+        slots = sum(self.plan.slots(rows) for rows in parts)
         self.counters.tokens += tokens
         elapsed_s = time.perf_counter() - started
         self._trained_s += elapsed_s
@@ -333,6 +370,10 @@ class TrainingLoop:
         )
 
 
-def seed_of(seed: int, step: int) -> int:
-    """The seed of a step's random numbers (dropout): a 63-bit mix of the two."""
-    return ((seed + 1) * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & ((1 << 63) - 1)
+def seed_of(seed: int, step: int, number: int) -> int:
+    """The seed of the random numbers (dropout) of a step's micro-batch: a 63-bit mix of them.
+
+    It does not hang on which rank computes the micro-batch, nor on what that rank did before.
+    """
+    mixed = (seed + 1) * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9
+    return (mixed + number * 0x94D049BB133111EB) & ((1 << 63) - 1)

@@ -43,8 +43,13 @@ class TrainResult:
         return self.weights if which == "best" else self.last
 
 
-def finish(stage: TrainStage, before: Weights, folder: Path, counters: Counters) -> TrainResult:
-    """Write result.json, last of all. `before` are the weights that the stage started from."""
+def finish(
+    stage: TrainStage, before: Weights, folder: Path, counters: Counters, *, write: bool = True
+) -> TrainResult:
+    """Write result.json, last of all, where this rank is to `write`.
+
+    `before` are the weights that the stage started from.
+    """
     chosen = "final" if counters.best_loss is None else "best"
     result = TrainResult(
         weights=after(stage, before, folder / "adapters" / chosen),
@@ -55,7 +60,8 @@ def finish(stage: TrainStage, before: Weights, folder: Path, counters: Counters)
         tokens=counters.tokens,
         general=tuple(counters.general),
     )
-    files.write_json(folder / "result.json", _to_json(result, _run_of(folder)))
+    if write:
+        files.write_json(folder / "result.json", _to_json(result, _run_of(folder)))
     return result
 
 

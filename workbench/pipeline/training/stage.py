@@ -33,6 +33,7 @@ from workbench.pipeline.training.planning import (
     plan_hash,
     validation_plan,
 )
+from workbench.pipeline.training.ranks import ALONE, Ranks
 from workbench.pipeline.training.result import TrainResult, finish
 from workbench.pipeline.training.watching import NOTHING, Watched
 from workbench.pipeline.training.weights import Weights
@@ -54,15 +55,18 @@ def train_stage(
     stopping: Callable[[], bool],
     checkpoint_now: Callable[[], bool] = lambda: False,
     watched: Watched = NOTHING,
+    ranks: Ranks = ALONE,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
 
-    `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models.
+    `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models. All
+    `ranks` call it with the same settings; the first alone writes and emits.
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for place in (folder, folder / "adapters"):
-        files.sweep(place)
+    if ranks.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / "adapters"):
+            files.sweep(place)
     device = pick_device(model.device)
     accelerator = _accelerator(stage, device, pick_dtype(model.dtype, device))
     examples, held_out = Examples.load(train), Examples.load(validation)
@@ -84,19 +88,23 @@ def train_stage(
         validation_plan=asked,
         settings=loop_settings(stage, steps),
         hooks=Hooks(
-            emit, stopping, checkpoint_now, _weights_saver(network, stage, folder, tokenizer)
+            emit if ranks.first else lambda event: None,
+            stopping,
+            checkpoint_now,
+            _weights_saver(network, stage, folder, tokenizer, ranks),
         ),
         folder=folder,
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         watched=watched,
         foreseen=foreseen(read_shape(weights.base / "config.json"), stage, model, work),
+        ranks=ranks,
     )
     loop.restore()
-    emit(_planned(loop, examples, network, accelerator))
+    loop.hooks.emit(_planned(loop, examples, network, accelerator))
     for note in _extensions(loop):
-        emit(events.Note(message=f"train.{stage.name}: {note}"))
-    return finish(stage, weights, folder, _run(loop))
+        loop.hooks.emit(events.Note(message=f"train.{stage.name}: {note}"))
+    return finish(stage, weights, folder, _run(loop), write=ranks.first)
 
 
 def _accelerator(stage: TrainStage, device: torch.device, dtype: torch.dtype) -> Accelerator:
@@ -167,7 +175,7 @@ def _optimizer(stage: TrainStage, parameters: dict[str, Any]) -> torch.optim.Opt
 
 
 def _weights_saver(
-    network: Any, stage: TrainStage, folder: Path, tokenizer: Any
+    network: Any, stage: TrainStage, folder: Path, tokenizer: Any, ranks: Ranks
 ) -> Callable[[str], None]:
     """Writes `adapters/{best,last,final}`, each whole or not at all.
 
@@ -176,7 +184,7 @@ def _weights_saver(
     full = stage.adapter.kind == "full"
 
     def save(which: str) -> None:
-        if full and which == "last":
+        if not ranks.first or (full and which == "last"):
             return
         (folder / "adapters").mkdir(exist_ok=True)
         with files.whole_folder(folder / "adapters" / which) as tmp:

@@ -2,7 +2,7 @@
 
 It may take a share of the time that training took so far; an evaluation that would exceed it goes
 without. The first look (step 0, the model as the stage found it) and the last are always taken.
-Nothing here changes what is trained.
+Nothing here changes what is trained. Of several ranks the first decides, and asks the prompts.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from workbench.dataset.tokenize import encode_text
 from workbench.dataset.tokenizer import Tokenizer
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.ranks import ALONE, Ranks
 from workbench.pipeline.training.samples import Answer, Asking, Prompt, answer
 from workbench.run import events
 from workbench.run.events import Emit
@@ -49,21 +50,26 @@ class Watcher:
     """Called by the loop at step 0 and at every evaluation, with the seconds trained so far."""
 
     def __init__(
-        self, watched: Watched, model: Any, loss_of: Callable[[Examples], float], emit: Emit
+        self,
+        watched: Watched,
+        model: Any,
+        loss_of: Callable[[Examples], float],
+        emit: Emit,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._watched, self._model = watched, model
+        self._watched, self._model, self._ranks = watched, model, ranks
         self._loss_of, self._emit = loss_of, emit
         self._spent_s = self._last_s = 0.0
 
     def look(self, step: int, trained_s: float, always: bool = False) -> None:
         """Measure and ask, where the time allows it or `always`."""
         allowed = self._spent_s + self._last_s <= self._watched.time_share * trained_s
-        if not (always or allowed):
+        if not self._ranks.agree(always or allowed):
             return
         started = time.perf_counter()
         if self._watched.general is not None:
             self._general(step, self._watched.general)
-        if self._watched.prompts and self._watched.asking:
+        if self._ranks.first and self._watched.prompts and self._watched.asking:
             self._try_answers(step, self._watched.asking)
         self._last_s = time.perf_counter() - started
         self._spent_s += self._last_s
