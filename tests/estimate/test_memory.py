@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
 from tests import tiny
+from workbench.estimate.known import known_shape
 from workbench.estimate.memory import CHUNK_LOGITS, Setting, Work, estimate
 from workbench.estimate.shape import shape_of
 from workbench.pipeline.training import attention
@@ -143,6 +144,30 @@ def test_a_model_of_seven_billion() -> None:
     assert many.logits == 10 * CHUNK_LOGITS, "more are taken in chunks"
     asked = estimate(shape, lora, Work(8, 8, 8, 4096, 4096))
     assert asked.peak == sum(asked.parts.values()) and "evaluation" in asked.parts
+
+
+GEMMA_3_4B: dict[
+    str, Any
+] = {  # google/gemma-3-4b-it's config.json: what it leaves out is transformers' default
+    "model_type": "gemma3",
+    "text_config": {
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 34,
+    },
+    "vision_config": {"hidden_size": 1152, "num_hidden_layers": 27},
+}
+
+
+def test_of_a_model_that_sees_the_text_model_counts() -> None:
+    shape = shape_of(GEMMA_3_4B)
+    assert shape == known_shape("google/gemma-3-4b-it")
+    meant = Gemma3TextConfig(**GEMMA_3_4B["text_config"])
+    with torch.device("meta"):
+        made = AutoModelForCausalLM.from_config(meant)
+    assert shape.parameters == pytest.approx(made.num_parameters(), rel=0.001)
+    assert shape.parameters == pytest.approx(3.88e9, rel=0.01)  # 4.30 with the vision tower
 
 
 def test_other_families_names_are_understood() -> None:

@@ -1,7 +1,8 @@
 """The shape of a transformer from its `config.json`: which weights there are, and how large.
 
 Names of other families' keys are taken for what they mean (n_embd is hidden_size). A family that
-is built otherwise than Llama is estimated as if it were like it; the counts stay close.
+is built otherwise than Llama is estimated as if it were like it; the counts stay close. Of a model
+that sees too, the text model counts: the rest is not loaded.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ ALIASES = {
     "num_attention_heads": ("n_head", "n_heads"),
     "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size", "d_ff"),
     "num_experts": ("num_local_experts", "n_routed_experts"),
+}
+# What transformers takes for keys that a config.json leaves out: larger Gemma 3 leave out these.
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "gemma3_text": {
+        "vocab_size": 262208,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+    }
 }
 EAGER = "attn_logit_softcapping"  # scores are capped before the softmax and kept for the gradient
 
@@ -70,6 +80,7 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape:
     """The shape that a `config.json` describes. Raises KeyError or TypeError for what is none."""
     text = config.get("text_config") or config
     family = str(text.get("model_type") or config.get("model_type", ""))
+    text = {**DEFAULTS.get(family, {}), **text}
     hidden, heads = _int(text, "hidden_size"), _int(text, "num_attention_heads")
     head_dim = int(text.get("head_dim") or hidden // heads)
     kv_heads = int(text.get("num_key_value_heads") or heads)

@@ -27,6 +27,7 @@ WARNING = (
 KINDS = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
+        (r"gemma-?3-(4|12|27)b", "gemma3-vision"),
         (r"gemma-?3", "gemma3"),
         (r"gemma-?2-", "gemma2"),
         (r"gemma", "gemma"),

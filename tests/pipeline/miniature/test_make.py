@@ -20,6 +20,7 @@ NAMES = {
     "gemma": "google/gemma-2b-it",
     "gemma2": "google/gemma-2-2b-it",
     "gemma3": "google/gemma-3-270m-it",
+    "gemma3-vision": "google/gemma-3-4b-it",
     "qwen2": "Qwen/Qwen2.5-Coder-7B",
     "qwen3": "Qwen/Qwen3-0.6B",
     "qwen3-moe": "Qwen/Qwen3-30B-A3B",
@@ -67,7 +68,8 @@ def test_a_family_can_be_trained_and_exported(kind):
         )
         == text
     )
-    vocabulary = read_vocabulary(read_tokenizer(folder), config["vocab_size"])
+    rows = config.get("text_config", config)["vocab_size"]
+    vocabulary = read_vocabulary(read_tokenizer(folder), rows)
     assert vocabulary.eos_token == tokenizer.eos_token
     assert vocabulary.has_bos == bool(CARDS[kind].tokens.bos)
 

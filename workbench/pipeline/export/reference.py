@@ -61,12 +61,13 @@ def write_reference(
 
 def _load(weights: Weights, folder: Path, rows: int, layers: int) -> Any:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(weights.base)
+    from workbench.pipeline.causal import load_causal, text_config
+
+    config = text_config(weights.base)
     full = config.num_hidden_layers
     _cut(config, layers)
-    model = AutoModelForCausalLM.from_pretrained(
+    model = load_causal(
         weights.base, config=config, dtype=torch.float32, attn_implementation="eager"
     )
     if model.get_input_embeddings().weight.shape[0] != rows:

@@ -34,12 +34,16 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Card:
-    """A family: transformers' `model_type`, its settings, tokens and chat template's file."""
+    """A family: transformers' `model_type`, its settings, tokens and chat template's file.
+
+    `vision`: the settings of a tower beside the text model, for a model that sees too.
+    """
 
     model_type: str
     tokens: Tokens
     template: str
     settings: dict[str, Any] = field(default_factory=dict)
+    vision: dict[str, Any] = field(default_factory=dict)
 
 
 _GEMMA_TOKENS = Tokens(
@@ -110,6 +114,24 @@ _DEEPSEEK_ROPE = {
     "mscale_all_dim": 0.707,
     "original_max_position_embeddings": 4096,
 }
+_GEMMA3: dict[str, Any] = {
+    **_GEMMA,
+    "num_hidden_layers": 6,  # five with a window, then one without
+    "query_pre_attn_scalar": HEAD_DIM,
+    "sliding_window": 64,
+}
+_GEMMA3_ROPE = {  # the larger ones stretch the layers that see all
+    "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+}
+_SIGLIP = dict(
+    hidden_size=64,
+    intermediate_size=128,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    image_size=56,
+    patch_size=14,
+)
 _QWEN3 = dict(head_dim=HEAD_DIM, rms_norm_eps=1e-6, tie_word_embeddings=True)
 
 CARDS: dict[str, Card] = {
@@ -126,17 +148,9 @@ CARDS: dict[str, Card] = {
             "sliding_window": 64,
         },
     ),
-    "gemma3": Card(
-        "gemma3_text",
-        _GEMMA_TOKENS,
-        "gemma",
-        {
-            **_GEMMA,
-            "num_hidden_layers": 6,  # five with a window, then one without
-            "num_key_value_heads": 1,
-            "query_pre_attn_scalar": HEAD_DIM,
-            "sliding_window": 64,
-        },
+    "gemma3": Card("gemma3_text", _GEMMA_TOKENS, "gemma", {**_GEMMA3, "num_key_value_heads": 1}),
+    "gemma3-vision": Card(
+        "gemma3", _GEMMA_TOKENS, "gemma", {**_GEMMA3, "rope_parameters": _GEMMA3_ROPE}, _SIGLIP
     ),
     "qwen2": Card("qwen2", _QWEN_TOKENS, "qwen2", {"rms_norm_eps": 1e-6}),
     "qwen3": Card("qwen3", _QWEN3_TOKENS, "qwen3", _QWEN3),
@@ -256,8 +270,11 @@ CARDS: dict[str, Card] = {
 }
 
 
-def settings(card: Card, rows: int) -> dict[str, Any]:
-    """The whole configuration of a miniature with `rows` rows of embeddings."""
+def settings(card: Card, rows: int, ids: dict[str, int | None]) -> dict[str, Any]:
+    """The whole configuration of a miniature with `rows` rows of embeddings.
+
+    `ids`: the tokens that begin, end and fill (`bos_token_id` and so on).
+    """
     common: dict[str, Any] = dict(
         vocab_size=rows,
         hidden_size=WIDTH,
@@ -267,4 +284,5 @@ def settings(card: Card, rows: int) -> dict[str, Any]:
         num_key_value_heads=2,
         max_position_embeddings=4096,
     )
-    return {**common, **card.settings}
+    text = {**common, **card.settings, **ids}
+    return {"text_config": text, "vision_config": card.vision, **ids} if card.vision else text

@@ -69,9 +69,8 @@ def _of_card(card: Card, target: Path, *, instruct: bool) -> None:
     config |= {"bos_token": tokens.bos or None, "eos_token": eos, "pad_token": tokens.pad}
     if "<unk>" in tokens.special:
         config["unk_token"] = "<unk>"
-    values = {**settings(card, rows), **ids}
     with _folder(target) as tmp:
-        _save_model(card.model_type, values, tmp)
+        _save_model(card.model_type, settings(card, rows, ids), tmp)
         files.write_atomic(tmp / "tokenizer.json", tokenizer.to_str(pretty=False))
         files.write_json(tmp / "tokenizer_config.json", config)
         files.write_atomic(tmp / "chat_template.jinja", template(card.template))

@@ -15,9 +15,9 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM
 
 from workbench.errors import UserError
+from workbench.pipeline.causal import load_causal
 from workbench.pipeline.training import attention
 from workbench.pipeline.training.weights import Weights
 
@@ -61,7 +61,7 @@ def load(
         arguments |= {"quantization_config": _quantization(quantization, dtype)}
         arguments |= {"device_map": {"": device}}
     try:
-        model = AutoModelForCausalLM.from_pretrained(weights.base, **arguments)
+        model = load_causal(weights.base, **arguments)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
