@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +18,11 @@ from workbench.checkers.run import Item, Limits, Verdict, check, check_many, fin
 from workbench.errors import UserError
 
 PYTHON = "{python}"
+
+
+def has_namespaces() -> bool:
+    code = "from workbench.checkers.launcher import apart; raise SystemExit(not apart())"
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def run(code: str, answer: str = "", **options: float) -> Verdict:
@@ -94,6 +101,69 @@ def test_what_a_finished_checker_leaves_running_is_killed(tmp_path: Path) -> Non
     assert run(code).passed
     time.sleep(1.5)
     assert not late.exists()
+
+
+def processes() -> set[str]:
+    return {name for name in os.listdir("/proc") if name.isdigit()}
+
+
+def marked(mark: str) -> list[str]:
+    """Processes that carry the mark among their arguments."""
+    found = []
+    for name in processes():
+        with contextlib.suppress(OSError):
+            if mark.encode() in Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0"):
+                found.append(name)
+    return found
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="no namespaces here")
+def test_what_leaves_the_process_group_is_killed_too(tmp_path: Path) -> None:
+    mark = f"mark-{tmp_path}"
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)", mark]
+    code = f"import subprocess; subprocess.Popen({sleeper!r}, start_new_session=True)"
+    assert run(code).passed
+    assert not marked(mark)
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="no namespaces here")
+def test_a_fork_bomb_is_ended_and_nothing_of_it_is_left(tmp_path: Path) -> None:
+    mark = f"mark-{tmp_path}"
+    bomb = "import os, time\nfor _ in range(200): os.fork() or time.sleep(60)"
+    verdict = check([sys.executable, "-c", bomb, mark], "", timeout_s=30, processes=50)
+    assert not verdict.passed and verdict.elapsed_s < 20
+    if not os.getuid():  # for others fork itself fails
+        assert (verdict.status, verdict.reason) == (125, "more than 50 processes at a time")
+    assert not marked(mark)
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="no namespaces here")
+def test_many_processes_one_after_the_other_are_no_flood() -> None:
+    many = "i=0; while [ $i -lt 120 ]; do /bin/true; i=$((i+1)); done"
+    assert check(["sh", "-c", many], "", timeout_s=60, processes=50).passed
+
+
+def test_links_lead_nobody_out_of_the_folder(tmp_path: Path) -> None:
+    """Neither is what they point at removed with the folder, nor are its permissions changed."""
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o500)
+    (kept / "file").write_text("mine")
+    code = (
+        "import os, sys\n"
+        f"os.symlink({str(kept)!r}, 'folder'); os.symlink({str(kept / 'file')!r}, 'file')\n"
+        f"os.remove(sys.argv[1]); os.symlink({str(kept / 'file')!r}, sys.argv[1])\n"
+        "os.mkdir('deep'); os.symlink('/', 'deep/root'); os.chmod('deep', 0)\n"
+        "os.symlink('loop', 'loop')"
+    )
+    assert run(code, "answer").passed
+    assert (kept / "file").read_text() == "mine"
+    assert kept.stat().st_mode & 0o777 == 0o500
+
+
+def test_a_thousand_times_a_megabyte_is_cut_off() -> None:
+    code = "import sys\nfor _ in range(1000): sys.stdout.write('x' * (1 << 20))"
+    verdict = run(code, timeout_s=20, file_bytes=4 << 20)
+    assert not verdict.passed and "File too large" in verdict.reason
 
 
 def test_endless_output_is_limited() -> None:

@@ -18,7 +18,8 @@ from itertools import islice
 from pathlib import Path
 
 from workbench.checkers.builtin import is_builtin
-from workbench.checkers.run import NOT_STARTED, Item, Limits, Verdict, check_many, find_program
+from workbench.checkers.launcher import NOT_STARTED
+from workbench.checkers.run import Item, Limits, Verdict, check_many, find_program
 from workbench.files import write_all
 from workbench.places import cache_folder
 

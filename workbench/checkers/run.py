@@ -2,11 +2,11 @@
 
 The program gets a list of arguments (no shell), an empty temporary folder that is gone afterwards,
 an environment without the caller's variables, no input, and limits: wall clock, CPU time, memory,
-size of files. It leads a process group, which is killed whole when it ends or its time is up.
+size of files, processes. What it has started ends when it ends or its time is up (`launcher.py`).
 
-What is not covered: the network, reading files that the user may read, a child that leaves the
-process group and sleeps (if it works, its CPU limit ends it), and floods of processes (a limit on
-them counts all of the user's, so no number would be right).
+What is not covered: the network, and reading files that the user may read. Without namespaces (not
+Linux, or a container that forbids them) a child that leaves the process group and sleeps goes on,
+and a flood of processes is limited on Linux alone, and not for root.
 """
 
 from __future__ import annotations
@@ -38,37 +38,20 @@ MEMORY_BYTES = 4 << 30
 FILE_BYTES = 64 << 20
 REASON_BYTES = 64 << 10
 MAX_ARGUMENT_BYTES = 100_000  # Linux takes 131,071 for one
-NOT_STARTED = 127
+PROCESSES = 512  # and threads, at a time
 
 _PLACEHOLDER = re.compile(r"\{(file|prompt|expected|python)\}")
-# Run by a bare Python between us and the program: limits set after a fork in a process that has
-# threads (torch, say) may deadlock, and before it they would bind ourselves.
-_LAUNCHER = """
-import os, resource, signal, sys
-memory, size, cpu = map(int, sys.argv[1:4])
-for name, value in (("DATA", memory), ("FSIZE", size), ("CPU", cpu), ("CORE", 0)):
-    which = getattr(resource, "RLIMIT_" + name)
-    hard = resource.getrlimit(which)[1]
-    above = value + (name == "CPU")  # the soft limit has a signal of its own
-    free = hard == resource.RLIM_INFINITY
-    resource.setrlimit(which, (value, above) if free else (min(value, hard), min(above, hard)))
-for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, the program must not
-    signal.signal(getattr(signal, name), signal.SIG_DFL)
-try:
-    os.execvp(sys.argv[4], sys.argv[4:])
-except OSError as error:
-    sys.stderr.write(f"{sys.argv[4]}: {error.strerror}\\n")
-    os._exit(127)
-"""
+_LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one check may use. Memory is per process, in bytes."""
+    """What one check may use. Memory is per process, in bytes; `processes` counts threads too."""
 
     timeout_s: float = 10.0
     memory_bytes: int = MEMORY_BYTES
     file_bytes: int = FILE_BYTES
+    processes: int = PROCESSES
 
 
 @dataclass(frozen=True)
@@ -105,6 +88,7 @@ def check(
     must_contain: tuple[str, ...] = (),
     memory_bytes: int = MEMORY_BYTES,
     file_bytes: int = FILE_BYTES,
+    processes: int = PROCESSES,
 ) -> Verdict:
     """The verdict of `command` on one answer.
 
@@ -113,7 +97,7 @@ def check(
     Raises UserError when the program is not installed.
     """
     find_program(command)
-    limits = Limits(timeout_s, memory_bytes, file_bytes)
+    limits = Limits(timeout_s, memory_bytes, file_bytes, processes)
     return _check(command, Item(answer, prompt, expected, must_contain), suffix, limits)
 
 
@@ -195,8 +179,9 @@ def _run(
     err: IO[bytes],
 ) -> int | None:
     """Exit status (negative: killed by that signal); None when the time was up."""
-    numbers = (limits.memory_bytes, limits.file_bytes, ceil(limits.timeout_s) + 1)
-    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *map(str, numbers)]
+    cpu_s = ceil(limits.timeout_s) + 1
+    numbers = (limits.memory_bytes, limits.file_bytes, cpu_s, limits.processes)
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, numbers)]
     process = subprocess.Popen(
         [*launcher, *words],
         cwd=folder,
