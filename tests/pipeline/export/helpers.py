@@ -21,6 +21,7 @@ from transformers import (
     CohereConfig,
     DeepseekV2Config,
     Gemma2Config,
+    Gemma3Config,
     Gemma3TextConfig,
     GemmaConfig,
     GraniteConfig,
@@ -37,6 +38,7 @@ from transformers import (
     Starcoder2Config,
 )
 
+from workbench.pipeline.causal import load_causal
 from workbench.pipeline.export.parity import Parity, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.probes import HARD, hard_texts
@@ -175,6 +177,18 @@ _LONGROPE = {
     "long_factor": [2.0 + 0.5 * i for i in range(8)],
     "original_max_position_embeddings": 256,
 }
+_GEMMA3_ROPE = {
+    "full_attention": {**_LINEAR, "rope_theta": 1e6},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+}
+_TOWER = dict(
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    image_size=28,
+    patch_size=14,
+)
 _SOFT = dict(attn_logit_softcapping=20.0, final_logit_softcapping=15.0)
 
 _FACTORS = dict(
@@ -214,6 +228,7 @@ SHAPES: Mapping[str, tuple[Any, int, Mapping[str, Any]]] = {
     "gemma": (GemmaConfig, 2, {}),
     "gemma2": (Gemma2Config, 2, dict(sliding_window=8, **_SOFT)),
     "gemma3": (Gemma3TextConfig, 2, dict(sliding_window=8)),
+    "gemma3-vision": (Gemma3Config, 2, dict(sliding_window=8, rope_parameters=_GEMMA3_ROPE)),
     "phi3-longrope": (
         Phi3Config,
         0,
@@ -243,10 +258,12 @@ def config_for(shape: str, *, hidden: int = 64, layers: int = 2) -> Any:
     values = {**_common(hidden, layers), **settings}
     if heads:
         values["head_dim"] = hidden // 4 * heads
-    if shape in ("gemma2", "gemma3"):
+    if shape.startswith(("gemma2", "gemma3")):
         values["query_pre_attn_scalar"] = values["head_dim"]
-    if shape == "gemma3":
+    if shape.startswith("gemma3"):
         values["num_hidden_layers"] = max(layers, 7)
+    if kind is Gemma3Config:
+        return kind(text_config=values, vision_config=_TOWER, mm_tokens_per_image=1)
     return kind(**values)
 
 
@@ -285,9 +302,7 @@ def save_adapter(
 ) -> Path:
     """A random LoRA on `base`; `settings` as LoraConfig takes them."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.float32, quantization_config=quantization_config
-    )
+    model = load_causal(base, dtype=torch.float32, quantization_config=quantization_config)
     if added_rows:
         rows = model.config.vocab_size + added_rows
         model.resize_token_embeddings(rows, mean_resizing=False)

@@ -58,7 +58,7 @@ class MergedWeights:
         in_scope: Callable[[str], bool] = lambda name: True,
         storage: Storage = NAMED_ALIKE,
     ) -> None:
-        self.base = Shards(weights.base)
+        self.base = Shards(weights.base).renamed(storage.of_text)
         self.adapters = [
             read_adapter(folder).stored_as(storage, self.base) for folder in weights.adapters
         ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ class Shards:
         missing = sorted(set(listed) - set(self.tensors))
         if missing:
             raise UserError(f"lists tensor {missing[0]}, which no file has", path=index)
+
+    def renamed(self, name: Callable[[str], str]) -> Shards:
+        """The same files under other names; what gets an empty one is left out."""
+        self.tensors = {name(k): stored for k, stored in self.tensors.items() if name(k)}
+        return self
 
     def __contains__(self, name: str) -> bool:
         return name in self.tensors

@@ -44,6 +44,8 @@ def family_of(base: Path) -> tuple[Family, ModelConfig]:
     if family is None:
         message = f"architecture {config.architecture or '(none)'} cannot be written as GGUF"
         raise UserError(message, path=config.path, hint="supported: " + ", ".join(supported()))
+    if family.text_of:
+        config = config.text_part(family.text_of)
     config = config.with_defaults(family.defaults)
     family.check(config)
     return family, config

@@ -14,6 +14,8 @@ from typing import Any
 from workbench.errors import UserError
 
 ROPE_THETA = 10000.0
+# what stands beside a text model's own configuration and is true of it too
+_SHARED = ("bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype")
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,17 @@ class ModelConfig:
         """The same configuration; a key of `defaults` that is missing has that value."""
         missing = {k: v for k, v in defaults.items() if self.values.get(k) is None}
         return ModelConfig(self.path, {**self.values, **missing})
+
+    def text_part(self, architecture: str) -> ModelConfig:
+        """The configuration of the text model inside, as that of a model of its own.
+
+        Raises UserError where there is none.
+        """
+        text = self.need("text_config")
+        if not isinstance(text, dict):
+            raise UserError("text_config is no configuration", path=self.path)
+        shared = {key: self.values[key] for key in _SHARED if self.values.get(key) is not None}
+        return ModelConfig(self.path, {**shared, **text, "architectures": [architecture]})
 
     def with_layers(self, layers: int) -> ModelConfig:
         """The same model cut off after its first `layers` layers."""

@@ -60,6 +60,7 @@ class Family:
     `parts`: where the rows of a stored tensor go.
     `storage`: names in the files that differ from those in memory.
     `defaults`: what a missing key of config.json means.
+    `text_of`: the architecture of the text model inside, for a model that reads more than text.
     `activation`: the only activation llama.cpp computes for it.
     `f32_limit`: largest mean KL divergence of an F32 file that still counts as exact, in nats.
     `parity_layers`: how many layers a cut-off copy needs to show every kind of layer.
@@ -79,6 +80,7 @@ class Family:
     parts: Callable[[str, tuple[int, ...], ModelConfig], Iterator[Part]] = whole
     storage: Storage = Storage()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    text_of: str = ""
     attention_keys: Callable[[Any, ModelConfig], None] = _attention_keys
     more_keys: Callable[[Any, ModelConfig], None] = _no_keys
     constants: Callable[[ModelConfig], Constants] = _no_constants

@@ -1,4 +1,8 @@
-"""Gemma 1, 2 and 3 (text): norms as 1 + w, tied embeddings, windows and soft caps as keys.
+"""Gemma 1, 2 and 3: norms as 1 + w, tied embeddings, windows and soft caps as keys.
+
+Of a Gemma 3 that sees too (from 4B on) the text model is written, which lies in its checkpoint
+under names of its own; larger ones leave out of their config.json what transformers takes for
+granted.
 
 llama.cpp multiplies the embeddings by sqrt(hidden) itself, and its tanh-GELU comes from a table:
 an exact file differs from transformers by up to 1e-5 nats.
@@ -6,6 +10,7 @@ an exact file differs from transformers by up to 1e-5 nats.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gguf import MODEL_ARCH
@@ -13,6 +18,7 @@ from gguf import MODEL_ARCH
 from workbench.errors import UserError
 from workbench.pipeline.export.arch.config import ModelConfig
 from workbench.pipeline.export.arch.family import Family, check_pattern, refuse_unless
+from workbench.pipeline.export.arch.parts import Storage
 
 GELU = "gelu_pytorch_tanh"
 F32_LIMIT = 1e-5
@@ -61,11 +67,41 @@ def _sliding_theta(config: ModelConfig) -> float:
     return float(config.get("rope_local_base_freq", 10000.0))
 
 
+def _blind(config: ModelConfig) -> list[str]:
+    return ["the files read text alone: the base's vision tower is left out, and was not trained"]
+
+
 _COMMON: dict[str, Any] = dict(
     norm_plus_one=True,
     defaults={"tie_word_embeddings": True},
     activation=GELU,
     f32_limit=F32_LIMIT,
+)
+_GEMMA3_DEFAULTS = {  # transformers' Gemma3TextConfig
+    "tie_word_embeddings": True,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "query_pre_attn_scalar": 256,
+    "max_position_embeddings": 131072,
+    "sliding_window": 4096,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+}
+_GEMMA3 = Family(
+    "Gemma3ForCausalLM",
+    MODEL_ARCH.GEMMA3,
+    rope_kinds=("default", "linear"),
+    parity_layers=GEMMA3_PATTERN,
+    check_more=_check_gemma3,
+    more_keys=_keys_gemma3,
+    **_COMMON | {"defaults": _GEMMA3_DEFAULTS},
+)
+_PLACES = (  # in the files, as published and as they are in memory -> in a text model
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("model.language_model.", "model."),
+    ("lm_head.", "lm_head."),
 )
 FAMILIES = (
     Family("GemmaForCausalLM", MODEL_ARCH.GEMMA, rope_kinds=("default",), **_COMMON),
@@ -77,13 +113,12 @@ FAMILIES = (
         more_keys=_keys_gemma2,
         **_COMMON,
     ),
-    Family(
-        "Gemma3ForCausalLM",
-        MODEL_ARCH.GEMMA3,
-        rope_kinds=("default", "linear"),
-        parity_layers=GEMMA3_PATTERN,
-        check_more=_check_gemma3,
-        more_keys=_keys_gemma3,
-        **_COMMON,
+    _GEMMA3,
+    replace(
+        _GEMMA3,
+        architecture="Gemma3ForConditionalGeneration",
+        text_of=_GEMMA3.architecture,
+        storage=Storage(text=_PLACES),
+        warnings=_blind,
     ),
 )

@@ -42,14 +42,26 @@ class Part:
 
 @dataclass(frozen=True)
 class Storage:
-    """What a model's files call its feed-forward and each expert's matrices (gate, up, down)."""
+    """What a model's files call its feed-forward and each expert's matrices (gate, up, down).
+
+    `text`: pairs of what the names of a text model begin with in the files and in memory, for a
+    checkpoint that holds other models beside it; none where all of it is one text model.
+    """
 
     feed_forward: str = "mlp"
     experts: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
+    text: tuple[tuple[str, str], ...] = ()
 
     def stored(self, name: str) -> str:
         """The name in the files of what transformers calls `name` in memory."""
         return name.replace(".mlp.", f".{self.feed_forward}.")
+
+    def of_text(self, name: str) -> str:
+        """The text model's own name of the tensor `name` of the files, empty for another's."""
+        if not self.text:
+            return name
+        found = (own + name.removeprefix(at) for at, own in self.text if name.startswith(at))
+        return next(found, "")
 
 
 def whole(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
