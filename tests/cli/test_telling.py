@@ -82,8 +82,10 @@ def test_a_stage_that_has_only_begun_tells_its_title() -> None:
 
 
 def test_speed_is_all_tokens_over_all_time() -> None:
-    slow, fast = step(1, tokens_per_second=100.0), step(2, tokens_per_second=300.0)
-    assert telling.tokens_per_second([slow, fast]) == pytest.approx(150.0)
+    """A step's `tokens` count from the stage's beginning: late steps weigh no more for it."""
+    slow = step(1, tokens=1000, tokens_per_second=100.0, elapsed_s=10.0)
+    fast = step(2, tokens=2000, tokens_per_second=500.0, elapsed_s=2.0)
+    assert telling.tokens_per_second([slow, fast]) == pytest.approx(2000 / 12)
     assert telling.tokens_per_second([]) == 0
     assert telling.tokens_per_second([step(1, tokens_per_second=0.0)]) == 0
 

@@ -62,10 +62,13 @@ def memory(measured: MemoryMeasured) -> str:
 
 
 def tokens_per_second(steps: Sequence[Step]) -> float:
-    """Tokens of all steps over the time of all steps; 0 when none was timed."""
-    timed = [step for step in steps if step.tokens_per_second > 0]
-    seconds = sum(step.tokens / step.tokens_per_second for step in timed)
-    return sum(step.tokens for step in timed) / seconds if seconds else 0.0
+    """Tokens of all steps over the time of all steps; 0 when none was timed.
+
+    A step's `tokens` are those since the stage began: its own are its speed times its time.
+    """
+    seconds = sum(step.elapsed_s for step in steps)
+    tokens = sum(step.tokens_per_second * step.elapsed_s for step in steps)
+    return tokens / seconds if seconds else 0.0
 
 
 def number(value: Any) -> str:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from workbench.preset.section import MAX_STEPS, PlainName, Refused, Section, Seed, ShareOrSteps
 
+SEEDS = ("order_seed", "dropout_seed", "weights_seed")
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -194,13 +195,22 @@ class TrainStage(Section):
         "resume RUN --steps +N` adds one. Each rises to 0.3 of the peak learning rate and falls in "
         "a line to the end's; a constant schedule stays constant.",
     )
-    seed: Seed = Field(42, description="Seed of the order of rows, of dropout and of new weights.")
+    seed: Seed = Field(
+        42, description="Seed of the stage: of all that has no seed of its own below."
+    )
+    order_seed: Seed = Field(
+        42, description="Seed of the order of rows. Not given: that of the stage."
+    )
+    dropout_seed: Seed = Field(42, description="Seed of dropout. Not given: that of the stage.")
+    weights_seed: Seed = Field(
+        42, description="Seed of a new adapter's first values. Not given: that of the stage."
+    )
     adapter: Adapter = Field(Adapter(), description="What is trained in this stage.")
 
     @model_validator(mode="before")
     @classmethod
     def _derive(cls, given: Any) -> Any:
-        """Fill the two defaults that depend on another key, so that they are written out."""
+        """Fill the defaults that depend on another key, so that they are written out."""
         if not isinstance(given, dict):
             return given
         derived: dict[str, Any] = {}
@@ -208,4 +218,6 @@ class TrainStage(Section):
             derived["name"] = objective
         if given.get("batch_size", 0) != 0:
             derived["batch_tokens"] = 0
+        if "seed" in given:
+            derived |= dict.fromkeys(SEEDS, given["seed"])
         return derived | given

@@ -226,6 +226,18 @@ class CheckpointRefused(Event, kind="checkpoint_refused"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diverged(Event, kind="diverged"):
+    """Training came to what is no finite number, after `step` good steps; the run fails by it.
+
+    `checkpoint` is the last good one, "" where there is none.
+    """
+
+    step: int
+    what: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resumed(Event, kind="resumed"):
     """The stage goes on after `from_step`; steps beyond it that the log already has are void."""
 

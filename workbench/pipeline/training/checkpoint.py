@@ -33,7 +33,8 @@ class Counters:
 
     `parts` is into how many parts each micro-batch is cut, for want of memory. `general` is the
     loss on the general text before the first step and when it was measured last. `extensions` are
-    those of the stage that had begun.
+    those of the stage that had begun. `loss_scale` and `steps_in_range` are for float16, see
+    `scaling`.
     """
 
     plan: str
@@ -45,6 +46,8 @@ class Counters:
     parts: int = 1
     general: list[float] = field(default_factory=list)
     extensions: list[int] = field(default_factory=list)
+    loss_scale: float = 65536.0
+    steps_in_range: int = 0
 
 
 def save(
@@ -54,13 +57,23 @@ def save(
     optimizer: torch.optim.Optimizer,
 ) -> Path:
     """Write `folder/step-N`, whole or not at all; raises OSError when the disk is full."""
-    target = folder / f"{PREFIX}{counters.step:06d}"
+    target = folder / name_of(counters.step)
     trained = {name: p.detach().contiguous().cpu() for name, p in parameters.items()}
     with files.whole_folder(target) as tmp:
         save_file(trained, tmp / "trainable.safetensors")
         save_file(optimizers.state_tensors(optimizer, parameters), tmp / "optimizer.safetensors")
         files.write_json(tmp / "state.json", asdict(counters))
     return target
+
+
+def name_of(step: int) -> str:
+    """What the checkpoint after that step is called."""
+    return f"{PREFIX}{step:06d}"
+
+
+def are_numbers(parameters: Mapping[str, nn.Parameter]) -> bool:
+    """Whether no weight is infinite or NaN: others are not worth keeping."""
+    return all(bool(torch.isfinite(p).all()) for p in parameters.values())
 
 
 def newest(folder: Path, refuse: Callable[[Path, str], None]) -> Path | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -31,7 +31,9 @@ from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import Fitting
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
 from workbench.pipeline.training.need import Peak, worst
+from workbench.pipeline.training.randomness import seed_of
 from workbench.pipeline.training.ranks import ALONE, Ranks
+from workbench.pipeline.training.scaling import LossScale
 from workbench.pipeline.training.schedule import Schedule, extended_lr_at
 from workbench.pipeline.training.watching import NOTHING, Watched, Watcher
 from workbench.run import events
@@ -46,7 +48,7 @@ class LoopSettings:
     schedule: Schedule
     warmup_steps: int
     planned_steps: int
-    seed: int
+    dropout_seed: int
     evaluate_at: frozenset[int]
     save_at: frozenset[int]
     extensions: tuple[int, ...] = ()
@@ -88,7 +90,9 @@ class TrainingLoop:
         watched: Watched = NOTHING,
         foreseen: Memory | None = None,
         ranks: Ranks = ALONE,
+        half: bool = False,
     ) -> None:
+        """`half`: compute in float16, with a scaled loss."""
         self.accelerator, self.parameters = accelerator, parameters
         self.module, self.optimizer = accelerator.prepare(TrainedTokenLoss(model), optimizer)
         self.raw_optimizer = optimizer
@@ -101,7 +105,9 @@ class TrainingLoop:
         self.ranks = ranks
         self._least = math.ceil(ranks.size / len(plan.at(0)))  # parts: a piece at least for each
         self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit, ranks)
-        self._trained_s = 0.0  # in this life
+        self._scale = LossScale(lambda: self.counters, half)
+        self._half = torch.autocast(accelerator.device.type, torch.float16, enabled=half)
+        self._trained_s, self._saved_step = 0.0, 0  # in this life; of the newest checkpoint
         self._watcher = Watcher(watched, model, self._general_loss, hooks.emit, ranks)
 
     def restore(self) -> None:
@@ -112,12 +118,12 @@ class TrainingLoop:
             return
         path, plan = self.folder / name, self.counters.plan
         self.counters = checkpoint.load(path, plan, self.parameters, self.raw_optimizer)
+        self._saved_step = self.counters.step
         begun = len(self.counters.extensions)
         if self.counters.extensions != list(self.settings.extensions[:begun]):
             hint = "put train.extensions back as they were; more can be added at their end"
-            raise UserError(
-                "this checkpoint was trained with other extensions", path=path, hint=hint
-            )
+            message = "this checkpoint was trained with other extensions"
+            raise UserError(message, path=path, hint=hint)
         self.hooks.emit(events.Resumed(from_step=self.counters.step, path=path.name))
 
     def run(self) -> Counters:
@@ -153,13 +159,25 @@ class TrainingLoop:
         optimizers.set_learning_rate(self.raw_optimizer, learning_rate)
         micro_batches = self.plan.at(step)
         trained = sum(int(self.train.targets[list(rows)].sum()) for rows in micro_batches)
-        loss = self._gradients(micro_batches, trained)
-        norm = self._clip()
+        loss, norm = self._gradients_in_range(micro_batches, trained)
         self._refuse_non_finite(step + 1, loss, norm)
         self.optimizer.step()
+        self._scale.stepped()
         self.optimizer.zero_grad(set_to_none=True)
         self.counters.step += 1
         self._report(micro_batches, trained, loss, norm, learning_rate, started)
+
+    def _gradients_in_range(
+        self, micro_batches: Sequence[MicroBatch], trained: int
+    ) -> tuple[float, float]:
+        """(loss, gradient norm) of the step; anew where float16 could not hold its gradients."""
+        while True:
+            loss = self._gradients(micro_batches, trained)
+            self._scale.down(self.parameters.values())
+            norm = self._clip()
+            if not self._scale.overflowed(loss, norm):
+                return loss, norm
+            self.raw_optimizer.zero_grad(set_to_none=True)
 
     def _gradients(self, micro_batches: Sequence[MicroBatch], trained: int) -> float:
         """Those of the whole step on every rank; returns its loss."""
@@ -187,9 +205,10 @@ class TrainingLoop:
             batch = self._batch(self.train, self.plan, rows)
             if batch.trained_tokens == 0:  # nothing to learn here, and a mean over none is NaN
                 continue
-            torch.manual_seed(seed_of(self.settings.seed, self.counters.step, number))
-            loss = self.module(batch) / max(1, trained)
-            self.accelerator.backward(loss)
+            torch.manual_seed(seed_of(self.settings.dropout_seed, self.counters.step, number))
+            with self._half:
+                loss = self.module(batch) / max(1, trained)
+            self.accelerator.backward(self._scale.up(loss))
             total += loss.detach()
         return float(total)
 
@@ -226,13 +245,16 @@ class TrainingLoop:
         self.module.eval()
         for _, rows in pieces:
             batch = self._batch(examples, plan, rows)
-            total += float(self.module(batch)) if batch.trained_tokens else 0.0
+            with self._half:
+                total += float(self.module(batch)) if batch.trained_tokens else 0.0
         self.module.train()
         return total
 
     def _validate(self, plan: BatchPlan) -> None:
         started = time.perf_counter()
         loss = self.loss_over(self.validation, plan)
+        if not math.isfinite(loss):
+            self._diverged(f"the validation loss after step {self.counters.step}")
         tokens = int(self.validation.targets.sum())
         best = self._note_loss(loss)
         elapsed_s = time.perf_counter() - started
@@ -261,22 +283,22 @@ class TrainingLoop:
         patience = self.settings.early_stopping
         return bool(patience) and self.counters.evaluations_without_gain >= patience
 
-    def _save(self) -> None:
+    def _save(self, prune: bool = True) -> None:
+        if not checkpoint.are_numbers(self.parameters):
+            self._diverged(f"a weight after step {self.counters.step}")
         started = time.perf_counter()
         self.counters.extensions = self._begun()
         # The adapter first: once the checkpoint stands, nothing of its step is done again.
         self.hooks.save_weights("last")
+        self._saved_step = self.counters.step
         if not self.ranks.first:
             return
         path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
-        checkpoint.prune(self.folder, self.settings.keep_checkpoints)
-        self.hooks.emit(
-            events.CheckpointSaved(
-                step=self.counters.step,
-                path=path.name,
-                elapsed_s=time.perf_counter() - started,
-            )
-        )
+        if prune:
+            checkpoint.prune(self.folder, self.settings.keep_checkpoints)
+        elapsed_s = time.perf_counter() - started
+        step, name = self.counters.step, path.name
+        self.hooks.emit(events.CheckpointSaved(step=step, path=name, elapsed_s=elapsed_s))
 
     def _measure_memory(self) -> None:
         """One pass over the worst micro-batches; nothing of it stays but the figure."""
@@ -324,13 +346,18 @@ class TrainingLoop:
         )
 
     def _refuse_non_finite(self, step: int, loss: float, norm: float) -> None:
-        if math.isfinite(loss) and math.isfinite(norm):
-            return
-        good = next(reversed(list(checkpoint.steps(self.folder))), None)
-        kept = f"the last good checkpoint is {good.name}" if good else "there is no checkpoint yet"
-        what = "loss" if not math.isfinite(loss) else "gradient"
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self._diverged(f"the {'gradient' if math.isfinite(loss) else 'loss'} of step {step}")
+
+    def _diverged(self, what: str) -> NoReturn:
+        """Raise RunFailed; the weights as they are stay, where they are numbers."""
+        if self._saved_step < self.counters.step and checkpoint.are_numbers(self.parameters):
+            self._save(prune=False)  # what stood before may be the better one to look at
+        name = checkpoint.name_of(self._saved_step) if self._saved_step else ""
+        self.hooks.emit(events.Diverged(step=self.counters.step, what=what, checkpoint=name))
+        kept = f"the last good checkpoint is {name}" if name else "there is no checkpoint yet"
         raise RunFailed(
-            f"training diverged: the {what} of step {step} is not a finite number; {kept} "
+            f"training diverged: {what} is not a finite number; {kept} "
             "(lower train.learning_rate or raise train.warmup)"
         )
 
@@ -368,12 +395,3 @@ class TrainingLoop:
                 memory_bytes=memory_bytes(self.accelerator.device),
             )
         )
-
-
-def seed_of(seed: int, step: int, number: int) -> int:
-    """The seed of the random numbers (dropout) of a step's micro-batch: a 63-bit mix of them.
-
-    It does not hang on which rank computes the micro-batch, nor on what that rank did before.
-    """
-    mixed = (seed + 1) * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9
-    return (mixed + number * 0x94D049BB133111EB) & ((1 << 63) - 1)

@@ -46,12 +46,14 @@ def batch_settings(stage: TrainStage) -> BatchSettings:
     """How the stage's preset gathers rows into steps."""
     if stage.batch_tokens:
         return BatchSettings(
-            stage.packing, stage.seed, micro_tokens(stage), step_tokens=stage.batch_tokens
+            stage.packing, stage.order_seed, micro_tokens(stage), step_tokens=stage.batch_tokens
         )
     if stage.packing:  # a row of the preset's batch is then a whole packed sequence
-        return BatchSettings(True, stage.seed, micro_tokens(stage), accumulation=stage.accumulation)
+        return BatchSettings(
+            True, stage.order_seed, micro_tokens(stage), accumulation=stage.accumulation
+        )
     return BatchSettings(
-        False, stage.seed, micro_rows=stage.batch_size, accumulation=stage.accumulation
+        False, stage.order_seed, micro_rows=stage.batch_size, accumulation=stage.accumulation
     )
 
 
@@ -60,7 +62,7 @@ def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
         learning_rate=stage.learning_rate,
         schedule=stage.schedule,
         warmup_steps=steps.warmup_steps,
-        seed=stage.seed,
+        dropout_seed=stage.dropout_seed,
         evaluate_at=frozenset(steps.evaluate_steps),
         save_at=frozenset(steps.checkpoint_steps),
         planned_steps=steps.planned_steps,

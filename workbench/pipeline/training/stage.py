@@ -68,7 +68,8 @@ def train_stage(
         for place in (folder, folder / "adapters"):
             files.sweep(place)
     device = pick_device(model.device)
-    accelerator = _accelerator(stage, device, pick_dtype(model.dtype, device))
+    dtype = pick_dtype(model.dtype, device)
+    accelerator = _accelerator(stage, device, dtype)
     examples, held_out = Examples.load(train), Examples.load(validation)
     added = [int(tokenizer.convert_tokens_to_ids(text)) for text in model.added_tokens]
     adapter = adapter_settings(stage, added)
@@ -99,6 +100,7 @@ def train_stage(
         watched=watched,
         foreseen=foreseen(read_shape(weights.base / "config.json"), stage, model, work),
         ranks=ranks,
+        half=dtype == torch.float16,
     )
     loop.restore()
     loop.hooks.emit(_planned(loop, examples, network, accelerator))
@@ -108,13 +110,12 @@ def train_stage(
 
 
 def _accelerator(stage: TrainStage, device: torch.device, dtype: torch.dtype) -> Accelerator:
-    """Autocast where all weights are trained (they stay float32) and for float16 (loss scaling)."""
-    mixed = "no"
-    if dtype == torch.float16:
-        mixed = "fp16"
-    elif dtype == torch.bfloat16 and stage.adapter.kind == "full":
-        mixed = "bf16"
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+    """Autocast to bfloat16 where all weights are trained: they stay float32.
+
+    float16 is the loop's own: accelerate's scaling leaves out steps, and counts them all the same.
+    """
+    wanted = dtype == torch.bfloat16 and stage.adapter.kind == "full"
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if wanted else "no")
 
 
 def _network(
@@ -130,7 +131,7 @@ def _network(
     beneath = before if model.quantization != "none" else ()
     start = Weights(weights.base, () if beneath else before)
     dtype = torch.float32 if adapter.kind == "full" else pick_dtype(model.dtype, device)
-    torch.manual_seed(stage.seed)
+    torch.manual_seed(stage.weights_seed)
     network = models.load(
         start,
         device=device,
@@ -138,7 +139,9 @@ def _network(
         quantization=model.quantization,
         vocabulary=vocabulary if model.added_tokens else 0,
     )
-    network = models.attach(network, adapter, seed=stage.seed, carried=carried, beneath=beneath)
+    network = models.attach(
+        network, adapter, seed=stage.weights_seed, carried=carried, beneath=beneath
+    )
     if computes_again(weights.base / "config.json", stage, model, device):
         network.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
