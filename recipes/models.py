@@ -23,6 +23,7 @@ LENGTHS = (8192, 4096, 2048, 1024, 512)
 ENOUGH = 2048  # tokens: as long a sequence as this is worth more than 16 bits
 GB = 10**9
 HF_TERMS = "Accept its licence on the hub first, then: hf auth login"
+SEES = "# The base sees too: its text model is loaded, tuned and exported, what sees is left out.\n"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Known:
     learning_rate: str = "2e-4"
     gated: bool = False
     code: bool = False
+    sees: bool = False
 
 
 _QWEN_CODER = (0.7, 0.8, 20)
@@ -68,8 +70,9 @@ MODELS = (
             "Gemma terms",
             _GEMMA,
             gated=True,
+            sees=size == "4b",
         )
-        for size in ("270m", "1b")
+        for size in ("270m", "1b", "4b")
     ),
     *(
         Known(
@@ -150,10 +153,11 @@ def preset(model: Known) -> str:
     temperature, top_p, top_k = model.sampling
     data = "data/general/code.jsonl" if model.code else "data/dolly/examples.jsonl"
     note = f"# {HF_TERMS}\n" if model.gated else ""
+    sees = SEES if model.sees else ""
     length = min(chosen.sequence_length, ENOUGH)
     return f"""\
 # {model.title} on your own examples: name them below, in any form that `workbench data` reads.
-#
+{sees}#
 # {model.licence}. GPU memory by estimate; a dry run says it for your card and your data:
 {_cards(fits, chosen.quantization, length)}
 description = "{model.title} on your own examples (LoRA, from {smallest} GB of GPU memory)"
