@@ -23,7 +23,7 @@ from workbench.run.log import EventLog
 from workbench.tui import editor
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.correction import Correction
-from workbench.tui.evaluating import casetext
+from workbench.tui.evaluating import casetext, table
 from workbench.tui.evaluating.opened import Asked, Live, compare, open_report
 from workbench.tui.evaluating.wanted import Wanted, select
 from workbench.tui.panes.evaluate import EvaluatePane
@@ -260,6 +260,29 @@ def test_categories_are_ordered_and_another_figure_is_shown() -> None:
         assert pane.measure == "passed"
 
     in_pane(story)
+
+
+def test_a_perplexity_is_no_share_and_lower_is_better() -> None:
+    assert [table._five(v) for v in (1.5, 35.25, 152.4, 1523.0, 99_000.0, 123_456.0)] == [
+        "1.500", "35.25", "152.4", "1523", "99000", "1e+05",
+    ]  # fmt: skip
+    run = make_run(runs_root(), "weighed")
+    nats = {"base": (0.5, 3.0), "tuned": (0.4, 0.1)}
+    models = {
+        name: [
+            case(n, category=category, expected_tokens=1, expected_nats=loss)
+            for n, (category, loss) in enumerate(zip("ab", losses, strict=True))
+        ]
+        for name, losses in nats.items()
+    }
+    write(run.evaluation, models)
+    opened = open_report(run)
+    lines = table.lines(opened, "perplexity", "largest gain first", None, 120)
+    assert [line.group for line in lines if line.measure == "perplexity"] == ["", "b", "a"]
+    text = "\n".join(line.text.plain for line in lines)
+    assert "perplexity of the expected answers" in text and "20.09" in text
+    shown = casetext.markdown(opened.asked[1], opened.models)
+    assert "perplexity of the expected answer: 20.09" in shown
 
 
 def test_a_prompt_with_its_right_answer_becomes_a_row(

@@ -81,7 +81,7 @@ def pack(prompts: Sequence[Sequence[int]], room: int) -> Iterator[list[Feed]]:
             piece = ids[at : at + free]
             at += len(piece)
             free -= len(piece)
-            call.append(Feed(index, piece, wanted=at == len(ids)))
+            call.append(Feed(index, piece, wanted=int(at == len(ids))))
             if free == 0:
                 yield call
                 call, free = [], room

@@ -31,11 +31,11 @@ class Aborted(Exception):
 
 @dataclass(frozen=True)
 class Feed:
-    """Tokens to append to a sequence; with `wanted`, the logits after the last one are kept."""
+    """Tokens to append to a sequence; the logits after the last `wanted` of them are kept."""
 
     sequence: int
     tokens: Sequence[int]
-    wanted: bool = True
+    wanted: int = 1
 
 
 class Decoder:
@@ -104,8 +104,9 @@ class Decoder:
         self._lengths = [0] * len(self._lengths)
 
     def feed(self, feeds: Sequence[Feed], *, abortable: bool = False) -> dict[int, int]:
-        """Append tokens, at most `BATCH_TOKENS` in all; sequence -> its row for `Sampler.draw`.
+        """Append tokens, at most `BATCH_TOKENS` in all; sequence -> row of its last wanted logits.
 
+        A row is what `Sampler.draw` reads; further wanted ones stand right before it.
         Raises Aborted (when `abortable` and `abort` is set) or DecodeError; either way the
         sequences are as they were before.
         """
@@ -136,8 +137,9 @@ class Decoder:
                 batch.seq_id[row][0] = feed.sequence
                 batch.logits[row] = 0
                 row, position = row + 1, position + 1
+            for kept in range(row - feed.wanted, row):
+                batch.logits[kept] = 1
             if feed.wanted:
-                batch.logits[row - 1] = 1
                 rows[feed.sequence] = row - 1
         assert 0 < row <= BATCH_TOKENS
         batch.n_tokens = row

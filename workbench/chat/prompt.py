@@ -38,13 +38,20 @@ def prompt_ids(
     model: NativeModel, template: ChatTemplate, messages: Sequence[Message]
 ) -> list[int]:
     """Token ids that ask for the assistant's next answer. Raises UserError from the template."""
+    return conversation_ids(model, template, messages, asking=True)
+
+
+def conversation_ids(
+    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], *, asking: bool
+) -> list[int]:
+    """Token ids of what was said; `asking` for the next answer, or not."""
     names = sorted(model.control_tokens.values(), key=len, reverse=True)
-    plain = template.render(messages, add_generation_prompt=True)
+    plain = template.render(messages, add_generation_prompt=asking)
     mark = unused_mark([plain, *(message.content for message in messages)])
     marked = [cut_names(message, names, mark) for message in messages]
     if marked == list(messages):
         return with_bos(model, model.tokenize(plain, parse_special=True))
-    rendered = template.render(marked, add_generation_prompt=True)
+    rendered = template.render(marked, add_generation_prompt=asking)
     if rendered.replace(mark, "") != plain:
         name = next(n for n in names if any(n in message.content for message in messages))
         raise UserError(f"this model's template cannot take the text {name!r} inside a message")

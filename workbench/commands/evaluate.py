@@ -36,7 +36,7 @@ from workbench.text import one_line, table
 CHILD = (sys.executable, "-m", "workbench.pipeline.asked")
 GGUF, BASE = ".gguf", "base"
 ENDPOINTS = ("ollama:", "openai:")
-INTERVALS = ("passed", "adheres", "exact", "stopped")
+INTERVALS = ("passed", "adheres", "exact", "stopped", "perplexity")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +97,7 @@ def request_of(args: argparse.Namespace) -> dict[str, Any]:
         "samples": args.samples,
         "limit": args.limit,
         "seed": args.seed,
+        "perplexity": settings.perplexity,
     }
 
 
@@ -151,7 +152,9 @@ def ask(request: dict[str, Any], view: ProgressLine) -> None:
     passed: dict[str, int] = {}
     with closing(told([*CHILD, json.dumps(request)])) as lines:
         for at in lines:
-            if "problem" not in at:
+            if "weighed" in at:
+                view.show(f"{at['model']}: perplexity, {at['weighed']} of {at['total']} answers")
+            elif "problem" not in at:
                 name = at["model"]
                 passed[name] = passed.get(name, 0) + (at["passed"] is True)
                 view.show(f"{name}: {at['done']} of {at['total']} answered, {passed[name]} pass")

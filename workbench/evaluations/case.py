@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ class Case:
 
     `problem` says why a case could not be measured; such a case counts in no figure. `earlier` are
     role and text of what was said before the prompt. `guard` names the guard that asked.
+    `expected_nats` is the model's loss over the `expected_tokens` of the expected answer, 0 where
+    that was not weighed; the first sample of a prompt has it.
     """
 
     index: int
@@ -45,6 +48,8 @@ class Case:
     problem: str = ""
     earlier: tuple[tuple[str, str], ...] = ()
     guard: str = ""
+    expected_tokens: int = 0
+    expected_nats: float = 0.0
 
     @property
     def measured(self) -> bool:
@@ -67,6 +72,13 @@ class Case:
             if verdict is not None:
                 return verdict
         return None
+
+    @property
+    def perplexity(self) -> float | None:
+        """Of the tokens of the expected answer, None where they were not weighed."""
+        if not self.expected_tokens:
+            return None
+        return math.exp(min(self.expected_nats / self.expected_tokens, 700.0))
 
     @property
     def verdict(self) -> Verdict:

@@ -25,6 +25,7 @@ LABELS = {
     "adheres": "holds what was asked for by name",
     "exact": "equals the expected answer",
     "stopped": "stops by itself",
+    "perplexity": "perplexity of the expected answers",
     "mean_tokens": "tokens an answer",
     "not_measured": "not measured",
 }

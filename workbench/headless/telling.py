@@ -16,7 +16,13 @@ from workbench.run.state import RunState, StageState
 from workbench.text import duration, one_line, size
 
 # The figures of an evaluation that are told in a stage's line, with what they are called there.
-SHARES = {"passed": "passes", "adheres": "adheres", "exact": "exact", "stopped": "stops"}
+SHARES = {
+    "passed": "passes",
+    "adheres": "adheres",
+    "exact": "exact",
+    "stopped": "stops",
+    "perplexity": "perplexity",
+}
 NAME_WIDTH = 16
 
 

@@ -5,6 +5,7 @@ an object an answer, and at the end how it went; every answer is on disk before 
 that is killed goes on where it stopped.
 
     {"model": "tuned", "done": 3, "total": 38, "passed": true}
+    {"model": "tuned", "weighed": 3, "total": 38}
     {"problem": "", "status": 0}
 """
 
@@ -49,6 +50,7 @@ class Request:
     samples: int
     limit: int
     seed: int
+    perplexity: bool
 
 
 def main(arguments: list[str]) -> None:
@@ -81,6 +83,7 @@ def evaluate(request: Request) -> None:
             environment=dict(os.environ),
             log_file=out / "llama.log",
             on_answer=_tell,
+            on_weighed=_tell_weighed,
         )
     finally:
         lock.release()
@@ -106,6 +109,7 @@ def plan_of(request: Request) -> Plan:
         samples=request.samples,
         limit=request.limit,
         seed=request.seed,
+        perplexity=request.perplexity,
     )
 
 
@@ -120,6 +124,10 @@ def about_of(request: Request, subject: str) -> About:
 
 def _tell(model: str, done: int, total: int, case: Case) -> None:
     say({"model": model, "done": done, "total": total, "passed": case.passes})
+
+
+def _tell_weighed(model: str, done: int, total: int) -> None:
+    say({"model": model, "weighed": done, "total": total})
 
 
 if __name__ == "__main__":

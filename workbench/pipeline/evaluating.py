@@ -31,6 +31,7 @@ from workbench.run import events, folder
 from workbench.run.models import served_gguf
 
 TUNED = "tuned"
+TELL_EVERY = 10  # expected answers
 
 
 def evaluate(context: Context) -> Outcome:
@@ -56,6 +57,11 @@ def evaluate(context: Context) -> Outcome:
             )
         )
 
+    def on_weighed(model: str, done: int, total: int) -> None:
+        if done == total or done % TELL_EVERY == 0:
+            label = f"perplexity of {model}"
+            context.emit(events.Progress(done=done, total=total, unit="answers", label=label))
+
     result = evaluate_stage(
         models,
         plan_of(context),
@@ -65,6 +71,7 @@ def evaluate(context: Context) -> Outcome:
         about=about_of(context),
         environment=dict(os.environ),
         on_answer=on_answer,
+        on_weighed=on_weighed,
         on_result=lambda name, figures: context.emit(events.Evaluated(model=name, figures=figures)),
         stopping=context.stopping,
     )
@@ -91,6 +98,7 @@ def plan_of(context: Context) -> Plan:
         seed=settings.seed,
         apart=settings.apart,
         guards=[_guard(guard, settings.timeout) for guard in settings.guard],
+        perplexity=settings.perplexity,
     )
 
 

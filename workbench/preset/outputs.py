@@ -209,6 +209,10 @@ class Evaluate(Section):
         description="Models asked the same: base, a run's name, a .gguf file, ollama:NAME or "
         "openai:URL#MODEL.",
     )
+    perplexity: bool = Field(
+        True,
+        description="Measure, too, how unlikely each model finds the expected answers (GGUF only).",
+    )
     apart: Names = Field([], description="Categories reported apart from the headline figures.")
     limit: int = Field(
         0, ge=0, le=1_000_000_000, description="Ask at most so many prompts; 0: all."

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from workbench.dataset.rows import Message, Place, Row
-from workbench.pipeline.evaluation.questions import Key, Question, Reply
+from workbench.pipeline.evaluation.questions import Expected, Key, Question, Reply, Weighed
 
 
 def row(
@@ -26,6 +26,7 @@ class Parrot:
     def __init__(self, say: Callable[[Question], str], identity: str = "parrot") -> None:
         self._say, self._identity = say, identity
         self.asked: list[Key] = []
+        self.weighed: list[int] = []
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -41,6 +42,26 @@ class Parrot:
                 return
             self.asked.append(question.key)
             yield Reply(*question.key, self._say(question), "stop", 3, 0.01)
+
+    @property
+    def weighs(self) -> bool:
+        return True
+
+    def weigh(
+        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+    ) -> Iterator[Weighed]:
+        """A token a word, each of half a nat; an answer "?" cannot be weighed."""
+        for one in expected:
+            if one.index in known:
+                continue
+            if stopping():
+                return
+            self.weighed.append(one.index)
+            words = one.messages[-1].content.split()
+            if words == ["?"]:
+                yield Weighed(one.index, problem="cannot be read")
+            else:
+                yield Weighed(one.index, len(words), len(words) / 2)
 
     def close(self) -> None:
         pass

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,31 @@ def test_an_interrupted_evaluation_ends_with_the_same_report(tmp_path: Path) -> 
     assert not (tmp_path / "broken" / "answers" / "none").exists()
 
 
+def test_the_expected_answers_are_weighed(models: dict[str, Path | str], tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    result = evaluate(models, tmp_path, on_weighed=lambda *at: told.append(at))
+    assert told == [(model, n, 3) for model in ("base", "tuned") for n in (1, 2, 3)]
+    base, tuned = (result.models[name].figures.headline for name in ("base", "tuned"))
+    assert tuned.perplexity.value < 1.1 and base.perplexity.value > 10
+    assert tuned.perplexity.n == 2, "the third does not fit the context"
+    assert tuned.expected_tokens == 2 * len("Tuned.") + 2, "each with the token that ends it"
+    text = result.report_markdown.read_text()
+    assert re.search(r"\| perplexity of the expected answers \| [\d.e+]+ \(.*\) \| 1\.0", text)
+    head = json.loads(result.report_json.read_text())["models"]["tuned"]["headline"]
+    assert 1 <= head["perplexity_low"] <= head["perplexity"] <= head["perplexity_high"] < 1.1
+    case = next(read_report(tmp_path).models["tuned"].read_cases())
+    assert case.perplexity and 1 <= case.perplexity < 1.1
+
+
+def test_nothing_is_weighed_where_that_is_not_wanted(
+    models: dict[str, Path | str], tmp_path: Path
+) -> None:
+    result = evaluate(models, tmp_path, Plan(ROWS, ASKING, SAYS_TUNED, perplexity=False))
+    assert result.models["tuned"].figures.headline.perplexity is None
+    assert "perplexity" not in result.report_markdown.read_text()
+    assert not (tmp_path / "weighed").exists()
+
+
 def texts(out: Path) -> list[tuple[int, int, str]]:
     models = read_report(out).models.values()
     return [(c.index, c.sample, c.answer) for model in models for c in model.read_cases()]
@@ -161,6 +187,7 @@ def test_a_server_beside_the_files(models: dict[str, Path | str], tmp_path: Path
         key = {"OPENAI_API_KEY": "sk-canary"}
         result = evaluate(models, tmp_path / "out", environment=key)
     assert result.models["openai:x"].figures.headline.passed.value == 1.0
+    assert result.models["openai:x"].figures.headline.perplexity is None
     assert set(result.gains) == {"base", "openai:x"}
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_file() or b"sk-canary" not in path.read_bytes()

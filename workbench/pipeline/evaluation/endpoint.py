@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 
 from workbench.chat.stopping import TextStream
 from workbench.errors import UserError, WorkbenchError
-from workbench.pipeline.evaluation.questions import Asking, Key, Question, Reply
+from workbench.pipeline.evaluation.questions import (
+    Asking,
+    Expected,
+    Key,
+    Question,
+    Reply,
+    Weighed,
+)
 from workbench.text import one_line
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -92,6 +99,16 @@ class EndpointAnswerer:
             reply = self._reply(question)
             silent = silent + 1 if reply.problem else 0
             yield reply
+
+    @property
+    def weighs(self) -> bool:
+        """The interfaces give no probabilities of a text that the server has not written."""
+        return False
+
+    def weigh(
+        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+    ) -> Iterator[Weighed]:
+        return iter(())
 
     def _reply(self, question: Question) -> Reply:
         started = time.perf_counter()

@@ -15,6 +15,7 @@ from workbench.pipeline.evaluation.metrics import (
     ks_for,
     paired_test,
     pass_at_k,
+    perplexity,
 )
 
 
@@ -22,7 +23,8 @@ from workbench.pipeline.evaluation.metrics import (
 class Figures:
     """Shares over prompts, each with its interval; None where there was nothing to judge by.
 
-    `pass_at` maps k to pass@k; `not_measured` counts answers that could not be had.
+    `pass_at` maps k to pass@k; `not_measured` counts answers that could not be had. `perplexity`
+    is no share: that of the expected answers' tokens, of which there are `expected_tokens`.
     """
 
     prompts: int
@@ -33,6 +35,8 @@ class Figures:
     exact: Estimate | None
     stopped: Estimate | None
     mean_tokens: float
+    perplexity: Estimate | None
+    expected_tokens: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def model_figures(cases: Sequence[Case], apart: Collection[str], seed: int) -> M
 def figures(cases: Sequence[Case], seed: int) -> Figures:
     """The figures of these cases together."""
     measured = [case for case in cases if case.measured]
+    weighed = [case for case in cases if case.expected_tokens]
     return Figures(
         prompts=len({case.index for case in cases}),
         not_measured=len(cases) - len(measured),
@@ -67,6 +72,8 @@ def figures(cases: Sequence[Case], seed: int) -> Figures:
         exact=_share(measured, lambda case: case.exact, seed),
         stopped=_share(measured, lambda case: case.stopped == "stop", seed),
         mean_tokens=sum(case.n_tokens for case in measured) / max(1, len(measured)),
+        perplexity=_perplexity(weighed, seed),
+        expected_tokens=sum(case.expected_tokens for case in weighed),
     )
 
 
@@ -105,6 +112,13 @@ def _share(cases: Sequence[Case], of: Callable[[Case], bool | None], seed: int) 
     prompts = _by_prompt(cases, of)
     means = [sum(verdicts) / len(verdicts) for verdicts in prompts]
     return estimate(means, seed) if means else None
+
+
+def _perplexity(weighed: Sequence[Case], seed: int) -> Estimate | None:
+    if not weighed:
+        return None
+    nats, tokens = [c.expected_nats for c in weighed], [c.expected_tokens for c in weighed]
+    return perplexity(nats, tokens, seed)
 
 
 def _pass_at(cases: Sequence[Case]) -> dict[int, float]:

@@ -16,12 +16,20 @@ from typing import Any
 from workbench import files
 from workbench.chat.batch import Job, answer_together, together
 from workbench.chat.decoder import Decoder
+from workbench.chat.likelihood import Given, answer_loss, given_ids
 from workbench.chat.native_log import LOG
 from workbench.chat.native_model import NativeModel
 from workbench.chat.prompt import prompt_ids, template_of
 from workbench.chat.session import usable_context
 from workbench.errors import UserError
-from workbench.pipeline.evaluation.questions import Asking, Key, Question, Reply
+from workbench.pipeline.evaluation.questions import (
+    Asking,
+    Expected,
+    Key,
+    Question,
+    Reply,
+    Weighed,
+)
 
 
 class GgufAnswerer:
@@ -97,6 +105,50 @@ class GgufAnswerer:
         finally:
             decoder.close()
 
+    @property
+    def weighs(self) -> bool:
+        return True
+
+    def weigh(
+        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+    ) -> Iterator[Weighed]:
+        """One answer after the other; one too long for the context comes with a problem."""
+        model = self._open()
+        limit, template = usable_context(model, self._asking.context), template_of(model)
+        fitting: list[tuple[int, Given]] = []
+        for one in expected:
+            if one.index in known:
+                continue
+            try:
+                given = given_ids(model, template, one.messages)
+            except UserError as error:
+                yield Weighed(one.index, problem=error.message)
+                continue
+            if given.n_tokens <= limit:
+                fitting.append((one.index, given))
+            else:
+                yield Weighed(one.index, problem=_beyond("the row", given.n_tokens, limit))
+        yield from self._weigh(model, fitting, stopping)
+
+    def _weigh(
+        self,
+        model: NativeModel,
+        fitting: Sequence[tuple[int, Given]],
+        stopping: Callable[[], bool],
+    ) -> Iterator[Weighed]:
+        if not fitting:
+            return
+        longest = max(given.n_tokens for _, given in fitting)
+        decoder = Decoder(model, context=longest, threads=self._threads)
+        try:
+            for index, given in fitting:
+                if stopping():
+                    return
+                nats = round(answer_loss(decoder, given), 6)
+                yield Weighed(index, len(given.answer), nats)
+        finally:
+            decoder.close()
+
     def _job(self, question: Question, ids: list[int]) -> Job:
         return Job(ids, self._asking.sampling_for(question), self._asking.stop)
 
@@ -114,5 +166,8 @@ class GgufAnswerer:
 
 
 def _too_long(question: Question, n_tokens: int, limit: int) -> Reply:
-    problem = f"the prompt has {n_tokens:,} tokens, the context holds {limit:,}"
-    return Reply(*question.key, problem=problem)
+    return Reply(*question.key, problem=_beyond("the prompt", n_tokens, limit))
+
+
+def _beyond(what: str, n_tokens: int, limit: int) -> str:
+    return f"{what} has {n_tokens:,} tokens, the context holds {limit:,}"

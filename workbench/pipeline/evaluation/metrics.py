@@ -43,6 +43,23 @@ def estimate(values: Sequence[float], seed: int) -> Estimate:
     return Estimate(math.fsum(values) / len(values), low, high, len(values))
 
 
+def perplexity(nats: Sequence[float], tokens: Sequence[int], seed: int) -> Estimate:
+    """exp of the loss a token over all answers, given loss and tokens of each (one a prompt).
+
+    Tokens count alike, as in the validation loss of training; the interval resamples prompts.
+    """
+    assert nats and len(nats) == len(tokens) and min(tokens) > 0
+    losses = _resampled_ratios(nats, tokens, seed)
+    tail = (1.0 - CONFIDENCE) / 2
+    low, high = _exp(_quantile(losses, tail)), _exp(_quantile(losses, 1.0 - tail))
+    return Estimate(_exp(math.fsum(nats) / sum(tokens)), low, high, len(nats))
+
+
+def _exp(loss: float) -> float:
+    """Capped, so that JSON can hold it: a model may find a token impossible."""
+    return math.exp(min(loss, 700.0))
+
+
 def paired_test(first: Sequence[bool], second: Sequence[bool], seed: int) -> PairedTest:
     """Compare two models that answered the same prompts, given in the same order."""
     assert len(first) == len(second)
@@ -70,6 +87,21 @@ def _resampled_means(values: Sequence[float], seed: int) -> list[float]:
         rows = min(at_once, RESAMPLES - len(means))
         means += array[random.integers(0, n, (rows, n))].mean(axis=1).tolist()
     return sorted(means)
+
+
+def _resampled_ratios(above: Sequence[float], below: Sequence[int], seed: int) -> list[float]:
+    """Sorted sums of `above` over sums of `below`, of the same prompts drawn with replacement."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    pair, n = np.array([above, below], dtype=np.float64), len(above)
+    at_once = max(1, CELLS // n)
+    ratios: list[float] = []
+    while len(ratios) < RESAMPLES:
+        drawn = random.integers(0, n, (min(at_once, RESAMPLES - len(ratios)), n))
+        sums = pair[:, drawn].sum(axis=2)
+        ratios += (sums[0] / sums[1]).tolist()
+    return sorted(ratios)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -65,6 +65,27 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """The conversation of the `index`-th row, the expected answer being its last message."""
+
+    index: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """How unlikely a model finds an expected answer: the loss of all its tokens, in nats.
+
+    `problem` says why that is not known.
+    """
+
+    index: int
+    n_tokens: int = 0
+    nats: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Asking:
     """How all models are asked: sampling, stop texts and context length in tokens."""
 
@@ -88,6 +109,17 @@ class Answerer(Protocol):
         self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
     ) -> Iterator[Reply]:
         """A reply to each question not `known`, as they come; fewer when `stopping` says so."""
+        ...
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the model tells how likely it finds a given answer."""
+        ...
+
+    def weigh(
+        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+    ) -> Iterator[Weighed]:
+        """Each answer not `known` weighed, as they come; fewer when `stopping` says so."""
         ...
 
     def close(self) -> None: ...

@@ -23,12 +23,17 @@ from workbench.text import one_line, visible
 EXAMPLES = 6
 FAILURES_SHOWN = 10
 NO_CATEGORY = "(none)"
+OTHER_TOKENS = (
+    "Perplexity is a token's: these models cut the answers into different tokens, or could read "
+    "different ones, so theirs do not compare."
+)
 
 MEASURES: tuple[tuple[str, Callable[[Figures], Estimate | None]], ...] = (
     ("passes the checker", lambda figures: figures.passed),
     ("holds what was asked for by name", lambda figures: figures.adheres),
     ("equals the expected answer", lambda figures: figures.exact),
     ("stops by itself", lambda figures: figures.stopped),
+    ("perplexity of the expected answers", lambda figures: figures.perplexity),
 )
 
 
@@ -103,7 +108,14 @@ def _head(result: EvaluationResult) -> str:
     table += _pass_at(models)
     table.append(["tokens an answer", *(f"{m.figures.headline.mean_tokens:.0f}" for m in models)])
     interval = f"In brackets: 95 % bootstrap interval over {prompts} prompts."
-    return "\n".join([*lines, _table(table), "", interval, "", f"**{result.verdict}**"])
+    lines += [_table(table), "", interval, *_tokenizers(models)]
+    return "\n".join([*lines, "", f"**{result.verdict}**"])
+
+
+def _tokenizers(models: Iterable[ModelResult]) -> list[str]:
+    """What to know where the models cut the same answers into different tokens."""
+    counts = {model.figures.headline.expected_tokens for model in models} - {0}
+    return [OTHER_TOKENS] if len(counts) > 1 else []
 
 
 def _checker(result: EvaluationResult) -> str:
@@ -254,8 +266,11 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _share(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    low, high = _number(estimate.low), _number(estimate.high)
+    return f"{_number(estimate.value)} ({low} to {high})"
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value < 1000 else f"{value:.4g}"

@@ -87,12 +87,14 @@ def slug(name: str) -> str:
 def headline(figures: Figures) -> dict[str, Any]:
     """The figures as flat plain values, for the event log and for JSON."""
     flat: dict[str, Any] = {"prompts": figures.prompts, "not_measured": figures.not_measured}
-    for name in ("passed", "adheres", "exact", "stopped"):
+    for name in ("passed", "adheres", "exact", "stopped", "perplexity"):
         share: Estimate | None = getattr(figures, name)
         if share is not None:
             flat[name] = round(share.value, 6)
             flat[f"{name}_low"], flat[f"{name}_high"] = round(share.low, 6), round(share.high, 6)
     flat |= {f"pass_at_{k}": round(value, 6) for k, value in figures.pass_at.items() if k > 1}
+    if figures.expected_tokens:
+        flat["expected_tokens"] = figures.expected_tokens
     return flat | {"mean_tokens": round(figures.mean_tokens, 2)}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ from workbench.pipeline.evaluation.result import (
     slug,
     verdict_of,
 )
+from workbench.pipeline.evaluation.weighing import expected_of, weigh_all, with_weights
 
 OnAnswer = Callable[[str, int, int, Case], None]  # model, done, total, case
+OnWeighed = Callable[[str, int, int], None]  # model, done, total
 OnResult = Callable[[str, dict[str, Any]], None]  # model, headline figures
 
 
@@ -46,7 +49,7 @@ class Plan:
     """What is asked of every model, and how the answers are judged.
 
     `limit` 0 asks all rows; `apart` names categories left out of the headline; `samples` are the
-    answers a prompt.
+    answers a prompt. With `perplexity` the expected answers are weighed.
     """
 
     rows: Sequence[Row]
@@ -57,6 +60,7 @@ class Plan:
     seed: int = 42
     apart: Collection[str] = ()
     guards: Sequence[Guard] = ()
+    perplexity: bool = True
 
 
 def evaluate_stage(
@@ -71,6 +75,7 @@ def evaluate_stage(
     threads: int | None = None,
     log_file: Path | None = None,
     on_answer: OnAnswer = lambda model, done, total, case: None,
+    on_weighed: OnWeighed = lambda model, done, total: None,
     on_result: OnResult = lambda model, figures: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> EvaluationResult:
@@ -96,6 +101,8 @@ def evaluate_stage(
             progress = _Progress(name, _total(plan, rows, guards), on_answer)
             job = _Job(name, answerer, plan, out, stopping, progress)
             cases = job.ask("answers", rows, plan.checker, plan.samples)
+            if plan.perplexity:
+                cases = job.weigh(rows, cases, partial(on_weighed, name))
             figures = model_figures(cases, plan.apart, plan.seed)
             guarded[name] = [job.ask_guard(guard) for guard in guards]
             results[name] = ModelResult(
@@ -143,6 +150,14 @@ class _Job:
         path = self.out / what / f"{slug(self.name)}.jsonl"
         replies = answer_all(self.answerer, questions, self.plan.asking, path, self.stopping)
         return judge_all(questions, replies, rows, checker, self.progress.case)
+
+    def weigh(
+        self, rows: Sequence[Row], cases: list[Case], on_weighed: Callable[[int, int], None]
+    ) -> list[Case]:
+        path = self.out / "weighed" / f"{slug(self.name)}.jsonl"
+        expected, context = expected_of(rows), self.plan.asking.context
+        found = weigh_all(self.answerer, expected, context, path, on_weighed, self.stopping)
+        return with_weights(cases, found)
 
     def ask_guard(self, guard: Guard) -> list[Case]:
         what = f"guard-{slug(guard.name)}"

@@ -127,6 +127,8 @@ def _findings(case: Case) -> list[str]:
         found.append(f"missing: {', '.join(case.missing)}")
     if case.measured and case.stopped not in ("", "stop"):
         found.append(f"did not stop by itself: {case.stopped} after {case.n_tokens:,} tokens")
+    if (perplexity := case.perplexity) is not None:
+        found.append(f"perplexity of the expected answer: {perplexity:.4g}")
     return found
 
 

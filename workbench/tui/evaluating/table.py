@@ -19,7 +19,8 @@ from workbench.tui.styled import styled, wrapped
 
 ORDERS = ("by name", "lowest first", "largest gain first")
 COUNT_WIDTH = 8
-PLAIN = ("mean_tokens", "not_measured")
+PLAIN = ("mean_tokens", "not_measured", "expected_tokens")
+NO_SHARES = ("perplexity",)  # they may be above 1, and the lower the better
 NOT_ROWS = ("prompts",)
 
 
@@ -112,10 +113,11 @@ def _categories(
     if order == "lowest first":
         names.sort(key=lambda entry: _value(entry[1], opened.subject, measure))
     elif order == "largest gain first":
+        sign = -1 if measure in NO_SHARES else 1
         names.sort(
             key=lambda entry: (
-                _value(entry[1], report.reference, measure)
-                - _value(entry[1], opened.subject, measure)
+                sign * _value(entry[1], report.reference, measure)
+                - sign * _value(entry[1], opened.subject, measure)
             )
         )
     title = f" {_label(measure, shape.short)}, {order}"
@@ -212,11 +214,22 @@ def _cell(figures: Figures, name: str, form: int) -> str:
     if name in PLAIN:
         return f"{value:.0f}"
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    if name in NO_SHARES and (form < 2 or low is None or high is None):
+        return _five(value)
     if low is None or high is None or not form:
         return f"{value:.3f}"
     if form == 1:
         return f"{value:.2f} {_brief(low)}-{_brief(high)}"
-    return f"{value:.3f} ({low:.3f}-{high:.3f})"
+    return f"{_five(value)} ({_five(low)}-{_five(high)})"
+
+
+def _five(value: float) -> str:
+    """In five characters, as well as these tell it."""
+    for decimals in (3, 2, 1, 0):
+        text = f"{value:.{decimals}f}"
+        if len(text) <= 5:
+            return text
+    return f"{value:.0e}" if value < 1e10 else " high"
 
 
 def _brief(share: float) -> str:
