@@ -30,6 +30,7 @@ from typing import IO
 
 import workbench
 from workbench.checkers import builtin
+from workbench.checkers.reason import reason_in
 from workbench.errors import UserError
 from workbench.text import one_line
 
@@ -160,7 +161,7 @@ def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> V
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             environment = _environment(folder, with_package=command[0] == "{python}")
             status = _run(words, folder, environment, limits, out, err)
-            said = (_reason(err) or _reason(out)).replace(f"{folder}{os.sep}", "")
+            said = _reason(err, folder) or _reason(out, folder)
     return _verdict(status, said, limits, time.monotonic() - start)
 
 
@@ -278,10 +279,7 @@ def _environment(folder: Path, with_package: bool) -> dict[str, str]:
     }
 
 
-def _reason(file: IO[bytes]) -> str:
-    """The first line that says something; the last one of a Python traceback."""
+def _reason(file: IO[bytes], folder: Path) -> str:
     file.seek(0)
     text = file.read(REASON_BYTES).decode("utf-8", "replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told_last = lines and lines[0].startswith(("Traceback (most", 'File "'))
-    return one_line((lines[-1] if told_last else lines[0]) if lines else "", 300)
+    return reason_in(text.replace(f"{folder}{os.sep}", ""))
