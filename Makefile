@@ -4,7 +4,7 @@
 # make snapshots    the stored pages of the screen anew, to be looked at in `git diff`
 # make faults       kills, full disks, long runs: the slow tests
 # make miniatures   the presets of the five projects on small random models: about a minute
-# make bench        the figures of docs and README, measured again
+# make bench        the figures of docs and README, measured again; those of a GPU where there is one
 # make clean        remove .venv and everything that tools have left
 
 .DEFAULT_GOAL := quickstart
@@ -52,7 +52,7 @@ miniatures: install
 bench: install
 	for program in benchmarks/[a-z]*.py; do \
 	  name=benchmarks.$$(basename "$$program" .py); echo "== $$name"; \
-	  $(BIN)/python -m "$$name" || exit 1; done
+	  $(BIN)/python -m "$$name" || [ $$? -eq 2 ] || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

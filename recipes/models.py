@@ -254,7 +254,10 @@ $ workbench --preset qwen3-0.6b --set data.source.0.path=my-examples.txt --minia
 The table says what a CUDA card takes by estimate: LoRA of rank 16 on all linear layers, the base in
 16 bits or as NF4, the longest sequences in tokens, and the memory at the peak. 16 bits are taken
 where sequences of 2,048 tokens fit with them. Weights are counted from the published sizes;
-`--dry-run` counts from the config itself, with your settings and for the card that is there.
+`--dry-run` counts from the config itself, with your settings and for the card that is there, and
+every run measures its worst batch before the first step. `python -m benchmarks.gpu_estimate
+--preset qwen3-4b` trains on the true shapes with random weights, without a download, and says how
+fast a card is and how far off the estimate.
 
 """
 

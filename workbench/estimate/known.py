@@ -15,6 +15,11 @@ def known_shape(base: str) -> ModelShape:
     return shape_of(_known()[base])
 
 
+def known_config(base: str) -> dict[str, Any]:
+    """What that model's config.json says of its sizes. Raises KeyError for one not listed."""
+    return dict(_known()[base])
+
+
 @cache
 def _known() -> dict[str, dict[str, Any]]:
     text = files("workbench.estimate").joinpath("known.toml").read_text("utf-8")
