@@ -219,3 +219,14 @@ def test_a_dry_run_of_a_base_that_is_not_here_says_so(
     assert "steps are known once the base is here" in out
     assert "not asked for; must stand already" in out
     assert "nobody/nothing is not here" in out
+
+
+def test_detached_under_torchrun_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torchrun takes the first's end for the end of all."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["--preset", "mine.toml", "--detach"]) == 2
+    assert "--detach is not possible under torchrun (leave it out" in capsys.readouterr().err
+    assert not (place / "runs").exists()

@@ -125,7 +125,10 @@ def test_no_source_no_stage_no_path() -> None:
         (["model.chat_template=FILE:"], "'FILE:' names no file"),
         (["model.base= "], "no base model"),
         (["model.base=embedded:"], "'embedded:' names no model"),
-        (["launch.processes=2"], "training takes one process yet"),
+        (
+            ["launch.processes=2", "model.device=mps"],
+            "MPS is one GPU and takes one process (use 1)",
+        ),
         (['model.added_tokens=["<a>", "<a>"]'], "'<a>' is listed twice"),
         (["model.added_tokens=['']"], "an added token is empty"),
         (["export.formats=['f16', 'f16']"], "'f16' is listed twice"),
@@ -180,6 +183,8 @@ def test_every_source_for_validation() -> None:
         ["train.one.source=['raw']", "train.two.source=[1]"],
         ["evaluate.baselines=['base', 'old-run', 'a.gguf', 'ollama:x', 'openai:http://h:1/v1#m']"],
         ["ollama.create=true"],
+        ["launch.processes=8"],
+        ["model.device=mps"],
     ],
 )
 def test_a_possible_combination(overrides: list[str]) -> None:

@@ -165,3 +165,19 @@ def test_starting_at_the_same_moment_gives_one_worker(run: RunFolder) -> None:
     launch.stop(run)
     for process in processes:
         process.wait(5)
+
+
+def test_under_torchrun_all_but_the_first_follow_its_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone: list[list[str]] = []
+    monkeypatch.setattr(os, "execve", lambda program, words, environment: gone.append(words))
+    monkeypatch.delenv("RANK", raising=False)
+    launch.heed_torchrun()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, wanted in ("0", []), ("1", [[*launch.WORKER, "."]]):
+        monkeypatch.setenv("RANK", rank)
+        launch.heed_torchrun()
+        assert gone == wanted and launch.torchrun_rank() == int(rank)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert launch.torchrun_rank() is None

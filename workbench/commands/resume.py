@@ -10,7 +10,7 @@ import sys
 
 from workbench.headless import drive
 from workbench.headless.extend import extend
-from workbench.run import folder
+from workbench.run import folder, launch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    launch.heed_torchrun(args.detach)
     found = folder.find(folder.runs_root(), args.run)
     if args.epochs or args.steps:
         print(extend(found, args.epochs, args.steps), file=sys.stderr)

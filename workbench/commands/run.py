@@ -11,7 +11,7 @@ from workbench.headless.freeze import freeze, frozen
 from workbench.preset import miniature
 from workbench.preset.load import LoadedPreset, load
 from workbench.preset.stages import chosen
-from workbench.run import folder
+from workbench.run import folder, launch
 from workbench.run.folder import RunFolder
 
 
@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.preset:
         raise UserError("--preset is missing", hint="workbench presets lists them")
+    if not args.dry_run:
+        launch.heed_torchrun(args.detach)
     loaded = load(args.preset, args.set)
     if args.miniature:
         loaded = load(args.preset, [*miniature.overrides(loaded.preset), *args.set])

@@ -8,28 +8,54 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import files
 from workbench.preset.schema import Preset
+from workbench.run import control
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
+
+if TYPE_CHECKING:  # imports torch
+    from workbench.pipeline.processes.team import Team
 
 
 @dataclass(frozen=True)
 class Context:
-    """One stage's view of its run. `stopping` is polled at safe points."""
+    """One stage's view of its run. `stopping` is polled at safe points. A `team` are the processes
+    that torchrun started, of which this one is the first."""
 
     run: RunFolder
     preset: Preset
     emit: Emit
     stopping: Callable[[], bool]
     checkpoint_now: Callable[[], bool]
+    team: Team | None = None
 
     def artefact(self, path: Path) -> dict[str, str | int]:
         """A file of the run as `stage_done` names it: relative path, bytes, SHA-256."""
         place = path.relative_to(self.run.path).as_posix()
         return {"path": place, "bytes": path.stat().st_size, "sha256": files.sha256(path)}
+
+
+def context_of(
+    run: RunFolder,
+    preset: Preset,
+    emit: Emit,
+    stopping: Callable[[], bool],
+    *,
+    first: bool = True,
+    team: Team | None = None,
+) -> Context:
+    """The view of a stage of `run`; only the `first` process takes requests for a checkpoint."""
+
+    def checkpoint_now() -> bool:
+        asked = first and control.asked(run.control, "checkpoint")
+        if asked:
+            control.clear(run.control, "checkpoint")
+        return asked
+
+    return Context(run, preset, emit, stopping, checkpoint_now, team)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from workbench.estimate.past import past_speed
 from workbench.estimate.shape import ModelShape
 from workbench.pipeline import base as bases
 from workbench.pipeline.prepare import Prepared, chat_format, read_all, tokenize_stage
+from workbench.pipeline.processes.place import check_gpus
 from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.need import device_bytes, foreseen, read_shape, work_of
@@ -55,6 +56,7 @@ def main() -> int:
 def estimate(preset: Preset) -> dict[str, Any]:
     """Rows, and where the base is here tokens and steps, of every training stage."""
     notes: list[str] = []
+    check_gpus(preset.launch.processes, preset.model.device)
 
     def emit(event: Event) -> None:
         if isinstance(event, Note):

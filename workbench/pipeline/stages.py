@@ -11,18 +11,21 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import files
 from workbench.errors import Interrupted, UserError
-from workbench.pipeline.context import Context, Outcome
+from workbench.pipeline.context import Context, Outcome, context_of
 from workbench.preset.load import load
 from workbench.preset.schema import Preset, TrainStage
 from workbench.preset.stages import TRAIN, check_stage_names
-from workbench.run import control, events
+from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog, read
 from workbench.run.state import RunState
+
+if TYPE_CHECKING:  # imports torch
+    from workbench.pipeline.processes.team import Team
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,11 @@ def _settings(stage: TrainStage) -> dict[str, Any]:
 
 
 def do_stages(
-    run: RunFolder, stages: Sequence[Stage], log: EventLog, stopping: Callable[[], bool]
+    run: RunFolder,
+    stages: Sequence[Stage],
+    log: EventLog,
+    stopping: Callable[[], bool],
+    team: Team | None = None,
 ) -> None:
     """Do what is wanted and not done yet. Raises what a stage raises."""
     state = RunState()
@@ -107,7 +114,7 @@ def do_stages(
         missing = [other.name for other in skipped if stage.builds_on(other)]
         finished = state.stages[stage.name].done if stage.name in state.stages else None
         stands = finished is not None and not missing and _stands(run, finished, inputs)
-        context = _context(run, preset, log, stage.name, stopping)
+        context = context_of(run, preset, _to(log, stage.name), stopping, team=team)
         if finished and stands:
             if stage.wanted:
                 context.emit(events.StageSkipped(reason="done before, inputs unchanged"))
@@ -117,6 +124,13 @@ def do_stages(
             before.append((stage, _do(stage, inputs, context, log)))
         else:
             skipped.append(stage)
+
+
+def _to(log: EventLog, name: str) -> events.Emit:
+    def emit(event: events.Event) -> None:
+        log.append(event, name)
+
+    return emit
 
 
 def _refuse_missing(run: RunFolder, stage: Stage, missing: Sequence[str]) -> None:
@@ -143,21 +157,6 @@ def _do(stage: Stage, inputs: str, context: Context, log: EventLog) -> list[dict
     )
     log.sync()
     return artefacts
-
-
-def _context(
-    run: RunFolder, preset: Preset, log: EventLog, name: str, stopping: Callable[[], bool]
-) -> Context:
-    def emit(event: events.Event) -> None:
-        log.append(event, name)
-
-    def checkpoint_now() -> bool:
-        asked = control.asked(run.control, "checkpoint")
-        if asked:
-            control.clear(run.control, "checkpoint")
-        return asked
-
-    return Context(run, preset, emit, stopping, checkpoint_now)
 
 
 def _stands(run: RunFolder, finished: events.StageDone, inputs: str) -> bool:

@@ -6,16 +6,19 @@ The stages know nothing of runs; this module knows nothing of how they work.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from workbench.pipeline.context import Context, Outcome
-from workbench.pipeline.facts import weights_before
 from workbench.pipeline.prepare import prepare as prepare_stage
+from workbench.pipeline.processes.place import check_gpus
+from workbench.pipeline.training.result import load
 from workbench.pipeline.training.weights import Weights
 
 
 def prepare(context: Context) -> Outcome:
-    """Data, tokenizer and base."""
+    """Data, tokenizer and base; what the training after it will lack is told before that."""
+    _check_processes(context)
     return Outcome(prepare_stage(context.preset, context.run, context.emit))
 
 
@@ -23,34 +26,37 @@ def training(number: int) -> Callable[[Context], Outcome]:
     """The job of the preset's training stage `number`."""
 
     def job(context: Context) -> Outcome:
-        from workbench.pipeline.base import load_tokenizer
         from workbench.pipeline.trackers import tracked
-        from workbench.pipeline.training.stage import train_stage
-        from workbench.pipeline.watched import watched
 
-        stage, folder = context.preset.train[number], context.run.dataset
-        tokenizer = load_tokenizer(context.run.tokenizer)
-        trackers, boards = context.preset.watch.trackers, context.run.path / "tensorboard"
-        with tracked(context.emit, trackers, stage.name, boards) as emit:
-            result = train_stage(
-                stage,
-                context.preset.model,
-                weights_before(context, number),
-                train=folder / f"{stage.name}.train.safetensors",
-                validation=folder / f"{stage.name}.validation.safetensors",
-                tokenizer=tokenizer,
-                folder=context.run.training(stage.name),
-                emit=emit,
-                stopping=context.stopping,
-                checkpoint_now=context.checkpoint_now,
-                watched=watched(context, stage, tokenizer),
-            )
+        stage, folder = context.preset.train[number], context.run.path / "tensorboard"
+        with tracked(context.emit, context.preset.watch.trackers, stage.name, folder) as emit:
+            _train(replace(context, emit=emit), number)
+        result = load(context.run.training(stage.name))
         saved = [p for w in (result.weights, result.last) for p in _files_of(context, w)]
         summary = {"steps": result.steps, "best_loss": result.best_loss, "tokens": result.tokens}
         done = context.run.training(stage.name) / "result.json"
         return Outcome([done, *dict.fromkeys(saved)], summary)
 
     return job
+
+
+def _train(context: Context, number: int) -> None:
+    """In this process, in several that are started for it, or in those that torchrun started."""
+    from workbench.pipeline.processes import job, supervise
+
+    _check_processes(context)
+    size = context.preset.launch.processes
+    if context.team is not None:
+        context.team.train(context, number)
+    elif size > 1:
+        supervise.train(context.run, number, size, context.emit, context.stopping)
+    else:
+        job.train(context, number)
+
+
+def _check_processes(context: Context) -> None:
+    if context.team is None and context.preset.launch.processes > 1:
+        check_gpus(context.preset.launch.processes, context.preset.model.device)
 
 
 def _files_of(context: Context, weights: Weights) -> list[Path]:

@@ -3,7 +3,8 @@
 Takes the run's lock, does the stages in order, and tells everything through the event log; the
 last event of a life is `run_done`, `run_stopped` or `run_failed`. SIGHUP is ignored, so a lost
 terminal changes nothing. SIGTERM and SIGINT mean: checkpoint at the next safe point, then leave;
-a second one: leave now.
+a second one: leave now. Of the processes that torchrun starts the first is the worker, and the
+others, whatever they are given, train beside it.
 """
 
 from __future__ import annotations
@@ -11,43 +12,22 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from workbench import __version__
 from workbench.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, UserError, WorkbenchError
+from workbench.pipeline.processes import team
+from workbench.pipeline.processes.place import taken
+from workbench.pipeline.stopping import StopSignal
 from workbench.run import control, events
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog
-
-
-class StopSignal:
-    """Whether somebody asked to stop: by signal, or by a file in `control/`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._control = folder
-        self._signalled = False
-
-    def listen(self) -> None:
-        """Install the handlers; only the main thread of a worker may."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
-
-    def __call__(self) -> bool:
-        return self._signalled or control.asked(self._control, "stop")
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._signalled:
-            os._exit(EXIT_INTERRUPTED)
-        self._signalled = True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--stages", default="")
     options = parser.parse_args(arguments)
+    place = taken(os.environ)
+    if place and place.rank:
+        return team.follow(place)
     run = RunFolder(options.run.resolve())
     wanted = tuple(part for part in options.stages.split(",") if part)
     stopping = StopSignal(run.control)
@@ -67,14 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     log = EventLog(run.events_file)
     try:
-        return work(run, log, wanted, stopping)
+        if place is None:
+            return work(run, log, wanted, stopping)
+        return team.lead(place, lambda ours: work(run, log, wanted, stopping, ours))
     finally:
         log.close()
         lock.release()
 
 
 def work(
-    run: RunFolder, log: EventLog, wanted: tuple[str, ...], stopping: Callable[[], bool]
+    run: RunFolder,
+    log: EventLog,
+    wanted: tuple[str, ...],
+    stopping: Callable[[], bool],
+    ours: team.Team | None = None,
 ) -> int:
     """Do the stages and write how it ended."""
     started = time.monotonic()
@@ -87,7 +76,7 @@ def work(
         pid, host = os.getpid(), socket.gethostname()
         log.append(events.RunStarted(pid=pid, host=host, version=__version__, stages=names))
         with LoadMeter(log.append):
-            do_stages(run, plan, log, stopping)
+            do_stages(run, plan, log, stopping, ours)
     except BaseException as error:
         ending, status = explain(error, run)
     else:

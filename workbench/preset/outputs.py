@@ -242,6 +242,6 @@ class Launch(Section):
         1,
         ge=1,
         le=1024,
-        description="Training processes on this machine, one a GPU. This version trains with one "
-        "and refuses more.",
+        description="Training processes on this machine, one a GPU. They share every step's "
+        "micro-batches; under torchrun its processes count instead (docs/multi-gpu.md).",
     )

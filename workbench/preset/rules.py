@@ -302,10 +302,11 @@ def _index_or_none(preset: Preset, name: int | str) -> int | None:
         return None
 
 
-def _not_yet(preset: Preset) -> Iterator[Fault]:
-    """Keys that stand in the contract and that training cannot honour yet: never ignored."""
-    if preset.launch.processes > 1:
-        yield Fault(("launch", "processes"), "training takes one process yet", "use 1")
+def _processes(preset: Preset) -> Iterator[Fault]:
+    """How many GPUs there are is known where they are: the run and the dry run ask."""
+    if preset.launch.processes > 1 and preset.model.device == "mps":
+        message = "MPS is one GPU and takes one process"
+        yield Fault(("launch", "processes"), message, "use 1", (("model", "device"),))
 
 
 RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
@@ -317,5 +318,5 @@ RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _generate,
     _evaluate,
     _guards,
-    _not_yet,
+    _processes,
 )

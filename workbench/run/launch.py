@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.errors import RunFailed
+from workbench.errors import RunFailed, UserError
 from workbench.run import control, lock
 from workbench.run.folder import RunFolder
 
@@ -65,6 +65,26 @@ def start(
         )
     _await_lock(run, process)
     return process
+
+
+def torchrun_rank() -> int | None:
+    """This process's number among several that torchrun started; None when it started none."""
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1 or not os.environ.get("RANK"):
+        return None
+    return int(os.environ["RANK"])
+
+
+def heed_torchrun(detach: bool = False, worker: Sequence[str] = WORKER) -> None:
+    """Under torchrun every process but the first becomes a follower of the first one's worker.
+
+    Elsewhere, and in the first, nothing happens. Raises UserError where the first would `detach`.
+    """
+    rank = torchrun_rank()
+    if rank is not None and detach:
+        hint = "leave it out: torchrun takes the first's end for the end of all"
+        raise UserError("--detach is not possible under torchrun", hint=hint)
+    if rank:
+        os.execve(worker[0], [*worker, "."], {**DEFAULTS, **os.environ, **ENVIRONMENT})
 
 
 def stop(run: RunFolder, limit_s: float = 600.0) -> bool:

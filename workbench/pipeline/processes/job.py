@@ -1,0 +1,34 @@
+"""What every rank of a training stage does, alone or among others."""
+
+from __future__ import annotations
+
+from workbench.pipeline.context import Context
+from workbench.pipeline.facts import weights_before
+from workbench.pipeline.processes.place import check_devices
+from workbench.pipeline.training.ranks import ALONE, Ranks
+
+
+def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
+    """Train the preset's stage `number`; what it came to stands in its `result.json` then."""
+    from workbench.pipeline.base import load_tokenizer
+    from workbench.pipeline.training.device import pick_device
+    from workbench.pipeline.training.stage import train_stage
+    from workbench.pipeline.watched import watched
+
+    stage, folder = context.preset.train[number], context.run.dataset
+    check_devices(ranks, pick_device(context.preset.model.device).type)
+    tokenizer = load_tokenizer(context.run.tokenizer)
+    train_stage(
+        stage,
+        context.preset.model,
+        weights_before(context, number),
+        train=folder / f"{stage.name}.train.safetensors",
+        validation=folder / f"{stage.name}.validation.safetensors",
+        tokenizer=tokenizer,
+        folder=context.run.training(stage.name),
+        emit=context.emit,
+        stopping=context.stopping,
+        checkpoint_now=context.checkpoint_now,
+        watched=watched(context, stage, tokenizer),
+        ranks=ranks,
+    )
