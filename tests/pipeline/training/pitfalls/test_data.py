@@ -128,7 +128,7 @@ def test_04_a_tools_answer_and_an_empty_system_message_are_not_learnt() -> None:
 
 def learnt(encoded: Encoded, tokenizer: object) -> str:
     kept = [i for i, trained in zip(encoded.ids, encoded.trained, strict=True) if trained]
-    return str(tokenizer.decode(kept))  # type: ignore[attr-defined]
+    return str(tokenizer.decode(kept))
 
 
 def test_05_the_ids_of_a_prompt_begin_the_ids_of_its_row(home: Home) -> None:
@@ -180,7 +180,7 @@ def test_10_no_answer_is_cut_unless_asked_and_all_are_counted(home: Home) -> Non
             home.backend,
             sequence_length=length,
             stop_ids=(home.stop,),
-            on_cut=on_cut,  # type: ignore[arg-type]
+            on_cut=on_cut,
         )
         ledger = found.ledger
         assert (ledger.cut.count, ledger.lost_stop.count, ledger.lost_all.count) == (2, 2, 1)
