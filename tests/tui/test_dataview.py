@@ -241,7 +241,7 @@ def test_figures_count_categories_split_and_lengths(tmp_path: Path) -> None:
         line.split() for line in lines if line.startswith("loops")
     )
     assert (rows, repeated) == ("11", "1") and int(train) + int(validation) == 10
-    assert "all rows" in lines
+    assert "all rows" in lines, "\n".join(lines)
     assert "! 1 of 32 are longer than sequence_length = 512" in lines
     assert sum("sequence_length 512" in line for line in lines) == 1
 

@@ -87,24 +87,34 @@ def _laid_out(pieces: Sequence[Piece], width: int, bounds: bool) -> Iterator[Tex
 
 
 class _Page:
-    """Lines of tokens that grow at their end, each with an edge that tells what is learnt."""
+    """Lines of tokens that grow at their end, each with an edge that tells what is learnt.
+
+    Tokens of one style that follow each other are one piece of the line: a frame is then a tenth
+    of the segments, and a remote terminal gets a tenth of the bytes.
+    """
 
     def __init__(self, width: int) -> None:
         self.lines: list[Text] = []
         self.width = self.room = width
-        self._line = Text(no_wrap=True)
+        self._parts: list[tuple[str, str]] = []  # (text, style), neighbours differ in style
         self._learnt = False
 
     def add(self, text: str, style: str, learnt: bool) -> None:
-        self._line.append(text, style)
+        if self._parts and self._parts[-1][1] == style:
+            text_before, _ = self._parts.pop()
+            self._parts.append((text_before + text, style))
+        elif text:
+            self._parts.append((text, style))
         self._learnt = self._learnt or (learnt and bool(text))
         self.room -= cell_len(text)
 
     def end(self, sign: str = "") -> None:
         """Go on in a new line."""
-        edge = styled(LEARNT_EDGE, "green") if self._learnt else styled(EDGE)
-        self.lines.append(edge.append_text(self._line).append(sign, "dim"))
-        self._line, self._learnt, self.room = Text(no_wrap=True), False, self.width
+        line = styled(LEARNT_EDGE, "green") if self._learnt else styled(EDGE)
+        for text, style in self._parts:
+            line.append(text, style)
+        self.lines.append(line.append(sign, "dim"))
+        self._parts, self._learnt, self.room = [], False, self.width
 
 
 def _first_width(piece: Piece) -> int:

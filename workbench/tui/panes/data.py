@@ -195,7 +195,8 @@ class DataPane(Pane):
         self.post_message(self.RowCame())
 
     def on_data_pane_row_came(self) -> None:
-        self.ticked()
+        if self.screen.is_current:  # else a dialog, with it the whole screen, was drawn again
+            self.ticked()
 
     def _with_sources(self, then: Callable[[list[Named]], None]) -> None:
         def work() -> list[Named]:
