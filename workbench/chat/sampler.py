@@ -23,6 +23,11 @@ class Sampler:
         for part in _parts(model, sampling):
             c.llama_sampler_chain_add(self._chain, part)
 
+    @property
+    def pointer(self) -> object:
+        """llama.cpp's chain."""
+        return self._chain
+
     def read(self, tokens: Iterable[int]) -> None:
         """Let the repeat penalty see the prompt, as llama.cpp's server and Ollama do."""
         if self._penalises:

@@ -1,0 +1,220 @@
+"""Talking to a model and asking it many questions: what our engine adds to llama.cpp, and saves.
+
+    python -m benchmarks.chat [PART ...] [--models DIR] [--json FILE]
+
+PART is one of generation, turns, adapters, evaluation (all of them by default). Models are random,
+in the shape of Qwen2.5-0.5B and of the base that ships; they are written to DIR and found there
+again, or made in a temporary folder. What is compared is run turn about, and medians are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.chat_bare import Bare
+from benchmarks.chat_models import HALF_BILLION, SMALL, Shape, make, make_adapters
+from benchmarks.figures import Figure, save, table
+from workbench.chat.prompt import prompt_ids
+from workbench.chat.sampling import Sampling
+from workbench.chat.session import Session
+from workbench.checkers.run import check
+from workbench.dataset.rows import Message, Place, Row
+from workbench.dataset.template import ChatTemplate
+from workbench.pipeline.evaluation.cases import Checker
+from workbench.pipeline.evaluation.questions import Asking
+from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+
+TYPES = ("q8_0", "q4_k_m")
+QUESTION = "What is the name of the longest river that ends in a lake?"
+LONG = "In the middle of the way there was a stone. "
+PLAIN = ChatTemplate("{{ messages[0].content }}")
+CHECKER = Checker(("{python}", "-c", "import json", "{file}"), ".txt", "all")
+
+
+def generation(models: Path) -> Iterator[Figure]:
+    """Tokens a second of an answer, beside a bare loop over the same calls."""
+    for shape, n_tokens, rounds in ((HALF_BILLION, 24, 5), (SMALL, 400, 9)):
+        for kind in TYPES:
+            yield _generation(shape, make(shape, kind, models), kind, n_tokens, rounds)
+
+
+def _generation(shape: Shape, path: Path, kind: str, n_tokens: int, rounds: int) -> Figure:
+    asked = [Message("user", QUESTION)]
+    ours, theirs = [], []
+    with Session.open(path, context=1024) as session:
+        bare = Bare(path, 1024)
+        prompt = prompt_ids(session.model, session.template, asked)
+        for number in range(rounds + 1):
+            sampling = Sampling(max_tokens=n_tokens, seed=number)
+            answer = session.answer(asked, sampling)
+            took_s = bare.generate(prompt, answer.n_tokens, sampling)
+            if number and answer.n_tokens > n_tokens // 2:  # the first warms up
+                ours.append(answer.tokens_per_second)
+                theirs.append((answer.n_tokens - 1) / took_s)
+        bare.close()
+    return Figure(
+        f"generation, {shape.name} {kind}",
+        statistics.median(ours),
+        "tokens/s",
+        "higher",
+        peer=statistics.median(theirs),
+        goal_ratio=0.97,
+        note=f"{n_tokens} tokens, median of {len(ours)}",
+    )
+
+
+def turns(models: Path) -> Iterator[Figure]:
+    """Until the first words of a second turn, beside those of the first, of a long conversation."""
+    for shape, words in ((HALF_BILLION, 18), (SMALL, 40)):
+        path, first, second = make(shape, "q4_k_m", models), [], []
+        with Session.open(path, context=4096) as session:
+            for number in range(3):
+                said = [Message("user", f"{number} {LONG * words}")]
+                first.append(_first_words(session, said))
+                assert session.last_answer
+                said += [Message("assistant", session.last_answer.text), Message("user", "And?")]
+                second.append(_first_words(session, said))
+                read = session.last_answer
+        yield Figure(
+            f"second turn's first words, {shape.name} q4_k_m",
+            statistics.median(second) * 1000,
+            "ms",
+            goal_ratio=5.0,
+            peer=statistics.median(first) * 1000,
+            note=f"peer: the first turn; {read.prompt_tokens:,} tokens, all but "
+            f"{read.prompt_tokens - read.cached_tokens:,} kept",
+        )
+
+
+def _first_words(session: Session, said: list[Message]) -> float:
+    """Seconds from asking, template and tokenizer included, to the first text; the rest is read."""
+    began = time.perf_counter()
+    stream = session.stream(said, Sampling(max_tokens=12))
+    next(stream)
+    took_s = time.perf_counter() - began
+    for _ in stream:
+        pass
+    return took_s
+
+
+def adapters(models: Path) -> Iterator[Figure]:
+    """From one adapter to another and its first token, less that token and the file's reading."""
+    paths = make_adapters(HALF_BILLION, models, 2)
+    for kind in TYPES:
+        beyond, reading = [], []
+        path = make(HALF_BILLION, kind, models)
+        with Session.open(path, context=1024, template=PLAIN) as session:
+            for number in range(12):
+                path = paths[number % 2]
+                began = time.perf_counter()
+                size = len(path.read_bytes())
+                read = time.perf_counter()
+                session.adapt(path)
+                adapted = time.perf_counter()
+                first, usual = _token(session, "a"), _token(session, "b")
+                if number:
+                    beyond.append((adapted - read) - (read - began) + max(0.0, first - usual))
+                    reading.append(read - began)
+        yield Figure(
+            f"adapter switch beyond its reading, {HALF_BILLION.name} {kind}",
+            statistics.median(beyond) * 1000,
+            "ms",
+            goal=50.0,
+            note=f"{size / 1e6:.0f} MB, read in {statistics.median(reading) * 1000:.0f} ms",
+        )
+
+
+def _token(session: Session, prompt: str) -> float:
+    """Seconds for a prompt of one token and its answer of one."""
+    began = time.perf_counter()
+    session.answer([Message("user", prompt)], Sampling(max_tokens=1))
+    return time.perf_counter() - began
+
+
+def evaluation(models: Path) -> Iterator[Figure]:
+    """100 prompts through the evaluation with its checkers, beside one at a time."""
+    for shape, n_tokens in ((SMALL, 96), (HALF_BILLION, 8)):
+        path = make(shape, "q4_k_m", models)
+        sampling = Sampling(max_tokens=n_tokens)
+        rows = [_row(number) for number in range(100)]
+        alone_s, checks_s = _one_at_a_time(path, rows, sampling)
+        together_s = _together(path, rows, sampling)
+        note = f"100 prompts, {n_tokens} tokens each"
+        yield Figure(
+            f"evaluation beside generation alone, {shape.name} q4_k_m",
+            together_s,
+            "s",
+            peer=alone_s,
+            goal_ratio=1.5,
+            note=f"{note}; ours with 100 checks, peer one at a time without",
+        )
+        yield Figure(
+            f"evaluation beside generation, then checks, {shape.name} q4_k_m",
+            together_s,
+            "s",
+            peer=alone_s + checks_s,
+            note=f"{note}; the checks alone {checks_s:.1f} s",
+        )
+
+
+def _row(number: int) -> Row:
+    return Row(Place("made", number), (Message("user", f"{number}: {QUESTION}"),))
+
+
+def _one_at_a_time(path: Path, rows: list[Row], sampling: Sampling) -> tuple[float, float]:
+    """Seconds for all answers, and for all checks."""
+    began = time.perf_counter()
+    with Session.open(path, context=512) as session:
+        answers = [session.answer(row.messages, sampling).text for row in rows]
+    answered = time.perf_counter()
+    for answer in answers:
+        check(CHECKER.command, answer, suffix=CHECKER.suffix)
+    return answered - began, time.perf_counter() - answered
+
+
+def _together(path: Path, rows: list[Row], sampling: Sampling) -> float:
+    plan = Plan(rows, Asking(sampling, context=512), CHECKER, perplexity=False)
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        evaluate_stage({"m": path}, plan, Path(out), subject="m", reference="m")
+        return time.perf_counter() - began
+
+
+PARTS: dict[str, Callable[[Path], Iterator[Figure]]] = {
+    "generation": generation,
+    "turns": turns,
+    "adapters": adapters,
+    "evaluation": evaluation,
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("parts", metavar="PART", nargs="*", help=", ".join(PARTS))
+    parser.add_argument("--models", metavar="DIR", default="")
+    parser.add_argument("--json", metavar="FILE", default="")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory(prefix="chat-") as place:
+        models = Path(given.models or place)
+        models.mkdir(parents=True, exist_ok=True)
+        figures = []
+        for name in given.parts or PARTS:
+            for figure in PARTS[name](models):
+                figures.append(figure)
+                print(f"{figure.name}: {figure.ours:.3g} {figure.unit}", file=sys.stderr)
+    print(table(figures))
+    if given.json:
+        save(given.json, figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
