@@ -94,7 +94,8 @@ def package(context: Context) -> Outcome:
     from workbench.pipeline.packaging import command_for_ollama, write_modelfile
 
     preset, run = context.preset, context.run
-    path, warnings = write_modelfile(preset, run, served(context), run_template(context))
+    ends = base_facts(context)["end_of_turn"]
+    path, warnings = write_modelfile(preset, run, served(context), run_template(context), ends)
     for warning in warnings:
         context.emit(events.Note(message=warning, level="warning"))
     if preset.ollama.create:

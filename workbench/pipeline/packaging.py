@@ -1,6 +1,7 @@
 """The Modelfile for Ollama, and the command that takes it there.
 
-What is served is what was trained: the template, the stops and the sampling are the run's own.
+What is served is what was trained: the template, the stops and the sampling are the run's own. What
+llama.cpp puts before a text by itself is not written a second time.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ from workbench.dataset.template import ChatTemplate
 from workbench.files import write_atomic
 from workbench.pipeline.export.go_template import renderer
 from workbench.pipeline.export.modelfile import Parameters, modelfile
+from workbench.pipeline.export.tokenizer import tokenizer_vocabulary
 from workbench.preset.schema import Preset
 from workbench.run.folder import RunFolder
 
 
 def write_modelfile(
-    preset: Preset, run: RunFolder, gguf: Path, template: ChatTemplate
+    preset: Preset, run: RunFolder, gguf: Path, template: ChatTemplate, end_of_turn: str = ""
 ) -> tuple[Path, Sequence[str]]:
-    """Write `Modelfile` beside the file it serves; returns it with warnings for the person."""
+    """Write `Modelfile` beside the file it serves; returns it with warnings for the person.
+
+    `end_of_turn`: text of the token that ends an answer, when it is not EOS.
+    """
     generate = preset.generate
+    vocabulary = tokenizer_vocabulary(run.tokenizer, end_of_turn)
     made = modelfile(
         gguf.name,
         renderer(template),
@@ -37,6 +43,8 @@ def write_modelfile(
         ),
         stops=generate.stop,
         system=preset.ollama.system or preset.data.system,
+        special_tokens=vocabulary.control_tokens,
+        added_bos=vocabulary.bos_token if vocabulary.add_bos else "",
         comment=f"made by workbench, run {run.name}",
     )
     path = run.export / "Modelfile"

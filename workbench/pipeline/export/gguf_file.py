@@ -1,6 +1,8 @@
 """One GGUF file in the making: header first, tensors appended, visible only when it is whole.
 
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+Threads of its own hash what was written and have the disk take it in while more is made, so that
+little is left to wait for at the end.
 Invariant: until `publish` only a `.NAME.part` exists; `discard` leaves nothing.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
 from workbench.pipeline.export.tokenizer import model_name, write_vocabulary
 from workbench.pipeline.export.types import GgufType, n_bytes
 
+FLUSH_BYTES = 64 << 20  # so much may wait for the disk before it is asked to take it
+
 
 class GgufFile:
     """Writes `path` in one pass. Tensors must come in the plan's order, whole."""
@@ -27,8 +32,9 @@ class GgufFile:
     def __init__(self, plan: ExportPlan, kind: GgufType, path: Path) -> None:
         self.path, self.kind = path, kind
         self.part = path.with_name(f".{path.name}.part")
-        self._digest = _Digest()
-        self._size = 0
+        self._digest, self._flush = _Behind("digest"), _Behind("flush")
+        self._sha = hashlib.sha256()
+        self._size = self._flushed = 0
         self._fd = -1
         try:
             write_header(plan, kind, self.part)
@@ -40,9 +46,14 @@ class GgufFile:
     def write(self, data: Any) -> None:
         """Append the bytes of an array, which must stay as it is."""
         raw = memoryview(data).cast("B")
-        self._digest.update(raw)
+        self._digest.wait()
+        self._digest.start(self._sha.update, raw)
         files.write_all(self._fd, raw)  # type: ignore[arg-type]  # any buffer does
         self._size += len(raw)
+        if self._size - self._flushed >= FLUSH_BYTES and self._flush.idle:
+            self._flush.wait()
+            self._flush.start(_to_disk, self._fd)
+            self._flushed = self._size
 
     def end_tensor(self) -> None:
         """Pad to the alignment at which the next tensor begins."""
@@ -50,6 +61,7 @@ class GgufFile:
 
     def finish(self) -> None:
         """Force the bytes to disk and close; the file is still a `.part`."""
+        self._flush.wait()
         os.close(self._fd)
         self._fd = -1
         files.fsync_file(self.part)
@@ -61,6 +73,7 @@ class GgufFile:
     def discard(self) -> None:
         """Remove what was written. Calling it twice, or after `publish`, is fine."""
         self._digest.close()
+        self._flush.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -72,39 +85,43 @@ class GgufFile:
 
     @property
     def sha256(self) -> str:
-        return self._digest.hexdigest()
+        self._digest.wait()
+        return self._sha.hexdigest()
 
     def _take_header(self) -> None:
         header = self.part.read_bytes()
-        self._digest.update(header)
+        self._sha.update(header)
         self._size = len(header)
         binary = getattr(os, "O_BINARY", 0)
         self._fd = os.open(self.part, os.O_WRONLY | os.O_APPEND | binary)
         self.end_tensor()
 
 
-class _Digest:
-    """SHA-256 of all updates, taken by a thread of its own while the caller writes."""
+class _Behind:
+    """One job at a time, done by a thread of its own while the caller goes on."""
 
-    def __init__(self) -> None:
-        self._sha = hashlib.sha256()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
-        self._last: Future[None] | None = None
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._job: Future[None] | None = None
 
-    def update(self, raw: Any) -> None:
-        self._wait()
-        self._last = self._thread.submit(self._sha.update, raw)
+    @property
+    def idle(self) -> bool:
+        return self._job is None or self._job.done()
 
-    def hexdigest(self) -> str:
-        self._wait()
-        return self._sha.hexdigest()
+    def start(self, work: Callable[[Any], None], on: Any) -> None:
+        self._job = self._thread.submit(work, on)
+
+    def wait(self) -> None:
+        """Until the last job is done; raises what it raised."""
+        if self._job:
+            self._job.result()
 
     def close(self) -> None:
         self._thread.shutdown()
 
-    def _wait(self) -> None:
-        if self._last:
-            self._last.result()
+
+def _to_disk(fd: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(fd)  # macOS has the one alone
 
 
 def write_header(

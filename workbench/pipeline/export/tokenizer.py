@@ -67,6 +67,12 @@ class Vocabulary:
     def eos_token(self) -> str:
         return self.tokens[self.special["eos"]]
 
+    @property
+    def control_tokens(self) -> list[str]:
+        """Texts of the special tokens."""
+        kinds = zip(self.tokens, self.types, strict=True)
+        return [token for token, kind in kinds if kind == TokenType.CONTROL]
+
 
 def read_tokenizer(folder: Path) -> TokenizerFiles:
     """The tokenizer files in `folder`. Raises UserError when one is missing or damaged."""
@@ -95,6 +101,13 @@ def read_vocabulary(files: TokenizerFiles, rows: int, end_of_turn: str = "") -> 
             raise
         path = files.folder / "tokenizer.json"
         raise UserError(error.message, path=path, hint=error.hint) from None
+
+
+def tokenizer_vocabulary(folder: Path, end_of_turn: str = "") -> Vocabulary:
+    """The vocabulary of the tokenizer in `folder` alone, without a model's unused rows."""
+    found = read_tokenizer(folder)
+    rows = max(plain_backend(found).get_vocab(with_added_tokens=True).values()) + 1
+    return read_vocabulary(found, rows, end_of_turn)
 
 
 def write_vocabulary(writer: Any, vocabulary: Vocabulary, chat_template: str) -> None:
