@@ -158,6 +158,27 @@ def test_added_tokens_go_all_the_way(run: RunFolder) -> None:
     assert [token["content"] for token in vocabulary][-2:] == ["<think>", "Thing"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_two_stages_on_a_base_in_four_bits_go_all_the_way(run: RunFolder) -> None:
+    """QLoRA: the files are those of the base as it is stored, with both stages' adapters in it;
+    how far that is from what was trained is told, and stands in the report."""
+    text = run.preset_file.read_text().replace('prompts = "validation"', 'prompts = ""')
+    run.preset_file.write_text(
+        text.replace('quantization = "none"', 'quantization = "nf4"').replace(
+            'kind = "full"', 'kind = "lora"'
+        )
+    )
+    assert work(run) == 0, state_of(run).error
+    state = state_of(run)
+    assert state.parity["f16"].passed and state.parity["f16"].kl_mean <= 1e-5
+    report = json.loads((run.export / "parity.json").read_bytes())["files"]
+    apart = [entry["trained_on"] for entry in report]
+    assert [one["type"] for one in apart] == ["nf4", "nf4"] and 1e-4 < apart[0]["kl_mean"] < 1
+    (said,) = [note.message for note in state.notes if note.message.startswith("trained on")]
+    assert f"{apart[0]['kl_mean']:.2g} nats from the model as trained" in said
+    assert state.export_plan and state.export_plan.adapters == 2
+
+
 def test_extended_it_trains_on_and_does_again_what_comes_after(run: RunFolder) -> None:
     text = run.preset_file.read_text().replace('prompts = "validation"', 'prompts = ""')
     run.preset_file.write_text(text)

@@ -25,6 +25,7 @@ from workbench.run.exports import ExportRequest
 from workbench.run.folder import RunFolder
 
 if TYPE_CHECKING:
+    from workbench.pipeline.export.parity import Parity
     from workbench.pipeline.export.stage import Callbacks, ExportResult
     from workbench.pipeline.export.vocabulary_check import Sample
     from workbench.pipeline.stages import Stage
@@ -142,10 +143,21 @@ def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResu
         parity=context.preset.export.parity,
         samples=_samples(context),
         callbacks=_callbacks(context, formats, merged),
+        quantization=context.preset.model.quantization,
     )
+    if result.coarse:
+        context.emit(events.Note(message=_of_coarse(result.coarse)))
     for warning in result.warnings:
         context.emit(events.Note(message=warning, level="warning"))
     return result
+
+
+def _of_coarse(coarse: Parity) -> str:
+    return (
+        f"trained on the base in {coarse.type}, merged into the base as it is stored: "
+        f"{coarse.kl_mean:.2g} nats from the model as trained (mean KL), the same likeliest token "
+        f"at {coarse.top1:.0%} of {coarse.positions} places"
+    )
 
 
 def _samples(context: Context) -> list[Sample]:

@@ -153,7 +153,6 @@ def test_unmergeable_adapters_are_refused_by_name(
 
 def test_an_adapter_trained_on_a_4_bit_base_is_added_to_the_full_one(tmp_path: Path) -> None:
     """QLoRA: the base is read as it is stored, in full precision, whatever training held."""
-    pytest.importorskip("bitsandbytes")
     base = save_base(tmp_path / "base", "llama", hidden=64)
     coarse = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32)
     adapter = save_adapter(base, tmp_path / "adapter", quantization_config=coarse)

@@ -16,8 +16,6 @@ def cache(tmp_path_factory):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_goes_all_the_way(preset: str, tmp_path: Path) -> None:
-    if preset in ("reasoning-topics-qwen", "bbj-qwen2.5-coder-7b", "blop-deepseek-coder-v2-lite"):
-        pytest.importorskip("bitsandbytes")
     ended = miniature(preset, tmp_path)
     assert ended.whole, ended.said
     assert ended.of("parity_measured") and all(e["passed"] for e in ended.of("parity_measured"))

@@ -16,7 +16,6 @@ from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Model
 from workbench.run import events
 
-pytest.importorskip("bitsandbytes")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted
 from workbench.pipeline.export.making import TWIN
-from workbench.pipeline.export.parity import Parity, Verdict, as_json, gate, measure
+from workbench.pipeline.export.parity import Parity, Verdict, as_json, between, gate, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.probes import PARITY_TEXTS
 from workbench.pipeline.export.reference import layers_that_fit, write_reference
@@ -47,10 +48,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Examination:
-    """`layers`: how many of the model's layers were measured."""
+    """`layers`: how many of the model's layers were measured. `coarse`: how far the files' base is
+    from the quantized one that training held, by its type; None where it held the files' own."""
 
     judged: tuple[Judged, ...]
     layers: int
+    coarse: Parity | None = None
 
 
 def examine(
@@ -65,24 +68,29 @@ def examine(
     stopping: Callable[[], bool] = lambda: False,
     threads: int = 1,
     memory_bytes: int | None = None,
+    quantization: str = "none",
 ) -> Examination:
     """Judge the files (type -> path) of `plan`, float types first; a working folder lies in `out`.
 
     `expected`: ids to compare; `samples`: conversations to measure beside the texts of our own.
     `on_compare` is told how many files are measured, of how many, and which is next.
+    `quantization`: how training held the base.
     Raises Interrupted between two files when `stopping()` says so.
     """
     on_compare(0, len(paths), "the trained model")
     ids_equal = {t: not compare_ids(plan, path, expected).mismatches for t, path in paths.items()}
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
-    judged, noise = list[Judged](), None
+    judged, noise, coarse = list[Judged](), None, None
     with _work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
             paths = _first_layers(plan, tuple(paths), layers, work, stopping, threads)
         reference = write_reference(
             plan.weights, probes, work, rows=plan.vocabulary_size, layers=layers
         )
+        if quantization != "none":
+            on_compare(0, len(paths), f"the base in {quantization}")
+            coarse = _as_trained(plan, probes, reference, work / quantization, layers, quantization)
         for done, kind in enumerate(sorted(paths, key=_exactness)):
             if stopping():
                 raise Interrupted("the parity check was stopped; the files stand")
@@ -102,7 +110,25 @@ def examine(
             )
             judged.append(Judged(measured, verdict))
             on_parity(measured, verdict)
-    return Examination(tuple(judged), layers)
+    return Examination(tuple(judged), layers, coarse)
+
+
+def _as_trained(
+    plan: ExportPlan,
+    probes: Sequence[Sequence[int]],
+    reference: Sequence[Path],
+    work: Path,
+    layers: int,
+    quantization: str,
+) -> Parity | None:
+    """From the model as training held it to the one that is exported; None without the library."""
+    if find_spec("bitsandbytes") is None:
+        return None
+    rows = plan.vocabulary_size
+    trained = write_reference(
+        plan.weights, probes, work, rows=rows, layers=layers, quantization=quantization
+    )
+    return between(quantization, trained, reference)
 
 
 def _exactness(kind: str) -> tuple[bool, bool]:
@@ -156,7 +182,7 @@ def write_report(
 
     Entries of other types, from earlier exports, stay.
     """
-    how = {
+    how: dict[str, Any] = {
         "reference": {
             "dtype": "float32",
             "layers": examination.layers,
@@ -171,6 +197,9 @@ def write_report(
             "mismatches": len(vocabulary.mismatches),
         },
     }
+    if examination.coarse:
+        names = ("type", "kl_mean", "kl_max", "top1", "positions")
+        how["trained_on"] = {name: getattr(examination.coarse, name) for name in names}
     measured = {
         one.parity.type: as_json(one.parity, one.verdict) | how for one in examination.judged
     }

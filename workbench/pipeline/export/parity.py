@@ -95,6 +95,12 @@ def measure(
     return _summary(kind, parts, ids_equal, noise)
 
 
+def between(kind: str, expected: Sequence[Path], got: Sequence[Path]) -> Parity:
+    """How far the second reference is from the first: .npy files of the same probes."""
+    parts = [_compare(np.load(one), np.load(two)) for one, two in zip(expected, got, strict=True)]
+    return _summary(kind, parts, True, None)
+
+
 @dataclass(frozen=True)
 class _Part:
     """One probe: a value a position."""

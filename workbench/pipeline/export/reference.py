@@ -40,17 +40,26 @@ def layers_that_fit(plan: ExportPlan, memory_bytes: int | None = None) -> int:
 
 
 def write_reference(
-    weights: Weights, probes: Sequence[Sequence[int]], folder: Path, *, rows: int, layers: int
+    weights: Weights,
+    probes: Sequence[Sequence[int]],
+    folder: Path,
+    *,
+    rows: int,
+    layers: int,
+    quantization: str = "none",
 ) -> list[Path]:
     """Write the logits of every probe to `folder`, one .npy (positions, rows) each; their paths.
 
     `rows`: rows of the embedding after training. `layers`: how many of the model's to keep.
+    `quantization`: how training held the base; "none" is the base as it is stored.
+    Raises UserError without the library that quantizes.
     """
     import torch
 
     paths = []
+    folder.mkdir(parents=True, exist_ok=True)
     with _quiet():
-        model = _load(weights, folder, rows, layers)
+        model = _load(weights, folder, rows, layers, quantization)
         for i, ids in enumerate(probes):
             with torch.no_grad():
                 logits = model(torch.tensor([list(ids)]), use_cache=False).logits[0]
@@ -59,27 +68,54 @@ def write_reference(
     return paths
 
 
-def _load(weights: Weights, folder: Path, rows: int, layers: int) -> Any:
+def _load(weights: Weights, folder: Path, rows: int, layers: int, quantization: str) -> Any:
     import torch
 
     from workbench.pipeline.causal import load_causal, text_config
+    from workbench.pipeline.training.model import quantization_config
 
     config = text_config(weights.base)
     full = config.num_hidden_layers
     _cut(config, layers)
-    model = load_causal(
-        weights.base, config=config, dtype=torch.float32, attn_implementation="eager"
-    )
+    how: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager"}
+    coarse = quantization != "none"
+    if coarse:
+        how |= {"quantization_config": quantization_config(quantization, torch.float32)}
+        how |= {"device_map": {"": torch.device("cpu")}}
+    model = load_causal(weights.base, config=config, **how)
     if model.get_input_embeddings().weight.shape[0] != rows:
         model.resize_token_embeddings(rows, mean_resizing=False)
-    for i, adapter in enumerate(weights.adapters):
-        from peft import PeftModel
+    paths = [
+        adapter if layers >= full else _cut_adapter(adapter, folder / f"a{i}", layers)
+        for i, adapter in enumerate(weights.adapters)
+    ]
+    return (_beside if coarse else _merged)(model, paths).eval()
 
-        path = adapter if layers >= full else _cut_adapter(adapter, folder / f"a{i}", layers)
+
+def _merged(model: Any, adapters: Sequence[Path]) -> Any:
+    """All adapters but the last merged, that one as it was trained."""
+    from peft import PeftModel
+
+    for i, path in enumerate(adapters):
         model = PeftModel.from_pretrained(model, path)
-        if i + 1 < len(weights.adapters):
+        if i + 1 < len(adapters):
             model = model.merge_and_unload()
-    return model.eval()
+    return model
+
+
+def _beside(model: Any, adapters: Sequence[Path]) -> Any:
+    """All adapters beside the quantized weights, into which none can be merged, as in training."""
+    from peft import PeftModel
+
+    names = [f"stage_{number}" for number, _ in enumerate(adapters)]
+    for name, path in zip(names, adapters, strict=True):
+        if name == names[0]:
+            model = PeftModel.from_pretrained(model, path, adapter_name=name)
+        else:
+            model.load_adapter(path, name)
+    if len(names) > 1:
+        model.base_model.set_adapter(names)
+    return model
 
 
 def _cut(config: Any, layers: int) -> None:

@@ -39,6 +39,7 @@ from workbench.pipeline.training.weights import Weights
 @dataclass(frozen=True)
 class ExportResult:
     """What the stage made. `files` in the order they were made; `warnings` are for the person.
+    `coarse` as in `Examination`.
 
     `artefacts` leaves parity.json out: a later export adds its own figures to it.
     """
@@ -48,6 +49,7 @@ class ExportResult:
     parity: tuple[Judged, ...]
     warnings: tuple[str, ...]
     artefacts: tuple[Path, ...]
+    coarse: Parity | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,15 @@ def export_stage(
     callbacks: Callbacks | None = None,
     threads: int | None = None,
     memory_bytes: int | None = None,
+    quantization: str = "none",
 ) -> ExportResult:
     """Write `NAME-TYPE.gguf` for all `formats` into `out`, and `out/merged` if asked for.
 
     `tokenizer`: the folder that training saved. `end_of_turn`: text of the token that ends an
     answer when it is not EOS. `samples`: conversations as training tokenized them; all are compared
     by their ids and the first few by their logits. `card` gives the model card of the merged
-    model. `memory_bytes`: memory for the reference, by default what is free.
+    model. `memory_bytes`: memory for the reference, by default what is free. `quantization`: how
+    training held the base; how far that is from the files is reported.
     Raises UserError when this model cannot be exported, RunFailed in one line when a file is not
     the model it came from (the files stay, parity.json says which), Interrupted when asked to stop.
     """
@@ -136,6 +140,7 @@ def export_stage(
                 stopping=calls.stopping,
                 threads=cores,
                 memory_bytes=memory_bytes,
+                quantization=quantization,
             )
             write_report(out / "parity.json", plan, vocabulary, examination)
             _require(examination.judged)
@@ -182,4 +187,5 @@ def _result(
         parity=judged,
         warnings=(*plan.warnings, *(j.verdict.warning for j in judged if j.verdict.warning)),
         artefacts=tuple(artefacts),
+        coarse=examination.coarse if examination else None,
     )

@@ -58,7 +58,7 @@ def load(
     """
     arguments: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention.NAME}
     if quantization != "none":
-        arguments |= {"quantization_config": _quantization(quantization, dtype)}
+        arguments |= {"quantization_config": quantization_config(quantization, dtype)}
         arguments |= {"device_map": {"": device}}
     try:
         model = load_causal(weights.base, **arguments)
@@ -209,7 +209,7 @@ def _last_layers(model: Any, count: int) -> list[int] | None:
     return list(range(layers - count, layers)) if count else None
 
 
-def _quantization(kind: str, dtype: torch.dtype) -> Any:
+def quantization_config(kind: str, dtype: torch.dtype) -> Any:
     """bitsandbytes settings: NF4 with double quantization (QLoRA, Dettmers 2023), or LLM.int8()."""
     try:
         import bitsandbytes  # noqa: F401

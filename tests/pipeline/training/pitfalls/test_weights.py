@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from typing import Any
 
@@ -26,6 +27,7 @@ from workbench.pipeline.export.stage import ExportResult, export_stage
 from workbench.pipeline.export.vocabulary_check import Sample
 from workbench.pipeline.training.samples import Asking, Prompt, answer
 from workbench.pipeline.training.weights import Weights
+from workbench.preset.schema import Model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -62,7 +64,9 @@ def test_03_answers_side_by_side_are_those_of_one_at_a_time(home: Home) -> None:
     assert together == [answer(model, [prompt], asking)[0] for prompt in prompts]
 
 
-def exported(home: Home, weights: Weights, *formats: str) -> ExportResult:
+def exported(
+    home: Home, weights: Weights, *formats: str, quantization: str = "none"
+) -> ExportResult:
     encoded = home.encode(ROWS)
     samples = [
         Sample(home.template.render(row.messages), tuple(plain(home, row.messages))) for row in ROWS
@@ -78,6 +82,7 @@ def exported(home: Home, weights: Weights, *formats: str) -> ExportResult:
         end_of_turn=home.backend.decode([home.stop]),
         samples=samples,
         threads=1,
+        quantization=quantization,
     )
 
 
@@ -148,3 +153,21 @@ def test_13_the_gguf_has_training_s_ids_and_template(home: Home) -> None:
     with NativeFile(result.files[0].path) as native:
         for text in (unicodedata.normalize("NFC", text) for text in HARD):  # Qwen's own composes
             assert native.ids(text) == home.backend.encode(text)[0], text
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+def test_12_an_adapter_of_a_quantized_base_is_merged_into_the_full_one(
+    home: Home, quantization: str
+) -> None:
+    """And how far that is from what was trained is measured: the price of the few bits."""
+    model = Model.model_validate({"device": "cpu", "quantization": quantization})
+    home.train(settings=stage_settings(**QUICK), model=model)
+    result = exported(home, home.trained(), "f16", quantization=quantization)
+    (judged,) = result.parity
+    assert judged.verdict.passed and judged.parity.kl_mean <= 1e-5, "the file is the full base's"
+    assert result.coarse and result.coarse.type == quantization
+    told = json.loads((home.root / "export" / "parity.json").read_text())["files"][0]
+    assert told["trained_on"]["kl_mean"] == result.coarse.kl_mean
+    apart = {"nf4": (1e-3, 3.0), "int8": (1e-7, 0.1)}[quantization]
+    assert apart[0] < result.coarse.kl_mean < apart[1]
