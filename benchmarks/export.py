@@ -26,6 +26,7 @@ from benchmarks.figures import Figure, save, table
 from benchmarks.processes import Taken
 
 MIB = 2**20
+CONVERT = "convert"
 THREE = ("f16", "q8_0", "q4_k_m")
 # name -> the step and what it is given
 RUNS: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "cp synced": ("copied", "synced"),
     "f16": ("ours", "f16"),
     "merge": ("merged",),
+    CONVERT: ("converted",),
     "q8_0": ("ours", "q8_0"),
     "q4_k_m": ("ours", "q4_k_m"),
     "quantize": ("quantized", "q4_k_m"),
@@ -43,12 +45,11 @@ Rounds = dict[str, list[Taken]]
 
 def rounds_of(folder: Path, rounds: int, llama_cpp: str) -> Rounds:
     """Every step `rounds` times, in turns."""
-    runs = dict(RUNS)
-    if llama_cpp:
-        runs["convert"] = ("converted", llama_cpp)
+    runs = {name: step for name, step in RUNS.items() if llama_cpp or name != CONVERT}
     found: Rounds = {name: [] for name in runs}
     for _ in range(rounds):
         for name, (step, *given) in runs.items():
+            given = [llama_cpp] if name == CONVERT else given
             found[name].append(measured(step, folder, *given))
             print(f"  {name}: {found[name][-1].wall_s:.1f} s", file=sys.stderr, flush=True)
     return found
@@ -63,7 +64,7 @@ def figures(found: Rounds) -> Iterator[Figure]:
     def peak(*names: str) -> float:
         return max(taken.peak_bytes for name in names for taken in found[name]) / MIB
 
-    way = ("merge", "convert") if "convert" in found else ("merge",)
+    way = ("merge", CONVERT) if CONVERT in found else ("merge",)
     note = "peer: merge and convert" if len(way) > 1 else "peer: the merge alone, no converter"
     yield Figure("to F16", wall_s("f16"), "s", peer=wall_s(*way), goal_ratio=1.67, note=note)
     note = "peer: cp of the base, as many bytes read and written"

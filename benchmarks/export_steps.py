@@ -55,7 +55,8 @@ def merged(folder: Path, _types: Sequence[str]) -> None:
 def converted(folder: Path, given: Sequence[str]) -> None:
     """The peer's second step: llama.cpp's converter, from the checkout that is `given`.
 
-    It knows tokenizers by a hash of their ids, so none that was trained here: it is told which.
+    It knows tokenizers by a hash of their ids, so none that was trained here: it is told which. For
+    a tokenizer.model, which is not there, it would want one more library.
     """
     (checkout,) = given
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -63,7 +64,11 @@ def converted(folder: Path, given: Sequence[str]) -> None:
     sys.path[:0] = [checkout, str(Path(checkout) / "gguf-py")]
     from conversion.base import TextModel  # type: ignore[import-not-found]
 
+    def absent(self: object) -> None:
+        raise FileNotFoundError("tokenizer.model")
+
     TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-2"
+    TextModel._set_vocab_sentencepiece = absent
     out = str(folder / "theirs.gguf")
     sys.argv = ["convert", str(folder / "merged"), "--outtype", "f16", "--outfile", out]
     runpy.run_path(str(Path(checkout) / "convert_hf_to_gguf.py"), run_name="__main__")
