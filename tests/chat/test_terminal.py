@@ -121,6 +121,18 @@ def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
     assert saved["sampling"]["top_k"] == 3
 
 
+def test_the_tokens_of_an_answer_and_what_else_was_likely(models: dict[str, Source]) -> None:
+    shown = talk(models, "/tokens", "hello", "/tokens 2", "/tokens x", "/tokens 99")
+    assert shown.count("no answer to look at") == 2
+    tuned, base = shown.rpartition("--- base\n")[0].rpartition("--- tuned\n")[2], shown
+    lines = tuned.splitlines()
+    assert len(lines) == len("Fine.") + 1, "and the token that ends it"
+    assert [line.split()[1] for line in lines[:5]] == [f"'{letter}'" for letter in "Fine."]
+    assert all(line.count("%") == 3 for line in lines) and "'<|im_end|>'" in lines[-1]
+    assert "'\\x1b'" in base and "\x1b" not in shown
+    assert shown.count("of rivals, 1 to 50") == 2
+
+
 def test_a_new_conversation_forgets(models: dict[str, Source], tmp_path: Path) -> None:
     target = tmp_path / "talk.json"
     talk({"tuned": models["tuned"]}, "hello", "/new", "hi", f"/save {target}")

@@ -36,6 +36,7 @@ from workbench.tui.chatting.models import all_models, base_of, first_model, mode
 from workbench.tui.chatting.side import Exchange, Side
 from workbench.tui.chatting.words import Lines, read_sampling, sampling_words, wrapped
 from workbench.tui.dialogs.correction import Correction
+from workbench.tui.dialogs.tokens import TokenRows, Tokens
 from workbench.tui.panes.chat import ChatPane
 from workbench.tui.widgets.prompt import Prompt
 from workbench.tui.widgets.status import StatusBar
@@ -160,6 +161,28 @@ def test_whatever_is_taken_reads_back_the_same(
                 taken = [(q.strip(), a.strip()) for q, a in taken]
                 found = [(q.strip(), a.strip()) for q, a in found]
             assert found == taken
+
+
+def test_the_answers_tokens_are_shown_of_both_models(run: RunFolder) -> None:
+    async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
+        assert not pane.allows("tokens")
+        await pilot.press("escape", "b")
+        await until(pilot, lambda: len(pane.sides) == 2 and not pane.busy)
+        pane.settings = replace(pane.settings, sampling=Sampling(temperature=0, max_tokens=5))
+        await pilot.press("escape", "i", "h", "enter")
+        await until(pilot, lambda: not pane.busy and bool(pane.sides[1].last.note))
+        await pilot.press("escape", "t")
+        await until(pilot, lambda: isinstance(app.screen, Tokens))
+        rows = app.screen.query_one(TokenRows)
+        lines = [rows.row(n).plain for n in range(rows.count)]
+        assert lines[0].startswith("talks f16") and "base" in lines[6] and len(lines) == 12
+        assert [line.split()[1] for line in lines[1:6]] == [f"'{one}'" for one in SAYS[:4]] + ["'"]
+        await pilot.press("t")
+        assert not isinstance(app.screen, Tokens) and pane.allows("tokens")
+        await pilot.press("n")
+        assert not pane.allows("tokens"), "nothing is to be seen any more"
+
+    in_chat(story, (120, 40))
 
 
 def test_sampling_is_read_as_it_is_shown() -> None:

@@ -16,6 +16,7 @@ from workbench.text import did_you_mean, visible
 
 Write = Callable[[str], object]
 
+RIVALS, MOST_RIVALS = 3, 50
 ENDINGS = {"stop": "stopped by itself", "length": "cut at the limit", "cancelled": "cancelled"}
 
 
@@ -97,6 +98,17 @@ def _save(desk: Desk, text: str, write: Write) -> None:
         write(f"saved to {target}\n")
 
 
+def _tokens(desk: Desk, text: str, write: Write) -> None:
+    if text and not (text.isdecimal() and 0 < int(text) <= MOST_RIVALS):
+        raise UserError(f"/tokens {text}: no number", hint=f"of rivals, 1 to {MOST_RIVALS}")
+    for conversation in desk.asked:
+        if len(desk.asked) > 1:
+            write(f"--- {conversation.name}\n")
+        with interrupt_cancels(conversation.session):
+            found = conversation.session.alternatives(int(text or RIVALS) + 1)
+        write("".join(f"{one}\n" for one in found) or "no answer to look at\n")
+
+
 def _new(desk: Desk, _text: str, write: Write) -> None:
     for conversation in desk.conversations:
         conversation.restart()
@@ -114,6 +126,7 @@ COMMANDS: dict[str, tuple[Callable[[Desk, str, Write], None], str]] = {
     "system": (_system, "TEXT or FILE:path: the system message; nothing: none"),
     "set": (_set, "KEY VALUE: temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens"),
     "compare": (_compare, "ask both models, or only the first again"),
+    "tokens": (_tokens, "N: the last answer's tokens, their probabilities, N others (3)"),
     "new": (_new, "forget what was said"),
     "save": (_save, "FILE.md or FILE.json: keep the conversation"),
     "help": (_help, "this list"),

@@ -12,12 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from workbench.chat.decoder import BATCH_TOKENS, Decoder, Feed
 from workbench.chat.native_model import NativeModel
-from workbench.chat.prompt import conversation_ids, prompt_ids
-from workbench.chat.session import common_prefix
+from workbench.chat.prompt import common_prefix, conversation_ids, prompt_ids
 from workbench.dataset.rows import Message
 from workbench.dataset.template import ChatTemplate
 from workbench.errors import UserError
@@ -36,6 +33,11 @@ class Given:
     @property
     def n_tokens(self) -> int:
         return len(self.prompt) + len(self.answer)
+
+    @property
+    def read(self) -> list[int]:
+        """What the model reads: all but the last token, which is predicted only."""
+        return [*self.prompt, *self.answer[:-1]]
 
 
 def given_ids(model: NativeModel, template: ChatTemplate, messages: Sequence[Message]) -> Given:
@@ -56,25 +58,49 @@ def given_ids(model: NativeModel, template: ChatTemplate, messages: Sequence[Mes
 
 
 def answer_loss(decoder: Decoder, given: Given) -> float:
-    """Loss of the whole answer in nats; the decoder's first sequence is used, and left as it is.
+    """Loss of the whole answer in nats; what the decoder held of other conversations is forgotten.
 
-    The conversation must fit the context, its last token apart, which is predicted but not read.
+    The conversation must fit the context, its last token apart.
     """
     decoder.clear()
-    read = [*given.prompt, *given.answer[:-1]]
-    first = len(given.prompt) - 1  # what stands here predicts the answer's first token
-    losses: list[float] = []
-    for start, end in _calls(len(read), first, _rows_at_once(decoder.model)):
-        wanted = max(0, end - max(start, first))
-        last = decoder.feed([Feed(ONLY, read[start:end], wanted)]).get(ONLY, 0)
-        for row in range(last - wanted + 1, last + 1) if wanted else ():
-            losses.append(_loss(decoder, row, given.answer[len(losses)]))
-    return math.fsum(losses)
+    rows = zip(answer_logits(decoder, given), given.answer, strict=True)
+    return math.fsum(math.log(weight(logits)) - excess(logits, token) for logits, token in rows)
 
 
-def _calls(n: int, first: int, at_once: int) -> Iterator[tuple[int, int]]:
-    """Start and end of every call: so many tokens, and so many of them from `first` on, at most."""
-    start = 0
+def answer_logits(
+    decoder: Decoder, given: Given, *, start: int = 0, abortable: bool = False
+) -> Iterator[Any]:
+    """The logits, (n_vocab,) in float32, that each token of the answer is drawn from.
+
+    The decoder's first sequence holds the first `start` tokens, less than the prompt has; a row
+    holds until the next one is asked for. Raises Aborted as `Decoder.feed` does.
+    """
+    import numpy as np
+
+    read, first = given.read, len(given.prompt) - 1  # what stands there predicts the answer's first
+    shape = (decoder.model.n_vocab,)
+    for begin, end in _calls(start, len(read), first, _rows_at_once(decoder.model)):
+        wanted = max(0, end - max(begin, first))
+        rows = decoder.feed([Feed(ONLY, read[begin:end], wanted)], abortable=abortable)
+        for back in range(wanted - 1, -1, -1):
+            pointer = decoder.c.llama_get_logits_ith(decoder.pointer, rows[ONLY] - back)
+            yield np.ctypeslib.as_array(pointer, shape)
+
+
+def weight(logits: Any) -> float:
+    """Sum of the exponentials of all logits less the highest: what probabilities are shares of."""
+    import numpy as np
+
+    return float(np.exp(logits - logits.max()).sum(dtype=np.float64))
+
+
+def excess(logits: Any, token: int) -> float:
+    """The token's logit less the highest one: at most 0."""
+    return float(logits[token]) - float(logits.max())
+
+
+def _calls(start: int, n: int, first: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of every call: so many tokens, and so many of them from `first` on, at most."""
     while start < n:
         end = min(n, start + BATCH_TOKENS, max(start, first) + at_once)
         yield start, end
@@ -83,15 +109,6 @@ def _calls(n: int, first: int, at_once: int) -> Iterator[tuple[int, int]]:
 
 def _rows_at_once(model: NativeModel) -> int:
     return max(1, LOGIT_BYTES // (4 * model.n_vocab))
-
-
-def _loss(decoder: Decoder, row: int, token: int) -> float:
-    """Minus the logarithm of the softmax of the row's logits at `token`."""
-    logits: Any = np.ctypeslib.as_array(
-        decoder.c.llama_get_logits_ith(decoder.pointer, row), (decoder.model.n_vocab,)
-    )
-    highest = logits.max()
-    return float(highest - logits[token]) + math.log(np.exp(logits - highest).sum(dtype=np.float64))
 
 
 def _to_its_end(model: NativeModel, ids: Sequence[int]) -> list[int]:

@@ -87,3 +87,11 @@ def with_bos(model: NativeModel, ids: list[int]) -> list[int]:
         own += 1
     n_wanted = 1 if own or model.adds_bos else 0
     return [model.bos] * n_wanted + ids[own:]
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many items `a` and `b` begin with in common."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))

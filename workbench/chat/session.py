@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from workbench.chat.alternatives import Drawn, drawn
 from workbench.chat.decoder import BATCH_TOKENS, Aborted, Decoder, Feed
+from workbench.chat.likelihood import Given
 from workbench.chat.native_adapter import NativeAdapter, use
 from workbench.chat.native_log import LOG
 from workbench.chat.native_model import NativeModel
-from workbench.chat.prompt import prompt_ids, template_of
+from workbench.chat.prompt import common_prefix, prompt_ids, template_of
 from workbench.chat.sampling import Sampling
 from workbench.chat.writing import Answer, Writing
 from workbench.dataset.rows import Message
@@ -40,6 +42,7 @@ class Session:
         self._busy = threading.Lock()
         self._stream_open: Generator[str, None, None] | None = None
         self._adapter: NativeAdapter | None = None
+        self._last: Given | None = None
         self.last_answer: Answer | None = None
 
     @classmethod
@@ -131,6 +134,24 @@ class Session:
         assert self.last_answer is not None
         return self.last_answer
 
+    def alternatives(self, top: int = 4) -> list[Drawn]:
+        """The last answer's tokens, each with its probability and the likeliest in its place.
+
+        They are read again by the weights in use now. Empty where there was no answer, or when
+        `cancel` has ended it.
+        """
+        with self._alone():
+            if self._last is None:
+                return []
+            self._decoder.abort.clear()
+            kept, read = self._reuse(self._last.prompt), self._last.read
+            try:
+                return list(drawn(self._decoder, self._last, top, start=kept))
+            except Aborted:
+                return []
+            finally:
+                self._fed = read[: self._decoder.length(CHAT)]
+
     def cancel(self) -> None:
         """End the answer being written, within a token or 50 ms; safe from any thread."""
         self._cancelled.set()
@@ -149,6 +170,7 @@ class Session:
             try:
                 yield from self._write(ids[cached:], writing)
                 self.last_answer = writing.answer()
+                self._last = Given(ids, writing.ids) if writing.ids else None
             finally:
                 writing.close()
 
@@ -234,11 +256,3 @@ def check_fits(n_tokens: int, context: int) -> None:
             f"the conversation has {n_tokens:,} tokens, the context holds {context:,}",
             hint="say less, or raise generate.context where the model was trained for more",
         )
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many items `a` and `b` begin with in common."""
-    for i, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return i
-    return min(len(a), len(b))

@@ -66,12 +66,14 @@ class Writing:
         self._started = time.perf_counter()
         self._first_token_s = 0.0
         self._n_tokens = 0
+        self.ids: list[int] = []
         self.ending: Ending | None = None
         self.last_token = -1
 
     def draw(self, context: object, row: int) -> str:
         """Draw the next token and return what text it makes certain; sets `ending` at the end."""
         token = self.last_token = self._sampler.draw(context, row)
+        self.ids.append(token)
         self._n_tokens += 1
         if self._n_tokens == 1:
             self._first_token_s = time.perf_counter() - self._started

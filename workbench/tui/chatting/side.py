@@ -14,6 +14,7 @@ from workbench.tui.chatting.models import Model, trusted, weights_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from workbench.chat.alternatives import Drawn
     from workbench.chat.conversation import Conversation
     from workbench.chat.sampling import Sampling
     from workbench.chat.source import Source
@@ -155,6 +156,26 @@ class Side:
                 raise
         else:
             self._end(talk)
+
+    @property
+    def last_is_newest(self) -> bool:
+        """Whether the last answer to be seen is the one that the model wrote last."""
+        written = self._conversation.session.last_answer if self._conversation else None
+        return bool(written and self.last and self.last.answer == written.text)
+
+    def tokens(self) -> list[Drawn]:
+        """The tokens of the answer that was written last; none when that was cancelled.
+
+        Belongs to the chat's thread.
+        """
+        if self._conversation is None:
+            return []
+        self._cancelled = False
+        self._become("reading")
+        try:
+            return self._conversation.session.alternatives()
+        finally:
+            self._become("ready")
 
     def cancel(self) -> None:
         """End the answer within a token, or the waiting for one."""

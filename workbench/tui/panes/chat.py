@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -20,6 +21,9 @@ from workbench.tui.chatting.words import Lines, read_sampling, sampling_words, t
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.prompt import Prompt
 from workbench.tui.widgets.textlines import TextLines
+
+if TYPE_CHECKING:
+    from workbench.chat.alternatives import Drawn
 
 DRAW_EVERY_S = 0.06
 LEAVE_LIMIT_S = 2.0
@@ -50,6 +54,7 @@ class ChatPane(ChoosingPane):
         Action("chat.follow", "f,f6", "Follow", "Always the run's newest weights; again: stay."),
         Action("chat.correct", "c,ctrl+o", "Correct", "Put the answer right; keep it as a row."),
         Action("chat.again", "r,ctrl+r", "Again", "Ask the last question again, another seed."),
+        Action("chat.tokens", "t", "Tokens", "The answer's tokens, and what else was likely."),
         Action("chat.system", "s,f4", "System", "Change the system prompt."),
         Action("chat.sampling", "p,f5", "Sampling", "Temperature and the other settings."),
         Action("chat.change", "E,ctrl+g", "Edit", "Take the last question back to edit it.", False),
@@ -112,6 +117,8 @@ class ChatPane(ChoosingPane):
         if name in ("models", "save", "new", "change", "correct", "again"):
             talked = bool(self.sides and self.sides[0].exchanges)
             return not self.busy and (name == "models" or talked)
+        if name == "tokens":
+            return not self.busy and bool(self.sides) and all(s.last_is_newest for s in self.sides)
         if name == "write":
             return not self._prompt.has_focus and (bool(self.sides) or self._run_has_models)
         if name == "escape":
@@ -220,6 +227,22 @@ class ChatPane(ChoosingPane):
             side.restart()
         self._prompt.focus()
         self.draw()
+
+    def action_tokens(self) -> None:
+        self.thread.do(partial(self._read_tokens, list(self.sides)))
+        self._go()
+
+    def _read_tokens(self, sides: list[Side]) -> None:
+        """In the chat's thread."""
+        found = [(side.name, side.tokens()) for side in sides]
+        self.app.call_from_thread(self._show_tokens, found)
+
+    def _show_tokens(self, found: list[tuple[str, list[Drawn]]]) -> None:
+        from workbench.tui.dialogs.tokens import Tokens
+
+        self.draw()
+        if any(tokens for _, tokens in found):
+            self.app.push_screen(Tokens(found))
 
     # Settings
 
