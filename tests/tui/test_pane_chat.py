@@ -22,7 +22,7 @@ from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session
 from workbench.chat.transcript import load
 from workbench.dataset.read import read_source
-from workbench.dataset.rows import Message
+from workbench.dataset.rows import Message, Place
 from workbench.errors import UserError
 from workbench.headless.ready import Ready
 from workbench.run import events
@@ -33,6 +33,7 @@ from workbench.tui.app import WorkbenchApp
 from workbench.tui.chatting.choosing import FOLLOW_EVERY_S
 from workbench.tui.chatting.correcting import append, format_of
 from workbench.tui.chatting.models import all_models, base_of, first_model, models_of
+from workbench.tui.chatting.pairs import keep_pair
 from workbench.tui.chatting.side import Exchange, Side
 from workbench.tui.chatting.words import Lines, read_sampling, sampling_words, wrapped
 from workbench.tui.dialogs.correction import Correction
@@ -183,6 +184,27 @@ def test_the_answers_tokens_are_shown_of_both_models(run: RunFolder) -> None:
         assert not pane.allows("tokens"), "nothing is to be seen any more"
 
     in_chat(story, (120, 40))
+
+
+def test_pairs_are_kept_beside_the_rows_and_are_no_rows(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    place = append(rows, TALK, ["corrected", "a\nmodel"]).place
+    assert read_source(rows).rows[0].tags == ("corrected", "a model")
+    assert keep_pair(place, TALK[:1], "right", "right", "m") is None
+    assert keep_pair(place, TALK[:1], "right", " ", "m") is None
+    kept = keep_pair(place, TALK[:1], "right", "wrong \ud800", "m")
+    assert kept == tmp_path / "rows.jsonl.preferences"
+    kept.write_bytes(kept.read_bytes() + b'{"torn')
+    keep_pair(place, TALK[:1], "right", "wrong", "m")
+    lines = kept.read_bytes().splitlines()
+    assert [json.loads(line)["rejected"][0]["content"] for line in (lines[0], lines[2])] == [
+        "wrong \ud800",
+        "wrong",
+    ]
+    assert [row.place.path for row in read_source(tmp_path).rows] == [str(rows)]
+    rows.with_name("other.jsonl.preferences").mkdir()
+    with pytest.raises(UserError, match="the row is appended, the rejected answer not kept"):
+        keep_pair(Place(str(tmp_path / "other.jsonl"), 1), TALK[:1], "right", "wrong", "m")
 
 
 def test_sampling_is_read_as_it_is_shown() -> None:
@@ -340,7 +362,13 @@ def test_a_corrected_answer_is_a_row_and_the_talk_a_file(run: RunFolder, tmp_pat
         dialog.query_one("#path", Input).value = "rows.jsonl"
         await pilot.press("f2")
         row = json.loads((tmp_path / "rows.jsonl").read_text())
-        assert row == {"prompt": "hello", "completion": "Hello, world!"}
+        tags = ["corrected", "talks f16"]
+        assert row == {"prompt": "hello", "completion": "Hello, world!", "tags": tags}
+        pair = json.loads((tmp_path / "rows.jsonl.preferences").read_text())
+        assert [m["role"] for m in pair["prompt"]] == ["system", "user"]
+        assert pair["chosen"] == [{"role": "assistant", "content": "Hello, world!"}]
+        assert pair["rejected"] == [{"role": "assistant", "content": SAYS}]
+        assert pair["said_by"] == "talks f16" and pair["row"].endswith("rows.jsonl:1")
         assert "rows.jsonl:1" in app.query_one(StatusBar).line and app.memory.corrections.endswith(
             "rows.jsonl"
         )

@@ -18,27 +18,43 @@ if TYPE_CHECKING:
 CORRECTIONS = "corrections.jsonl"
 
 
-def correct(app: WorkbenchApp, asked: Sequence[Message], answer: str) -> None:
-    """Ask for the right answer, beginning with `answer`; append it behind what was asked."""
+def correct(
+    app: WorkbenchApp, asked: Sequence[Message], answer: str, *, rejected: str, said_by: str
+) -> None:
+    """Ask for the right answer, beginning with `answer`; append it behind what was asked.
+
+    `rejected` is what the model `said_by` answered: the pair is kept beside the rows.
+    """
     from workbench.tui.dialogs.correction import Correction
 
     path = app.memory.corrections or CORRECTIONS
 
     def then(given: tuple[str, str] | None) -> None:
         if given:
-            app.guarded(lambda: _append(app, asked, *given))
+            app.guarded(lambda: _append(app, asked, *given, rejected, said_by))
 
     app.push_screen(Correction(asked[-1].content, answer, path, _target_fault), then)
 
 
-def _append(app: WorkbenchApp, asked: Sequence[Message], answer: str, typed: str) -> None:
+def _append(
+    app: WorkbenchApp,
+    asked: Sequence[Message],
+    answer: str,
+    typed: str,
+    rejected: str,
+    said_by: str,
+) -> None:
     from workbench.dataset.rows import ASSISTANT, Message
     from workbench.tui.chatting.correcting import append
+    from workbench.tui.chatting.pairs import keep_pair
 
-    written = append(Path(typed), [*asked, Message(ASSISTANT, answer)])
+    tags = ("corrected", said_by)
+    written = append(Path(typed), [*asked, Message(ASSISTANT, answer)], tags)
     app.memory.corrections = str(Path(typed).expanduser().absolute())
     left = f"; {written.left_out} earlier messages left out" if written.left_out else ""
-    app.say(f"row appended: {written.place} ({written.format}){left}")
+    pair = keep_pair(written.place, asked, answer, rejected, said_by)
+    kept = f"; the rejected answer kept in {pair.name}" if pair else ""
+    app.say(f"row appended: {written.place} ({written.format}){left}{kept}")
 
 
 def _target_fault(typed: str) -> str:

@@ -18,6 +18,7 @@ from workbench.dataset.read import plan_source, read_source
 from workbench.dataset.readers import chat, input_output, prompt_completion
 from workbench.dataset.rows import ASSISTANT, USER, Message, Place, Row
 from workbench.errors import UserError
+from workbench.text import one_line
 
 MAX_BYTES = 64 << 20
 FORMATS = (input_output.FORMAT, prompt_completion.FORMAT, chat.FORMAT)
@@ -32,16 +33,17 @@ class Written:
     left_out: int
 
 
-def append(path: Path, messages: Sequence[Message]) -> Written:
+def append(path: Path, messages: Sequence[Message], tags: Sequence[str] = ()) -> Written:
     """Append the conversation, whose last message is the answer. Raises UserError, file unchanged.
 
     A file of questions and answers gets the last question alone; one of chats gets all of it.
+    `tags` tell where the row came from, in a file whose rows may say so.
     """
     path = path.expanduser().resolve()
     format = format_of(path)
     kept = _kept(messages, format)
     before = _bytes(path)
-    added = _text(kept, format, before.decode("utf-8", "replace"))
+    added = _text(kept, format, before.decode("utf-8", "replace"), tags)
     gap = b"" if not before or before.endswith(b"\n") else b"\n"
     gap += b"\n" if before and format == input_output.FORMAT else b""
     whole = before + gap + added.encode()
@@ -90,7 +92,7 @@ def _bare(text: str) -> str:
     return "\n".join(lines[first:])
 
 
-def _text(kept: Sequence[Message], format: str, before: str) -> str:
+def _text(kept: Sequence[Message], format: str, before: str, tags: Sequence[str]) -> str:
     question, answer = kept[-2].content, kept[-1].content
     if format == input_output.FORMAT:
         heads = _headers(before)
@@ -98,6 +100,8 @@ def _text(kept: Sequence[Message], format: str, before: str) -> str:
     row: dict[str, object] = {"prompt": question, "completion": answer}
     if format == chat.FORMAT:
         row = {"messages": [{"role": m.role, "content": m.content} for m in kept]}
+    if tags:
+        row["tags"] = [one_line(tag, 80) for tag in tags]
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 

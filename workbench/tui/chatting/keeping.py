@@ -36,9 +36,11 @@ class KeepingPane(Pane):
     def action_correct(self) -> None:
         from workbench.tui.corrections import correct
 
-        last = self.sides[0].last
+        side = self.sides[0]
+        last = side.last
         assert last is not None, "allows() let it through without an answer"
-        correct(self.screen_app, self._messages(self.sides[0])[:-1], last.answer)
+        asked = self._messages(side)[:-1]
+        correct(self.screen_app, asked, last.answer, rejected=last.answer, said_by=side.name)
 
     def _save(self, path: Path) -> None:
         from workbench.chat.transcript import Transcript, save

@@ -378,7 +378,9 @@ class EvaluatePane(ChoosingPane):
         said = [Message(role, text) for role, text in first.earlier]
         mine = asked.cases.get(opened.subject, first)
         answer = first.expected or mine.answer
-        correct(self.screen_app, [*said, Message(USER, first.prompt)], answer)
+        before = [*said, Message(USER, first.prompt)]
+        name = f"{opened.run.name} {opened.subject}"
+        correct(self.screen_app, before, answer, rejected=mine.answer, said_by=name)
 
     def action_editor(self) -> None:
         """A copy that cannot be written: what is changed there would change nothing."""
