@@ -51,7 +51,7 @@ def test_a_form_finds_type_range_choices_and_default() -> None:
     assert formats and formats.kind == "list" and "q4_k_m" in formats.choices
     checkpointing = field_of(TrainStage, "gradient_checkpointing")
     assert checkpointing and checkpointing.choices == ("auto", True, False)
-    assert [field.key for field in fields("launch")] == ["processes"]
+    assert [field.key for field in fields("launch")] == ["processes", "sharding"]
     train = next(field for field in fields() if field.key == "train")
     assert train.kind == "tables" and train.section is TrainStage
     carry = field_of(Adapter, "continue")

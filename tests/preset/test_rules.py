@@ -184,6 +184,7 @@ def test_every_source_for_validation() -> None:
         ["evaluate.baselines=['base', 'old-run', 'a.gguf', 'ollama:x', 'openai:http://h:1/v1#m']"],
         ["ollama.create=true"],
         ["launch.processes=8"],
+        ["launch.sharding=full", "model.quantization=nf4", "train.two.optimizer=adamw_8bit"],
         ["model.device=mps"],
     ],
 )

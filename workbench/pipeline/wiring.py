@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from workbench.errors import UserError
 from workbench.pipeline.context import Context, Outcome
 from workbench.pipeline.prepare import prepare as prepare_stage
 from workbench.pipeline.processes.place import check_gpus
@@ -55,8 +56,14 @@ def _train(context: Context, number: int) -> None:
 
 
 def _check_processes(context: Context) -> None:
-    if context.team is None and context.preset.launch.processes > 1:
-        check_gpus(context.preset.launch.processes, context.preset.model.device)
+    launch = context.preset.launch
+    if context.team is not None:
+        return
+    if launch.processes > 1:
+        check_gpus(launch.processes, context.preset.model.device)
+    elif launch.sharding != "none":
+        hint = "raise launch.processes, or start it by torchrun"
+        raise UserError("launch.sharding: one process has nobody to share with", hint=hint)
 
 
 def _files_of(context: Context, weights: Weights) -> list[Path]:

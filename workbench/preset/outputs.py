@@ -245,3 +245,8 @@ class Launch(Section):
         description="Training processes on this machine, one a GPU. They share every step's "
         "micro-batches; under torchrun its processes count instead (docs/multi-gpu.md).",
     )
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="What of the weights each process holds: all of them, or its share. 'full' is "
+        "for a base that one GPU cannot hold, and slower (docs/multi-gpu.md).",
+    )

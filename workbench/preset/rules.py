@@ -309,6 +309,20 @@ def _processes(preset: Preset) -> Iterator[Fault]:
         yield Fault(("launch", "processes"), message, "use 1", (("model", "device"),))
 
 
+def _sharding(preset: Preset) -> Iterator[Fault]:
+    key, model = ("launch", "sharding"), preset.model
+    if preset.launch.sharding == "none":
+        return
+    if model.quantization == "int8":
+        message = "int8 weights cannot be shared out: bitsandbytes keeps their scales by the row"
+        yield Fault(key, message, 'use "none", or nf4', (("model", "quantization"),))
+    for index, stage in enumerate(preset.train):
+        if stage.adapter.kind == "full" and stage.optimizer != "adamw":
+            message = f"{stage.optimizer} cannot be shared out: bitsandbytes takes whole tensors"
+            other = ("train", index, "optimizer")
+            yield Fault(key, message, 'use "none", or optimizer = "adamw"', (other,))
+
+
 RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _model,
     _sources,
@@ -319,4 +333,5 @@ RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _evaluate,
     _guards,
     _processes,
+    _sharding,
 )

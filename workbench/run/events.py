@@ -128,7 +128,8 @@ class DataReady(Event, kind="data_ready"):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlanned(Event, kind="training_planned"):
-    """What a training stage is going to do."""
+    """What a training stage is going to do, on how many processes; `shared`: each of them holds
+    a part of the weights."""
 
     steps: int
     from_step: int
@@ -139,6 +140,8 @@ class TrainingPlanned(Event, kind="training_planned"):
     total_parameters: int
     device: str
     dtype: str
+    processes: int = 1
+    shared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,6 +174,20 @@ def test_the_command_itself_may_be_started_by_torchrun(
     assert done.stdout.count('"kind":"exit"') + done.stdout.count('"kind": "exit"') == 1
 
 
+@pytest.mark.slow
+def test_two_processes_that_share_the_weights_train_what_one_does(prepared: RunFolder) -> None:
+    alone, shared = copied(prepared, "for-shared", processes=1), copied(prepared, "shared")
+    text = shared.preset_file.read_text()
+    assert 'sharding = "none"' in text
+    shared.preset_file.write_text(text.replace('sharding = "none"', 'sharding = "full"'))
+    assert work(alone, "train") == 0 and work(shared, "train") == 0, state_of(shared).error
+    plan = state_of(shared).stages["train:sft"].plan
+    assert plan is not None and plan.processes == 2 and plan.shared
+    one, two = losses(alone), losses(shared)
+    assert two["train"] == pytest.approx(one["train"], abs=1e-5)
+    assert two["validation"] == pytest.approx(one["validation"], abs=1e-5)
+
+
 def _environment() -> dict[str, str]:
     """The same bits need the same number of threads."""
     threads = environment(0, 2, 1, os.environ)["OMP_NUM_THREADS"]

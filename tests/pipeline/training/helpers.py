@@ -80,6 +80,7 @@ class Bench:
         model: Model = MODEL,
         tokenizer: Any = None,
         ranks: Ranks = ALONE,
+        share_weights: bool = False,
     ) -> tuple[TrainResult, list[Event]]:
         """Train in `root/name`; returns the result and all events."""
         told: list[Event] = []
@@ -96,6 +97,7 @@ class Bench:
             stopping=stopping,
             watched=watched,
             ranks=ranks,
+            share_weights=share_weights,
         )
         return result, told
 

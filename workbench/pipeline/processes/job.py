@@ -31,4 +31,5 @@ def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
         checkpoint_now=context.checkpoint_now,
         watched=watched(context, stage, tokenizer),
         ranks=ranks,
+        share_weights=context.preset.launch.sharding == "full",
     )

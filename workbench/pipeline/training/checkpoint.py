@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from workbench import files
 from workbench.errors import UserError
 from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training.parts import local, part_like, whole
 
 PREFIX = "step-"
 
@@ -58,7 +59,7 @@ def save(
 ) -> Path:
     """Write `folder/step-N`, whole or not at all; raises OSError when the disk is full."""
     target = folder / name_of(counters.step)
-    trained = {name: p.detach().contiguous().cpu() for name, p in parameters.items()}
+    trained = {name: whole(p.detach()).contiguous().cpu() for name, p in parameters.items()}
     with files.whole_folder(target) as tmp:
         save_file(trained, tmp / "trainable.safetensors")
         save_file(optimizers.state_tensors(optimizer, parameters), tmp / "optimizer.safetensors")
@@ -72,8 +73,18 @@ def name_of(step: int) -> str:
 
 
 def are_numbers(parameters: Mapping[str, nn.Parameter]) -> bool:
-    """Whether no weight is infinite or NaN: others are not worth keeping."""
-    return all(bool(torch.isfinite(p).all()) for p in parameters.values())
+    """Whether no weight here is infinite or NaN: others are not worth keeping."""
+    return all(bool(torch.isfinite(local(p)).all()) for p in parameters.values())
+
+
+def take_part(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    """On the other ranks, while the first one saves: give it what is shared out."""
+    for parameter in parameters.values():
+        whole(parameter.detach())
+    for parameter in parameters.values():
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, Tensor):
+                whole(value)
 
 
 def newest(folder: Path, refuse: Callable[[Path, str], None]) -> Path | None:
@@ -127,4 +138,4 @@ def _copy_into(
         odd = sorted(set(tensors) ^ set(parameters))[0]
         raise UserError(f"the checkpoint and the model differ at {odd}", path=path)
     for name, parameter in parameters.items():
-        parameter.copy_(tensors[name])
+        parameter.copy_(part_like(parameter, tensors[name]))

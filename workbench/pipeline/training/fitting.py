@@ -32,15 +32,17 @@ class Fitting:
         optimizer: torch.optim.Optimizer,
         emit: Emit,
         ranks: Ranks,
+        alone: bool = True,
     ) -> None:
+        """`alone`: the work exchanges nothing with other ranks, so that it can be begun anew."""
         self._counters, self._optimizer, self._emit = counters, optimizer, emit
-        self._ranks = ranks
+        self._ranks, self._alone = ranks, alone
 
     def __call__(self, work: Callable[[], float], batches: Sequence[MicroBatch]) -> float:
         """What `work` on `batches` gives, anew in smaller parts while memory does not suffice.
 
-        `batches` are those of all ranks, `work` is this one's share of them, and exchanges
-        nothing. Raises RunFailed when every row stands alone already.
+        `batches` are those of all ranks, `work` is this one's share of them. Raises RunFailed
+        when every row stands alone already, or others wait within the work.
         """
         while True:
             reason, done = "", 0.0
@@ -50,6 +52,8 @@ class Fitting:
                 if not out_of_memory(error):
                     raise
                 reason = str(error).splitlines()[0]
+                if not self._alone:
+                    raise self._failed(reason) from error
             # Only out here are the frames of the failure gone, and with them what they held.
             if not self._ranks.any(bool(reason)):
                 return done
@@ -70,10 +74,14 @@ class Fitting:
             torch.cuda.empty_cache()
         counters = self._counters()
         if counters.parts >= most_rows:
-            raise RunFailed(f"out of memory in step {counters.step + 1}: {reason} ({LESS})")
+            raise self._failed(reason)
         counters.parts *= 2
         message = (
             f"out of memory in step {counters.step + 1}: every micro-batch is computed in "
             f"{counters.parts} parts from here on; a step keeps its tokens ({reason})"
         )
         self._emit(events.Note(message=message, level="warning"))
+
+    def _failed(self, reason: str) -> RunFailed:
+        step = self._counters().step + 1
+        return RunFailed(f"out of memory in step {step}: {reason} ({LESS})")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, compress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,41 +30,14 @@ from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import Fitting
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
 from workbench.pipeline.training.need import Peak, worst
+from workbench.pipeline.training.parts import is_shared, put_back, unshared, whole
 from workbench.pipeline.training.randomness import seed_of
 from workbench.pipeline.training.ranks import ALONE, Ranks
 from workbench.pipeline.training.scaling import LossScale
-from workbench.pipeline.training.schedule import Schedule, extended_lr_at
+from workbench.pipeline.training.schedule import extended_lr_at
+from workbench.pipeline.training.settings import Hooks, LoopSettings
 from workbench.pipeline.training.watching import NOTHING, Watched, Watcher
 from workbench.run import events
-from workbench.run.events import Emit
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """The numbers of the loop. Steps in `evaluate_at` and `save_at` count from 1."""
-
-    learning_rate: float
-    schedule: Schedule
-    warmup_steps: int
-    planned_steps: int
-    dropout_seed: int
-    evaluate_at: frozenset[int]
-    save_at: frozenset[int]
-    extensions: tuple[int, ...] = ()
-    min_learning_rate_ratio: float = 0.0
-    max_grad_norm: float = 1.0
-    keep_checkpoints: int = 2
-    early_stopping: int = 0
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the loop tells and asks. All are cheap enough for every step."""
-
-    emit: Emit
-    stopping: Callable[[], bool]
-    checkpoint_now: Callable[[], bool]
-    save_weights: Callable[[str], None]  # "best", "last" or "final"
 
 
 class TrainingLoop:
@@ -74,7 +46,7 @@ class TrainingLoop:
     def __init__(
         self,
         accelerator: Accelerator,
-        model: Any,
+        module: TrainedTokenLoss,
         optimizer: torch.optim.Optimizer,
         parameters: dict[str, nn.Parameter],
         *,
@@ -94,7 +66,7 @@ class TrainingLoop:
     ) -> None:
         """`half`: compute in float16, with a scaled loss."""
         self.accelerator, self.parameters = accelerator, parameters
-        self.module, self.optimizer = accelerator.prepare(TrainedTokenLoss(model), optimizer)
+        self.module, self.optimizer = accelerator.prepare(module, optimizer)
         self.raw_optimizer = optimizer
         self.train, self.validation = train, validation
         self.plan, self.validation_plan = plan, validation_plan
@@ -104,11 +76,12 @@ class TrainingLoop:
         self.foreseen = foreseen
         self.ranks = ranks
         self._least = math.ceil(ranks.size / len(plan.at(0)))  # parts: a piece at least for each
-        self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit, ranks)
+        self._even = is_shared(module)  # then every pass is an exchange
+        self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit, ranks, not self._even)
         self._scale = LossScale(lambda: self.counters, half)
         self._half = torch.autocast(accelerator.device.type, torch.float16, enabled=half)
         self._trained_s, self._saved_step = 0.0, 0  # in this life; of the newest checkpoint
-        self._watcher = Watcher(watched, model, self._general_loss, hooks.emit, ranks)
+        self._watcher = Watcher(watched, module.model, self._general_loss, hooks.emit, ranks)
 
     def restore(self) -> None:
         """Go back to the newest checkpoint that verifies, naming those passed over."""
@@ -183,7 +156,7 @@ class TrainingLoop:
         """Those of the whole step on every rank; returns its loss."""
         share = self._share(micro_batches, self.plan, self._least)
         loss = self._fit(lambda: self._accumulate(share(), trained), micro_batches)
-        self.ranks.sum_gradients(self.parameters.values())
+        self.ranks.sum_gradients(unshared(self.parameters.values()))
         return self.ranks.total(loss)
 
     def _share(
@@ -194,20 +167,24 @@ class TrainingLoop:
 
         def pieces() -> list[tuple[int, MicroBatch]]:
             parts = list(self._fit.parts(micro_batches, plan, least))
-            return [(n, parts[n]) for n in self.ranks.mine([plan.slots(rows) for rows in parts])]
+            costs = [plan.slots(rows) for rows in parts]
+            return [(n, parts[max(n, ~n)]) for n in self.ranks.mine(costs, self._even)]
 
         return pieces
 
     def _accumulate(self, pieces: Sequence[tuple[int, MicroBatch]], trained: int) -> float:
-        """Backward over numbered pieces; each token weighs the same whatever piece it is in."""
+        """Backward over numbered pieces; each token weighs the same whatever piece it is in.
+
+        A piece with a number below 0 is another's: it weighs nothing.
+        """
         total = torch.zeros((), device=self.accelerator.device)
         for number, rows in pieces:
             batch = self._batch(self.train, self.plan, rows)
-            if batch.trained_tokens == 0:  # nothing to learn here, and a mean over none is NaN
+            if batch.trained_tokens == 0 and not self._even:  # nothing to learn here
                 continue
             torch.manual_seed(seed_of(self.settings.dropout_seed, self.counters.step, number))
             with self._half:
-                loss = self.module(batch) / max(1, trained)
+                loss = self.module(batch) / max(1, trained) * (number >= 0)
             self.accelerator.backward(self._scale.up(loss))
             total += loss.detach()
         return float(total)
@@ -216,7 +193,7 @@ class TrainingLoop:
         norm = self.accelerator.clip_grad_norm_(
             self.parameters.values(), self.settings.max_grad_norm or math.inf
         )
-        return float(norm)
+        return float(whole(norm))
 
     def _evaluate(self, last: bool) -> None:
         if self.validation_plan:
@@ -243,11 +220,13 @@ class TrainingLoop:
     ) -> float:
         total = 0.0
         self.module.eval()
-        for _, rows in pieces:
+        for number, rows in pieces:
             batch = self._batch(examples, plan, rows)
-            with self._half:
-                total += float(self.module(batch)) if batch.trained_tokens else 0.0
+            if batch.trained_tokens or self._even:
+                with self._half:
+                    total += float(self.module(batch)) * (number >= 0)
         self.module.train()
+        put_back(self.module)
         return total
 
     def _validate(self, plan: BatchPlan) -> None:
@@ -284,7 +263,7 @@ class TrainingLoop:
         return bool(patience) and self.counters.evaluations_without_gain >= patience
 
     def _save(self, prune: bool = True) -> None:
-        if not checkpoint.are_numbers(self.parameters):
+        if not self._are_numbers():
             self._diverged(f"a weight after step {self.counters.step}")
         started = time.perf_counter()
         self.counters.extensions = self._begun()
@@ -292,7 +271,7 @@ class TrainingLoop:
         self.hooks.save_weights("last")
         self._saved_step = self.counters.step
         if not self.ranks.first:
-            return
+            return checkpoint.take_part(self.parameters, self.raw_optimizer)
         path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
         if prune:
             checkpoint.prune(self.folder, self.settings.keep_checkpoints)
@@ -351,7 +330,7 @@ class TrainingLoop:
 
     def _diverged(self, what: str) -> NoReturn:
         """Raise RunFailed; the weights as they are stay, where they are numbers."""
-        if self._saved_step < self.counters.step and checkpoint.are_numbers(self.parameters):
+        if self._saved_step < self.counters.step and self._are_numbers():
             self._save(prune=False)  # what stood before may be the better one to look at
         name = checkpoint.name_of(self._saved_step) if self._saved_step else ""
         self.hooks.emit(events.Diverged(step=self.counters.step, what=what, checkpoint=name))
@@ -360,6 +339,9 @@ class TrainingLoop:
             f"training diverged: {what} is not a finite number; {kept} "
             "(lower train.learning_rate or raise train.warmup)"
         )
+
+    def _are_numbers(self) -> bool:
+        return not self.ranks.any(not checkpoint.are_numbers(self.parameters))
 
     def _refused(self, path: Path, reason: str) -> None:
         self.hooks.emit(events.CheckpointRefused(path=path.name, reason=reason))

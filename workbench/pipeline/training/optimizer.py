@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import UserError
+from workbench.pipeline.training.parts import part_like, whole
 
 
 def build(
@@ -53,7 +54,7 @@ def state_tensors(
     tensors = {}
     for name, parameter in parameters.items():
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensor = value if isinstance(value, Tensor) else torch.tensor(value)
+            tensor = whole(value) if isinstance(value, Tensor) else torch.tensor(value)
             # A copy each: bitsandbytes shares its tables among all parameters.
             tensors[f"{name}/{key}"] = tensor.detach().cpu().clone().contiguous()
     return tensors
@@ -69,7 +70,8 @@ def load_state(
     state: dict[int, dict[str, Any]] = {}
     for full_name, tensor in tensors.items():
         name, _, key = full_name.rpartition("/")
-        state.setdefault(numbers[parameters[name]], {})[key] = _plain(key, tensor)
+        value = part_like(parameters[name], _plain(key, tensor))
+        state.setdefault(numbers[parameters[name]], {})[key] = value
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )

@@ -16,7 +16,7 @@ from workbench.pipeline.training.batches import (
     one_pass,
 )
 from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.loop import LoopSettings
+from workbench.pipeline.training.settings import LoopSettings
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.plan import StagePlan, micro_tokens, plan_stage
 from workbench.preset.schema import TrainStage

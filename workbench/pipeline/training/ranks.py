@@ -63,9 +63,14 @@ class Ranks:
             dist.all_gather(all_of, mine)
         return [bytes(t[:n].tolist()).decode() for t, n in zip(all_of, lengths, strict=True)]
 
-    def mine(self, costs: Sequence[int]) -> list[int]:
-        """Which pieces of work this rank takes, by number; see `shared`."""
-        return shared(costs, self.size)[self.rank]
+    def mine(self, costs: Sequence[int], even: bool = False) -> list[int]:
+        """Which pieces of work this rank takes, by number; see `shared`.
+
+        Where all ranks are to take as many (`even`), ~n stands for piece n, done and not counted.
+        """
+        shares = shared(costs, self.size)
+        idle = max(map(len, shares)) - len(shares[self.rank]) if even else 0
+        return shares[self.rank] + [~costs.index(min(costs))] * idle
 
     @torch.no_grad()
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:

@@ -9,6 +9,7 @@ training/<stage>/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import out_of_memory, pick_device, pick_dtype
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import LESS
-from workbench.pipeline.training.loop import Hooks, TrainingLoop
+from workbench.pipeline.training.loop import TrainingLoop
+from workbench.pipeline.training.loss import TrainedTokenLoss
 from workbench.pipeline.training.model import AdapterSettings
 from workbench.pipeline.training.need import computes_again, foreseen, read_shape, work_of
+from workbench.pipeline.training.parts import is_shared
 from workbench.pipeline.training.planning import (
     loop_settings,
     plan_batches,
@@ -35,11 +38,15 @@ from workbench.pipeline.training.planning import (
 )
 from workbench.pipeline.training.ranks import ALONE, Ranks
 from workbench.pipeline.training.result import TrainResult, finish
+from workbench.pipeline.training.settings import Hooks
+from workbench.pipeline.training.sharding import refuse_half, share_out, whole_weights
 from workbench.pipeline.training.watching import NOTHING, Watched
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
+
+NO_ANSWERS = "the prompts of watch.prompts are not asked where the weights are shared out"
 
 
 def train_stage(
@@ -56,11 +63,13 @@ def train_stage(
     checkpoint_now: Callable[[], bool] = lambda: False,
     watched: Watched = NOTHING,
     ranks: Ranks = ALONE,
+    share_weights: bool = False,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
 
     `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models. All
-    `ranks` call it with the same settings; the first alone writes and emits.
+    `ranks` call it with the same settings; the first alone writes and emits. Where they
+    `share_weights` each holds a part of the model.
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
     """
     if ranks.first:
@@ -69,18 +78,26 @@ def train_stage(
             files.sweep(place)
     device = pick_device(model.device)
     dtype = pick_dtype(model.dtype, device)
-    accelerator = _accelerator(stage, device, dtype)
+    accelerator = _accelerator(stage, device, dtype, share_weights)
     examples, held_out = Examples.load(train), Examples.load(validation)
+    if share_weights and stage.adapter.kind == "full":
+        refuse_half(dtype)
     added = [int(tokenizer.convert_tokens_to_ids(text)) for text in model.added_tokens]
     adapter = adapter_settings(stage, added)
-    network = _network(stage, model, weights, accelerator.device, adapter, len(tokenizer))
+    network = _network(
+        stage, model, weights, accelerator.device, adapter, len(tokenizer), share_weights
+    )
+    counted, module = models.count_parameters(network), TrainedTokenLoss(network)
+    if share_weights:
+        share_out(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
+        watched = replace(watched, prompts=())
     parameters = models.trainable(network)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
     asked = validation_plan(held_out, stage)
     work = work_of(plan, examples, asked, held_out)
     loop = TrainingLoop(
         accelerator,
-        network,
+        module,
         _optimizer(stage, parameters),
         parameters,
         train=examples,
@@ -92,7 +109,7 @@ def train_stage(
             emit if ranks.first else lambda event: None,
             stopping,
             checkpoint_now,
-            _weights_saver(network, stage, folder, tokenizer, ranks),
+            _weights_saver(network, stage, folder, tokenizer, ranks, share_weights, bool(added)),
         ),
         folder=folder,
         plan_hash=plan_hash(stage, weights, train, validation),
@@ -103,18 +120,24 @@ def train_stage(
         half=dtype == torch.float16,
     )
     loop.restore()
-    loop.hooks.emit(_planned(loop, examples, network, accelerator))
+    loop.hooks.emit(_planned(loop, examples, network, accelerator, counted))
+    if share_weights:
+        loop.hooks.emit(events.Note(message=f"train.{stage.name}: {NO_ANSWERS}"))
     for note in _extensions(loop):
         loop.hooks.emit(events.Note(message=f"train.{stage.name}: {note}"))
     return finish(stage, weights, folder, _run(loop), write=ranks.first)
 
 
-def _accelerator(stage: TrainStage, device: torch.device, dtype: torch.dtype) -> Accelerator:
+def _accelerator(
+    stage: TrainStage, device: torch.device, dtype: torch.dtype, share_weights: bool
+) -> Accelerator:
     """Autocast to bfloat16 where all weights are trained: they stay float32.
 
+    Shared weights come together in bfloat16 already; autocast would keep a copy of all of them.
     float16 is the loop's own: accelerate's scaling leaves out steps, and counts them all the same.
     """
-    wanted = dtype == torch.bfloat16 and stage.adapter.kind == "full"
+    full = stage.adapter.kind == "full"
+    wanted = dtype == torch.bfloat16 and full and not share_weights
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if wanted else "no")
 
 
@@ -125,7 +148,9 @@ def _network(
     device: torch.device,
     adapter: AdapterSettings,
     vocabulary: int,
+    share_weights: bool,
 ) -> Any:
+    """On the device, or in main memory where its layers are to be shared out one by one."""
     carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
     before = weights.adapters[:-1] if carried else weights.adapters
     beneath = before if model.quantization != "none" else ()
@@ -134,7 +159,7 @@ def _network(
     torch.manual_seed(stage.weights_seed)
     network = models.load(
         start,
-        device=device,
+        device=torch.device("cpu") if share_weights else device,
         dtype=dtype,
         quantization=model.quantization,
         vocabulary=vocabulary if model.added_tokens else 0,
@@ -178,7 +203,13 @@ def _optimizer(stage: TrainStage, parameters: dict[str, Any]) -> torch.optim.Opt
 
 
 def _weights_saver(
-    network: Any, stage: TrainStage, folder: Path, tokenizer: Any, ranks: Ranks
+    network: Any,
+    stage: TrainStage,
+    folder: Path,
+    tokenizer: Any,
+    ranks: Ranks,
+    share_weights: bool,
+    new_tokens: bool,
 ) -> Callable[[str], None]:
     """Writes `adapters/{best,last,final}`, each whole or not at all.
 
@@ -187,12 +218,16 @@ def _weights_saver(
     full = stage.adapter.kind == "full"
 
     def save(which: str) -> None:
-        if not ranks.first or (full and which == "last"):
+        if full and which == "last":
+            return
+        gathered = share_weights and (full or new_tokens)  # whose embedding is saved, too
+        given: dict[str, Any] = {"state_dict": whole_weights(network)} if gathered else {}
+        if not ranks.first:
             return
         (folder / "adapters").mkdir(exist_ok=True)
         with files.whole_folder(folder / "adapters" / which) as tmp:
             network.save_pretrained(
-                tmp, **({} if full else {"selected_adapters": [models.TRAINED]})
+                tmp, **given, **({} if full else {"selected_adapters": [models.TRAINED]})
             )
             (tmp / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
             if full:
@@ -202,9 +237,13 @@ def _weights_saver(
 
 
 def _planned(
-    loop: TrainingLoop, examples: Examples, network: Any, accelerator: Accelerator
+    loop: TrainingLoop,
+    examples: Examples,
+    network: Any,
+    accelerator: Accelerator,
+    counted: tuple[int, int],
 ) -> events.TrainingPlanned:
-    trained, total = models.count_parameters(network)
+    trained, total = counted
     return events.TrainingPlanned(
         steps=loop.plan.steps,
         from_step=loop.counters.step,
@@ -215,6 +254,8 @@ def _planned(
         total_parameters=total,
         device=str(accelerator.device),
         dtype=str(next(network.parameters()).dtype).removeprefix("torch."),
+        processes=loop.ranks.size,
+        shared=is_shared(loop.module),
     )
 
 
