@@ -95,10 +95,26 @@ def explain(error: BaseException, run: RunFolder) -> tuple[events.Event, int]:
         return events.RunFailed(error=str(error), status=error.exit_status), error.exit_status
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = f"disk full: free some space, then: workbench resume {run.name}"
+    elif _out_of_memory(error):
+        reason = f"out of memory{_said(error)}: free some, then: workbench resume {run.name}"
     else:
-        first = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {first[0] if first else ''} (all of it: {run.log_file})"
+        reason = f"{type(error).__name__}{_said(error)} (all of it: {run.log_file})"
     return events.RunFailed(error=reason, status=EXIT_FAILED), EXIT_FAILED
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether it says so in its own words or in torch's, where torch was at work at all."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from workbench.pipeline.training.device import out_of_memory
+
+    return out_of_memory(error)
+
+
+def _said(error: BaseException) -> str:
+    """`: ` and the first line of what it says, if it says anything."""
+    first = str(error).strip().splitlines()
+    return f": {first[0]}" if first else ""
 
 
 def _say(log: EventLog, ending: events.Event) -> None:
