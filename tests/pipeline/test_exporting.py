@@ -135,6 +135,7 @@ def test_killed_amid_it_and_asked_again(trained_run: RunFolder) -> None:
     assert work(run, "export:iq4_nl") == 0, state_of(run).error
     assert state_of(run).status == "done"
     assert sorted(path.name for path in run.export.iterdir()) == [
+        "answers.md",
         "parity.json",
         f"{run.name}-f16.gguf",
         f"{run.name}-iq4_nl.gguf",

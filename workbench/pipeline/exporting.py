@@ -173,8 +173,11 @@ def _samples(context: Context) -> list[Sample]:
     samples = []
     for row in [row for row in rows if row.messages][:SAMPLES]:
         text = template.render(row.messages)
-        ids = backend.encode(text, add_special_tokens=False).ids
-        samples.append(Sample(text, tuple(ids)))
+        asked = template.render(row.prompt_messages(), True) if row.expected else ""
+        ids, before = (
+            tuple(backend.encode(part, add_special_tokens=False).ids) for part in (text, asked)
+        )
+        samples.append(Sample(text, ids, before))
     return samples
 
 
@@ -222,6 +225,9 @@ def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callba
             )
         )
 
+    def on_answers(line: str) -> None:
+        emit(events.Note(message=f"{line} ({context.run.export.name}/answers.md)"))
+
     def on_parity(parity: Any, verdict: Any) -> None:
         emit(
             events.ParityMeasured(
@@ -234,4 +240,4 @@ def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callba
             )
         )
 
-    return Callbacks(on_plan, on_step, on_file, on_parity, context.stopping)
+    return Callbacks(on_plan, on_step, on_file, on_parity, on_answers, context.stopping)

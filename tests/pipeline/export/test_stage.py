@@ -157,3 +157,32 @@ def test_an_unknown_type_is_refused_before_any_work(weights: Weights, tmp_path: 
     with pytest.raises(UserError, match="no GGUF type 'q3_k'"):
         export_stage(weights, weights.base, tmp_path, name="made", formats=["q3_k"])
     assert names(tmp_path) == []
+
+
+def test_adapter_merge_and_files_answer_side_by_side(weights: Weights, tmp_path: Path) -> None:
+    plan = plan_export(weights, ["f16"], weights.base)
+    question = CHAT[: CHAT.index("A loan.")]
+    ids, asked = (tuple(vocabulary_check.probe_ids(plan, text)) for text in (CHAT, question))
+    heard = list[str]()
+    result = export_stage(
+        weights,
+        weights.base,
+        tmp_path,
+        name="made",
+        formats=["f32", "q4_0"],
+        samples=[Sample(CHAT, ids, asked)],
+        callbacks=Callbacks(on_answers=heard.append),
+        threads=1,
+    )
+    page = (tmp_path / "answers.md").read_text(encoding="utf-8")
+    said = [part.split("\n\n")[1] for part in page.split("\n**")[1:]]
+    assert [part.split("**")[0] for part in page.split("\n**")[1:]] == [
+        "adapter",
+        "merged",
+        "f32",
+        "q4_0",
+    ]
+    assert said[0] == said[1] == said[2] != said[3], "four bits cost a random model its words"
+    assert "<|im_start|>" in page and len(heard) == 1 and heard[0] in page
+    assert "merged as the adapter, f32 as the adapter, q4_0 " in heard[0]
+    assert tmp_path / "answers.md" not in result.artefacts, "a later export writes it anew"

@@ -18,6 +18,7 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted
+from workbench.pipeline.export.answers import PROMPTS, TOKENS, SmokeAnswers, stops_of
 from workbench.pipeline.export.making import TWIN
 from workbench.pipeline.export.parity import Parity, Verdict, as_json, between, gate, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
@@ -49,11 +50,14 @@ class Judged:
 @dataclass(frozen=True)
 class Examination:
     """`layers`: how many of the model's layers were measured. `coarse`: how far the files' base is
-    from the quantized one that training held, by its type; None where it held the files' own."""
+    from the quantized one that training held, by its type; None where it held the files' own.
+    `answers`: those of adapter, merge and files to the same prompts; None where no prompt is known
+    or only first layers were measured."""
 
     judged: tuple[Judged, ...]
     layers: int
     coarse: Parity | None = None
+    answers: SmokeAnswers | None = None
 
 
 def examine(
@@ -81,12 +85,18 @@ def examine(
     ids_equal = {t: not compare_ids(plan, path, expected).mismatches for t, path in paths.items()}
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
+    answers = _answers(plan, samples) if layers == plan.config.layers else None
     judged, noise, coarse = list[Judged](), None, None
     with _work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
             paths = _first_layers(plan, tuple(paths), layers, work, stopping, threads)
         reference = write_reference(
-            plan.weights, probes, work, rows=plan.vocabulary_size, layers=layers
+            plan.weights,
+            probes,
+            work,
+            rows=plan.vocabulary_size,
+            layers=layers,
+            then=answers.ask_trained if answers else lambda model: None,
         )
         if quantization != "none":
             on_compare(0, len(paths), f"the base in {quantization}")
@@ -110,7 +120,9 @@ def examine(
             )
             judged.append(Judged(measured, verdict))
             on_parity(measured, verdict)
-    return Examination(tuple(judged), layers, coarse)
+            if answers:
+                answers.ask_file(kind, paths[kind], threads)
+    return Examination(tuple(judged), layers, coarse, answers)
 
 
 def _as_trained(
@@ -141,6 +153,13 @@ def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
     texts += [list(sample.ids) for sample in samples[:MEASURED_SAMPLES]]
     longest = min(MEASURED_POSITIONS, plan.config.context)
     return [ids[:longest] for ids in texts if len(ids) > 1]
+
+
+def _answers(plan: ExportPlan, samples: Sequence[Sample]) -> SmokeAnswers | None:
+    """The questions of the first few samples that are short enough, not yet asked."""
+    room = min(MEASURED_POSITIONS, plan.config.context) - TOKENS
+    asked = [sample.asked for sample in samples if 0 < len(sample.asked) <= room]
+    return SmokeAnswers(asked[:PROMPTS], stops_of(plan.vocabulary.special)) if asked else None
 
 
 def _first_layers(

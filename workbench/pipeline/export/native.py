@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -90,10 +91,22 @@ class NativeFile:
         self._c.llama_memory_clear(self._c.llama_get_memory(self._context), True)
         logits = np.empty((len(ids), self.vocabulary_size), np.float32)
         for first in range(0, len(ids), BATCH):
-            self._decode(ids[first : first + BATCH], first, logits)
+            self._decode(ids[first : first + BATCH], first, logits, first)
         return logits
 
-    def _decode(self, ids: list[int], first: int, logits: Float32) -> None:
+    def greedy(self, ids: Sequence[int], most: int, stops: Sequence[int]) -> list[int]:
+        """The likeliest next tokens after `ids`, `most` of them or up to one that stops."""
+        answer, row = list[int](), self.logits(list(ids))[-1:]
+        while len(answer) < most:
+            answer.append(int(row[0].argmax()))
+            if answer[-1] in stops or len(answer) == most:
+                break
+            row = np.empty((1, self.vocabulary_size), np.float32)
+            self._decode(answer[-1:], len(ids) + len(answer) - 1, row, 0)
+        return answer
+
+    def _decode(self, ids: list[int], first: int, logits: Float32, at: int) -> None:
+        """Read `ids`, which stand at `first`; their logits go into the rows from `at` on."""
         batch = self._c.llama_batch_init(len(ids), 0, 1)
         try:
             batch.n_tokens = len(ids)
@@ -106,7 +119,7 @@ class NativeFile:
                 raise RunFailed(f"llama.cpp could not compute the logits (status {status})")
             for i in range(len(ids)):
                 row = self._c.llama_get_logits_ith(self._context, i)
-                logits[first + i] = np.ctypeslib.as_array(row, (logits.shape[1],))
+                logits[at + i] = np.ctypeslib.as_array(row, (logits.shape[1],))
         finally:
             self._c.llama_batch_free(batch)
 

@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,13 @@ def write_reference(
     rows: int,
     layers: int,
     quantization: str = "none",
+    then: Callable[[Any], None] = lambda model: None,
 ) -> list[Path]:
     """Write the logits of every probe to `folder`, one .npy (positions, rows) each; their paths.
 
     `rows`: rows of the embedding after training. `layers`: how many of the model's to keep.
-    `quantization`: how training held the base; "none" is the base as it is stored.
+    `quantization`: how training held the base; "none" is the base as it is stored. `then` is given
+    the model before it is let go.
     Raises UserError without the library that quantizes.
     """
     import torch
@@ -65,6 +67,7 @@ def write_reference(
                 logits = model(torch.tensor([list(ids)]), use_cache=False).logits[0]
             paths.append(folder / f"logits-{i}.npy")
             np.save(paths[-1], logits.float().numpy(), allow_pickle=False)
+        then(model)
     return paths
 
 

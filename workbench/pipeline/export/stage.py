@@ -28,6 +28,7 @@ from workbench.pipeline.export.merged_files import write_merged
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.stream import ExportedFile
+from workbench.pipeline.export.tokenizer import plain_backend
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
     check_vocabulary,
@@ -35,13 +36,15 @@ from workbench.pipeline.export.vocabulary_check import (
 )
 from workbench.pipeline.training.weights import Weights
 
+ANSWERS = "answers.md"
+
 
 @dataclass(frozen=True)
 class ExportResult:
     """What the stage made. `files` in the order they were made; `warnings` are for the person.
     `coarse` as in `Examination`.
 
-    `artefacts` leaves parity.json out: a later export adds its own figures to it.
+    `artefacts` leaves parity.json and answers.md out: a later export writes them anew.
     """
 
     files: tuple[ExportedFile, ...]
@@ -57,13 +60,14 @@ class Callbacks:
     """How the stage speaks while it works; each may be left out.
 
     `on_plan` comes before any work, with the bytes of each type; `on_file` with the seconds that
-    it took.
+    it took; `on_answers` with a line on answers.md.
     """
 
     on_plan: Callable[[ExportPlan, Mapping[str, int]], None] = lambda plan, planned: None
     doing: Callable[[Doing], None] = lambda doing: None
     on_file: Callable[[ExportedFile, float], None] = lambda file, elapsed_s: None
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None
+    on_answers: Callable[[str], None] = lambda line: None
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -143,6 +147,7 @@ def export_stage(
                 quantization=quantization,
             )
             write_report(out / "parity.json", plan, vocabulary, examination)
+            _write_answers(plan, examination, out, calls)
             _require(examination.judged)
     finally:
         files.sweep(out)
@@ -162,6 +167,15 @@ def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> P
         card=card,
     )
     return folder
+
+
+def _write_answers(plan: ExportPlan, found: Examination, out: Path, calls: Callbacks) -> None:
+    """answers.md beside the files, where there are any."""
+    if found.answers:
+        backend = plain_backend(plan.tokenizer)
+        page = found.answers.page(lambda ids: str(backend.decode(ids, skip_special_tokens=False)))
+        files.write_atomic(out / ANSWERS, page)
+        calls.on_answers(found.answers.summary())
 
 
 def _require(judged: Sequence[Judged]) -> None:

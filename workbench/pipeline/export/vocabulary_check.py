@@ -28,10 +28,14 @@ WITH_SPECIAL = 20  # texts that are also compared with BOS and EOS added
 
 @dataclass(frozen=True)
 class Sample:
-    """A conversation as training saw it: its text after the chat template, and its ids."""
+    """A conversation as training saw it: its text after the chat template, and its ids.
+
+    `asked`: the ids of all before its last answer, as a chat would put them; none for no answer.
+    """
 
     text: str
     ids: tuple[int, ...]
+    asked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pipeline.export.helpers import PROBES, export, save_base
+from workbench.pipeline.export.answers import SmokeAnswers, stops_of
+from workbench.pipeline.export.native import NativeFile
+from workbench.pipeline.training.weights import Weights
+
+
+def test_where_answers_part() -> None:
+    found = SmokeAnswers([[1], [2]], [0])
+    found.given = {
+        "adapter": [[5, 6, 7], [8]],
+        "f16": [[5, 6, 7], [8]],
+        "q4_0": [[5, 9, 7], [8, 8]],
+    }
+    assert found.parting() == {"f16": (4, 4), "q4_0": (2, 5)}
+    told = "greedy answers to 2 prompts: f16 as the adapter, q4_0 2 of 5 tokens as the adapter"
+    assert found.summary() == told
+
+
+def test_what_stops_an_answer() -> None:
+    assert stops_of({"bos": 1, "eos": 2, "eot": 5}) == [2, 5]
+
+
+def test_no_answer_leaves_its_block() -> None:
+    found = SmokeAnswers([[1]], [0])
+    found.given = {"adapter": [[2]]}
+    page = found.page(lambda ids: "a\n# no heading\n\x1b[31mred")
+    assert "\n    # no heading\n" in page and "\x1b" not in page
+
+
+@pytest.mark.parametrize("stop", [None, 3])
+def test_a_greedy_answer_is_the_likeliest_token_each_time(stop: int | None, tmp_path: Path) -> None:
+    gguf = export(Weights(save_base(tmp_path / "base", "llama")), tmp_path, "f32")["f32"]
+    ids = PROBES[0]
+    with NativeFile(gguf, context=len(ids) + 6) as native:
+        answer, wanted = native.greedy(ids, 6, []), list[int]()
+        while len(wanted) < 6:
+            logits = native.logits([*ids, *wanted])
+            wanted.append(int(np.argmax(logits[-1])))
+        assert answer == wanted
+        if stop is not None:
+            assert (
+                native.greedy(ids, 6, [wanted[stop - 1]])
+                == wanted[: wanted.index(wanted[stop - 1]) + 1]
+            )
