@@ -66,6 +66,15 @@ def test_no_source_no_stage_no_path() -> None:
         (["train.two.batch_tokens=0"], "the step has no size"),
         (["train.two.accumulation=2"], "accumulation counts only beside a batch_size"),
         (["train.one.adapter.continue=carry"], "the first stage has no adapter to carry on"),
+        (["train.one.adapter.continue=merge"], "the first stage has no adapter to merge"),
+        (
+            ["train.two.adapter.continue=merge", "train.one.adapter.kind=full"],
+            "a stage of all weights left no adapter to merge",
+        ),
+        (
+            ["train.two.adapter.continue=merge", "train.two.adapter.kind=full"],
+            "all weights take in what was learned",
+        ),
         (
             ['model.added_tokens=["<think>"]', "train.one.adapter.kind=full"]
             + ["train.one.adapter.last_layers=1"],
@@ -170,6 +179,12 @@ def test_every_source_for_validation() -> None:
         ["train.two.batch_size=4", "train.two.accumulation=8"],
         ["train.one.adapter.kind=full", "train.one.adapter.last_layers=2"],
         ["train.two.adapter.continue=carry"],
+        ["train.two.adapter.continue=merge", "train.two.adapter.rank=3"],
+        [
+            "model.quantization=nf4",
+            "train.two.adapter.continue=merge",
+            "train.one.adapter.kind=dora",
+        ],
         ["train.two.adapter.continue=carry", "train.two.adapter.dropout=0.2"],
         ["model.quantization=nf4", "train.two.adapter.continue=carry"],
         ["model.quantization=int8"],

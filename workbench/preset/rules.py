@@ -163,6 +163,8 @@ def _adapters(preset: Preset) -> Iterator[Fault]:
             yield from _stacked(preset, stage.adapter, path)
         if stage.adapter.continue_ == "carry":
             yield from _carried(before, stage.adapter, path)
+        if stage.adapter.continue_ == "merge":
+            yield from _merged(before, stage.adapter, path)
         before = stage
 
 
@@ -197,7 +199,7 @@ def _stacked(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
     """Beside quantized weights earlier adapters stay unmerged: sums of plain LoRA, nothing else."""
     if preset.model.quantization == "none" or adapter.continue_ != "new":
         return
-    hint = 'use continue = "carry", or model.quantization = "none"'
+    hint = 'use continue = "merge" or "carry", or model.quantization = "none"'
     others: tuple[Path, ...] = (("model", "quantization"), ("train",))
     if any(stage.adapter.kind == "dora" for stage in preset.train):
         message = "a DoRA adapter cannot be laid over or under another beside quantized weights"
@@ -219,6 +221,16 @@ def _carried(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterato
             hint = f"make them the same as in stage '{before.name}', or use \"new\""
             message = f"the carried adapter differs in {', '.join(differing)}"
             yield Fault(key, message, hint, others)
+
+
+def _merged(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterator[Fault]:
+    key, others = (*path, "continue"), (path, ("train",))
+    if before is None:
+        yield Fault(key, "the first stage has no adapter to merge", 'use "new"', others)
+    elif before.adapter.kind == "full":
+        yield Fault(key, "a stage of all weights left no adapter to merge", 'use "new"', others)
+    elif adapter.kind == "full":
+        yield Fault(key, "all weights take in what was learned by themselves", 'use "new"', others)
 
 
 def _generate(preset: Preset) -> Iterator[Fault]:

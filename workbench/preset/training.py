@@ -59,12 +59,14 @@ class Adapter(Section):
         description="Train only the last N transformer layers; 0 trains all of them. With 'full' "
         "the weights below stay as they are.",
     )
-    continue_: Literal["new", "carry"] = Field(
+    continue_: Literal["new", "carry", "merge"] = Field(
         "new",
         alias="continue",
         description="What follows the previous stage's adapter: a new one, or the same carried "
-        "on. 'new' adds one on top of what that stage learned; 'carry' needs the same kind, "
-        "rank, alpha, rslora, targets and last_layers as the stage before.",
+        "on. 'new' adds one on top of what that stage learned; 'merge' does so too, but writes the "
+        "merged model to the disk first, in the base's number format, and quantizes that where the "
+        "base is quantized; 'carry' needs the same kind, rank, alpha, rslora, targets and "
+        "last_layers as the stage before.",
     )
 
 

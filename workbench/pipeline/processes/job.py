@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from workbench.pipeline.context import Context
-from workbench.pipeline.facts import weights_before
 from workbench.pipeline.processes.place import check_devices
 from workbench.pipeline.training.ranks import ALONE, Ranks
 
@@ -11,6 +10,7 @@ from workbench.pipeline.training.ranks import ALONE, Ranks
 def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
     """Train the preset's stage `number`; what it came to stands in its `result.json` then."""
     from workbench.pipeline.base import load_tokenizer
+    from workbench.pipeline.merging import starting_weights
     from workbench.pipeline.training.device import pick_device
     from workbench.pipeline.training.stage import train_stage
     from workbench.pipeline.watched import watched
@@ -21,7 +21,7 @@ def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
     train_stage(
         stage,
         context.preset.model,
-        weights_before(context, number),
+        starting_weights(context, number, ranks),
         train=folder / f"{stage.name}.train.safetensors",
         validation=folder / f"{stage.name}.validation.safetensors",
         tokenizer=tokenizer,

@@ -91,8 +91,12 @@ def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path
 
 
 def weights_fingerprint(weights: Weights) -> list[str]:
-    """Names and sizes of the base's files and its config; the adapters by their bytes."""
-    base = [files.sha256(weights.base / "config.json")]
+    """Names and sizes of the base's files and its config; the adapters by their bytes.
+
+    A base that an earlier stage wrote has a manifest, and so counts by its bytes too.
+    """
+    told = [weights.base / name for name in ("config.json", "manifest.json")]
+    base = [files.sha256(path) for path in told if path.is_file()]
     shards = sorted(weights.base.glob("*.safetensors"))
     base += [f"{path.name}:{path.stat().st_size}" for path in shards]
     return base + [files.sha256(a / "adapter_model.safetensors") for a in weights.adapters]
