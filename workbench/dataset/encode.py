@@ -1,26 +1,36 @@
 """All rows of a split become training sequences, and the ledger says what happened to each.
 
 Rows stream through in batches, so that the tokenizer can work on several at a time and no more than
-a batch is in memory. Invariant: every row is in the result, or counted in the ledger as dropped,
-untrained or refused.
+two are in memory: while one is tokenized, which needs no GIL, the next one is rendered. Invariant:
+every row is in the result, or counted in the ledger as dropped, untrained or refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
 from workbench.dataset.ledger import Ledger
+from workbench.dataset.mask import Rendered, render
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.dataset.template import ChatTemplate
-from workbench.dataset.tokenize import Encoded, by_turn, encode_batch, encode_text
+from workbench.dataset.tokenize import (
+    Encoded,
+    by_turn,
+    encode_batch,
+    encode_text,
+    placed,
+    plain_texts,
+)
 from workbench.dataset.tokenizer import Tokenizer
 from workbench.errors import UserError
 
 BATCH = 256
 OnCut = Literal["drop", "cut", "refuse"]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -36,28 +46,44 @@ class Encoder:
     def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]:
         """The sequences and faults of each row, in order."""
         waiting = iter(rows)
-        while batch := list(islice(waiting, BATCH)):
-            chats = self._chats([row for row in batch if row.kind == "chat"])
-            for row in batch:
-                yield next(chats) if row.kind == "chat" else RowTokens(row, self._text(row))
+        with ThreadPoolExecutor(1) as tokenizing:
+            batches = iter(lambda: list(islice(waiting, BATCH)), [])
+            for batch, chats in _one_ahead((b, self._begun(b, tokenizing)) for b in batches):
+                for row in batch:
+                    yield next(chats) if row.kind == "chat" else RowTokens(row, self._text(row))
 
     def _text(self, row: Row) -> list[Encoded | Fault]:
         assert self.separator_id is not None, "documents need a separator"
         return [*encode_text(row, self.tokenizer, self.sequence_length, self.separator_id)]
 
-    def _chats(self, rows: Sequence[Row]) -> Iterator[RowTokens]:
-        for row, found in zip(rows, self._encoded(rows), strict=True):
-            if isinstance(found, Fault) and found.code == "rewrites":
-                yield RowTokens(row, list(self._encoded(by_turn(row))), by_turn=True)
-            else:
-                yield RowTokens(row, [found])
-
-    def _encoded(self, rows: Sequence[Row]) -> Iterator[Encoded | Fault]:
+    def _begun(self, batch: Sequence[Row], tokenizing: Executor) -> Iterator[RowTokens]:
+        """The batch's conversations, which are being tokenized from now on."""
+        rows = [row for row in batch if row.kind == "chat"]
         if not rows:
             return iter(())
         assert self.template is not None, "conversations need a template"
+        rendered = [render(row, self.template, self.tokenizer) for row in rows]
+        ids = tokenizing.submit(self.tokenizer.encode_batch, plain_texts(rendered))
+        return self._chats(rows, rendered, ids)
+
+    def _chats(
+        self,
+        rows: Sequence[Row],
+        rendered: Sequence[Rendered | Fault],
+        ids: Future[list[list[int]]],
+    ) -> Iterator[RowTokens]:
         length = self.sequence_length
-        return encode_batch(rows, self.template, self.tokenizer, length, self.stop_ids)
+        of_all = placed(rendered, ids.result(), self.tokenizer, length, self.stop_ids)
+        for row, found in zip(rows, of_all, strict=True):
+            if isinstance(found, Fault) and found.code == "rewrites":
+                yield RowTokens(row, self._by_turn(row), by_turn=True)
+            else:
+                yield RowTokens(row, [found])
+
+    def _by_turn(self, row: Row) -> list[Encoded | Fault]:
+        assert self.template is not None, "conversations need a template"
+        length = self.sequence_length
+        return [*encode_batch(by_turn(row), self.template, self.tokenizer, length, self.stop_ids)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +131,16 @@ class Encoding:
         nothing = fault.code == "nothing-trained"
         (self.ledger.untrained if nothing else self.ledger.refused).add(fault.place)
         self.faults.append(replace(fault, fatal=not nothing))
+
+
+def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, the next one already made when one is given out."""
+    waiting = iter(items)
+    for one in islice(waiting, 1):
+        for following in waiting:
+            yield one
+            one = following
+        yield one
 
 
 def encode_rows(

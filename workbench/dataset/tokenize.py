@@ -6,7 +6,7 @@ are learnt is said by `dataset.mask`, and names of control tokens stay text (`da
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.dataset.mask import Mask, Rendered, place, render
@@ -59,8 +59,24 @@ def encode_batch(
 ) -> Iterator[Encoded | Fault]:
     """As `encode_row`, for each of the rows in turn."""
     rendered = [render(row, template, tokenizer) for row in rows]
-    plain = [one.text for one in rendered if isinstance(one, Rendered) and not one.mark]
-    encoded = iter(tokenizer.encode_batch(plain))
+    ids = tokenizer.encode_batch(plain_texts(rendered))
+    return placed(rendered, ids, tokenizer, sequence_length, stop_ids)
+
+
+def plain_texts(rendered: Iterable[Rendered | Fault]) -> list[str]:
+    """The texts that the tokenizer can take as they are, without a mark."""
+    return [one.text for one in rendered if isinstance(one, Rendered) and not one.mark]
+
+
+def placed(
+    rendered: Iterable[Rendered | Fault],
+    plain_ids: Iterable[list[int]],
+    tokenizer: Tokenizer,
+    sequence_length: int,
+    stop_ids: Sequence[int],
+) -> Iterator[Encoded | Fault]:
+    """What becomes of each conversation; `plain_ids` are those of its `plain_texts`, in order."""
+    encoded = iter(plain_ids)
     for one in rendered:
         if isinstance(one, Fault):
             yield one

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from workbench import files
-from workbench.dataset.encode import BATCH, Encoder, RowTokens
+from workbench.dataset.encode import Encoder, RowTokens
 from workbench.dataset.rows import Row
 from workbench.dataset.tokenize import Encoded
 from workbench.pipeline.sequences import BY_TURN, FIRST, RETOKENIZED, SPECIAL, WHOLE, row_key
@@ -61,18 +61,26 @@ class Earlier:
         """(key, tokens) of each row in order; a row that comes several times is encoded once."""
         keys = [row_key(row) for row in rows]
         times = Counter(keys)
+        fresh = encoder.encode(self._unknown(keys, rows))
         again: dict[bytes, RowTokens] = {}
-        for start in range(0, len(rows), BATCH):
-            batch = list(zip(keys[start : start + BATCH], rows[start : start + BATCH], strict=True))
-            unknown: dict[bytes, Row] = {}
-            for key, row in batch:
-                if key not in self._rows and key not in again:
-                    unknown.setdefault(key, row)
-            fresh = dict(zip(unknown, encoder.encode(unknown.values()), strict=True))
-            again |= {key: _packed(found) for key, found in fresh.items() if times[key] > 1}
-            for key, row in batch:
-                found = fresh.get(key) or again.get(key) or self._taken_over(key, row)
-                yield key, _of(found, row)
+        for key, row in zip(keys, rows, strict=True):
+            if key in self._rows:
+                found = self._taken_over(key, row)
+            elif key in again:
+                found = again[key]
+            else:
+                found = next(fresh)
+                if times[key] > 1:
+                    again[key] = _packed(found)
+            yield key, _of(found, row)
+
+    def _unknown(self, keys: Sequence[bytes], rows: Sequence[Row]) -> Iterator[Row]:
+        """The rows that no earlier run has tokenized, each once."""
+        asked: set[bytes] = set()
+        for key, row in zip(keys, rows, strict=True):
+            if key not in self._rows and key not in asked:
+                asked.add(key)
+                yield row
 
     def remember(self, paths: Sequence[Path]) -> None:
         """From now on, rows are taken over from these files."""
