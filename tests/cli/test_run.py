@@ -210,6 +210,16 @@ def test_a_dry_run_tells_values_origins_and_steps_and_writes_nothing(
     assert sorted(place.rglob("*")) == before
 
 
+def test_a_dry_run_tells_how_processes_share_a_step(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--set", "launch.processes=2", "--set", "model.device=cpu"]
+    assert main(["--preset", "mine.toml", "--dry-run", *flags]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1 micro-batch a step, cut into parts, for 2 processes" in out
+    assert "of memory on each of 2 processes (cpu)" in out
+
+
 def test_a_dry_run_of_a_base_that_is_not_here_says_so(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

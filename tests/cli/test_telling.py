@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -65,6 +66,19 @@ def test_memory_and_what_became_of_the_general_text() -> None:
     words = "at most 1.5 GiB of memory by its worst batch (estimated 1.0 GiB), 5.0 GiB free"
     assert line == f"  train sft        {words}"
     assert "general text 3.00 → 3.25" in telling.finished(state.stages[STAGE], state)
+
+
+def test_several_processes_are_told_of() -> None:
+    for plan, wanted in (
+        (PLAN, []),
+        (replace(PLAN, processes=4), ["  train sft        by 4 processes (cpu)"]),
+        (
+            replace(PLAN, processes=2, shared=True),
+            ["  train sft        by 2 processes (cpu), each with a share of the weights"],
+        ),
+    ):
+        records = told((plan, STAGE))
+        assert list(Narrator().lines(records, fold(records))) == wanted
 
 
 def test_another_stage_at_work() -> None:

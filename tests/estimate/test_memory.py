@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,6 +145,22 @@ def test_a_model_of_seven_billion() -> None:
     assert many.logits == 10 * CHUNK_LOGITS, "more are taken in chunks"
     asked = estimate(shape, lora, Work(8, 8, 8, 4096, 4096))
     assert asked.peak == sum(asked.parts.values()) and "evaluation" in asked.parts
+
+
+def test_shared_weights_are_a_part_and_what_a_layer_borrows() -> None:
+    """Eight GPUs: an eighth of 7.62e9 weights, and embedding, head and two layers at once."""
+    shape, work = shape_of(QWEN_7B), Work(4096, 2000, 2048)
+    alone = Setting(element_bytes=2, device="cuda")
+    plain, shared = (estimate(shape, replace(alone, shares=n), work) for n in (1, 8))
+    layer, ends = 233.1e6, 2 * 152064 * 3584
+    assert plain.gathered == 0 and "gathered" not in plain.parts
+    assert shared.weights == pytest.approx(plain.weights / 8, rel=1e-6)
+    assert shared.gathered == pytest.approx(2 * (ends + 2 * layer), rel=0.01)
+    assert (shared.gradients, shared.optimizer) == (plain.gradients, plain.optimizer)
+    assert shared.peak == sum(shared.parts.values()) < plain.peak
+    full = estimate(shape, replace(alone, kind="full", shares=8), work)
+    assert full.optimizer == pytest.approx(shape.parameters, rel=1e-6), "8 bytes each, an eighth"
+    assert full.weights == full.gradients == pytest.approx(shape.parameters / 2, rel=1e-6)
 
 
 GEMMA_3_4B: dict[

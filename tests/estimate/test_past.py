@@ -11,7 +11,7 @@ from tests.run.helpers import step
 from workbench.estimate.past import past_speed
 from workbench.preset.load import parse
 from workbench.preset.render import to_toml
-from workbench.preset.schema import Preset
+from workbench.preset.schema import Launch, Preset
 from workbench.run import events, folder
 from workbench.run.log import EventLog
 
@@ -70,6 +70,13 @@ def speeds(root: Path, host: str = "here", **model: Any) -> list[tuple[str, floa
 def test_a_finished_stage_tells_its_whole_time_a_running_one_its_last_step(tmp_path: Path) -> None:
     past_run(tmp_path, "one")
     assert speeds(tmp_path) == [("one", 50.0), ("one", 123.0)]
+
+
+def test_other_processes_have_another_speed(tmp_path: Path) -> None:
+    past_run(tmp_path, "one")
+    for launch in (Launch(processes=2), Launch(processes=1, sharding="full")):
+        wanted = preset().model_copy(update={"launch": launch})
+        assert past_speed(wanted, wanted.train[0], tmp_path, "here") is None
 
 
 def test_a_resumed_stage_tells_nothing_of_its_whole_time(tmp_path: Path) -> None:

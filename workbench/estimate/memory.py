@@ -40,7 +40,8 @@ LIBRARIES_BYTES = {"cpu": 450 << 20, "cuda": 500 << 20, "mps": 450 << 20}
 class Setting:
     """What is trained, and how: the stage's keys that memory depends on.
 
-    `element_bytes` is the size of a weight as it is held (4, or 2 in 16 bits).
+    `element_bytes` is the size of a weight as it is held (4, or 2 in 16 bits). `shares` are the
+    processes that share the weights out; 1: each has all of them.
     """
 
     kind: str = "lora"  # lora, dora or full
@@ -54,6 +55,7 @@ class Setting:
     new_tokens: bool = False  # rows of the embedding and the head are trained besides
     element_bytes: int = 4
     device: Device = "cpu"
+    shares: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,12 @@ class Work:
 class Memory:
     """Bytes by parts. `evaluation` takes the place of gradients, activations and logits.
 
-    `allocator` is freed memory that the process holds on to.
+    `allocator` is freed memory that the process holds on to, `gathered` the weights of others
+    that a layer is computed with.
     """
 
     weights: int
+    gathered: int
     adapter: int
     gradients: int
     optimizer: int
@@ -88,7 +92,7 @@ class Memory:
     def peak(self) -> int:
         """The most that is in use at once."""
         step = self.gradients + self.activations + self.logits + self.allocator
-        held = self.weights + self.adapter + self.optimizer + self.libraries
+        held = self.weights + self.gathered + self.adapter + self.optimizer + self.libraries
         return held + max(step, self.evaluation)
 
     @property
@@ -96,7 +100,7 @@ class Memory:
         """Name -> bytes of the parts that make up the peak."""
         step = ("gradients", "activations", "logits", "allocator")
         asks = self.evaluation > sum(getattr(self, name) for name in step)
-        out = step if asks else ("evaluation",)
+        out = {*(step if asks else ("evaluation",)), *(() if self.gathered else ("gathered",))}
         names = [field.name for field in fields(self) if field.name not in out]
         return {name: getattr(self, name) for name in names}
 
@@ -105,10 +109,11 @@ def estimate(shape: ModelShape, setting: Setting, work: Work) -> Memory:
     """The memory of a training stage at its largest batch."""
     trained, adapter = _trained_elements(shape, setting)
     return Memory(
-        weights=round(_weights_bytes(shape, setting)),
+        weights=round(_weights_bytes(shape, setting) / setting.shares),
+        gathered=round(_gathered(shape, setting)),
         adapter=4 * adapter,
-        gradients=4 * trained,
-        optimizer=round(OPTIMIZER_BYTES[setting.optimizer] * trained),
+        gradients=4 * trained // _parts(setting),
+        optimizer=round(OPTIMIZER_BYTES[setting.optimizer] * trained) // _parts(setting),
         activations=round(_activations(shape, setting, work)),
         logits=round(_logits(shape, setting, work.trained)),
         allocator=round(_held(shape, setting, work)),
@@ -142,9 +147,28 @@ def _trained_elements(shape: ModelShape, setting: Setting) -> tuple[int, int]:
     return layers * one, layers * one
 
 
+def _parts(setting: Setting) -> int:
+    """Into how many parts gradients and optimizer go: those of an adapter stay whole."""
+    return setting.shares if setting.kind == "full" else 1
+
+
+def _gathered(shape: ModelShape, setting: Setting) -> float:
+    """Weights that are put together at a time where they are shared out: embedding and head, the
+    layer at work and the next one on its way; where they are trained their gradients, too."""
+    if setting.shares == 1:
+        return 0.0
+    others = shape.parameters - shape.layers * shape.layer_weights
+    if setting.kind == "full":
+        elements = others + 2 * shape.layer_weights
+        return elements * setting.element_bytes + (others + shape.layer_weights) * 4
+    each = QUANTIZED_BYTES.get(setting.quantization, setting.element_bytes)
+    return others * setting.element_bytes + 2 * shape.layer_weights * each
+
+
 def _weights_bytes(shape: ModelShape, setting: Setting) -> float:
     if setting.kind == "full":
-        half = 2 * shape.parameters if setting.element_bytes == 2 else 0  # autocast's copies
+        copied = setting.element_bytes == 2 and setting.shares == 1  # by autocast
+        half = 2 * shape.parameters if copied else 0
         return 4 * shape.parameters + half
     linear = shape.layers * shape.layer_weights
     others = shape.parameters - linear

@@ -48,6 +48,8 @@ def _computes(preset: Mapping[str, Any], stage: Mapping[str, Any]) -> list[Any]:
     """All that the speed of a stage depends on, the machine apart."""
     model, adapter = _table(preset, "model"), _table(stage, "adapter")
     found = [model.get(key) for key in MODEL_KEYS] + [stage.get(key) for key in STAGE_KEYS]
+    launch = _table(preset, "launch")
+    found += [launch.get("processes", 1), launch.get("sharding", "none")]
     return found + [adapter.get(key) for key in ADAPTER_KEYS]
 
 

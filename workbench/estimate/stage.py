@@ -20,10 +20,14 @@ def needed(
     element_bytes: int,
     device_bytes: int,
     work: Work | None = None,
+    shares: int = 1,
 ) -> Memory:
-    """The memory of a stage; without `work` at the largest batch that its settings allow."""
-    again = recomputes(shape, stage, model, device, element_bytes, device_bytes)
-    setting = replace(_setting(stage, model, device, element_bytes), checkpointing=again)
+    """The memory of a stage; without `work` at the largest batch that its settings allow.
+
+    It is that of one process; `shares` of them share the weights out.
+    """
+    again = recomputes(shape, stage, model, device, element_bytes, device_bytes, shares)
+    setting = replace(_setting(stage, model, device, element_bytes, shares), checkpointing=again)
     return estimate(shape, setting, work or largest_work(stage))
 
 
@@ -34,6 +38,7 @@ def recomputes(
     device: Device,
     element_bytes: int,
     device_bytes: int,
+    shares: int = 1,
 ) -> bool:
     """Whether activations are computed again in the backward pass.
 
@@ -42,7 +47,7 @@ def recomputes(
     """
     if stage.gradient_checkpointing != "auto":
         return bool(stage.gradient_checkpointing)
-    setting = _setting(stage, model, device, element_bytes)
+    setting = _setting(stage, model, device, element_bytes, shares)
     peak = estimate(shape, setting, largest_work(stage)).peak
     return device == "cuda" and peak > ROOM * device_bytes
 
@@ -54,7 +59,9 @@ def largest_work(stage: TrainStage) -> Work:
     return Work(tokens, tokens, longest, asked, asked)
 
 
-def _setting(stage: TrainStage, model: Model, device: Device, element_bytes: int) -> Setting:
+def _setting(
+    stage: TrainStage, model: Model, device: Device, element_bytes: int, shares: int
+) -> Setting:
     adapter = stage.adapter
     return Setting(
         kind=adapter.kind,
@@ -67,4 +74,5 @@ def _setting(stage: TrainStage, model: Model, device: Device, element_bytes: int
         new_tokens=bool(model.added_tokens),
         element_bytes=element_bytes,
         device=device,
+        shares=shares,
     )

@@ -50,8 +50,18 @@ def _steps(counts: Mapping[str, Any]) -> str:
     return (
         f"{counts['steps']:,} steps, {counts['steps_per_epoch']:,} an epoch of "
         f"{counts['tokens']:,} tokens; {counts['validations']:,} validations, "
-        f"{counts['checkpoints']:,} checkpoints"
+        f"{counts['checkpoints']:,} checkpoints{_shared(counts)}"
     )
+
+
+def _shared(counts: Mapping[str, Any]) -> str:
+    """How a step is dealt out to several processes."""
+    processes, dealt = counts.get("processes", 1), counts.get("micro_batches", 1)
+    if processes == 1:
+        return ""
+    name = "micro-batch" if dealt == 1 else "micro-batches"
+    cut = ", cut into parts" if dealt < processes else ""
+    return f"; {dealt:,} {name} a step{cut}, for {processes} processes"
 
 
 def _time(counts: Mapping[str, Any]) -> str:
@@ -70,5 +80,5 @@ def _memory(memory: Mapping[str, Any] | None, device: Mapping[str, Any] | None) 
         verdict = f"MORE THAN THE {size(free)} that are free of {size(device['total'])}"
     parts = sorted(memory["parts"].items(), key=lambda part: -part[1])
     named = [f"{name} {size(bytes)}" for name, bytes in parts if bytes >= TOLD_SHARE * peak]
-    where = one_line(str(device["name"]), 40)
+    where = one_line(str(device["name"]), 60)
     return f"about {size(peak)} of memory on {where}, {verdict}: {', '.join(named)}"

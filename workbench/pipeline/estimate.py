@@ -77,7 +77,8 @@ def estimate(preset: Preset) -> dict[str, Any]:
         found["unknown"] = str(error)
         shape = _shape(preset)
         for stage in preset.train if shape else ():
-            found["stages"][stage.name] = _memory(foreseen(shape, stage, preset.model))
+            memory = foreseen(shape, stage, preset.model, shares=_shares(preset))
+            found["stages"][stage.name] = _memory(memory)
     else:
         tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
         with tempfile.TemporaryDirectory() as folder:
@@ -106,13 +107,16 @@ def _stage(
     batches, plan = plan_batches(stage, examples, validation=len(held_out) > 0)
     work = work_of(batches, examples, validation_plan(held_out, stage), held_out)
     tokens = int(examples.lengths.sum())
+    shape = read_shape(base / "config.json")
     return {
-        **_memory(foreseen(read_shape(base / "config.json"), stage, preset.model, work)),
+        **_memory(foreseen(shape, stage, preset.model, work, _shares(preset))),
         **_time(preset, stage, tokens * plan.steps / plan.steps_per_epoch),
         "sequences": len(examples),
         "tokens": tokens,
         "steps": plan.steps,
         "steps_per_epoch": plan.steps_per_epoch,
+        "micro_batches": len(batches.at(0)),
+        "processes": preset.launch.processes,
         "validations": len(plan.evaluate_steps),
         "checkpoints": len(plan.checkpoint_steps),
     }
@@ -131,10 +135,19 @@ def _time(preset: Preset, stage: TrainStage, tokens: float) -> dict[str, Any]:
     return {"seconds": seconds, "tokens_per_second": past.tokens_per_second, "as_in": past.run}
 
 
+def _shares(preset: Preset) -> int:
+    return preset.launch.processes if preset.launch.sharding == "full" else 1
+
+
 def _device(preset: Preset) -> dict[str, Any]:
-    device = pick_device(preset.model.device)
+    """What one process has: its GPU, or its share of the machine's memory."""
+    device, processes = pick_device(preset.model.device), preset.launch.processes
     total, free = device_bytes(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    if processes > 1:
+        name = f"each of {processes} processes ({name})"
+    if device.type != "cuda":
+        total, free = total // processes, free // processes
     return {"name": name, "total": total, "free": free}
 
 

@@ -283,7 +283,8 @@ class TrainingLoop:
         """One pass over the worst micro-batches; nothing of it stays but the figure."""
 
         def pieces(rows: MicroBatch, plan: BatchPlan) -> list[tuple[int, MicroBatch]]:
-            return list(enumerate(self._fit.parts([rows], plan)))
+            least = self._least if plan is self.plan else 1
+            return list(enumerate(self._fit.parts([rows], plan, least)))
 
         def train(rows: MicroBatch) -> None:
             self._fit(lambda: self._accumulate(pieces(rows, self.plan), 1), [rows])

@@ -30,24 +30,35 @@ STATUS = Path("/proc/self/status")
 
 
 def foreseen(
-    shape: ModelShape | None, stage: TrainStage, model: Model, work: Work | None = None
+    shape: ModelShape | None,
+    stage: TrainStage,
+    model: Model,
+    work: Work | None = None,
+    shares: int = 1,
 ) -> Memory | None:
-    """The estimate for a base of that shape; None for one of an unknown make."""
+    """The estimate for a base of that shape; None for one of an unknown make.
+
+    It is that of one process; `shares` of them share the weights out.
+    """
     device = pick_device(model.device)
     if shape is None:
         return None
     kind, element_bytes = cast(Device, device.type), pick_dtype(model.dtype, device).itemsize
-    return needed(shape, stage, model, kind, element_bytes, device_bytes(device)[0], work)
+    total = device_bytes(device)[0]
+    return needed(shape, stage, model, kind, element_bytes, total, work, shares)
 
 
-def computes_again(config: Path, stage: TrainStage, model: Model, device: torch.device) -> bool:
+def computes_again(
+    config: Path, stage: TrainStage, model: Model, device: torch.device, shares: int = 1
+) -> bool:
     """Whether the stage uses gradient checkpointing; of an unknown make, `auto` is: on CUDA."""
     shape, kind = read_shape(config), cast(Device, device.type)
     if shape is None:
         wish = stage.gradient_checkpointing
         return kind == "cuda" if wish == "auto" else bool(wish)
     element_bytes = pick_dtype(model.dtype, device).itemsize
-    return recomputes(shape, stage, model, kind, element_bytes, device_bytes(device)[0])
+    total = device_bytes(device)[0]
+    return recomputes(shape, stage, model, kind, element_bytes, total, shares)
 
 
 def read_shape(config: Path) -> ModelShape | None:

@@ -80,13 +80,12 @@ def train_stage(
     dtype = pick_dtype(model.dtype, device)
     accelerator = _accelerator(stage, device, dtype, share_weights)
     examples, held_out = Examples.load(train), Examples.load(validation)
+    shares = ranks.size if share_weights else 1
     if share_weights and stage.adapter.kind == "full":
         refuse_half(dtype)
     added = [int(tokenizer.convert_tokens_to_ids(text)) for text in model.added_tokens]
     adapter = adapter_settings(stage, added)
-    network = _network(
-        stage, model, weights, accelerator.device, adapter, len(tokenizer), share_weights
-    )
+    network = _network(stage, model, weights, accelerator.device, adapter, len(tokenizer), shares)
     counted, module = models.count_parameters(network), TrainedTokenLoss(network)
     if share_weights:
         share_out(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
@@ -115,7 +114,7 @@ def train_stage(
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         watched=watched,
-        foreseen=foreseen(read_shape(weights.base / "config.json"), stage, model, work),
+        foreseen=foreseen(read_shape(weights.base / "config.json"), stage, model, work, shares),
         ranks=ranks,
         half=dtype == torch.float16,
     )
@@ -148,7 +147,7 @@ def _network(
     device: torch.device,
     adapter: AdapterSettings,
     vocabulary: int,
-    share_weights: bool,
+    shares: int,
 ) -> Any:
     """On the device, or in main memory where its layers are to be shared out one by one."""
     carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
@@ -159,7 +158,7 @@ def _network(
     torch.manual_seed(stage.weights_seed)
     network = models.load(
         start,
-        device=torch.device("cpu") if share_weights else device,
+        device=torch.device("cpu") if shares > 1 else device,
         dtype=dtype,
         quantization=model.quantization,
         vocabulary=vocabulary if model.added_tokens else 0,
@@ -167,7 +166,7 @@ def _network(
     network = models.attach(
         network, adapter, seed=stage.weights_seed, carried=carried, beneath=beneath
     )
-    if computes_again(weights.base / "config.json", stage, model, device):
+    if computes_again(weights.base / "config.json", stage, model, device, shares):
         network.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
