@@ -144,6 +144,21 @@ def test_a_path_is_looked_at_with_a_preset_s_eyes(
     assert "other.jsonl:1: begins as" in said and "1 refused: the checker refuses" in said
 
 
+def test_set_reaches_the_source_or_with_its_section_the_preset(
+    preset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(preset.parent / "other.jsonl", [{"ask": "a question", "completion": "nothing"}])
+    look = ["data", str(path), "--format", "prompt-completion", "--set", "fields.prompt=ask"]
+    assert main([*look, "--preset", str(preset)]) == 0
+    assert "1 refused" in capsys.readouterr().out
+    check = 'evaluate.checker=["{python}", "-c", "", "{file}"]'
+    assert main([*look, "--preset", str(preset), "--set", check]) == 0
+    assert "refused" not in capsys.readouterr().out.replace("0 refused", "")
+    assert main([*look, "--set", check]) == 2
+    told = capsys.readouterr().err
+    assert "a key of a preset (add --preset NAME)" in told and told.count("\n") == 1
+
+
 def test_neither_path_nor_preset_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 2
     assert capsys.readouterr().err.startswith("no PATH (name a file")

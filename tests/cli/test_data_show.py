@@ -28,6 +28,16 @@ def test_a_row_is_shown_with_its_mask(tmp_path: Path, capsys: pytest.CaptureFixt
     assert value["line"] == 5 and value["trained"] == sum(p["trained"] for p in value["pieces"])
 
 
+def test_set_reaches_the_row_that_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"ask": "why", "completion": "because"}\n')
+    look = ["data", str(path), "--format", "prompt-completion", "--preset", "quickstart"]
+    assert main([*look, "--show", "1", "--set", "fields.prompt=ask"]) == 0
+    assert "⟦because<|im_end|>⟧" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from workbench.commands import data_show
 from workbench.commands.data_preset import Eyes
+from workbench.commands.data_set import source_options, split_keys
 from workbench.commands.progress import counted
 from workbench.dataset.codes import check_codes
 from workbench.dataset.findings import Wanted
 from workbench.dataset.fix import fix, fixed_name
 from workbench.dataset.formats import FORMATS
-from workbench.dataset.options import PLAIN, Options
+from workbench.dataset.options import Options
 from workbench.dataset.read import Plan, iterate, plan_source, read_source, require, told
 from workbench.dataset.readers.topic_tree import scaffold
 from workbench.dataset.report import Summary, Survey
@@ -35,7 +36,7 @@ from workbench.text import one_line
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
-SET_HELP = "a key of [[data.source]], such as fields.prompt=question or placeholders.NAME=Ada"
+SET_HELP = "a key of [[data.source]], such as fields.prompt=question, or of the preset"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +85,9 @@ def run(args: argparse.Namespace) -> int:
 def look(args: argparse.Namespace) -> Summary:
     """Everything that is found out about the data that the arguments name."""
     wanted = Wanted(check_codes(args.only), check_codes(args.ignore))
-    eyes = Eyes.of(args.preset) if args.preset else Eyes()
-    data = Data(_plans(args, eyes))
+    of_source, of_preset = split_keys(args.set, args.preset)
+    eyes = Eyes.of(args.preset, of_preset) if args.preset else Eyes()
+    data = Data(_plans(args, source_options(of_source), eyes))
     held_out = _held_out(args.held_out or eyes.held_out)
     survey = Survey(wanted, eyes.special, held_out)
     for entry in counted(data.read(), "rows read"):
@@ -111,7 +113,8 @@ def _fix(args: argparse.Namespace) -> Path:
         raise UserError("--fix needs a PATH, and -o needs --fix")
     source = Path(args.path)
     target = Path(args.output) if args.output else fixed_name(source)
-    fixed = fix(source, target, args.format, _options(args.set))
+    of_source, _ = split_keys(args.set, args.preset)
+    fixed = fix(source, target, args.format, source_options(of_source))
     lines = [f"{one_line(str(target), 200)}: {len(fixed.done):,} things mended"]
     lines += [*fixed.done.lines(every=bool(args.only)), *filter(None, [fixed.left])]
     print("\n".join(lines), file=sys.stderr)
@@ -148,23 +151,12 @@ class Data:
         return "mixed", ", ".join(formats)
 
 
-def _plans(args: argparse.Namespace, eyes: Eyes) -> list[tuple[Plan, str]]:
+def _plans(args: argparse.Namespace, options: Options, eyes: Eyes) -> list[tuple[Plan, str]]:
     if args.path:
-        return [(plan_source(args.path, args.format, _options(args.set)), "")]
+        return [(plan_source(args.path, args.format, options), "")]
     if not eyes.plans:
         raise UserError("no PATH", hint="name a file, a folder, a glob, or a preset with --preset")
     return list(eyes.plans)
-
-
-def _options(keys: list[str]) -> Options:
-    """What `--set` says of the source. Raises UserErrors."""
-    if not keys:
-        return PLAIN
-    from workbench.preset.load import parse
-
-    text = '[[data.source]]\npath = "."\n[[train]]\n'
-    loaded = parse(text, Path("."), [f"data.source.0.{key}" for key in keys])
-    return Options(**loaded.preset.data.source[0].options())
 
 
 def _held_out(path: str) -> list[Row]:

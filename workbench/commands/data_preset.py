@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -39,11 +39,11 @@ class Eyes:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, preset_name: str) -> Eyes:
+    def of(cls, preset_name: str, overrides: Sequence[str] = ()) -> Eyes:
         """Those of a preset, with its sources. Raises UserError for a preset at fault."""
-        preset = frozen(load(preset_name))
+        preset = frozen(load(preset_name, overrides))
         asked = [path for key, path in prompt_files(preset.evaluate) if len(key) == 2]
-        lens, notes = _lens(preset_name)
+        lens, notes = _lens(preset_name, overrides)
         return cls(
             plans=tuple(_plan(source) for source in preset.data.source),
             held_out=_nearer(asked[0]) if asked else "",
@@ -97,10 +97,10 @@ def _plan(source: DataSource) -> tuple[Plan, str]:
     return plan_source(_nearer(source.path), source.format, options), source.name
 
 
-def _lens(preset_name: str) -> tuple[Lens | None, tuple[str, ...]]:
+def _lens(preset_name: str, overrides: Sequence[str]) -> tuple[Lens | None, tuple[str, ...]]:
     """The preset's tokenizer and template, or a note saying why they are not to be had."""
     try:
-        return lens_of(preset_name), ()
+        return lens_of(preset_name, overrides), ()
     except UserError as error:
         return None, (f"without the model's template and control tokens: {error}",)
 

@@ -12,6 +12,7 @@ from workbench.errors import EXIT_DONE, UserError
 
 def run(args: argparse.Namespace) -> int:
     """Print row `args.show` as the preset `args.preset` sees it."""
+    from workbench.commands.data_set import source_options, split_keys
     from workbench.dataset.browse.nth import nth
     from workbench.dataset.browse.request import Source
     from workbench.lens import printing
@@ -21,8 +22,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--show needs PATH and --preset NAME", hint="tokens depend on the model")
     if args.show < 1:
         raise UserError(f"--show {args.show}: rows count from 1")
-    row = nth(Source(args.path, args.format), args.show)
-    lens = lens_of(args.preset)
+    of_source, of_preset = split_keys(args.set, args.preset)
+    source = Source(args.path, args.format, options=source_options(of_source))
+    row = nth(source, args.show)
+    lens = lens_of(args.preset, of_preset)
     try:
         shown = lens.look(row)
     except UserError as error:

@@ -7,6 +7,7 @@ nothing is fetched and no model is loaded.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from workbench.preset.schema import Model, Preset
 END_OF_TEXT = "<|endoftext|>"
 
 
-def lens_of(preset_name: str) -> Lens:
-    """How the preset of that name or path reads rows. Raises UserError where that is not known."""
-    loaded = load(preset_name)
+def lens_of(preset_name: str, overrides: Sequence[str] = ()) -> Lens:
+    """How the preset of that name or path reads rows, with `SECTION.KEY=VALUE` overrides.
+
+    Raises UserError where that is not known.
+    """
+    loaded = load(preset_name, overrides)
     base = local_base(loaded.preset.model) or _cached_base(loaded.preset.model)
     if base is None:
         hint = "a run fetches it; until then no tokens are shown"
