@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from workbench.quantize.types import kind_named
 from workbench.run import events, exports
 from workbench.run.exports import ExportRequest
 from workbench.run.folder import RunFolder
+from workbench.text import duration, size
 
 if TYPE_CHECKING:
     from workbench.pipeline.export.parity import Parity
@@ -181,6 +182,15 @@ def _samples(context: Context) -> list[Sample]:
     return samples
 
 
+def _foreseen(foreseen: Any) -> str:
+    """What the export will take, in a line."""
+    sizes = ", ".join(f"{name} {size(n_bytes)}" for name, n_bytes in foreseen.bytes.items())
+    takes = (
+        f"about {duration(foreseen.writing_s)} min to write, {size(foreseen.disk_bytes)} of disk"
+    )
+    return f"export: {sizes or 'the merged model'}; {takes}"
+
+
 def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callbacks:
     from workbench.pipeline.export.stage import Callbacks
 
@@ -189,19 +199,22 @@ def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callba
     def warn(line: str) -> None:
         emit(events.Note(message=line, level="warning"))
 
-    def on_plan(plan: Any, planned: Mapping[str, int]) -> None:
+    def on_plan(plan: Any, foreseen: Any) -> None:
         names = [name.lower() for name in formats]
         told = [fallback for fallback in plan.fallbacks if fallback.type in names]
-        fallbacks = {name: [str(f) for f in told if f.type == name] for name in planned}
+        fallbacks = {name: [str(f) for f in told if f.type == name] for name in foreseen.bytes}
         emit(
             events.ExportPlanned(
                 adapters=len(plan.weights.adapters),
                 tensors=len(plan.tensors),
-                bytes=dict(planned),
+                bytes=dict(foreseen.bytes),
                 fallbacks={name: lines for name, lines in fallbacks.items() if lines},
                 merged=merged,
+                disk_bytes=foreseen.disk_bytes,
+                writing_s=round(foreseen.writing_s, 1),
             )
         )
+        emit(events.Note(message=_foreseen(foreseen)))
         for fallback in told[:FALLBACKS_TOLD]:
             warn(f"{fallback.type}: {fallback}")
 

@@ -251,13 +251,16 @@ class Resumed(Event, kind="resumed"):
 @dataclass(frozen=True, kw_only=True)
 class ExportPlanned(Event, kind="export_planned"):
     """What an export is going to write, by type: bytes, and a line for each tensor that cannot
-    have its type's format. `adapters` are merged on the way."""
+    have its type's format. `adapters` are merged on the way. `disk_bytes` have to be free at once;
+    the writing is foreseen to take `writing_s` seconds (None: not foreseen)."""
 
     adapters: int
     tensors: int
     bytes: dict[str, Any]
     fallbacks: dict[str, Any] = field(default_factory=dict)
     merged: bool = False
+    disk_bytes: int = 0
+    writing_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

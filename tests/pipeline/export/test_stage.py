@@ -40,7 +40,7 @@ def test_the_whole_stage(weights: Weights, tmp_path: Path) -> None:
     sample = Sample(CHAT, tuple(vocabulary_check.probe_ids(plan, CHAT)))
     heard = list[str]()
     calls = Callbacks(
-        on_plan=lambda plan, planned: heard.append("plan " + " ".join(planned)),
+        on_plan=lambda plan, foreseen: heard.append("plan " + " ".join(foreseen.bytes)),
         on_file=lambda file, elapsed_s: heard.append(file.type),
         on_parity=lambda parity, verdict: heard.append(f"{parity.type}={verdict.passed}"),
     )

@@ -74,12 +74,16 @@ def planned_bytes(plan: ExportPlan, wished: Wish) -> dict[str, int]:
     return {name: (known | made)[name] for name in wished.names}
 
 
+def disk_bytes(plan: ExportPlan, wished: Wish, merged: bool) -> int:
+    """What the disk has to take at once: all files, with an F16 twin and the merged model."""
+    planned = planned_bytes(plan, wished)
+    made = sum(planned[kind.name] for kind in wished.quantized)
+    return plan.total_bytes() + made + (merged_bytes(plan) if merged else 0)
+
+
 def check_space(plan: ExportPlan, wished: Wish, out: Path, merged: bool) -> None:
     """Raise RunFailed when the disk cannot take all of it at once."""
-    needed = plan.total_bytes() + sum(
-        planned_bytes(plan, wished)[kind.name] for kind in wished.quantized
-    )
-    files.check_space(out, needed + (merged_bytes(plan) if merged else 0), "the export")
+    files.check_space(out, disk_bytes(plan, wished, merged), "the export")
 
 
 def make_files(

@@ -6,7 +6,7 @@ written for the measurement and removed. What an earlier export left in the fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from workbench import files
 from workbench.errors import RunFailed
 from workbench.pipeline.export.ahead import usable_cores
 from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
+from workbench.pipeline.export.forecast import Foreseen, foresee
 from workbench.pipeline.export.making import (
     COMPARE,
     MERGE,
@@ -21,7 +22,6 @@ from workbench.pipeline.export.making import (
     check_space,
     make_files,
     of_tensor,
-    planned_bytes,
     wish,
 )
 from workbench.pipeline.export.merged_files import write_merged
@@ -59,11 +59,11 @@ class ExportResult:
 class Callbacks:
     """How the stage speaks while it works; each may be left out.
 
-    `on_plan` comes before any work, with the bytes of each type; `on_file` with the seconds that
-    it took; `on_answers` with a line on answers.md.
+    `on_plan` comes before any work, with what it will take; `on_file` with the seconds that it
+    took; `on_answers` with a line on answers.md.
     """
 
-    on_plan: Callable[[ExportPlan, Mapping[str, int]], None] = lambda plan, planned: None
+    on_plan: Callable[[ExportPlan, Foreseen], None] = lambda plan, foreseen: None
     doing: Callable[[Doing], None] = lambda doing: None
     on_file: Callable[[ExportedFile, float], None] = lambda file, elapsed_s: None
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None
@@ -112,7 +112,7 @@ def export_stage(
         name=name,
         end_of_turn=end_of_turn,
     )
-    calls.on_plan(plan, planned_bytes(plan, wished))
+    calls.on_plan(plan, foresee(plan, wished, merged, cores))
     check_space(plan, wished, out, merged)
     exported, examination = list[ExportedFile](), None
     if wished.names:
