@@ -99,3 +99,25 @@ def test_chunks_of_logits_give_the_same_loss_and_gradients(
     assert chunked == pytest.approx(whole, rel=1e-6)
     for name, gradient in gradients.items():
         torch.testing.assert_close(others[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "gemma2", "cohere", "granite"])
+def test_under_a_frozen_head_chunks_give_the_loss_and_gradients_of_the_whole(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each position's gradient is its own: in how many chunks it comes changes nothing."""
+    causal = tiny.model(kind).requires_grad_(False)
+    torch.manual_seed(1)
+    hidden, targets, found = torch.randn(40, 64), torch.randint(4, 384, (40,)), []
+    for limit in (1 << 26, 384 * 16):
+        monkeypatch.setattr(losses, "CHUNK_LOGITS", limit)
+        leaf = hidden.clone().requires_grad_()
+        loss = losses.summed_loss(causal, leaf, targets)
+        (loss / 7).backward()
+        with torch.no_grad():
+            assert losses.summed_loss(causal, hidden, targets).item() == loss.item()
+        assert leaf.grad is not None
+        found.append((loss.item(), leaf.grad))
+    (whole, gradient), (chunked, other) = found
+    assert chunked == pytest.approx(whole, rel=1e-6)
+    torch.testing.assert_close(other, gradient, rtol=1e-5, atol=1e-7)

@@ -62,12 +62,17 @@ class TrainedTokenLoss(nn.Module):
 def summed_loss(causal: Any, hidden: Tensor, targets: Tensor) -> Tensor:  # (N, C), (N,) -> ()
     """Sum of cross-entropies, with no more than CHUNK_LOGITS logits in memory at once.
 
-    Beyond that the positions go through the head in chunks, and each chunk's logits are computed
-    again for its gradient: 4,096 tokens of a vocabulary of 150,000 would hold 6 GB otherwise.
+    Beyond that the positions go through the head in chunks: 4,096 tokens of a vocabulary of 150,000
+    would hold 6 GB otherwise. Under a frozen head each chunk's gradient is taken at once; else its
+    logits are computed again for it, as they are in float16, whose scaled loss comes later.
     """
-    rows = max(1, CHUNK_LOGITS // causal.get_output_embeddings().weight.shape[0])
+    head = causal.get_output_embeddings()
+    rows = max(1, CHUNK_LOGITS // head.weight.shape[0])
     if len(targets) <= rows:
         return _loss_of(causal, hidden, targets)
+    mixed = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype == torch.float16
+    if not mixed and not any(parameter.requires_grad for parameter in head.parameters()):
+        return _FrozenHeadLoss.apply(hidden, targets, causal, rows)
     total = torch.zeros((), device=hidden.device)
     for part, wanted in zip(hidden.split(rows), targets.split(rows), strict=True):
         total = total + checkpoint(_loss_of, causal, part, wanted, use_reentrant=False)
@@ -76,6 +81,29 @@ def summed_loss(causal: Any, hidden: Tensor, targets: Tensor) -> Tensor:  # (N, 
 
 def _loss_of(causal: Any, hidden: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(head_logits(causal, hidden).float(), targets, reduction="sum")
+
+
+class _FrozenHeadLoss(torch.autograd.Function):
+    """The loss of many positions, `rows` at a time; a chunk's logits are gone before the next."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, targets: Tensor, causal: Any, rows: int) -> Tensor:
+        wanted = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(hidden) if wanted else None
+        total = torch.zeros((), device=hidden.device)
+        for start in range(0, len(targets), rows):
+            part = hidden[start : start + rows].detach().requires_grad_(wanted)
+            with torch.set_grad_enabled(wanted):
+                loss = _loss_of(causal, part, targets[start : start + rows])
+            if gradient is not None:
+                (gradient[start : start + rows],) = torch.autograd.grad(loss, part)
+            total += loss.detach()
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return ctx.saved_tensors[0] * gradient, None, None, None
 
 
 def causal_model(model: Any) -> Any:

@@ -18,7 +18,7 @@ from torch import nn
 
 from workbench.errors import UserError
 from workbench.pipeline.causal import load_causal
-from workbench.pipeline.training import attention
+from workbench.pipeline.training import attention, lora
 from workbench.pipeline.training.weights import Weights
 
 TRAINED = "default"  # what PEFT calls an adapter that was given no name
@@ -112,6 +112,14 @@ def attach(
     """
     if adapter.kind == "full":
         return _unfreeze(model, adapter.last_layers)
+    made = _attached(model, adapter, seed, carried, beneath)
+    lora.join(made)
+    return made
+
+
+def _attached(
+    model: Any, adapter: AdapterSettings, seed: int, carried: Path | None, beneath: Sequence[Path]
+) -> Any:
     if carried is not None:
         made = PeftModel.from_pretrained(model, carried, is_trainable=True)
     else:

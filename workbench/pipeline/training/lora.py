@@ -1,0 +1,101 @@
+"""LoRA's linear layers, each as one node of autograd.
+
+PEFT adds the adapter's output to the layer's as a tensor of its own, scaled in another: passes over
+memory that take longer than the adapter's arithmetic. Here the products of low rank are added into
+what is there already, forward and backward. Everything that this does not cover (DoRA, quantized
+weights, several adapters, mixed number formats) stays with PEFT.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft.tuners.lora.layer import Linear as LoraLayer
+from torch import Tensor, nn
+
+
+class LowRankLinear(torch.autograd.Function):
+    """y = x W' + b + s (d A') B', where d is x, or x with dropout; ' transposes.
+
+    W and b are frozen. Without dropout `dropped` is None, and x gets both gradients in one tensor.
+    """
+
+    @staticmethod
+    def forward(  # (..., in), (..., in), (out, in), (out,), (r, in), (out, r) -> (..., out)
+        ctx: Any,
+        x: Tensor,
+        dropped: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        a: Tensor,
+        b: Tensor,
+        scale: float,
+    ) -> Tensor:
+        inner = _flat(x if dropped is None else dropped)
+        low = inner @ a.t()  # (N, r)
+        out = F.linear(_flat(x), weight, bias)
+        out.addmm_(low, b.t(), alpha=scale)
+        ctx.save_for_backward(inner, low, weight, a, b)
+        ctx.scale, ctx.shape, ctx.apart = scale, x.shape, dropped is not None
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inner, low, weight, a, b = ctx.saved_tensors
+        g = _flat(gradient)
+        g_low = (g @ b).mul_(ctx.scale)  # (N, r)
+        g_x = g_dropped = None
+        if ctx.needs_input_grad[0]:
+            g_x = g @ weight
+            if ctx.apart:
+                g_dropped = (g_low @ a).view(ctx.shape)
+            else:
+                g_x.addmm_(g_low, a)
+            g_x = g_x.view(ctx.shape)
+        g_b = (g.t() @ low).mul_(ctx.scale)
+        return g_x, g_dropped, None, None, g_low.t() @ inner, g_b, None
+
+
+def _flat(tensor: Tensor) -> Tensor:  # (..., C) -> (N, C)
+    return tensor.reshape(-1, tensor.shape[-1])
+
+
+def join(model: nn.Module) -> int:
+    """Let every LoRA layer that allows it compute so; returns how many do."""
+    layers = [m for m in model.modules() if type(m) is LoraLayer and _plain(m)]
+    for layer in layers:
+        layer.forward = _Joined(layer)
+    return len(layers)
+
+
+class _Joined:
+    """The forward of a layer; PEFT's own while the adapter is off or merged."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer, self._name = layer, layer.active_adapters[0]
+        self._peft = layer.forward
+
+    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        layer, name = self._layer, self._name
+        a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+        base = layer.get_base_layer()
+        usual = layer.disable_adapters or layer.merged or kwargs or x.dtype != a.dtype
+        if usual or torch.is_autocast_enabled(x.device.type):
+            return self._peft(x, *args, **kwargs)
+        dropout = layer.lora_dropout[name]
+        dropped = dropout(x) if layer.training and not isinstance(dropout, nn.Identity) else None
+        scale = layer.scaling[name]
+        return LowRankLinear.apply(x, dropped, base.weight, base.bias, a, b, scale)
+
+
+def _plain(layer: Any) -> bool:
+    """Whether it is one LoRA without bias or variant on a layer that is not quantized."""
+    base, names = layer.get_base_layer(), layer.active_adapters
+    if type(base) is not nn.Linear or len(names) != 1 or layer.lora_variant:
+        return False
+    name = names[0]
+    a, b = layer.lora_A[name], layer.lora_B[name]
+    frozen = b.bias is None and not any(p.requires_grad for p in base.parameters())
+    return frozen and base.weight.dtype == a.weight.dtype == b.weight.dtype
