@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 import threading
+import time
 import types
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from workbench.pipeline import load
-from workbench.pipeline.load import LoadMeter, gpu, measured, rest
+from workbench.pipeline.load import Family, LoadMeter, gpu, measured, rest
 from workbench.run import events
 
 
 def test_readings_are_plausible() -> None:
-    process = psutil.Process()
-    found = measured(process)
+    found = measured(Family())
     assert 0 <= found.cpu_share <= 1 and found.worker_cores >= 0
     assert 1 << 20 < found.memory_bytes < psutil.virtual_memory().total
     assert 0 < found.memory_free_bytes < psutil.virtual_memory().total
@@ -66,3 +69,31 @@ def test_a_gpu_is_told_with_what_can_be_known_of_it(monkeypatch: pytest.MonkeyPa
     assert gpu() == (0.97, 5 << 30, 8 << 30)
     cuda.is_initialized = lambda: False
     assert gpu() is None
+
+
+def test_children_count_as_the_worker_for_as_long_as_they_live() -> None:
+    family = Family()
+    _, alone = family.busy()
+    spin = "import time\nx = bytearray(64 << 20)\nprint(1, flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdout.readline()
+        family.busy()  # finds it
+        until = time.monotonic() + 20
+        cores = 0.0
+        while cores < 0.05 and time.monotonic() < until:
+            time.sleep(0.05)
+            cores, resident = family.busy()
+        child.kill()
+    assert cores >= 0.05 and resident > alone + (60 << 20)
+    assert family.busy()[1] < alone + (30 << 20)
+
+
+def test_a_gpu_that_a_rank_uses_is_told_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "gpu", lambda: None)
+    monkeypatch.setattr(load, "elsewhere", load.Elsewhere())
+    theirs = replace(measured(Family()), gpu_memory_bytes=5, gpu_memory_total_bytes=8)
+    load.elsewhere.hear(theirs)
+    found = measured(Family())
+    assert (found.gpu_share, found.gpu_memory_bytes, found.gpu_memory_total_bytes) == (None, 5, 8)
+    load.elsewhere.hear(replace(theirs, gpu_memory_bytes=None))
+    assert measured(Family()).gpu_memory_bytes is None

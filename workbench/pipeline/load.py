@@ -1,7 +1,8 @@
 """How busy the worker and its machine are: read by a thread of its own, off the steps' path.
 
 It only reads counters that the system keeps anyway. A GPU is looked at through torch once torch
-is in use here, its share of busy time through NVML where its Python library is installed.
+is in use here, its share of busy time through NVML where its Python library is installed. Where
+ranks of the worker's train they count as the worker, and the first of them tells of its GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 import psutil
@@ -19,6 +21,42 @@ from workbench.run.events import Load
 FIRST_S, LONGEST_S = 1.0, 10.0
 SHARE_OF_AGE = 0.001  # a run of hours is told of every ten seconds: its log stays small
 Gpu = tuple[float | None, int, int]  # busy share, bytes in use, bytes in all
+
+
+class Family:
+    """This process and its children, as one: cores kept busy since the last look, and memory."""
+
+    def __init__(self) -> None:
+        self._own = psutil.Process()
+        self._own.cpu_percent()  # the first call only begins to count
+        self._children: dict[int, psutil.Process] = {}
+
+    def busy(self) -> tuple[float, int]:
+        """(cores, bytes); a child counts from the look after the one that found it."""
+        found = {child.pid: child for child in self._own.children()}
+        self._children = {pid: self._children.get(pid, child) for pid, child in found.items()}
+        percent, resident = self._own.cpu_percent(), self._own.memory_info().rss
+        for child in self._children.values():
+            with suppress(psutil.NoSuchProcess):  # ended since
+                percent += child.cpu_percent()
+                resident += child.memory_info().rss
+        return round(percent / 100, 2), resident
+
+
+class Elsewhere:
+    """What another process told of its GPU: a worker whose ranks train uses none itself."""
+
+    def __init__(self) -> None:
+        self.gpu: Gpu | None = None
+
+    def hear(self, load: Load) -> None:
+        """Keep what `load` says of a GPU."""
+        used, total = load.gpu_memory_bytes, load.gpu_memory_total_bytes
+        known = used is not None and total is not None
+        self.gpu = (load.gpu_share, used, total) if known else None  # type: ignore[assignment]
+
+
+elsewhere = Elsewhere()
 
 
 class LoadMeter:
@@ -45,12 +83,11 @@ class LoadMeter:
         self._thread.join()
 
     def _run(self) -> None:
-        process, started = psutil.Process(), self._now()
-        process.cpu_percent()  # the first call only begins to count
+        family, started = Family(), self._now()
         psutil.cpu_percent()
         try:
             while not self._ended.wait(rest(self._now() - started)):
-                self._emit(measured(process))
+                self._emit(measured(family))
         except (OSError, psutil.Error):
             return
 
@@ -60,13 +97,14 @@ def rest(age_s: float) -> float:
     return min(LONGEST_S, max(FIRST_S, age_s * SHARE_OF_AGE))
 
 
-def measured(process: psutil.Process) -> Load:
+def measured(family: Family) -> Load:
     """The load since the last call."""
-    busy, used, total = gpu() or (None, None, None)
+    busy, used, total = gpu() or elsewhere.gpu or (None, None, None)
+    cores, resident = family.busy()
     return Load(
         cpu_share=round(psutil.cpu_percent() / 100, 3),
-        worker_cores=round(process.cpu_percent() / 100, 2),
-        memory_bytes=process.memory_info().rss,
+        worker_cores=cores,
+        memory_bytes=resident,
         memory_free_bytes=psutil.virtual_memory().available,
         gpu_share=busy,
         gpu_memory_bytes=used,

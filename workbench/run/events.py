@@ -100,9 +100,9 @@ class Note(Event, kind="note"):
 class Load(Event, kind="load"):
     """What the worker and its machine are busy with, about once a second; shares are 0 to 1.
 
-    `cpu_share` is that of all cores by all processes, `worker_cores` how many the worker keeps
-    busy. Memory is the worker's own, and what the machine has left. A GPU's are None without one,
-    `gpu_share` also where nothing tells it.
+    `cpu_share` is that of all cores by all processes, `worker_cores` how many the worker and its
+    children keep busy. Memory is theirs, and what the machine has left. A GPU's are None
+    without one, `gpu_share` also where nothing tells it.
     """
 
     cpu_share: float

@@ -17,7 +17,7 @@ from tests.pipeline.processes import helpers
 from tests.pipeline.processes.helpers import STEPS, adapter, losses, set_processes, steps_of, work
 from tests.pipeline.test_worker import state_of, wait_for_steps
 from workbench.pipeline.processes.supervise import environment
-from workbench.run import events, lock
+from workbench.run import events, launch, lock
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
 
@@ -148,12 +148,41 @@ def test_under_torchrun_the_first_is_the_worker(prepared: RunFolder, by_two: Run
     free = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     meeting = f"--master-addr=127.0.0.1 --master-port={free.port}"
     del free
-    agents = [_agent(f"--nnodes=2 --node-rank={node} {meeting}", run) for node in (0, 1)]
+    each = f"--nproc-per-node=1 --nnodes=2 {meeting}"
+    agents = [_agent(f"{each} --node-rank={node}", run) for node in (0, 1)]
     said = [agent.communicate(timeout=240)[0] for agent in agents]
     assert [agent.returncode for agent in agents] == [0, 0], "\n".join(said)
     assert state_of(run).status == "done"
     assert adapter(run) == adapter(by_two)
     assert lock.owner(run.lock_file) is None
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+def test_under_torchrun_all_end_together(prepared: RunFolder, ending: str) -> None:
+    """Stopped as any run is; or one process is killed, and the run says so."""
+    run = copied(prepared, f"torchrun-{ending}")
+    text = run.preset_file.read_text().replace("max_steps = 8", "max_steps = 100000")
+    run.preset_file.write_text(text)
+    with _agent("--standalone --nproc-per-node=2", run) as agent:
+        try:
+            wait_for_steps(run, 3)
+            ranks = psutil.Process(agent.pid).children()
+            (second,) = [rank for rank in ranks if rank.environ().get("RANK") == "1"]
+            if ending == "stop":
+                assert launch.stop(run, limit_s=60)
+            else:
+                second.kill()
+            said = agent.communicate(timeout=120)[0]
+        finally:
+            agent.kill()
+    assert len(ranks) == 2 and not [rank for rank in ranks if rank.is_running()]
+    state, done = state_of(run), len(steps_of(run))
+    if ending == "stop":
+        assert state.status == "stopped", said
+        assert (run.training("sft") / f"step-{done:06d}" / "manifest.json").is_file()
+    else:
+        assert state.error.startswith("another rank ended amid the training"), said
 
 
 @pytest.mark.slow
@@ -195,10 +224,10 @@ def _environment() -> dict[str, str]:
 
 
 def _agent(options: str, run: RunFolder) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1"]
+    command = [sys.executable, "-m", "torch.distributed.run"]
     command += [*options.split(), "-m", "workbench.pipeline.worker", str(run.path)]
     return subprocess.Popen(
-        [*command, "--stages", "train"],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -56,6 +56,19 @@ def test_the_first_is_heard_and_all_are_waited_for(play: Play) -> None:
     assert heard == [events.Note(message="größer")]
 
 
+def test_the_load_of_the_first_is_told_by_the_workers_own_meter(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[events.Load] = []
+    monkeypatch.setattr(supervise.elsewhere, "hear", heard.append)
+    load = events.Load(
+        cpu_share=0.5, worker_cores=1, memory_bytes=1, memory_free_bytes=1, gpu_memory_bytes=7
+    )
+    lines = f"if rank == 0: say(event='load', fields={load.fields()!r})\nsay(kind='done')"
+    assert play(lines) == [] and heard == [load]
+    assert supervise.elsewhere.gpu is None
+
+
 def test_the_environment_is_that_of_torchrun(play: Play) -> None:
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     lines = f"note(json.dumps([os.environ[n] for n in {names!r}]))\nsay(kind='done')"

@@ -22,6 +22,7 @@ from tests.pipeline.training.together import together
 from workbench.errors import Interrupted, RunFailed
 from workbench.pipeline.training import loop
 from workbench.pipeline.training.ranks import Ranks
+from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Model
 from workbench.run import events
 
@@ -32,6 +33,7 @@ pytestmark = [
 ]
 LORA: dict[str, Any] = {}
 LAST = {"kind": "full", "dropout": 0.0, "last_layers": 1}
+NF4 = {"device": "cpu", "quantization": "nf4"}
 AGAIN = {"gradient_checkpointing": True}
 STEPS = 8
 
@@ -125,15 +127,25 @@ def test_4_bit_weights_are_shared_out(tmp_path: Path) -> None:
     """QLoRA: each rank holds half of the 4-bit bytes, a layer puts them together."""
     pytest.importorskip("bitsandbytes")
     bench = Bench(tmp_path, count=30)
-    stage, model = (
-        settings(max_steps=4),
-        Model.model_validate({"device": "cpu", "quantization": "nf4"}),
-    )
+    stage, model = settings(max_steps=4), Model.model_validate(NF4)
     alone = figures(bench.train("one", settings=stage, model=model)[1])
     first, second = together(tmp_path / "group", 2, trained(bench, "two", stage, model=model))
     for what in ("loss", "norm", "validation"):
         assert first[what] == pytest.approx(alone[what], abs=1e-4), what
     assert first["held"] < 0.7 and second["held"] < 0.7
+
+
+@pytest.mark.slow
+def test_an_earlier_adapter_beneath_4_bit_weights_is_shared_out(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    bench, model = Bench(tmp_path, count=30), Model.model_validate(NF4)
+    bench.train("first", settings=settings(max_steps=3), model=model)
+    weights = Weights(bench.base, (bench.adapter("first").parent,))
+    given: dict[str, Any] = {"model": model, "weights": weights}
+    stage = settings(max_steps=4)
+    alone = figures(bench.train("one", settings=stage, **given)[1])
+    both = together(tmp_path / "group", 2, trained(bench, "two", stage, **given))[0]
+    assert both["loss"] == pytest.approx(alone["loss"], abs=1e-4)
 
 
 @pytest.mark.slow

@@ -16,11 +16,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from workbench.files import write_all
 from workbench.pipeline.context import context_of
+from workbench.pipeline.load import LoadMeter
 from workbench.pipeline.processes.endings import told
 from workbench.pipeline.processes.place import joined, taken
 from workbench.pipeline.stopping import StopSignal
@@ -43,8 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stopping.listen()
     end_with_parent(stopping)
 
+    one_at_a_time = threading.Lock()
+
     def tell(fields: dict[str, Any]) -> None:
-        write_all(options.tell, json.dumps(fields).encode() + b"\n")
+        with one_at_a_time:
+            write_all(options.tell, json.dumps(fields).encode() + b"\n")
 
     try:
         _train(RunFolder(options.run), options.number, stopping, tell)
@@ -69,7 +74,7 @@ def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None
             tell({"event": event.kind, "fields": event.fields()})
 
     preset = load(str(run.preset_file)).preset
-    with joined(place) as ranks:
+    with joined(place) as ranks, LoadMeter(emit) if first else nullcontext():
         train(context_of(run, preset, emit, stopping, first=first), number, ranks)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from workbench.pipeline.load import elsewhere
 from workbench.pipeline.processes.endings import Ending, died, error_of
 from workbench.run import events
 from workbench.run.events import Emit
@@ -142,6 +143,7 @@ def _started(
     finally:
         for one in ranks:
             one.end()
+        elsewhere.gpu = None
 
 
 def _followed(
@@ -181,4 +183,7 @@ def _followed(
 def _hand_on(word: Word, emit: Emit) -> None:
     event = events.parse(word.fields["event"], word.fields["fields"])
     assert event is not None, f"a rank of this very version told {word.fields}"
-    emit(event)
+    if isinstance(event, events.Load):
+        elsewhere.hear(event)  # the worker's own tells it with all ranks'
+    else:
+        emit(event)

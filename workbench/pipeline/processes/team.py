@@ -44,6 +44,8 @@ class Team:
 
         Raises RunFailed where another one ended amid it.
         """
+        import torch.distributed as dist
+
         from workbench.pipeline.processes.job import train
 
         asked = {"run": str(context.run.path), "number": number}
@@ -51,7 +53,8 @@ class Team:
         try:
             train(context, number, self._ranks)
         except RuntimeError as error:
-            if "closed by peer" not in str(error) and "reset by peer" not in str(error):
+            lost = isinstance(error, dist.DistError) or "by peer" in str(error)
+            if not lost:  # gloo's own errors are plain ones: connection closed, or reset, by peer
                 raise
             message = "another rank ended amid the training; torchrun tells which, and why"
             raise RunFailed(f"{message} (workbench resume {context.run.name})") from error
