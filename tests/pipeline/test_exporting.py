@@ -69,6 +69,7 @@ def test_the_merged_model_has_a_card(trained_run: RunFolder) -> None:
     assert "- **raw** (pretrain): all weights, 3 steps" in card
     assert "- **sft** (sft): lora, rank 4, 6 steps, learning rate 0.001; best" in card
     assert sha256(run.dataset / "train.jsonl") in card and "`pairs.txt`, `raw`" in card
+    assert sha256(run.preset_file) in card
     assert "| q8_0 | " in card and "| f16 | " in card
     assert str(run.path.parent) not in card and str(base.parent) not in card
     (base / "README.md").unlink()

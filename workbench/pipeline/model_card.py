@@ -42,6 +42,7 @@ def model_card(context: Context, judged: Sequence[Judged]) -> str:
         "## How it was trained",
         *(_stage(context, stage) for stage in context.preset.train),
         _data(context),
+        f"SHA-256 of the preset as it was run: `{files.sha256(context.run.preset_file)}`.",
         *_parity(judged),
         "## Use",
         USE.format(name=context.run.name),

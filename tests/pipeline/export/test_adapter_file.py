@@ -46,7 +46,7 @@ def with_adapter(native: NativeFile, path: Path | None) -> np.ndarray:
     return logits
 
 
-SHAPES = ("llama", "llama-bias", "qwen2", "gemma3", "phi3", "qwen3")
+SHAPES = ("llama", "llama-bias", "qwen2", "gemma3", "gemma3-vision", "phi3", "qwen3")
 
 
 @pytest.mark.parametrize("shape", SHAPES)

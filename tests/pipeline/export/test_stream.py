@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from tests.pipeline.export.helpers import export, plan, save_adapter, save_base
 from workbench import files
 from workbench.errors import Interrupted, RunFailed, UserError
-from workbench.pipeline.export import slabs
+from workbench.pipeline.export import gguf_file, slabs
 from workbench.pipeline.export.stream import TensorDone, run_export
 from workbench.pipeline.training.weights import Weights
 
@@ -127,6 +128,19 @@ def test_a_full_disk_leaves_nothing(fault: str, weights: Weights, tmp_path: Path
     child = in_child(weights.base, tmp_path, "f16,q8_0", fault)
     assert child.returncode != 0 and "OSError" in child.stderr
     assert left_in(tmp_path) == []
+
+
+def test_a_disk_that_fails_behind_the_writer_leaves_nothing(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(fd: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(gguf_file, "FLUSH_BYTES", 1)
+    monkeypatch.setattr(gguf_file, "_to_disk", fails)
+    with pytest.raises(OSError, match="the disk is broken"):
+        export(weights, tmp_path, "f16", "q8_0")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_kill_leaves_no_file_that_looks_whole(weights: Weights, tmp_path: Path) -> None:
