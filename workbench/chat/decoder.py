@@ -59,6 +59,7 @@ class Decoder:
         self.abort = abort = threading.Event()
         self._abort_callback = self.c.ggml_abort_callback(lambda _data: abort.is_set())
         self._no_callback = self.c.ggml_abort_callback()
+        self._abortable = False
 
     def _new_context(self, context: int, sequences: int, threads: int | None) -> Any:
         params = self.c.llama_context_default_params()
@@ -147,6 +148,9 @@ class Decoder:
 
     def _allow_abort(self, allowed: bool) -> None:
         """The callback runs once a graph node and takes the GIL: right for a long prompt only."""
+        if allowed == self._abortable:
+            return
+        self._abortable = allowed
         callback = self._abort_callback if allowed else self._no_callback
         self.c.llama_set_abort_callback(self._context, callback, None)
 

@@ -131,7 +131,14 @@ class NativeModel:
 
     def ends(self, token: int) -> bool:
         """Whether `token` ends a turn (EOS, EOT and their kin)."""
-        return bool(self.c.llama_vocab_is_eog(self.vocab, token))
+        known = self._endings.get(token)
+        if known is None:
+            known = self._endings[token] = bool(self.c.llama_vocab_is_eog(self.vocab, token))
+        return known
+
+    @cached_property
+    def _endings(self) -> dict[int, bool]:
+        return {}
 
     @cached_property
     def control_tokens(self) -> dict[int, str]:

@@ -202,8 +202,9 @@ class Session:
             rows = self._decoder.feed([Feed(CHAT, ids)], abortable=abortable)
         except Aborted:
             return None
-        finally:
-            self._fed = (self._fed + list(ids))[: self._decoder.length(CHAT)]
+        finally:  # in place: a copy of a long conversation for every token would be seen
+            self._fed.extend(ids)
+            del self._fed[self._decoder.length(CHAT) :]
         return rows[CHAT]
 
     def _reuse(self, ids: Sequence[int]) -> int:

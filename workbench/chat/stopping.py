@@ -40,6 +40,8 @@ class TextStream:
     def _take(self, text: str) -> str:
         if self.stopped:
             return ""
+        if not self._stop:
+            return text
         self._held += text
         at = first_stop(self._held, self._stop)
         if at is not None:

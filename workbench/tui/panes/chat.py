@@ -173,7 +173,12 @@ class ChatPane(ChoosingPane):
 
     def on_prompt_sent(self, message: Prompt.Sent) -> None:
         if self.busy:
-            self.say("an answer is being written; Esc stops it")
+            opening = any(side.state == "opening" for side in self.sides)
+            self.say(
+                "the model is being opened"
+                if opening
+                else "an answer is being written; Esc stops it"
+            )
             return
         self._prompt.last_sent = message.text_sent
         self._prompt.put("")
@@ -211,7 +216,7 @@ class ChatPane(ChoosingPane):
                 question = side.take_back()
         self._asked += 1
         self._ask(question, self._asked)
-        if self.settings.sampling.greedy:
+        if self.settings.sampling.greedy and not self.follows:
             self.say("temperature 0 gives the same answer every time; p changes it", "warning")
 
     def action_change(self) -> None:
