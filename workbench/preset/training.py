@@ -175,6 +175,12 @@ class TrainStage(Section):
         description="Compute activations again in the backward pass to save memory. 'auto' does so "
         "on a CUDA card that the largest step would not fit otherwise.",
     )
+    compile: Literal["auto"] | bool = Field(
+        "auto",
+        description="Compile feed-forward blocks and norms by torch.compile. 'auto' tries it on a "
+        "CUDA card where the stage is long enough to win the time back, and keeps it where it is "
+        "faster; a CPU and shared-out weights go without.",
+    )
     evaluate_every: ShareOrSteps = Field(
         0.1,
         description="Validation loss every: below 1 a share of an epoch, else steps. 0: only at "

@@ -35,7 +35,7 @@ class Counters:
     `parts` is into how many parts each micro-batch is cut, for want of memory. `general` is the
     loss on the general text before the first step and when it was measured last. `extensions` are
     those of the stage that had begun. `loss_scale` and `steps_in_range` are for float16, see
-    `scaling`.
+    `scaling`; `compiled` is what was chosen, see `compiling`.
     """
 
     plan: str
@@ -49,6 +49,7 @@ class Counters:
     extensions: list[int] = field(default_factory=list)
     loss_scale: float = 65536.0
     steps_in_range: int = 0
+    compiled: bool | None = None
 
 
 def save(

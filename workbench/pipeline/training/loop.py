@@ -25,6 +25,7 @@ from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training.batches import BatchPlan, MicroBatch, one_pass
 from workbench.pipeline.training.checkpoint import Counters
+from workbench.pipeline.training.compiling import Compiling
 from workbench.pipeline.training.device import memory_bytes
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import Fitting
@@ -81,6 +82,8 @@ class TrainingLoop:
         self._scale = LossScale(lambda: self.counters, half)
         self._half = torch.autocast(accelerator.device.type, torch.float16, enabled=half)
         self._trained_s, self._saved_step = 0.0, 0  # in this life; of the newest checkpoint
+        wish = False if self._even and settings.compile == "auto" else settings.compile
+        self._compiling = Compiling(module.model, wish, accelerator.device, hooks.emit, ranks)
         self._watcher = Watcher(watched, module.model, self._general_loss, hooks.emit, ranks)
 
     def restore(self) -> None:
@@ -105,6 +108,7 @@ class TrainingLoop:
         self.module.train()
         if not self._stopped_early() and self.counters.step < self.plan.steps:
             self._measure_memory()
+            self._compile()
         if self.counters.step == 0:
             self._watcher.look(0, trained_s=0.0, always=True)
         while self.counters.step < self.plan.steps and not self._stopped_early():
@@ -301,6 +305,17 @@ class TrainingLoop:
                 ask(rows, self.validation_plan)
         allocated = bool(self.raw_optimizer.state)  # else its first step will
         self.hooks.emit(peak.told(self.foreseen, with_optimizer=not allocated))
+
+    def _compile(self) -> None:
+        """Compile what pays, by the preset or by trying it on the largest micro-batch."""
+        rows = worst(self.plan, self.train)[0]
+        to_come = self.plan.steps - self.counters.step
+        left = to_come * math.ceil(len(self.plan.at(0)) / self.ranks.size)
+        pieces = list(enumerate(self._fit.parts([rows], self.plan)))
+        self.counters.compiled = self._compiling.choose(
+            self.counters.compiled, lambda: self._accumulate(pieces, 1), left
+        )
+        self.raw_optimizer.zero_grad(set_to_none=True)
 
     def _batch(self, examples: Examples, plan: BatchPlan, rows: MicroBatch) -> Any:
         device, packing = self.accelerator.device, plan.settings.packing

@@ -71,6 +71,7 @@ def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
         max_grad_norm=stage.max_grad_norm,
         keep_checkpoints=stage.keep_checkpoints,
         early_stopping=stage.early_stopping,
+        compile=stage.compile,
     )
 
 

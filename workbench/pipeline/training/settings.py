@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from workbench.pipeline.training.compiling import Wish
 from workbench.pipeline.training.schedule import Schedule
 from workbench.run.events import Emit
 
@@ -25,6 +26,7 @@ class LoopSettings:
     max_grad_norm: float = 1.0
     keep_checkpoints: int = 2
     early_stopping: int = 0
+    compile: Wish = False
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,7 @@ OTHER: dict[str, Any] = {
     "adam_eps": 1e-3,
     "max_grad_norm": 0.25,
     "gradient_checkpointing": True,
+    "compile": True,
     "evaluate_every": 3.0,
     "early_stopping": 2,
     "save_every": 2.0,
