@@ -138,6 +138,14 @@ def test_the_file_says_what_was_set() -> None:
     assert made.stops == ("END", "<|im_end|>")
 
 
+@pytest.mark.parametrize(("written", "said"), [("<bos>", False), ("", True)])
+def test_a_beginning_that_training_did_not_have_is_said(written: str, said: bool) -> None:
+    render = renderer(ChatTemplate(built_in("llama3"), bos_token=written))
+    made = modelfile("a.gguf", render, parameters=Parameters(), added_bos="<bos>")
+    told = "Ollama begins each talk with <bos>, which training did not"
+    assert (told in made.warnings) is said and "<bos>" not in made.text
+
+
 def test_a_template_with_turns_of_its_own_is_left_out_with_a_warning() -> None:
     render = renderer(ChatTemplate(NUMBERED))
     made = modelfile("a.gguf", render, parameters=Parameters())

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from workbench.pipeline.export.go_template import Render, go_template, quoted
+from workbench.pipeline.export.go_template import Message, Render, go_template, quoted
+
+_ONE: tuple[Message, ...] = ({"role": "user", "content": "Hello."},)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ def modelfile(
         derived = go_template(render, special_tokens=special_tokens, added_bos=added_bos)
         if derived is None:
             warnings.append("the chat template cannot be written for Ollama; TEMPLATE is left out")
-    if derived is not None:
+    if derived is not None and render is not None:
         warnings += derived.notes
+        if not render(_ONE, True).startswith(added_bos):
+            warnings.append(f"Ollama begins each talk with {added_bos}, which training did not")
         _add(lines, warnings, "TEMPLATE", derived.text)
     all_stops = tuple(dict.fromkeys([*stops, *(derived.stops if derived else ())]))
     for field in fields(parameters):
