@@ -187,10 +187,8 @@ def _baseline(context: Context, name: str) -> Path | str:
     """The base's own file, another run's served file, or the word as it is."""
     if name == "base":
         return _base_gguf(context)
-    if ":" in name:
+    if ":" in name or name.endswith(".gguf"):
         return name
-    if name.endswith(".gguf"):
-        return Path(name)
     return served_gguf(folder.find(context.run.path.parent, name))
 
 

@@ -206,6 +206,29 @@ def test_what_cannot_work_is_said_before_a_model_is_loaded(
     assert not (tmp_path / "answers").exists()
 
 
+@pytest.mark.parametrize("way", [str, Path])
+def test_a_model_that_cannot_be_asked_is_not_measured_and_the_others_go_on(
+    models: dict[str, Path | str], tmp_path: Path, way: type[Path | str]
+) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
+    bare = write_tiny(tmp_path / "bare.gguf", Tiny(template=None))
+    models |= {"bad": way(tmp_path / "bad.gguf"), "bare": way(bare)}
+    result = evaluate(models, tmp_path / "out", Plan(ROWS[:2], ASKING, SAYS_TUNED))
+    assert result.models["tuned"].figures.headline.passed.value == 1.0
+    for name, said in (("bad", "GGUF|cannot open"), ("bare", "carries no chat template")):
+        figures = result.models[name].figures.headline
+        assert figures.not_measured == 2 and figures.perplexity is None
+        assert re.search(said, result.models[name].cases[0].problem)
+    assert result.gains["bad"] is None
+    assert "## Not measured (4)" in result.report_markdown.read_text()
+
+
+def test_the_model_that_is_to_be_judged_must_open(tmp_path: Path) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
+    with pytest.raises(UserError, match="bad.gguf: .*GGUF"):
+        evaluate({"tuned": str(tmp_path / "bad.gguf")}, tmp_path / "out", Plan(ROWS[:2], ASKING))
+
+
 def test_names_of_models_become_distinct_file_names(tmp_path: Path) -> None:
     from workbench.pipeline.evaluation.result import slug
 

@@ -28,6 +28,7 @@ def open_answerer(
 ) -> Answerer:
     """The model that `spec` names: a GGUF's path, `ollama:NAME` or `openai:URL#MODEL`.
 
+    A path that comes as a text is a file that no run of ours vouches for: a child opens it first.
     Nothing is loaded or connected yet. Raises UserError for a missing file or a wrong URL.
     """
     word = str(spec)
@@ -38,4 +39,5 @@ def open_answerer(
         if not model:
             raise UserError(f"'{word}' names no model", hint="use openai:https://HOST/v1#MODEL")
         return openai_answerer(url, model, asking, environment)
-    return GgufAnswerer(Path(spec), asking, threads=threads, log_file=log_file)
+    stranger = isinstance(spec, str)
+    return GgufAnswerer(Path(spec), asking, threads=threads, log_file=log_file, stranger=stranger)

@@ -101,6 +101,11 @@ class EndpointAnswerer:
             yield reply
 
     @property
+    def trouble(self) -> UserError | None:
+        """A server that is not there says so question by question."""
+        return None
+
+    @property
     def weighs(self) -> bool:
         """The interfaces give no probabilities of a text that the server has not written."""
         return False

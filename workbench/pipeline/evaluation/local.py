@@ -16,11 +16,13 @@ from typing import Any
 from workbench import files
 from workbench.chat.batch import Job, answer_together, together
 from workbench.chat.decoder import Decoder
+from workbench.chat.inspect import vouch
 from workbench.chat.likelihood import Given, answer_loss, given_ids
 from workbench.chat.native_log import LOG
 from workbench.chat.native_model import NativeModel
 from workbench.chat.prompt import prompt_ids, template_of
 from workbench.chat.session import usable_context
+from workbench.dataset.template import ChatTemplate
 from workbench.errors import UserError
 from workbench.pipeline.evaluation.questions import (
     Asking,
@@ -33,7 +35,11 @@ from workbench.pipeline.evaluation.questions import (
 
 
 class GgufAnswerer:
-    """Answers by llama.cpp in this process. The file is opened by the first question."""
+    """Answers by llama.cpp in this process. The file is opened by the first question.
+
+    A `stranger`, which no run of ours made, is first opened by a child process. A file that cannot
+    be opened, or has no chat template, gives every question a problem in place of an answer.
+    """
 
     def __init__(
         self,
@@ -42,10 +48,12 @@ class GgufAnswerer:
         *,
         threads: int | None = None,
         log_file: Path | None = None,
+        stranger: bool = False,
     ) -> None:
         self.path, self._asking, self._threads = path, asking, threads
-        self._log_file = log_file
+        self._log_file, self._stranger = log_file, stranger
         self._model: NativeModel | None = None
+        self.trouble: UserError | None = None
         if not path.is_file():
             raise UserError("no such GGUF file", path=path)
 
@@ -59,9 +67,17 @@ class GgufAnswerer:
         self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
     ) -> Iterator[Reply]:
         """Replies group by group. A prompt too long for the context is a reply with a problem."""
-        model = self._open()
+        try:
+            model, template = self._open()
+        except UserError as error:
+            self.trouble = error
+            yield from (
+                Reply(*question.key, problem=error.message)
+                for question in questions
+                if question.key not in known
+            )
+            return
         limit = usable_context(model, self._asking.context)
-        template = template_of(model)
         prompts = [prompt_ids(model, template, question.messages) for question in questions]
         fitting = []
         for question, ids in zip(questions, prompts, strict=True):
@@ -113,8 +129,12 @@ class GgufAnswerer:
         self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
     ) -> Iterator[Weighed]:
         """One answer after the other; one too long for the context comes with a problem."""
-        model = self._open()
-        limit, template = usable_context(model, self._asking.context), template_of(model)
+        try:
+            model, template = self._open()
+        except UserError as error:
+            yield from (Weighed(one.index, problem=error.message) for one in expected)
+            return
+        limit = usable_context(model, self._asking.context)
         fitting: list[tuple[int, Given]] = []
         for one in expected:
             if one.index in known:
@@ -152,12 +172,14 @@ class GgufAnswerer:
     def _job(self, question: Question, ids: list[int]) -> Job:
         return Job(ids, self._asking.sampling_for(question), self._asking.stop)
 
-    def _open(self) -> NativeModel:
+    def _open(self) -> tuple[NativeModel, ChatTemplate]:
         if self._model is None:
             if self._log_file is not None:
                 LOG.to_file(self._log_file)
+            if self._stranger:
+                vouch(self.path)
             self._model = NativeModel(self.path)
-        return self._model
+        return self._model, template_of(self._model)
 
     def close(self) -> None:
         if self._model is not None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from workbench.chat.sampling import Sampling
 from workbench.dataset.rows import Message, Row
+from workbench.errors import UserError
 
 Key = tuple[int, int]  # prompt, sample
 
@@ -109,6 +110,11 @@ class Answerer(Protocol):
         self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
     ) -> Iterator[Reply]:
         """A reply to each question not `known`, as they come; fewer when `stopping` says so."""
+        ...
+
+    @property
+    def trouble(self) -> UserError | None:
+        """Why it could not be opened, once that was tried."""
         ...
 
     @property

@@ -82,7 +82,8 @@ def evaluate_stage(
     """Ask `models` (name -> GGUF path, `ollama:NAME` or `openai:URL#MODEL`) and write the report.
 
     Guards compare `subject` with `reference`. Raises UserError before any model is loaded when a
-    checker is not installed or a file is missing, Interrupted when `stopping` says so.
+    checker is not installed or a file is missing, and when `subject` cannot be opened (another
+    model is then not measured); Interrupted when `stopping` says so.
     """
     _check_plan(plan, models, subject)
     rows = choose(plan.rows, plan.limit, plan.seed)
@@ -101,6 +102,8 @@ def evaluate_stage(
             progress = _Progress(name, _total(plan, rows, guards), on_answer)
             job = _Job(name, answerer, plan, out, stopping, progress)
             cases = job.ask("answers", rows, plan.checker, plan.samples)
+            if name == subject and answerer.trouble:
+                raise answerer.trouble
             if plan.perplexity:
                 cases = job.weigh(rows, cases, partial(on_weighed, name))
             figures = model_figures(cases, plan.apart, plan.seed)
