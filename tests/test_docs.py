@@ -57,7 +57,8 @@ def shell_finds(words: list[str]) -> None:
 
 def preset_loads(words: list[str]) -> None:
     """The base is gigabytes on the hub and its licence must be accepted: the preset is checked."""
-    assert load(words[2]).preset.train
+    settings = [words[n + 1] for n, word in enumerate(words) if word == "--set"]
+    assert load(words[2], settings).preset.train
 
 
 def runs(words: list[str]) -> None:
@@ -69,7 +70,8 @@ def chat_parses(words: list[str]) -> None:
     """Needs a run's model, which the tests of a whole run have: the arguments are checked."""
     parser = Parser()
     chat.add_arguments(parser)
-    assert parser.parse_args(words[2:]).model.startswith("quickstart")
+    model = parser.parse_args(words[2:]).model
+    assert model.startswith("quickstart") or load(model), "a run is called as its preset"
 
 
 def evaluation_parses(words: list[str]) -> None:

@@ -88,6 +88,14 @@ def test_built_in_templates_take_a_conversation(name: str) -> None:
     assert made.name == name
 
 
+def test_plain_goes_on_with_what_it_is_given() -> None:
+    made = template_for("plain", None, bos_token="<s>", eos_token="</s>")
+    assert made.render(turns(["<YEAR>1951</YEAR>"]), add_generation_prompt=True) == (
+        "<s><YEAR>1951</YEAR>"
+    )
+    assert made.render(turns(["a", "b", "c"])) == "<s>ab</s>c"
+
+
 def test_auto_is_the_model_s_own_and_must_exist() -> None:
     assert template_for("auto", "{{ 'own' }}").render(turns(["a"])) == "own"
     with pytest.raises(UserError, match="brings no chat template.*chatml"):

@@ -30,7 +30,7 @@ from workbench.dataset.rows import Message
 from workbench.errors import UserError
 from workbench.text import did_you_mean, one_line
 
-BUILT_IN = ("alpaca", "chatml", "gemma", "llama3", "task-code")
+BUILT_IN = ("alpaca", "chatml", "gemma", "llama3", "plain", "task-code")
 FILE_PREFIX = "FILE:"
 MAX_SOURCE_CHARS = 1 << 18
 

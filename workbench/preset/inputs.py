@@ -13,7 +13,7 @@ from workbench.text import did_you_mean
 EMBEDDED = "embedded:"
 MINIATURE = "miniature:"  # a random model of that name's architecture, made on the spot
 TEMPLATE_FILE = "FILE:"
-BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3", "task-code")
+BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3", "plain", "task-code")
 
 CHAT_FORMATS = (
     "chat",
@@ -168,7 +168,9 @@ class Model(Section):
     chat_template: Annotated[str, AfterValidator(_template)] = Field(
         "auto",
         description="How a conversation becomes text: 'auto', 'FILE:path.jinja' or a built-in "
-        "name. 'auto' takes the model's own; built in are " + ", ".join(BUILT_IN_TEMPLATES) + ".",
+        "name. 'auto' takes the model's own; built in are "
+        + ", ".join(BUILT_IN_TEMPLATES)
+        + ". 'plain' has no turns: what is said is a text, and the answer goes on with it.",
     )
 
 

@@ -52,6 +52,7 @@ TEMPLATES = {
     "gemma3": (GEMMA3, "<bos>", "<end_of_turn>"),
     "default-system": (DEFAULT_SYSTEM, "", "<|im_end|>"),
     "alpaca": (built_in("alpaca"), "", "</s>"),
+    "plain": (built_in("plain"), "<bos>", "</s>"),
     "braces": (BRACES, "", ""),
 }
 

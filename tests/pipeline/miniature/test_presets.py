@@ -21,4 +21,8 @@ def test_a_preset_goes_all_the_way(preset: str, tmp_path: Path) -> None:
     assert ended.of("parity_measured") and all(e["passed"] for e in ended.of("parity_measured"))
     run = tmp_path / f"{preset}-miniature"
     assert "\nFROM ./" in (run / "export" / "Modelfile").read_text(encoding="utf-8")
+    report = (run / "evaluation" / "report.md").read_text(encoding="utf-8")
+    assert "| base | tuned |" in report and "## The same prompts, before and after" in report
+    answered = run / "export" / "answers.md"  # by adapter, merge and files; raw text asks nothing
+    assert answered.is_file() == (preset != "speakger-gemma3-270m")
     assert "random weights" in (run / "events.jsonl").read_text(encoding="utf-8")
