@@ -27,7 +27,8 @@ class Case:
     `problem` says why a case could not be measured; such a case counts in no figure. `earlier` are
     role and text of what was said before the prompt. `guard` names the guard that asked.
     `expected_nats` is the model's loss over the `expected_tokens` of the expected answer, 0 where
-    that was not weighed; the first sample of a prompt has it.
+    that was not weighed; the first sample of a prompt has it. `labels` are further facts about the
+    row, its difficulty among them.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Case:
     guard: str = ""
     expected_tokens: int = 0
     expected_nats: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -132,8 +134,11 @@ def case_of(value: Any) -> Case:
     if not all(isinstance(known[name], _FIELDS[name]) for name in known):
         raise TypeError("a field of another type")
     words = {name: tuple(map(str, known.get(name, ()))) for name in ("must_contain", "missing")}
-    earlier = tuple((str(role), str(text)) for role, text in known.get("earlier", ()))
-    return Case(**{**known, **words, "earlier": earlier})
+    pairs = {
+        name: tuple((str(first), str(second)) for first, second in known.get(name, ()))
+        for name in ("earlier", "labels")
+    }
+    return Case(**{**known, **words, **pairs})
 
 
 def _case(line: bytes, path: Path, number: int) -> Case:

@@ -51,3 +51,19 @@ def test_two_models_are_compared_on_shared_prompts_and_first_samples() -> None:
     assert test is not None
     assert (test.only_second, test.only_first, test.both, test.neither) == (2, 0, 1, 0)
     assert compare([case(0)], after, 1) is None
+
+
+def test_labels_have_figures_where_they_are_classes() -> None:
+    def labels(n: int) -> tuple[tuple[str, str], ...]:
+        level, one = ("difficulty", str(n % 3)), ("generation", f"g{n % 2}")
+        return level, ("generation", "all"), one, ("id", str(n)), ("one", "x")
+
+    cases = [case(n, n % 3 == 0, labels=labels(n)) for n in range(30)]
+    left_out = case(0, True, category="apart", labels=(("difficulty", "9"),))
+    found = model_figures([*cases, left_out], ["apart"], 1).labels
+    assert {name: list(values) for name, values in found.items()} == {
+        "difficulty": ["0", "1", "2"],
+        "generation": ["all", "g0", "g1"],
+    }
+    assert [one.passed.value for one in found["difficulty"].values() if one.passed] == [1, 0, 0]
+    assert found["generation"]["all"].prompts == 30 and found["generation"]["g1"].prompts == 15

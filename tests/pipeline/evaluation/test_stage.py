@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,21 @@ def test_examples_go_round_the_categories() -> None:
 def test_a_fence_cannot_be_closed_from_inside() -> None:
     text = fenced("a\n````\n# title\n\x1b[0m")
     assert text.startswith("`````\n") and text.endswith("\n`````") and "\x1b" not in text
+
+
+def test_the_report_is_broken_down_by_difficulty_and_labels(
+    models: dict[str, Path | str], tmp_path: Path
+) -> None:
+    rows = [
+        replace(row(f"prompt {n}"), difficulty=str(n % 2), labels=(("generation", "all"),))
+        for n in range(4)
+    ]
+    rows[0] = rows[0].labelled([("generation", "vkn")])
+    result = evaluate(models, tmp_path, Plan(rows, ASKING, SAYS_TUNED))
+    text = result.report_markdown.read_text()
+    assert "## By difficulty" in text and "## By generation" in text
+    assert "| vkn | 1 | 0.000 | 1.000 |" in text and "| all | 4 | 0.000 | 1.000 |" in text
+    told = json.loads(result.report_json.read_text())["models"]["tuned"]["labels"]
+    assert told["difficulty"]["1"]["prompts"] == 2 and told["generation"]["vkn"]["passed"] == 1.0
+    case = next(read_report(tmp_path).models["tuned"].read_cases())
+    assert case.labels == (("difficulty", "0"), ("generation", "all"), ("generation", "vkn"))

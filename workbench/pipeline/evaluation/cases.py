@@ -39,6 +39,7 @@ def judge(question: Question, reply: Reply, row: Row, checker: Checker) -> Case:
         "must_contain": row.must_contain,
         "earlier": question.earlier,
         "guard": question.guard,
+        "labels": _labels(row),
     }
     if reply.problem:
         return Case(**about, problem=reply.problem)  # type: ignore[arg-type]
@@ -60,6 +61,11 @@ def judge(question: Question, reply: Reply, row: Row, checker: Checker) -> Case:
         missing=tuple(missing_words(code, row.must_contain)),
         exact=reply.text.strip() == row.expected.strip() if row.expected else None,
     )
+
+
+def _labels(row: Row) -> tuple[tuple[str, str], ...]:
+    difficulty = (("difficulty", row.difficulty),) if row.difficulty else ()
+    return (*difficulty, *row.labels)
 
 
 def _checked(code: str, checker: Checker, question: Question, row: Row) -> tuple[bool | None, str]:

@@ -18,6 +18,8 @@ from workbench.pipeline.evaluation.metrics import (
     perplexity,
 )
 
+MOST_VALUES = 20  # of a label that figures are told by
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -41,22 +43,41 @@ class Figures:
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """A model's headline, each category (those apart included), and all apart together."""
+    """A model's headline, each category, those apart, and the headline by each label's values."""
 
     headline: Figures
     categories: dict[str, Figures] = field(default_factory=dict)
     apart: dict[str, Figures] = field(default_factory=dict)
+    labels: dict[str, dict[str, Figures]] = field(default_factory=dict)
 
 
 def model_figures(cases: Sequence[Case], apart: Collection[str], seed: int) -> ModelFigures:
     """All figures of one model."""
     names = sorted({case.category for case in cases})
     each = {name: figures([c for c in cases if c.category == name], seed) for name in names}
+    counted = in_headline(cases, apart)
     return ModelFigures(
-        headline=figures(in_headline(cases, apart), seed),
+        headline=figures(counted, seed),
         categories={name: value for name, value in each.items() if name not in apart},
         apart={name: value for name, value in each.items() if name in apart},
+        labels=_by_label(counted, seed),
     )
+
+
+def _by_label(cases: Sequence[Case], seed: int) -> dict[str, dict[str, Figures]]:
+    """Label -> value -> figures. A case with several values counts under each of them.
+
+    Labels with one value tell nothing, those with very many are no classes.
+    """
+    groups: dict[str, dict[str, list[Case]]] = {}
+    for case in cases:
+        for name, value in dict.fromkeys(case.labels):
+            groups.setdefault(name, {}).setdefault(value, []).append(case)
+    return {
+        name: {value: figures(some, seed) for value, some in sorted(values.items())}
+        for name, values in groups.items()
+        if 1 < len(values) <= MOST_VALUES
+    }
 
 
 def figures(cases: Sequence[Case], seed: int) -> Figures:

@@ -70,6 +70,10 @@ def _model_json(model: ModelResult) -> dict[str, Any]:
         "headline": headline(figures.headline),
         "categories": {name: headline(value) for name, value in figures.categories.items()},
         "apart": {name: headline(value) for name, value in figures.apart.items()},
+        "labels": {
+            name: {value: headline(part) for value, part in values.items()}
+            for name, values in figures.labels.items()
+        },
         "cases": model.cases_file,
     }
 
@@ -80,6 +84,7 @@ def as_markdown(result: EvaluationResult) -> str:
         _head(result),
         _gains(result),
         _categories(result, "By category", lambda model: model.figures.categories),
+        *_labels(result),
         _categories(result, "Apart from the headline", lambda model: model.figures.apart),
         _guards(result),
         _examples(result),
@@ -165,6 +170,20 @@ def _categories(
             head = [measure_title, "prompts", *(one_line(model.name) for model in models)]
             parts.append(_table([head, *rows]))
     return "\n\n".join(parts)
+
+
+def _labels(result: EvaluationResult) -> list[str]:
+    """A section for each label: difficulty, generation, whatever the rows tell of themselves."""
+    models = result.models.values()
+    names = dict.fromkeys(name for model in models for name in model.figures.labels)
+    return [
+        _categories(
+            result,
+            f"By {one_line(name)}",
+            lambda model, name=name: model.figures.labels.get(name, {}),  # type: ignore[misc]
+        )
+        for name in names
+    ]
 
 
 def _category_row(
