@@ -19,9 +19,9 @@ from tests.cli.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
 from workbench.checkers.builtin import KINDS
 from workbench.cli import Parser, main
-from workbench.commands import chat, data, evaluate, export, ollama, resume, serve
+from workbench.commands import chat, data, evaluate, export, ollama, resume, run, serve
 from workbench.preset.load import load
-from workbench.preset.schema import Evaluate
+from workbench.preset.schema import Evaluate, Launch
 from workbench.run import launch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +117,17 @@ def resume_parses(words: list[str]) -> None:
     assert parser.parse_args(words[2:])
 
 
+def torchrun_parses(words: list[str]) -> None:
+    """Needs machines: tests/pipeline/processes has two processes. Both commands are checked."""
+    from torch.distributed.run import get_args_parser
+
+    given = get_args_parser().parse_args(words[1:])
+    assert given.module and given.training_script == "workbench"
+    parser = Parser()
+    run.add_arguments(parser)
+    assert parser.parse_args(given.training_script_args).preset
+
+
 def is_shell(words: list[str]) -> None:
     """Sets up what a measurement is compared with; that the shell understands it is checked."""
     subprocess.run(["bash", "-n", "-c", " ".join(words)], check=True, capture_output=True)
@@ -135,6 +146,7 @@ RULES: list[tuple[str, Callable[[list[str]], None]]] = [
     (r"python -c .*", is_python),
     (r"python -m benchmarks\..*", measures),
     (r"(for peer in|peers/).*", is_shell),
+    (r"torchrun .*", torchrun_parses),
     (r"workbench --preset blop-gemma-2b.*", preset_loads),
     (r"workbench --preset .*", runs),
     (r"workbench chat .*", chat_parses),
@@ -181,6 +193,13 @@ def test_what_the_page_of_evaluation_sets_is_taken_by_a_preset() -> None:
     blocks = re.findall(r"^```toml\n(.*?)^```", EVALUATION_PAGE.read_text("utf-8"), re.M | re.S)
     taken = [Evaluate.model_validate(tomllib.loads(block)["evaluate"]) for block in blocks]
     assert [bool(one.checker or one.guard) for one in taken] == [True, True]
+
+
+def test_what_the_page_of_several_gpus_sets_is_taken_by_a_preset() -> None:
+    page = (ROOT / "docs" / "multi-gpu.md").read_text("utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    taken = [Launch.model_validate(tomllib.loads(block)["launch"]) for block in blocks]
+    assert [(one.processes, one.sharding) for one in taken] == [(4, "none"), (4, "full")]
 
 
 def test_the_page_of_evaluation_names_every_built_in_checker() -> None:
