@@ -1,6 +1,6 @@
 """Training beside transformers' `Trainer` and TRL's `SFTTrainer`: speed, memory, the same loss.
 
-    python -m benchmarks.training [--json FILE] [--scale 0.5] [--layers N] [--rows N]
+    python -m benchmarks.training [--json FILE] [--scale 0.5] [--layers N] [--rows N] [--cores N]
         [--repeats N] [--shapes A,B] [--cases varied,fixed] [--programs A,B] [--kept FILE]
 
 Two shapes with random weights: head-heavy as Gemma 3 270M, and as Qwen2.5 0.5B. Chat rows of varied
@@ -13,7 +13,8 @@ rows: no slower. The gradients must be those over all logits, bit for bit.
 `--kept FILE` appends every measurement as a line of JSON, and takes those that are there already
 into the medians: a long comparison can be made in short runs. TRL's rows are left out where it is
 not installed (`pip install trl`, or the extra `bench`). `--gpu` measures what needs a GPU instead.
-Times hold for a machine that does nothing else.
+Times hold for a machine that does nothing else; where it does more, the ratio by CPU time in the
+notes, with `--cores 1`, is what can be believed.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class Case:
 class Bench:
     """Runs the programs, and keeps what they told."""
 
-    def __init__(self, kept: str) -> None:
+    def __init__(self, kept: str, cores: int) -> None:
+        self._cores = cores
         self._kept = Path(kept) if kept else None
         self.found: list[Measured] = []
         if self._kept and self._kept.exists():
@@ -112,7 +114,7 @@ class Bench:
     def run(self, case: Case, program: str, folder: Path) -> None:
         """One program of one case, in a process of its own."""
         command = [sys.executable, "-m", "benchmarks.training_programs", program, str(folder)]
-        environment = {"OMP_NUM_THREADS": str(CORES), "HF_HUB_OFFLINE": "1"}
+        environment = {"OMP_NUM_THREADS": str(self._cores), "HF_HUB_OFFLINE": "1"}
         taken = measure(command, LIMIT_S, **environment)
         if taken.status:
             raise SystemExit(f"{program}: {taken.err[-2000:]}")
@@ -249,11 +251,14 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=0.5)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=CORES)
     parser.add_argument("--no-gradients", action="store_true")
     training_gpu.add_arguments(parser)
     options = parser.parse_args()
     source = (
-        training_gpu.measured(options) if options.gpu else measured(options, Bench(options.kept))
+        training_gpu.measured(options)
+        if options.gpu
+        else measured(options, Bench(options.kept, options.cores))
     )
     found = list(source)
     print(table(found))

@@ -1,13 +1,17 @@
 """Attention over sequences laid end to end, that never crosses from one into the next.
 
 Registered once through transformers' `AttentionInterface` under `NAME`; the lengths of the
-segments travel to it as a keyword of the model's forward. Each segment is one causal SDPA call,
-so the cost is the sum of squares of the lengths, not the square of the sum, and no mask of
-T x T is ever made. Without segments it is plain causal attention.
+segments travel to it as a keyword of the model's forward. On CUDA, in 16 bits, all segments are one
+call of torch's variable-length kernel, sliding windows included; elsewhere each segment is one
+causal SDPA call. Either way the cost is the sum of squares of the lengths, not the square of the
+sum, and no mask of T x T is ever made. Without segments it is plain causal attention.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,6 +20,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 NAME = "workbench_segments"
+WIDEST_HEAD = 256  # the kernel's limit
 
 
 def segment_attention(
@@ -33,6 +38,9 @@ def segment_attention(
     **_: Any,
 ) -> tuple[Tensor, None]:  # (B, T, heads, D)
     """Causal attention within each of `segments` (lengths that add up to T)."""
+    kernel = varlen_kernel()
+    if kernel and segments and not dropout and softcap is None and _fits(query):
+        return _varlen(kernel, query, key, value, segments, scaling, sliding_window), None
     repeat = query.shape[1] // key.shape[1]
     if repeat > 1:
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
@@ -44,6 +52,59 @@ def segment_attention(
     ):
         outputs.append(_causal(q, k, v, scale, dropout, sliding_window, softcap))
     return torch.cat(outputs, 2).transpose(1, 2), None
+
+
+@lru_cache(maxsize=1)
+def varlen_kernel() -> Callable[..., Any] | None:
+    """`varlen_attn` of torch, where it has windows and shared keys (from 2.11 or so); else None."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    known = inspect.signature(varlen_attn).parameters
+    return varlen_attn if {"window_size", "enable_gqa", "scale"} <= known.keys() else None
+
+
+def _fits(query: Tensor) -> bool:
+    """Whether the kernel, FlashAttention 2, can compute it: 16 bits, on a card from Ampere on."""
+    if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16):
+        return False
+    modern = torch.cuda.get_device_capability(query.device) >= (8, 0)
+    return modern and query.shape[0] == 1 and query.shape[-1] <= WIDEST_HEAD
+
+
+def _varlen(
+    kernel: Callable[..., Any],
+    query: Tensor,  # (1, heads, T, D)
+    key: Tensor,
+    value: Tensor,
+    segments: tuple[int, ...],
+    scaling: float | None,
+    window: int | None,
+) -> Tensor:  # (1, T, heads, D)
+    """All segments at once. A window of W tokens is the query's own and W - 1 before it."""
+    ends, longest = _ends(segments, query.device), max(segments)
+    q, k, v = (part[0].transpose(0, 1).contiguous() for part in (query, key, value))
+    left = -1 if window is None else window - 1
+    out: Tensor = kernel(
+        q,
+        k,
+        v,
+        ends,
+        ends,
+        longest,
+        longest,
+        scale=scaling,
+        window_size=(left, 0),
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+    return out[None]
+
+
+@lru_cache(maxsize=4)
+def _ends(segments: tuple[int, ...], device: torch.device) -> Tensor:  # (segments + 1,) of int32
+    """Where each segment begins, and the end: copied to the device once, not in every layer."""
+    return torch.tensor((0, *segments), device="cpu").cumsum(0).to(device, torch.int32)
 
 
 def _causal(
