@@ -178,11 +178,11 @@ def test_adapter_merge_and_files_answer_side_by_side(weights: Weights, tmp_path:
     said = [part.split("\n\n")[1] for part in page.split("\n**")[1:]]
     assert [part.split("**")[0] for part in page.split("\n**")[1:]] == [
         "adapter",
-        "merged",
+        "peft's merge",
         "f32",
         "q4_0",
     ]
     assert said[0] == said[1] == said[2] != said[3], "four bits cost a random model its words"
     assert "<|im_start|>" in page and len(heard) == 1 and heard[0] in page
-    assert "merged as the adapter, f32 as the adapter, q4_0 " in heard[0]
+    assert "peft's merge as the adapter, f32 as the adapter, q4_0 " in heard[0]
     assert tmp_path / "answers.md" not in result.artefacts, "a later export writes it anew"

@@ -16,7 +16,7 @@ from workbench.pipeline.export.native import NativeFile
 from workbench.text import visible
 
 PROMPTS, TOKENS = 2, 24
-TRAINED, MERGED = "adapter", "merged"
+TRAINED, MERGED = "adapter", "peft's merge"
 
 
 @dataclass
