@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.pipeline.test_worker import of_kind, run, state_of, work
 from workbench import files
 from workbench.pipeline import worker
 from workbench.pipeline.export.merged_weights import MergedWeights
+from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.result import load
 from workbench.pipeline.training.weights import Weights
 from workbench.run import events, folder
@@ -65,6 +68,44 @@ def test_the_second_stage_stands_on_the_merged_first(
     assert work(merging) == 0
     again = [record for record in read(merging.events_file) if record.seq > seen]
     assert not of_kind(again, events.StageStarted), "nothing is done twice"
+
+
+@pytest.mark.parametrize("how", ["new", "carry", "merge"])
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_stage_starts_from_the_best_or_the_last_weights(
+    merging: RunFolder, how: str, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carried on, merged or with a fresh adapter on top. The first step is the best, as it were;
+    the second stage hardly moves."""
+    monkeypatch.setattr(TrainingLoop, "loss_over", lambda self, *_: float(self.counters.step))
+    parts = merging.preset_file.read_text().split("[[train]]")
+    assert len(parts) == 3
+    parts[1] = set_key(set_key(parts[1], "learning_rate", "1e-2"), "evaluate_every", "1.0")
+    parts[1] = set_key(parts[1], "rank", "4")
+    parts[2] = set_key(set_key(parts[2], "learning_rate", "1e-12"), "start_from", f'"{which}"')
+    parts[2] = set_key(parts[2], "continue", f'"{how}"')
+    merging.preset_file.write_text("[[train]]".join(parts))
+    assert work(merging, "prepare", "train") == 0, state_of(merging).error
+    first, second = (load(merging.training(name)) for name in ("raw", "sft"))
+    assert first.best_step < first.steps, "else best and last are the same"
+    wanted = {"best": first.weights, "last": first.last}
+    for name, weights in wanted.items():
+        assert near(second.last, weights) == (name == which)
+    assert len(second.last.adapters) == (2 if how == "new" else 1)
+
+
+def set_key(table: str, key: str, value: str) -> str:
+    """The table of a frozen preset, which has every key, with another value."""
+    changed, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", table)
+    assert count == 1, key
+    return changed
+
+
+def near(one: Weights, two: Weights) -> bool:
+    """Whether they are the same model, but for a learning rate of next to nothing."""
+    ours, theirs = (MergedWeights(weights, tied_in_config=True) for weights in (one, two))
+    found = [(rows(ours, name), rows(theirs, name)) for name in ours.names]
+    return all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in found)
 
 
 def same(one: Weights, two: Weights) -> bool:
