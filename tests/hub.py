@@ -46,6 +46,7 @@ class Hub:
     repositories: dict[str, Repository]
     url: str = ""
     asked: list[str] = field(default_factory=list)
+    resumed: dict[str, int] = field(default_factory=dict)  # file -> byte that it went on from
 
 
 @contextmanager
@@ -103,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(404, "EntryNotFound")
         data = files[name]
         start = int((self.headers.get("Range") or "bytes=0-")[6:].partition("-")[0])
+        if start:
+            self.hub.resumed[name] = start
         self.send_response(206 if start else 200)
         self.send_header("X-Repo-Commit", commit)
         self.send_header("ETag", f'"{_blob(data)}"')

@@ -228,7 +228,7 @@ def test_a_dry_run_of_a_base_that_is_not_here_says_so(
     out = capsys.readouterr().out
     assert "steps are known once the base is here" in out
     assert "not asked for; must stand already" in out
-    assert "nobody/nothing is not here" in out
+    assert "nobody/nothing is not here; a run fetches it" in out
 
 
 def test_detached_under_torchrun_is_refused(

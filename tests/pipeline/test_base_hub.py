@@ -99,7 +99,10 @@ def test_every_failure_says_in_one_line_what_to_do(hub, tmp_path):
         "(accept its licence at https://huggingface.co/we/gated, then: hf auth login)"
     ]
     assert "pickled weights (*.bin) are not read" in pickled[0]
-    assert down[0].startswith("model.base: we/down is not here and cannot be fetched")
+    assert down == [
+        f"model.base: we/down is not here and cannot be fetched: {hub.url} answers 500 "
+        "(try again later, or name a local folder)"
+    ]
     assert not any("\n" in line for (line,) in (name, revision, gated, pickled, down))
 
 
@@ -120,8 +123,22 @@ def test_what_was_fetched_is_whole_pinned_and_serves_offline(hub, tmp_path, mode
     assert again == [main]
     (nothing,) = fetch(None, tmp_path / "empty", ("we/open",), HF_HUB_OFFLINE="1")
     assert nothing == [
-        "model.base: we/open is not here and cannot be fetched "
-        "(go online once, or name a local folder; HF_HOME says where the cache lies)"
+        "model.base: we/open is not here and cannot be fetched: HF_HUB_OFFLINE is set (unset it "
+        "once, or name a local folder; HF_HOME says where the cache lies)"
+    ]
+
+
+def test_a_hub_that_is_not_to_be_had_is_named(tmp_path):
+    (nobody,) = fetch(None, tmp_path, ("we/open",))
+    assert nobody == [
+        "model.base: we/open is not here and cannot be fetched: no connection to "
+        "http://127.0.0.1:9 (go online once, or name a local folder; HF_HOME says where the "
+        "cache lies)"
+    ]
+    (nowhere,) = fetch(None, tmp_path, ("we/open",), HF_ENDPOINT="hub.example")
+    assert nowhere == [
+        "HF_ENDPOINT: 'hub.example' is no address of a hub "
+        "(unset it for huggingface.co, or write https://HOST)"
     ]
 
 
@@ -133,6 +150,7 @@ def test_a_download_cut_short_is_never_taken_for_whole(hub, tmp_path, model):
         assert isinstance(offline, list)
         (first,) = fetch(hub, tmp_path, ("we/cut",))
     assert Path(first, "model.safetensors").read_bytes() == model["model.safetensors"]
+    assert hub.resumed["model.safetensors"] > 0, "what was there already was not fetched again"
 
 
 def test_how_far_it_is_is_told_and_never_more_than_there_is(hub, tmp_path, model):

@@ -20,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before any import of the hub's library
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from workbench.errors import UserError, WorkbenchError
 from workbench.estimate.known import known_shape
@@ -74,7 +74,9 @@ def estimate(preset: Preset) -> dict[str, Any]:
     try:
         base = bases.fetch(preset.model)
     except UserError as error:
-        found["unknown"] = str(error)
+        fetches = isinstance(error.__cause__, LocalEntryNotFoundError)
+        not_here = f"model.base: {preset.model.base} is not here; a run fetches it"
+        found["unknown"] = not_here if fetches else str(error)
         shape = _shape(preset)
         for stage in preset.train if shape else ():
             memory = foreseen(shape, stage, preset.model, shares=_shares(preset))

@@ -16,6 +16,7 @@ from workbench.errors import UserError
 
 NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
 POLL_S = 1.0
+OR_LOCAL = ", or name a local folder; HF_HOME says where the cache lies"
 Progress = Callable[[int, int], None]  # bytes that are here, bytes in all
 
 
@@ -24,8 +25,12 @@ def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path
 
     Raises UserError saying what to do: wrong name, licence to accept, no network, a full disk.
     """
+    from huggingface_hub import constants
     from huggingface_hub import errors as hub
 
+    if not constants.ENDPOINT.startswith(("http://", "https://")):
+        hint = "unset it for huggingface.co, or write https://HOST"
+        raise UserError(f"HF_ENDPOINT: {constants.ENDPOINT!r} is no address of a hub", hint=hint)
     try:
         return _fetched(name, revision, progress)
     except hub.GatedRepoError as error:
@@ -38,10 +43,24 @@ def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path
         hint = "use embedded:tiny, a local folder, or OWNER/NAME on the hub"
         raise UserError(f"model.base: no folder and no hub id: {name!r}", hint=hint) from error
     except (OSError, hub.LocalEntryNotFoundError) as error:
-        hint = "go online once, or name a local folder; HF_HOME says where the cache lies"
-        raise UserError(
-            f"model.base: {name} is not here and cannot be fetched", hint=hint
-        ) from error
+        why, hint = _unreachable(error)
+        what = f"model.base: {name} is not here and cannot be fetched: {why}"
+        raise UserError(what, hint=hint) from error
+
+
+def _unreachable(error: BaseException) -> tuple[str, str]:
+    """Why the hub gave nothing, and what mends it."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set", f"unset it once{OR_LOCAL}"
+    status, at = None, error
+    while status is None and (at.__cause__ or at.__context__):
+        at = at.__cause__ or at.__context__ or at
+        status = getattr(getattr(at, "response", None), "status_code", None)
+    if status is not None:
+        return f"{constants.ENDPOINT} answers {status}", "try again later, or name a local folder"
+    return f"no connection to {constants.ENDPOINT}", f"go online once{OR_LOCAL}"
 
 
 def _fetched(name: str, revision: str, progress: Progress | None) -> Path:
