@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.miniatures import PRESETS, miniature
 
+IN_FOUR_BITS = ("reasoning-topics-qwen", "bbj-qwen2.5-coder-7b", "blop-deepseek-coder-v2-lite")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
@@ -25,4 +27,6 @@ def test_a_preset_goes_all_the_way(preset: str, tmp_path: Path) -> None:
     assert "| base | tuned |" in report and "## The same prompts, before and after" in report
     answered = run / "export" / "answers.md"  # by adapter, merge and files; raw text asks nothing
     assert answered.is_file() == (preset != "speakger-gemma3-270m")
-    assert "random weights" in (run / "events.jsonl").read_text(encoding="utf-8")
+    told = (run / "events.jsonl").read_text(encoding="utf-8")
+    assert "random weights" in told
+    assert ("trained on the base in nf4, merged into the base" in told) == (preset in IN_FOUR_BITS)
