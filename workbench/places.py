@@ -1,6 +1,6 @@
-"""Where the workbench keeps what belongs to no run: `$XDG_CACHE_HOME`, else `~/.cache`.
+"""Where the workbench keeps what belongs to no run.
 
-All of it can be deleted at any time: it is made again when it is next needed.
+What is in the cache folder can be deleted at any time: it is made again when it is next needed.
 """
 
 from __future__ import annotations
@@ -13,3 +13,9 @@ def cache_folder() -> Path:
     """`$XDG_CACHE_HOME/workbench`, or `~/.cache/workbench`. It may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "workbench"
+
+
+def state_folder() -> Path:
+    """`$XDG_STATE_HOME/workbench`, or `~/.local/state/workbench`."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "workbench"

@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Source], str 
     """What the chat room was asked for."""
     calls: list[tuple[dict[str, Source], str | None, Settings]] = []
     monkeypatch.setattr(
-        chat, "chat", lambda models, settings: calls.append((models, None, settings))
+        chat, "chat", lambda models, settings, history: calls.append((models, None, settings))
     )
     monkeypatch.setattr(chat, "chat_once", lambda *call: calls.append(call))
     return calls

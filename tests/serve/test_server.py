@@ -158,7 +158,7 @@ def test_a_client_that_goes_away_ends_its_answer(ggufs: tuple[Path, Path], strea
                 assert plain.recv(20).startswith(b"HTTP/1.1 200")
         status, text = ask(server, {"messages": HI, "max_tokens": 5})
         assert status == 200 and json.loads(text)["choices"][0]["message"]["content"] == "aaaaa"
-    assert told[0] == "1: the client went away"
+    assert any(line.endswith(": the client went away") for line in told)  # either may be first
 
 
 def test_an_evaluation_can_ask_it(ggufs: tuple[Path, Path]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from workbench.chat.sampling import Sampling
-from workbench.chat.session import Answer, Session
+from workbench.chat.session import Answer
+from workbench.chat.talker import Talker
 from workbench.dataset.rows import Message
 from workbench.errors import UserError
 
@@ -20,7 +21,7 @@ class Conversation:
     """One model's side of a chat."""
 
     def __init__(
-        self, name: str, session: Session, stop: Sequence[str] = (), system: str = ""
+        self, name: str, session: Talker, stop: Sequence[str] = (), system: str = ""
     ) -> None:
         self.name, self.session, self.stop, self.system = name, session, tuple(stop), system
         self.turns: list[Message] = []

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from workbench.chat.session import Session
+from workbench.chat.talker import Talker
 
 
 @contextmanager
-def interrupt_cancels(session: Session) -> Iterator[None]:
+def interrupt_cancels(session: Talker) -> Iterator[None]:
     """Ctrl+C ends the answer being written, between two tokens, instead of raising in mid-call."""
 
     def cancel(_number: int, _frame: Any) -> None:

@@ -7,8 +7,8 @@ Where standard output is no terminal the answer is written as it is, for the nex
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +18,7 @@ from workbench.chat.conversation import Conversation, read_prompt
 from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session
 from workbench.chat.source import Source
+from workbench.chat.talker import Opens, Talker
 from workbench.dataset.template import ChatTemplate
 from workbench.errors import UserError, WorkbenchError
 from workbench.text import visible
@@ -41,7 +42,7 @@ class Settings:
 
 
 def chat_once(
-    models: dict[str, Source], prompt: str, settings: Settings, out: TextIO | None = None
+    models: Mapping[str, Opens], prompt: str, settings: Settings, out: TextIO | None = None
 ) -> None:
     """Write the answer to `prompt` (TEXT or FILE:path), and nothing else, to `out`.
 
@@ -61,7 +62,7 @@ def chat_once(
 
 
 def chat(
-    models: dict[str, Source],
+    models: Mapping[str, Opens],
     settings: Settings,
     *,
     read: Callable[[str], str] = input,
@@ -79,13 +80,14 @@ def chat(
         screen.flush()  # an answer shows while it is written
 
     with opened(models, settings) as conversations, line_editing(history):
+        sources = dict(models)
         desk = Desk(conversations, settings.sampling, compare=len(conversations) > 1)
         write(WELCOME + "\n")
         for text in messages(read, write):
             try:
                 for conversation in desk.asked:
-                    models[conversation.name] = renewed(
-                        conversation, models[conversation.name], settings, write
+                    sources[conversation.name] = renewed(
+                        conversation, sources[conversation.name], settings, write
                     )
                 if run_command(desk, text, write):
                     return
@@ -94,7 +96,7 @@ def chat(
 
 
 @contextmanager
-def opened(models: dict[str, Source], settings: Settings) -> Iterator[list[Conversation]]:
+def opened(models: Mapping[str, Opens], settings: Settings) -> Iterator[list[Conversation]]:
     """The models, loaded one after the other; all are freed at the end."""
     conversations = list[Conversation]()
     try:
@@ -107,7 +109,7 @@ def opened(models: dict[str, Source], settings: Settings) -> Iterator[list[Conve
             conversation.session.close()
 
 
-def open_session(source: Source, settings: Settings) -> Session:
+def open_session(source: Opens, settings: Settings) -> Talker:
     """The model of `source` as the settings have it."""
     return source.open(
         context=settings.context,
@@ -119,8 +121,8 @@ def open_session(source: Source, settings: Settings) -> Session:
 
 
 def renewed(
-    conversation: Conversation, source: Source, settings: Settings, write: Callable[[str], object]
-) -> Source:
+    conversation: Conversation, source: Opens, settings: Settings, write: Callable[[str], object]
+) -> Opens:
     """The source that answers next: a newer one, taken up and told of, or the same.
 
     Weights that cannot be taken up are told of, and the old ones go on.
@@ -139,11 +141,12 @@ def renewed(
 
 def take_up(conversation: Conversation, newer: Source, settings: Settings) -> None:
     """Let the conversation go on with other weights: an adapter exchanged, or a model loaded."""
-    if newer.gguf == conversation.session.model.path:
-        conversation.session.adapt(newer.adapter)
+    now = conversation.session
+    if isinstance(now, Session) and newer.gguf == now.model.path:
+        now.adapt(newer.adapter)
         return
     session = open_session(newer, settings)
-    conversation.session.close()
+    now.close()
     conversation.session = session
 
 
@@ -177,11 +180,15 @@ def line_editing(history: Path | None) -> Iterator[None]:
     except ImportError:
         yield
         return
-    if history is not None and history.exists():
-        readline.read_history_file(history)
+    if history is not None:
+        with suppress(OSError):  # none yet, or it cannot be read: the talk matters more
+            readline.read_history_file(history)
     try:
         yield
     finally:
         if history is not None:
             readline.set_history_length(1000)
-            readline.write_history_file(history)
+            with suppress(OSError):
+                history.parent.mkdir(parents=True, exist_ok=True)
+                readline.write_history_file(history)
+                history.chmod(0o600)

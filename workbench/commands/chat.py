@@ -17,11 +17,13 @@ from pathlib import Path
 from workbench.chat.from_preset import settings_of
 from workbench.chat.sampling import Sampling
 from workbench.chat.source import Source
+from workbench.chat.talker import Opens
 from workbench.chat.terminal import Settings, chat, chat_once
 from workbench.errors import EXIT_DONE, UserError
 from workbench.headless.following import Following
 from workbench.headless.progress import ProgressLine
 from workbench.headless.ready import DEFAULT_TYPE, Ready, make_ready
+from workbench.places import state_folder
 from workbench.preset.load import load
 from workbench.quantize.types import kind_named
 from workbench.run import checkpoints, folder
@@ -31,14 +33,14 @@ from workbench.run.models import base_gguf, digests, exported_gguf, served_gguf
 from workbench.text import did_you_mean
 
 BASE = "base"
-GGUF = ".gguf"
+GGUF, OLLAMA = ".gguf", "ollama:"
 KEYS = (*(field.name for field in fields(Sampling)), "context")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    models = "RUN|RUN@CHECKPOINT|FILE.gguf"
-    add("model", metavar=models, help="a run, by name or folder, or a model file")
+    models = "RUN|RUN@CHECKPOINT|FILE.gguf|ollama:NAME"
+    add("model", metavar=models, help="a run, by name or folder; a file; a model in Ollama")
     add("--compare", metavar=f"base|{models}", default="", help="let a second model answer too")
     add("--checkpoint", metavar="C", default="", help="of RUN: best, last, final, step-000040")
     add("--follow", action="store_true", help="always the newest weights that RUN has saved")
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     models, trusted = models_of(args)
     preset = None
-    if not args.model.endswith(GGUF):
+    if not _alone(args.model):
         preset = load(str(_run(split(args.model)[0]).preset_file)).preset
     settings = apply_flags(settings_of(preset), args.set)
     settings = replace(settings, trusted=trusted)
@@ -65,25 +67,26 @@ def run(args: argparse.Namespace) -> int:
     if args.prompt is not None:
         chat_once(models, args.prompt, settings)
     else:
-        chat(models, settings)
+        history = state_folder() / "chat-history" if sys.stdin.isatty() else None
+        chat(models, settings, history=history)
     return EXIT_DONE
 
 
-def models_of(args: argparse.Namespace) -> tuple[dict[str, Source], list[str]]:
+def models_of(args: argparse.Namespace) -> tuple[dict[str, Opens], list[str]]:
     """Name and source of every model that answers, and the SHA-256 digests that runs vouch for."""
     model, checkpoint = split(args.model)
     if args.checkpoint and checkpoint:
         raise UserError("two checkpoints are named", hint="RUN@C or --checkpoint C")
     checkpoint = args.checkpoint or checkpoint
-    if model.endswith(GGUF) and (args.checkpoint or args.follow or args.type):
+    if _alone(model) and (args.checkpoint or args.follow or args.type):
         raise UserError("--checkpoint, --follow and --type are for a run")
     if args.follow and checkpoint:
         raise UserError("--follow takes the newest weights, not those of a checkpoint")
     first, trusted = resolve(model, checkpoint, args.type, args.follow)
-    name = Path(model).stem if model.endswith(GGUF) else _run(model).name
+    name = _name(model)
     models = {f"{name}@{checkpoint}" if checkpoint else name: first}
     if args.compare == BASE:
-        if model.endswith(GGUF):
+        if _alone(model):
             raise UserError("--compare base needs a run", hint="name the base's .gguf file")
         models[BASE] = Source(base_gguf(_run(model)))
     elif args.compare:
@@ -116,8 +119,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Source, list[str]]:
+def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Opens, list[str]]:
     """Where the model comes from, and the digests of files that its run vouches for."""
+    if model.startswith(OLLAMA):
+        from workbench.ollama.talking import OllamaSource
+
+        return OllamaSource(model.removeprefix(OLLAMA)), []
     if model.endswith(GGUF):
         if not Path(model).is_file():
             raise UserError(f"'{model}' is no file", hint="workbench runs lists what there is")
@@ -172,9 +179,20 @@ def _following(following: Following, ready: Ready) -> Source:
 def split(model: str) -> tuple[str, str]:
     """`RUN@CHECKPOINT` taken apart; a file or a run with an @ in its name is left whole."""
     name, at, checkpoint = model.rpartition("@")
-    if not at or not name or model.endswith(GGUF) or Path(model).exists():
+    if not at or not name or _alone(model) or Path(model).exists():
         return model, ""
     return name, checkpoint
+
+
+def _alone(model: str) -> bool:
+    """Whether it is no run's: a file, or a model that a server holds."""
+    return model.endswith(GGUF) or model.startswith(OLLAMA)
+
+
+def _name(model: str) -> str:
+    if model.startswith(OLLAMA):
+        return model
+    return Path(model).stem if model.endswith(GGUF) else _run(model).name
 
 
 def _run(name: str) -> RunFolder:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 from workbench.chat.conversation import Conversation
 from workbench.chat.from_preset import settings_of
-from workbench.chat.source import Source
+from workbench.chat.talker import Opens
 from workbench.chat.terminal import Settings, open_session, renewed
-from workbench.commands.chat import GGUF, apply_flags, models_of, split
+from workbench.commands.chat import GGUF, OLLAMA, apply_flags, models_of, split
 from workbench.errors import EXIT_DONE, UserError
 from workbench.preset.load import load
 from workbench.run import folder
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= LAST_PORT:
         raise UserError(f"--port {args.port} is no port", hint=f"0 to {LAST_PORT}")
+    if args.model.startswith(OLLAMA):
+        raise UserError("Ollama serves its models itself", hint="ask it at $OLLAMA_HOST/v1")
     models, trusted = models_of(args)
     ((name, source),) = models.items()
     settings = apply_flags(settings_for(args.model), args.set)
@@ -54,12 +57,12 @@ def settings_for(model: str) -> Settings:
     return settings_of(load(str(found.preset_file)).preset)
 
 
-def serve(name: str, source: Source, settings: Settings, port: int) -> None:
+def serve(name: str, source: Opens, settings: Settings, port: int) -> None:
     """Answer until Ctrl+C. Raises UserError for a port that is taken."""
     from workbench.serve.protocol import Manner
     from workbench.serve.server import Desk, Server
 
-    with open_session(source, settings) as session:
+    with closing(open_session(source, settings)) as session:
         talk, now = Conversation(name, session, settings.stop), [source]
 
         def renew() -> None:

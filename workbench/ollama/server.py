@@ -83,6 +83,11 @@ class Server:
             said = f"; its last word: {one_line(last)}" if last else ""
             raise RunFailed(f"{self.address} did not make {name}: it ended the talk{said}")
 
+    def chat(self, **request: Any) -> Iterator[ollama.ChatResponse]:
+        """An answer piece by piece; the last piece says why it ended. Closing it hangs up."""
+        with self._told(f"did not answer as {request['model']}"):
+            yield from self._client.chat(stream=True, **request)
+
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
         """Any trouble on the way as one line that names the server."""

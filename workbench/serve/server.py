@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.chat.conversation import Conversation
-from workbench.chat.session import Answer, Session
+from workbench.chat.session import Answer
+from workbench.chat.talker import Talker
 from workbench.errors import UserError, WorkbenchError
 from workbench.serve import protocol
 from workbench.serve.protocol import Asked, BadRequest, Manner
@@ -58,7 +59,7 @@ class Desk:
         return self.talk.name
 
     @property
-    def session(self) -> Session:
+    def session(self) -> Talker:
         return self.talk.session
 
     @contextmanager

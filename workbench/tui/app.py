@@ -20,6 +20,7 @@ from textual.dom import DOMNode
 
 from workbench import __version__
 from workbench.errors import WorkbenchError
+from workbench.places import state_folder
 from workbench.run.folder import RunFolder, runs_root
 from workbench.tui import crash, memory
 from workbench.tui.actions import EVERYWHERE, Action, bindings
@@ -61,7 +62,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
 
     def __init__(self, root: Path | None = None, state: Path | None = None) -> None:
         super().__init__()
-        self.state_folder = state or memory.state_folder()
+        self.state_folder = state or state_folder()
         self.memory = memory.recall(self.state_folder)
         self.watching = Watching((root or runs_root()).absolute())
         self.current: RunFolder | None = None

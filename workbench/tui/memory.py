@@ -35,12 +35,6 @@ class Memory:
     marks: str = ""
 
 
-def state_folder() -> Path:
-    """`$XDG_STATE_HOME/workbench`, or `~/.local/state/workbench`."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "workbench"
-
-
 def keymap_file() -> Path:
     """`$XDG_CONFIG_HOME/workbench/keys.toml`, or below `~/.config`."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
