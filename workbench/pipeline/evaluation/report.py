@@ -17,6 +17,8 @@ from workbench.evaluations.case import Case, to_lines
 from workbench.evaluations.estimates import Estimate, PairedTest, chance
 from workbench.evaluations.report import FORMAT
 from workbench.pipeline.evaluation.figures import Figures
+from workbench.pipeline.evaluation.history import SHOWN as HISTORY_SHOWN
+from workbench.pipeline.evaluation.history import Line, remember
 from workbench.pipeline.evaluation.result import EvaluationResult, ModelResult, headline
 from workbench.text import one_line, visible
 
@@ -44,7 +46,8 @@ def write_report(result: EvaluationResult) -> None:
         for model in result.models.values():
             text = to_lines((*model.cases, *model.guarded))
             files.write_atomic(made / Path(model.cases_file).name, text)
-    files.write_atomic(result.report_markdown, as_markdown(result))
+    told = as_markdown(result, remember(folder, result))
+    files.write_atomic(result.report_markdown, told)
     files.write_json(result.report_json, as_json(result))
 
 
@@ -78,8 +81,8 @@ def _model_json(model: ModelResult) -> dict[str, Any]:
     }
 
 
-def as_markdown(result: EvaluationResult) -> str:
-    """The report as a person reads it, figures first."""
+def as_markdown(result: EvaluationResult, history: Sequence[Line] = ()) -> str:
+    """The report as a person reads it, figures first; `history` as `remember` gives it."""
     sections = [
         _head(result),
         _gains(result),
@@ -90,6 +93,7 @@ def as_markdown(result: EvaluationResult) -> str:
         _examples(result),
         _failures(result),
         _not_measured(result),
+        _history(history),
         _list("Training", result.about.training),
         _list("Left out of the data", result.about.notes),
         _list("Files", [f"`{name}`" for name in result.about.files]),
@@ -263,6 +267,41 @@ def _not_measured(result: EvaluationResult) -> str:
     if len(lines) > len(shown):
         shown.append(f"and {len(lines) - len(shown)} more in `cases/`")
     return _list(f"Not measured ({len(lines)})", shown)
+
+
+def _history(history: Sequence[Line]) -> str:
+    """How the folder's models have fared over time, where there is more than this evaluation."""
+    if len({line.get("date") for line in history}) < 2 and not _repeated(history):
+        return ""
+    rows = [["model", "passes", "guards", "date", "prompts", "notes"]]
+    rows += [
+        [
+            one_line(str(line["model"])),
+            _passes(line),
+            one_line(str(line.get("guards", ""))),
+            one_line(str(line.get("date", ""))),
+            one_line(str(line.get("prompts", ""))),
+            one_line(str(line.get("notes", "")), 120),
+        ]
+        for line in history[-HISTORY_SHOWN:]
+    ]
+    return f"## Over time\n\n{_table(rows)}"
+
+
+def _repeated(history: Sequence[Line]) -> bool:
+    names = [line["model"] for line in history]
+    return len(set(names)) < len(names)
+
+
+def _passes(line: Line) -> str:
+    """The share that passes with its interval; what was measured in its place."""
+    for key in ("passed", "adheres", "exact"):
+        if isinstance(value := line.get(key), float):
+            low, high = (line.get(f"{key}_{end}") for end in ("low", "high"))
+            if isinstance(low, float) and isinstance(high, float):
+                return f"{value:.3f} ({low:.3f} to {high:.3f})"
+            return f"{value:.3f}"
+    return ""
 
 
 def _list(title: str, items: Sequence[str]) -> str:
