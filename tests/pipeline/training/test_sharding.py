@@ -136,6 +136,22 @@ def test_4_bit_weights_are_shared_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("adapter", "within"), [(LORA, 0.02), (FULL, 0.05)], ids=["lora", "full"])
+def test_in_bfloat16_layers_compute_in_it_and_weights_are_kept(
+    tmp_path: Path, adapter: dict[str, Any], within: float
+) -> None:
+    """All weights: float32 as they are trained, whereas one process has autocast."""
+    bench, stage = Bench(tmp_path, count=30), settings(adapter, max_steps=6)
+    model = Model.model_validate({"device": "cpu", "dtype": "bfloat16"})
+    alone = figures(bench.train("one", settings=stage, model=model)[1])
+    both = together(tmp_path / "group", 2, trained(bench, "two", stage, model=model))[0]
+    assert both["loss"] == pytest.approx(alone["loss"], abs=within)
+    assert both["loss"] != alone["loss"]
+    one, two = (saved(bench, name, "final") for name in ("one", "two"))
+    assert {key: t.dtype for key, t in one.items()} == {key: t.dtype for key, t in two.items()}
+
+
+@pytest.mark.slow
 def test_an_earlier_adapter_beneath_4_bit_weights_is_shared_out(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     bench, model = Bench(tmp_path, count=30), Model.model_validate(NF4)

@@ -20,6 +20,7 @@ from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.result import load as load_result
 from workbench.pipeline.training.weights import Weights
+from workbench.preset.schema import Model
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -234,3 +235,15 @@ def test_checkpoint_holds_no_pickle(bench: Bench) -> None:
 def test_weights_name_their_place(tmp_path: Path) -> None:
     base = tiny.save_base(tmp_path / "b")
     assert Weights(base).adapters == ()
+
+
+def test_in_bfloat16_stages_of_an_adapter_and_of_all_weights_follow_each_other(
+    tmp_path: Path,
+) -> None:
+    """accelerate keeps one format a process, and refused the second stage's autocast."""
+    bench, model = Bench(tmp_path), Model.model_validate({"device": "cpu", "dtype": "bfloat16"})
+    for kind in ("lora", "full", "lora"):
+        stage = stage_settings(max_steps=1, name=kind, adapter={"kind": kind})
+        result, _ = bench.train("run", settings=stage, model=model)
+        assert result.steps == 1
+        files.remove_folder(bench.folder("run", kind))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from workbench import files
 from workbench.errors import RunFailed
@@ -137,6 +138,7 @@ def _accelerator(
     """
     full = stage.adapter.kind == "full"
     wanted = dtype == torch.bfloat16 and full and not share_weights
+    AcceleratorState._reset_state()  # else a stage of another format before this one forbids it
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if wanted else "no")
 
 
