@@ -31,7 +31,7 @@ def preset(**model: Any) -> Preset:
     return read.model_copy(update={"model": read.model.model_copy(update=model)})
 
 
-def planned(from_step: int = 0) -> events.TrainingPlanned:
+def planned(from_step: int = 0, processes: int = 1) -> events.TrainingPlanned:
     return events.TrainingPlanned(
         steps=10,
         from_step=from_step,
@@ -42,10 +42,19 @@ def planned(from_step: int = 0) -> events.TrainingPlanned:
         total_parameters=2,
         device="cpu",
         dtype="float32",
+        processes=processes,
     )
 
 
-def past_run(root: Path, name: str, *, host: str = "here", lives: int = 1, **model: Any) -> None:
+def past_run(
+    root: Path,
+    name: str,
+    *,
+    host: str = "here",
+    lives: int = 1,
+    processes: int = 1,
+    **model: Any,
+) -> None:
     """A run whose stage `raw` took 20 s for 1,000 tokens; of `sft` one step was made."""
     run = folder.create(root, name, name)
     run.preset_file.write_text(to_toml(preset(**model)))
@@ -53,10 +62,10 @@ def past_run(root: Path, name: str, *, host: str = "here", lives: int = 1, **mod
     log = EventLog(run.events_file, now=lambda: next(clock))
     log.append(events.RunStarted(pid=1, host=host, version="0", stages=[]))
     for _ in range(lives):
-        log.append(planned(), "train:raw")
+        log.append(planned(processes=processes), "train:raw")
     log.append(step(1, tokens_per_second=7.0), "train:raw")
     log.append(events.StageDone(elapsed_s=20.0, inputs="", summary={"tokens": 1000}), "train:raw")
-    log.append(planned(), "train:sft")
+    log.append(planned(processes=processes), "train:sft")
     log.append(step(1, tokens_per_second=123.0), "train:sft")
     log.close()
 
@@ -77,6 +86,12 @@ def test_other_processes_have_another_speed(tmp_path: Path) -> None:
     for launch in (Launch(processes=2), Launch(processes=1, sharding="full")):
         wanted = preset().model_copy(update={"launch": launch})
         assert past_speed(wanted, wanted.train[0], tmp_path, "here") is None
+
+
+def test_a_run_under_torchrun_says_nothing_of_one_process(tmp_path: Path) -> None:
+    """Its preset names one; the plan tells how many there were."""
+    past_run(tmp_path, "one", processes=8)
+    assert speeds(tmp_path) == [None, None]
 
 
 def test_a_resumed_stage_tells_nothing_of_its_whole_time(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def past_speed(preset: Preset, stage: TrainStage, root: Path, host: str) -> Past
         given = _preset_of(run)
         names = [one["name"] for one in _stages(given) if _computes(given, one) == wanted]
         for name in names:
-            if found := _speed(skim(run.events_file), f"train:{name}", host):
+            told = skim(run.events_file)
+            if found := _speed(told, f"train:{name}", host, preset.launch.processes):
                 return Past(run.name, found)
     return None
 
@@ -73,12 +74,16 @@ def _stages(preset: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in stages if isinstance(one, dict) and "name" in one]
 
 
-def _speed(records: list[Record], stage: str, host: str) -> float | None:
-    """From the stage's plan to its end; a resumed one tells only how its last step went."""
+def _speed(records: list[Record], stage: str, host: str, processes: int) -> float | None:
+    """From the stage's plan to its end; a resumed one tells only how its last step went.
+
+    It counts by the processes that it had: torchrun's are not those of its preset.
+    """
     hosts = {record.event.host for record in records if isinstance(record.event, events.RunStarted)}
     told = [record for record in records if record.stage == stage]
     plans = [record for record in told if isinstance(record.event, events.TrainingPlanned)]
-    if hosts != {host} or not plans:
+    had = {getattr(record.event, "processes", 1) for record in plans}
+    if hosts != {host} or had != {processes}:
         return None
     for record in reversed(told):
         if isinstance(record.event, events.Step) and record.event.tokens_per_second > 0:
