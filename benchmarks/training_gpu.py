@@ -49,12 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measured(options: argparse.Namespace) -> Iterator[Figure]:
     """All rows; each training in a process of its own, ours and the peers in turn."""
+    _refuse_absent(options.device)
     peers = [name for name in PEERS if importlib.util.find_spec(name) is not None]
     missing = ", ".join(name for name in PEERS if name not in peers)
     if missing:
         print(f"not installed, so left out: {missing}", flush=True)
     scale = 1.0 if options.device == "cuda" else options.scale
-    for name in GPU_SHAPES:
+    for name in [name for name in options.shapes.split(",") if name in GPU_SHAPES] or GPU_SHAPES:
         whole = SHAPES[name]
         shape = whole.reduced(options.layers, scale)
         print(f"{name}: {told(shape, whole)}", flush=True)
@@ -66,6 +67,14 @@ def measured(options: argparse.Namespace) -> Iterator[Figure]:
                 _settings(folder, quantization, options)
                 found = _in_turn(folder, ["ours-gpu", *(PEERS[p] for p in peers)], options.repeats)
                 yield from _figures(f"{name}, {quantization}", shape, trained, found)
+
+
+def _refuse_absent(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        print("--gpu: this machine has no CUDA (--device cpu makes a smoke test)", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def _rows(folder: Path, shape: Shape, options: argparse.Namespace) -> float:
