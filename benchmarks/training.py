@@ -119,6 +119,8 @@ class Bench:
         if taken.status:
             raise SystemExit(f"{program}: {taken.err[-2000:]}")
         said = json.loads(taken.out.splitlines()[-1])
+        if not said:
+            return
         one = {"case": case.name, "program": program, "peak_mib": taken.peak_bytes / MIB, **said}
         self.found.append(one)
         print(_line(one), file=sys.stderr, flush=True)
@@ -223,6 +225,7 @@ def measured(options: argparse.Namespace, bench: Bench) -> Iterator[Figure]:
                 folder = Path(place) / case.rows_name
                 folder.mkdir()
                 case.prepare(folder, base)
+                bench.run(case, "adapter", folder)
                 for _ in range(options.repeats):
                     for program in programs(options.programs):
                         bench.run(case, program, folder)

@@ -1,7 +1,8 @@
 """transformers' `Trainer` and TRL's `SFTTrainer` on the rows of `benchmarks.training_bases`.
 
 They get the tokens ready made, with -100 where nothing is trained, so that no time goes into
-templates, and the same adapter from the same seed. Their own defaults hold unless a name says more.
+templates, and begin with the very adapter that ours begins with. Their own defaults hold unless a
+name says more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training_programs import Clock, Told, gpu_bytes, settings_of
+from benchmarks.training_programs import Clock, Told, given_adapter, gpu_bytes, settings_of
 
 PACKS: dict[str, Any] = {"packing": True, "packing_strategy": "bfd"}
 SLACK = 1.1  # sequences are never filled to the last token: so there are as many steps
@@ -106,21 +107,37 @@ def _arguments(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> Any:
+    from peft import PeftModel
+
+    given = given_adapter(folder)
+    if not given:
+        return fresh_adapter(folder)
+    return PeftModel.from_pretrained(_base(folder), given[0], is_trainable=True)
+
+
+def fresh_adapter(folder: Path) -> Any:
+    """The base with a new adapter, drawn from a fixed seed."""
     import torch
     from peft import LoraConfig, get_peft_model
+
+    rank = settings_of(folder)["rank"]
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    model = _base(folder)
+    torch.manual_seed(42)
+    return get_peft_model(model, config)
+
+
+def _base(folder: Path) -> Any:
+    import torch
     from transformers import AutoModelForCausalLM
 
     given = settings_of(folder)
     more: dict[str, Any] = {"dtype": getattr(torch, given["dtype"])}
     if given["quantization"] == "nf4":
         more |= {"quantization_config": _nf4(), "device_map": {"": given["device"]}}
-    model = AutoModelForCausalLM.from_pretrained(folder / "base", **more)
-    rank = given["rank"]
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    torch.manual_seed(42)
-    return get_peft_model(model, config)
+    return AutoModelForCausalLM.from_pretrained(folder / "base", **more)
 
 
 def _nf4() -> Any:

@@ -21,6 +21,15 @@ from pathlib import Path
 from typing import Any
 
 Told = dict[str, float]
+ADAPTER = "adapter"
+
+
+def adapter(folder: Path) -> Told:
+    """The adapter that all of them begin with: other first values end at another loss."""
+    from benchmarks.training_peers import fresh_adapter
+
+    fresh_adapter(folder).save_pretrained(folder / ADAPTER)
+    return {}
 
 
 def ours(folder: Path) -> Told:
@@ -56,7 +65,12 @@ def ours(folder: Path) -> Told:
             "weight_decay": 0.0,
             "evaluate_every": 0.0,
             "save_every": 0.0,
-            "adapter": {"rank": given["rank"], "alpha": 2.0 * given["rank"], "dropout": 0.0},
+            "adapter": {
+                "rank": given["rank"],
+                "alpha": 2.0 * given["rank"],
+                "dropout": 0.0,
+                "continue": "carry" if given_adapter(folder) else "new",
+            },
         }
     )
     train_stage(
@@ -68,7 +82,7 @@ def ours(folder: Path) -> Told:
                 "quantization": given["quantization"],
             }
         ),
-        Weights(folder / "base"),
+        Weights(folder / "base", given_adapter(folder)),
         train=folder / "train.safetensors",
         validation=folder / "validation.safetensors",
         tokenizer=AutoTokenizer.from_pretrained(folder / "base"),
@@ -136,6 +150,11 @@ class Clock:
         }
 
 
+def given_adapter(folder: Path) -> tuple[Path, ...]:
+    """The adapter to begin with, if one was made."""
+    return tuple(path for path in [folder / ADAPTER] if path.exists())
+
+
 def settings_of(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "settings.json").read_text())
     return found
@@ -148,6 +167,7 @@ def main(words: list[str]) -> None:
     from benchmarks import training_check, training_peers
 
     own: dict[str, Callable[[Path], Told]] = {
+        "adapter": adapter,
         "ours": ours,
         "ours-gpu": on_gpu,
         "gradients": training_check.gradients,

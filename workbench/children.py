@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from workbench.errors import Interrupted, WorkbenchError
@@ -88,8 +88,9 @@ def _lines(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> Iter
     heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in cast(Any, child.stdout):
-            heard.put(line)
+        with suppress(ValueError):  # the pipe was closed under our hands: nobody listens any more
+            for line in cast(Any, child.stdout):
+                heard.put(line)
         heard.put(b"")
 
     threading.Thread(target=read, name="child", daemon=True).start()

@@ -18,8 +18,9 @@ from textual.pilot import Pilot
 from tests.tui.helpers import on_screen, text_of, until
 from tests.tui.pages import Look, differences, look, page
 from tests.tui.workplace import Workplace, workplace
+from workbench.places import state_folder
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.memory import Memory, remember, state_folder
+from workbench.tui.memory import Memory, remember
 from workbench.tui.panes import PANES
 from workbench.tui.panes.chat import ChatPane
 from workbench.tui.panes.data import DataPane

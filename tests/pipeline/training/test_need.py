@@ -18,6 +18,7 @@ from workbench.errors import Interrupted, RunFailed
 from workbench.pipeline.training.batches import parted
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.loss import Batch, TrainedTokenLoss
 from workbench.pipeline.training.need import foreseen, read_shape, work_of, worst
 from workbench.pipeline.training.planning import plan_batches, validation_plan
@@ -103,7 +104,7 @@ def test_when_a_row_alone_does_not_fit_it_says_what_to_change(
 
 def test_measuring_changes_no_bit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.train("measured")
-    monkeypatch.setattr("workbench.pipeline.training.loop.worst", lambda plan, examples: [])
+    monkeypatch.setattr(TrainingLoop, "_measure_memory", lambda self: None)
     bench.train("not")
     assert files.sha256(bench.adapter("measured")) == files.sha256(bench.adapter("not"))
 
