@@ -199,6 +199,22 @@ def test_a_row_that_takes_long_holds_nobody_up() -> None:
     assert fetching.entry(3) is None
 
 
+def test_the_last_of_the_rows_wished_for_is_read_ahead() -> None:
+    free = threading.Event()
+
+    def slow(number: int, count: int) -> list[Entry]:
+        free.wait(LIMIT_S)
+        return [Row(Place("x", n), text="y") for n in range(number, number + count)]
+
+    fetching = Fetching(slow, lambda: None)
+    for typed in (5, 53, 538, 5382):  # a digit after the other, the first is being read meanwhile
+        fetching.ahead(typed, typed + 3)
+    free.set()
+    until(lambda: {5, 5382, 5385} < set(fetching._kept))
+    assert not {53, 538} & set(fetching._kept)
+    fetching.close()
+
+
 def test_few_long_rows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.tui.dataview.fetching.MAX_CHARS", 250)
     fetching = Fetching(lambda n, _: [Row(Place("x", n), text="y" * 100)], lambda: None)

@@ -34,6 +34,7 @@ class Fetching:
         self._kept: dict[int, Entry] = {}  # the oldest first
         self._chars = 0
         self._pending: dict[int, Future[None]] = {}
+        self._wished: tuple[int, int] | None = None  # the rows that `ahead` was last asked for
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "rows")
 
@@ -56,11 +57,13 @@ class Fetching:
         return found
 
     def ahead(self, first: int, last: int) -> None:
-        """Read these, which will be asked for soon, if nothing else is being read."""
+        """Read these, which will be asked for soon, once nothing else is being read.
+
+        Of several wishes that come meanwhile, as for each digit of a number, the last one counts.
+        """
         with self._lock:
-            if not self._pending:
-                for start in range(first - first % PAGE, last + 1, PAGE):
-                    self._kept.get(start) or self._submit(start, PAGE)
+            self._wished = (first, last)
+            self._grant()
 
     def forget(self) -> None:
         """Read everything anew."""
@@ -80,10 +83,20 @@ class Fetching:
         self._pending[start] = future
         return future
 
+    def _grant(self) -> None:
+        """Begin with what is wished for, unless something is being read."""
+        if self._pending or self._wished is None:
+            return
+        (first, last), self._wished = self._wished, None
+        for start in range(first - first % PAGE, last + 1, PAGE):
+            if start not in self._kept:
+                self._submit(start, PAGE)
+
     def _fetch(self, start: int, count: int) -> None:
         entries = self._read(start, count)
         with self._lock:
             del self._pending[start]
+            self._grant()
             for number, entry in enumerate(entries, start):
                 self._chars += _chars(entry) - _chars(self._kept.pop(number, None))
                 self._kept[number] = entry

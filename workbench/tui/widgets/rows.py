@@ -151,10 +151,12 @@ class Rows(ScrollView, KeptStyle, can_focus=True):  # CSS follows the first base
         self._drawn = lines
 
     def _into_view(self) -> None:
-        """Scroll to the cursor; `force`, as right after `changed` there is no scrollbar yet."""
+        """Scroll to the cursor: at once, or the next frame would still show where it was; and with
+        `force`, as right after `changed` there is no scrollbar yet."""
         top = round(self.scroll_y)
         height = max(1, self.size.height)
         if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, force=True)
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
         elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True)
+            y = self.cursor - height + 1
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
