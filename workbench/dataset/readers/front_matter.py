@@ -18,6 +18,7 @@ from workbench.text import one_line
 
 FENCE = "---"
 MAX_CHARS = 64 << 10
+MAX_DEPTH = 100
 _YAML = "tag:yaml.org,2002:"
 _PLAIN = (  # YAML 1.2's core schema: what a plain word may be besides a string
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -108,12 +109,19 @@ def _loader_class() -> Any:
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         yaml_implicit_resolvers: dict[str, Any] = {}
+        depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 mark = self.peek_event().start_mark
                 raise yaml.constructor.ConstructorError(problem="an alias", problem_mark=mark)
-            return super().compose_node(parent, index)
+            if self.depth == MAX_DEPTH:  # each level makes the scanner slower
+                raise RecursionError
+            self.depth += 1
+            try:
+                return super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen = set()
