@@ -71,7 +71,7 @@ def _generation(shape: Shape, path: Path, kind: str, n_tokens: int, rounds: int)
 
 def turns(models: Path) -> Iterator[Figure]:
     """Until the first words of a second turn, beside those of the first, of a long conversation."""
-    for shape, words in ((HALF_BILLION, 18), (SMALL, 40)):
+    for shape, words in ((HALF_BILLION, 40), (SMALL, 40)):
         path, first, second = make(shape, "q4_k_m", models), [], []
         with Session.open(path, context=4096) as session:
             for number in range(3):
