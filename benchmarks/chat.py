@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.chat_bare import Bare
 from benchmarks.chat_models import HALF_BILLION, SMALL, Shape, make, make_adapters
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from workbench.chat.prompt import prompt_ids
 from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session
@@ -214,10 +214,7 @@ def main(arguments: list[str]) -> int:
             for figure in PARTS[name](models):
                 figures.append(figure)
                 print(f"{figure.name}: {figure.ours:.3g} {figure.unit}", file=sys.stderr)
-    print(table(figures))
-    if given.json:
-        save(given.json, figures)
-    return 0 if all(figure.met is not False for figure in figures) else 1
+    return tell(figures, given.json)
 
 
 if __name__ == "__main__":

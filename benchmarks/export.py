@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.export_model import make_model, size_of
 from benchmarks.export_steps import measured
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from benchmarks.processes import Taken
 
 MIB = 2**20
@@ -104,10 +104,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="workbench-export-") as place:
         make_model(Path(place), size)
         found = list(figures(rounds_of(Path(place), given.rounds, given.llama_cpp)))
-    print(table(found))
-    if given.json:
-        save(given.json, found)
-    return 0 if all(figure.met is not False for figure in found) else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

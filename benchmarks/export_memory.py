@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.export_model import ONE_B, SEVEN_B, SMALLEST, Size, make_model
 from benchmarks.export_steps import measured
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 
 MIB = 2**20
 SLOPE_GOAL = 20.0  # MiB for a billion parameters
@@ -42,10 +42,7 @@ def main() -> int:
     billions = (sizes[-1].parameters - sizes[0].parameters) / 1e9
     slope = (peaks[-1] - peaks[0]) / billions
     found.append(Figure("memory for a billion more parameters", slope, "MiB", goal=SLOPE_GOAL))
-    print(table(found))
-    if given.json:
-        save(given.json, found)
-    return 0 if all(figure.met is not False for figure in found) else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,14 @@ def table(figures: Iterable[Figure]) -> str:
     )
 
 
+def tell(figures: list[Figure], json_path: str) -> int:
+    """Print the table, write JSON where a path is given; the exit status: 1 for a goal missed."""
+    print(table(figures))
+    if json_path:
+        save(json_path, figures)
+    return 0 if all(figure.met is not False for figure in figures) else 1
+
+
 def save(path: str, figures: Iterable[Figure]) -> None:
     """The figures as a JSON list."""
     Path(path).write_text(json.dumps([figure.to_json() for figure in figures], indent=2) + "\n")

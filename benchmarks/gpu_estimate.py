@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from workbench.errors import UserError, WorkbenchError
 from workbench.estimate.known import known_config
 from workbench.estimate.memory import LIBRARIES_BYTES
@@ -83,10 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_status
     figures = list(told(found, smoke=args.smoke))
-    print(table(figures))
-    if args.json:
-        save(args.json, figures)
-    return 1 if any(figure.met is False for figure in figures) else 0
+    return tell(figures, args.json)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from benchmarks.processes import Taken, measure
 
 COMMAND = [sys.executable, "-m", "workbench", "data"]
@@ -52,10 +52,7 @@ def main() -> int:
             figures += _million(Path(folder))
     for case, fault in wrong:
         print(f"{case.name}: {fault}")
-    print(table(figures))
-    if args.json:
-        save(args.json, figures)
-    return 1 if wrong or any(figure.met is False for figure in figures) else 0
+    return tell(figures, args.json) or int(bool(wrong))
 
 
 def _cases(folder: Path) -> Iterator[Case]:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import training_gpu
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from benchmarks.processes import measure
 from benchmarks.training_bases import (
     SHAPES,
@@ -264,10 +264,7 @@ def main() -> int:
         else measured(options, Bench(options.kept, options.cores))
     )
     found = list(source)
-    print(table(found))
-    if options.json:
-        save(options.json, found)
-    return 0 if all(figure.met is not False for figure in found) else 1
+    return tell(found, options.json)
 
 
 if __name__ == "__main__":

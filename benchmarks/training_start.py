@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from benchmarks.training_bases import SHAPES, make_base, told
 
 GOAL = 1 / 1.2  # as a ratio of the peer's time to ours
@@ -139,10 +139,7 @@ def main() -> int:
             note=", ".join(f"{key} {value:.1f}" for key, value in middle.items()),
         )
     ]
-    print(table(found))
-    if options.json:
-        save(options.json, found)
-    return 0 if all(figure.met is not False for figure in found) else 1
+    return tell(found, options.json)
 
 
 if __name__ == "__main__":

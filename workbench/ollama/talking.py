@@ -17,6 +17,7 @@ from workbench.chat.stopping import TextStream
 from workbench.chat.writing import Answer, Ending
 from workbench.dataset.rows import Message
 from workbench.errors import RunFailed, UserError
+from workbench.ollama.options import options
 from workbench.ollama.server import Server
 
 if TYPE_CHECKING:
@@ -125,18 +126,3 @@ class _Counted:
             prompt_tokens=getattr(self._last, "prompt_eval_count", None) or 0,
             first_token_s=self._first_s,
         )
-
-
-def options(sampling: Sampling, stop: Sequence[str], context: int) -> dict[str, Any]:
-    """Sampling as Ollama's interface takes it: https://docs.ollama.com/api/chat"""
-    return {
-        "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
-        "repeat_penalty": sampling.repeat_penalty,
-        "seed": sampling.seed % 2**31,
-        "num_predict": sampling.max_tokens,
-        "num_ctx": context,
-        "stop": list(stop),
-    }

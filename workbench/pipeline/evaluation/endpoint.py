@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from workbench.chat.stopping import TextStream
 from workbench.errors import UserError, WorkbenchError
+from workbench.ollama.options import options
 from workbench.pipeline.evaluation.questions import (
     Asking,
     Expected,
@@ -212,19 +213,8 @@ def _openai_read(value: Any) -> Said:
 
 def _ollama_body(model: str, question: Question, asking: Asking) -> dict[str, Any]:
     """https://docs.ollama.com/api/chat"""
-    sampling = asking.sampling_for(question)
-    options: dict[str, Any] = {
-        "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
-        "repeat_penalty": sampling.repeat_penalty,
-        "seed": sampling.seed % 2**31,
-        "num_predict": sampling.max_tokens,
-        "num_ctx": asking.context,
-        "stop": list(asking.stop),
-    }
-    return {"model": model, "messages": _messages(question), "stream": False, "options": options}
+    given = options(asking.sampling_for(question), asking.stop, asking.context)
+    return {"model": model, "messages": _messages(question), "stream": False, "options": given}
 
 
 def _ollama_read(value: Any) -> Said:
