@@ -25,10 +25,10 @@ from workbench.run import control
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
 run = RunFolder(Path(sys.argv[1]))
-held = Lock(run.lock_file)
 print(*sys.argv[1:])
 streams = [os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)]
-print(os.getcwd(), os.getsid(0) == os.getpid(), *streams)
+print(os.getcwd(), os.getsid(0) == os.getpid(), *streams, flush=True)
+held = Lock(run.lock_file)  # taken last: whoever sees it held may read the log
 until = time.monotonic() + 20
 while not control.asked(run.control, "stop") and time.monotonic() < until:
     time.sleep(0.02)
@@ -93,9 +93,9 @@ def test_a_worker_that_does_not_stop_is_told_of(run: RunFolder) -> None:
 def test_nobody_signals_a_pid_that_is_not_the_workers(run: RunFolder) -> None:
     """The lock is held, but the owner written in it started at another time."""
     stranger = WORKER.replace(
-        "print(*sys.argv[1:])",
+        "until =",
         'import json; os.pwrite(held._fd, json.dumps({"pid": os.getppid(), "start_ticks": 1, '
-        '"boot_id": "x"}).encode() + b" " * 99, 0); print(*sys.argv[1:])',
+        '"boot_id": "x"}).encode() + b" " * 99, 0); until =',
     )
     process = subprocess.Popen([sys.executable, "-c", stranger, str(run.path)])
     while not run.lock_file.exists() or b'"x"' not in run.lock_file.read_bytes():
