@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from workbench.dataset.words import Words, word_memory
 from workbench.errors import UserError
 from workbench.text import did_you_mean
 
@@ -88,8 +89,15 @@ class BackendTokenizer:
         return found.ids, found.offsets
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [one.ids for one in found]
+        words = self._words
+        found = [words.encode(text) for text in texts] if words else [None] * len(texts)
+        left = [text for text, ids in zip(texts, found, strict=True) if ids is None]
+        encoded = iter(self._backend.encode_batch_fast(left, add_special_tokens=False))
+        return [next(encoded).ids if ids is None else ids for ids in found]
+
+    @cached_property
+    def _words(self) -> Words | None:
+        return word_memory(self._backend)
 
     def _encode_short(self, text: str) -> list[int]:
         ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
