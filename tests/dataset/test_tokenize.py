@@ -82,7 +82,7 @@ def test_what_follows_the_stop_token_is_not_learnt() -> None:
     encoded = encode(chat("a", "b"), "chatml", tokenizer)
     assert tokenizer.decode(encoded.ids).endswith("b<|im_end|>\n")
     assert encoded.ids[-2] == stop_id("chatml", tokenizer)
-    assert encoded.trained[-2:] == [True, False]
+    assert list(encoded.trained[-2:]) == [1, 0]
 
 
 def test_train_flags_choose_the_turns() -> None:
@@ -119,7 +119,7 @@ def test_bos_stands_once_whoever_writes_it(style: str) -> None:
 def test_bos_is_added_where_the_model_wants_it_and_the_template_has_none() -> None:
     tokenizer = byte_level("<bos>")
     encoded = encode(chat("a", "b"), "chatml", tokenizer)
-    assert encoded.ids[0] == tokenizer.bos_id and encoded.trained[0] is False
+    assert encoded.ids[0] == tokenizer.bos_id and encoded.trained[0] == 0
     assert learnt_runs(encoded, tokenizer) == ["b<|im_end|>"]
     assert encode_text(chat_text("a"), tokenizer, 8, 4)[0].ids[0] == tokenizer.bos_id
 
@@ -208,7 +208,7 @@ def test_a_document_is_predicted_token_by_token_exactly_once(text: str, length: 
     tokenizer = byte_level()
     blocks = encode_text(chat_text(text), tokenizer, length, 4)
     assert all(len(block.ids) <= length for block in blocks)
-    joined = blocks[0].ids + [i for block in blocks[1:] for i in block.ids[1:]]
+    joined = [*blocks[0].ids, *(i for block in blocks[1:] for i in block.ids[1:])]
     assert tokenizer.decode(joined) == text + "<eos>"
     assert sum(block.n_trained for block in blocks) == len(joined) - 1
     assert all(b.ids[0] == a.ids[-1] for a, b in zip(blocks, blocks[1:], strict=False))

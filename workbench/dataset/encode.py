@@ -7,6 +7,7 @@ every row is in the result, or counted in the ledger as dropped, untrained or re
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -70,7 +71,7 @@ class Encoder:
         self,
         rows: Sequence[Row],
         rendered: Sequence[Rendered | Fault],
-        ids: Future[list[list[int]]],
+        ids: Future[list[array[int]]],
     ) -> Iterator[RowTokens]:
         length = self.sequence_length
         of_all = placed(rendered, ids.result(), self.tokenizer, length, self.stop_ids)

@@ -15,10 +15,12 @@ the row counts as `retokenized`.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from workbench.dataset.ids import places_of
 from workbench.dataset.names import cut_names, encode_pieces
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.dataset.template import ChatTemplate
@@ -80,7 +82,7 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> Rendered |
 
 
 def place(
-    rendered: Rendered, ids: Sequence[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
+    rendered: Rendered, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
 ) -> Mask | Fault:
     """Where the learnt tokens stand in `ids`, those of the whole text."""
     found = _by_anchors(rendered, ids, tokenizer, stop_ids)
@@ -107,7 +109,7 @@ def _turn(row: Row, template: ChatTemplate, text: str, index: int, until: int) -
 
 
 def _by_anchors(
-    rendered: Rendered, ids: Sequence[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
+    rendered: Rendered, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
 ) -> Mask | None:
     """The mask by the control tokens in the text; None where it is not proved by them."""
     pattern, known = tokenizer.special_pattern, tokenizer.special_tokens
@@ -127,7 +129,7 @@ def _by_anchors(
             return None
         tail = tokenizer.encode_again(rendered.text[starts[anchor] : turn.start])
         first = places[anchor] + len(tail)
-        if list(ids[places[anchor] : first]) != tail:
+        if ids[places[anchor] : first] != tail:
             return None
         stop = _first_stop(names, known, places, anchor + 1, turn, stop_ids)
         if stop is None:
@@ -136,16 +138,10 @@ def _by_anchors(
     return Mask(spans, retokenized=False)
 
 
-def _positions(expected: Sequence[int], ids: Sequence[int]) -> list[int] | None:
+def _positions(expected: Sequence[int], ids: array[int]) -> list[int] | None:
     """Where in `ids` these control tokens stand; None unless `ids` hold just these of them."""
-    at, found = -1, []
-    for number in expected:
-        try:
-            at = ids.index(number, at + 1)
-        except ValueError:
-            return None
-        found.append(at)
-    return found if sum(map(ids.count, set(expected))) == len(expected) else None
+    found = places_of(set(expected), ids)
+    return found if [ids[at] for at in found] == expected else None
 
 
 def _first_stop(
@@ -166,7 +162,7 @@ def _first_stop(
 
 
 def _by_prompts(
-    rendered: Rendered, ids: Sequence[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
+    rendered: Rendered, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
 ) -> Mask | None:
     """The mask by each prompt's ids, else by characters; None where a turn has no stop token."""
     _, offsets = encode_pieces(rendered.text, rendered.mark, tokenizer)
@@ -174,7 +170,7 @@ def _by_prompts(
     for turn in rendered.turns:
         before, _ = encode_pieces(rendered.text[: turn.start], rendered.mark, tokenizer)
         first = len(before)
-        if list(ids[:first]) != before:
+        if ids[:first].tolist() != before:
             retokenized = True
             first = next((i for i, (at, _) in enumerate(offsets) if at >= turn.start), len(ids))
         ends = range(first, len(ids))

@@ -79,9 +79,13 @@ class ChatTemplate:
         if len(self.source) > MAX_SOURCE_CHARS:
             raise UserError("the chat template is too long", path=self.name)
         try:
-            return _environment().from_string(self.source)
+            compiled = _environment().from_string(self.source)
         except Exception as error:  # SyntaxError, RecursionError and more from hostile sources
             raise self._fault(error) from None
+        compiled.globals = dict(
+            compiled.globals
+        )  # else each rendering goes through a chain of them
+        return compiled
 
     def _fault(self, error: Exception) -> UserError:
         if isinstance(error, UserError):

@@ -6,9 +6,11 @@ are learnt is said by `dataset.mask`, and names of control tokens stay text (`da
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from workbench.dataset.ids import TYPE
 from workbench.dataset.mask import Mask, Rendered, place, render
 from workbench.dataset.names import cut_names, encode_pieces
 from workbench.dataset.rows import ASSISTANT, Fault, Message, Place, Row
@@ -18,10 +20,10 @@ from workbench.dataset.tokenizer import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One training sequence. `trained[k]` says whether `ids[k]` is to be learnt."""
+    """One training sequence. `trained[k]` is 1 where `ids[k]` is to be learnt, else 0."""
 
-    ids: list[int]
-    trained: list[bool]
+    ids: array[int]
+    trained: bytes
     place: Place
     cut: bool = False  # the sequence was longer than allowed, its end is missing
     lost_stop: bool = False  # the cut took the stop token of the last turn
@@ -32,7 +34,7 @@ class Encoded:
     @property
     def n_trained(self) -> int:
         """Tokens that training predicts: the first of a sequence never is."""
-        return self.trained.count(True) - bool(self.trained and self.trained[0])
+        return self.trained.count(1, 1)
 
 
 def encode_row(
@@ -70,7 +72,7 @@ def plain_texts(rendered: Iterable[Rendered | Fault]) -> list[str]:
 
 def placed(
     rendered: Iterable[Rendered | Fault],
-    plain_ids: Iterable[list[int]],
+    plain_ids: Iterable[array[int]],
     tokenizer: Tokenizer,
     sequence_length: int,
     stop_ids: Sequence[int],
@@ -81,7 +83,11 @@ def placed(
         if isinstance(one, Fault):
             yield one
             continue
-        ids = encode_pieces(one.text, one.mark, tokenizer)[0] if one.mark else next(encoded)
+        ids = (
+            array(TYPE, encode_pieces(one.text, one.mark, tokenizer)[0])
+            if one.mark
+            else next(encoded)
+        )
         mask = place(one, ids, tokenizer, stop_ids)
         yield (
             mask
@@ -110,13 +116,13 @@ def encode_text(
     Control tokens' names in the document stay text.
     """
     cut, mark = cut_names(row, tokenizer.special_pattern)
-    ids, _ = encode_pieces(cut.text, mark, tokenizer)
-    ids = [*_bos(ids, tokenizer), *ids, separator_id]
+    said, _ = encode_pieces(cut.text, mark, tokenizer)
+    ids = array(TYPE, [*_bos(said, tokenizer), *said, separator_id])
     step = sequence_length - 1
     blocks = []
     for start in range(0, max(1, len(ids) - 1), step):
         block = ids[start : start + sequence_length]
-        learnt = [start == 0, *[True] * (len(block) - 1)]
+        learnt = bytes([start == 0]) + b"\1" * (len(block) - 1)
         blocks.append(
             Encoded(block, learnt, row.place, special_in_text=bool(mark), length=len(block))
         )
@@ -138,17 +144,17 @@ def by_turn(row: Row) -> list[Row]:
 
 
 def _sequence(
-    rendered: Rendered, ids: list[int], mask: Mask, tokenizer: Tokenizer, sequence_length: int
+    rendered: Rendered, ids: array[int], mask: Mask, tokenizer: Tokenizer, sequence_length: int
 ) -> Encoded:
-    trained = [False] * len(ids)
+    lead = array(TYPE, _bos(ids, tokenizer))
+    ids = lead + ids
+    trained = bytearray(len(ids))
     for first, stop in mask.spans:
-        trained[first : stop + 1] = [True] * (stop + 1 - first)
-    lead = _bos(ids, tokenizer)
-    ids, trained = [*lead, *ids], [*[False] * len(lead), *trained]
+        trained[len(lead) + first : len(lead) + stop + 1] = b"\1" * (stop + 1 - first)
     cut = len(ids) > sequence_length
     return Encoded(
         ids[:sequence_length],
-        trained[:sequence_length],
+        bytes(trained[:sequence_length]),
         rendered.row.place,
         cut=cut,
         lost_stop=cut and mask.spans[-1][1] + len(lead) >= sequence_length,
@@ -158,7 +164,7 @@ def _sequence(
     )
 
 
-def _bos(ids: list[int], tokenizer: Tokenizer) -> list[int]:
+def _bos(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
     """What is to be put before `ids` so that they begin with BOS where the model wants it."""
     bos = tokenizer.bos_id
-    return [] if bos is None or ids[:1] == [bos] else [bos]
+    return [] if bos is None or (ids and ids[0] == bos) else [bos]

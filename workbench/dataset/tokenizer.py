@@ -7,10 +7,12 @@ characters of the text that was given.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from workbench.dataset.ids import TYPE
 from workbench.dataset.words import Words, word_memory
 from workbench.errors import UserError
 from workbench.text import did_you_mean
@@ -55,11 +57,11 @@ class Tokenizer(Protocol):
         """(ids, the characters [start, end) of `text` that each stands for)."""
         ...
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(self, texts: Sequence[str]) -> list[array[int]]:
         """The ids of each text; several are worked on at a time."""
         ...
 
-    def encode_again(self, text: str) -> list[int]:
+    def encode_again(self, text: str) -> array[int]:
         """The ids of a short text that comes again and again, as a template's headers do."""
         ...
 
@@ -88,20 +90,19 @@ class BackendTokenizer:
         found = self._backend.encode(text, add_special_tokens=False)
         return found.ids, found.offsets
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(self, texts: Sequence[str]) -> list[array[int]]:
         words = self._words
         found = [words.encode(text) for text in texts] if words else [None] * len(texts)
         left = [text for text, ids in zip(texts, found, strict=True) if ids is None]
         encoded = iter(self._backend.encode_batch_fast(left, add_special_tokens=False))
-        return [next(encoded).ids if ids is None else ids for ids in found]
+        return [array(TYPE, next(encoded).ids) if ids is None else ids for ids in found]
 
     @cached_property
     def _words(self) -> Words | None:
         return word_memory(self._backend)
 
-    def _encode_short(self, text: str) -> list[int]:
-        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
-        return ids
+    def _encode_short(self, text: str) -> array[int]:
+        return array(TYPE, self._backend.encode(text, add_special_tokens=False).ids)
 
     @cached_property
     def splits_at_special(self) -> bool:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Callable
-from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from workbench.dataset.ids import TYPE
 
 if TYPE_CHECKING:
     import tokenizers
 
 REMEMBERED = 1 << 16  # words, some 16 MB; those that come first, as the frequent ones do
+NEVER = "(?!)"
 LONGEST = 48  # characters of a word that is remembered
 
 _LETTERS = "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017e"
@@ -66,39 +69,33 @@ class Words:
         self, cuts: list[re.Pattern[str]], added: dict[str, int], model: tokenizers.models.Model
     ) -> None:
         self._cut = cuts[0].findall if len(cuts) == 1 else _cut_in_turn(cuts)
-        self._added = added
+        self._added = {name: array(TYPE, [number]).tobytes() for name, number in added.items()}
         names = sorted(added, key=len, reverse=True)
-        self._names = re.compile(f"({'|'.join(map(re.escape, names))})") if names else None
+        self._names = re.compile(f"({'|'.join(map(re.escape, names)) or NEVER})")
         self._known = _Known(model)
 
-    def encode(self, text: str) -> list[int] | None:
+    def encode(self, text: str) -> array[int] | None:
         """The ids of `text`; None for one that is to be left to the tokenizer."""
         if not (text.isascii() or _SETTLED.fullmatch(text)):
             return None
-        if self._names is None:
-            return self._plain(text)
-        ids: list[int] = []
+        found: list[bytes] = []
         pieces = iter(self._names.split(text))
         for plain in pieces:
-            if plain:
-                ids += self._plain(plain)
+            found += map(self._known.__getitem__, self._cut(plain))
             if name := next(pieces, ""):
-                ids.append(self._added[name])
-        return ids
-
-    def _plain(self, text: str) -> list[int]:
-        return list(chain.from_iterable(map(self._known.__getitem__, self._cut(text))))
+                found.append(self._added[name])
+        return array(TYPE, b"".join(found))
 
 
-class _Known(dict[str, tuple[int, ...]]):
+class _Known(dict[str, bytes]):
     """Words with their ids; one that is not there is asked for."""
 
     def __init__(self, model: tokenizers.models.Model) -> None:
         self._model = model
 
-    def __missing__(self, word: str) -> tuple[int, ...]:
+    def __missing__(self, word: str) -> bytes:
         bytes_as_text = word.encode().decode("latin-1").translate(_VISIBLE)
-        ids = tuple(token.id for token in self._model.tokenize(bytes_as_text))
+        ids = array(TYPE, (one.id for one in self._model.tokenize(bytes_as_text))).tobytes()
         if len(self) < REMEMBERED and len(word) <= LONGEST:
             self[word] = ids
         return ids
@@ -122,7 +119,9 @@ def word_memory(backend: tokenizers.Tokenizer) -> Words | None:
     hard = [*_HARD, *(f"a {token.content}b\n{token.content}" for token in added.values())]
     theirs = backend.encode_batch_fast(hard, add_special_tokens=False)
     ours = map(words.encode, hard)
-    alike = all(one in (None, other.ids) for one, other in zip(ours, theirs, strict=True))
+    alike = all(
+        one is None or one.tolist() == other.ids for one, other in zip(ours, theirs, strict=True)
+    )
     return words if alike else None
 
 

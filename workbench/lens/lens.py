@@ -93,7 +93,7 @@ class Lens:
             told.append("the name of a control token in the text stays text")
         kept = limit.tokens if row.kind == "chat" else NO_LIMIT
         ids, trained = whole.ids[:MAX_TOKENS], whole.trained[:MAX_TOKENS]
-        pieces = tuple(self._pieces(ids, trained, kept))
+        pieces = tuple(self._pieces(ids, list(map(bool, trained)), kept))
         return Shown(pieces, len(whole.ids), whole.n_trained, limit.tokens, tuple(told))
 
     def count(self, row: Row) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 
 from workbench import files
 from workbench.dataset.encode import Encoder, RowTokens
+from workbench.dataset.ids import TYPE
 from workbench.dataset.rows import Row
 from workbench.dataset.tokenize import Encoded
 from workbench.pipeline.sequences import BY_TURN, FIRST, RETOKENIZED, SPECIAL, WHOLE, row_key
@@ -71,7 +72,7 @@ class Earlier:
             else:
                 found = next(fresh)
                 if times[key] > 1:
-                    again[key] = _packed(found)
+                    again[key] = found
             yield key, _of(found, row)
 
     def _unknown(self, keys: Sequence[bytes], rows: Sequence[Row]) -> Iterator[Row]:
@@ -128,8 +129,8 @@ def _sequence(arrays: dict[str, np.ndarray], index: int, row: Row) -> Encoded:
     start, end = arrays["offsets"][index : index + 2].tolist()
     flags = int(arrays["flags"][index])
     return Encoded(
-        arrays["ids"][start:end].tolist(),
-        arrays["trained"][start:end].astype(bool).tolist(),
+        array(TYPE, arrays["ids"][start:end].tobytes()),
+        arrays["trained"][start:end].tobytes(),
         row.place,
         retokenized=bool(flags & RETOKENIZED),
         special_in_text=bool(flags & SPECIAL),
@@ -142,17 +143,6 @@ def _of(found: RowTokens, row: Row) -> RowTokens:
     if found.row is row:
         return found
     return RowTokens(row, [replace(part, place=row.place) for part in found.parts], found.by_turn)
-
-
-def _packed(found: RowTokens) -> RowTokens:
-    """The tokens in a fifth of the memory, as they are held for longer."""
-    parts = [
-        replace(part, ids=array("i", part.ids), trained=bytes(part.trained))  # type: ignore[arg-type]
-        if isinstance(part, Encoded)
-        else part
-        for part in found.parts
-    ]
-    return replace(found, parts=parts)
 
 
 def _noted(note: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ The first token of a row is never a target, whatever its flag: nothing predicts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,10 +22,10 @@ class Tokenized(Protocol):
     """What the data room makes of a row."""
 
     @property
-    def ids(self) -> list[int]: ...
+    def ids(self) -> Sequence[int]: ...
 
     @property
-    def trained(self) -> list[bool]: ...
+    def trained(self) -> Sequence[int]: ...
 
 
 class Examples:

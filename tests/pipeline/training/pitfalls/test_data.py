@@ -138,7 +138,7 @@ def test_05_the_ids_of_a_prompt_begin_the_ids_of_its_row(home: Home) -> None:
         assert not encoded.retokenized
         for turn in [n for n, message in enumerate(row.messages) if message.role == "assistant"]:
             prompt = encode_prompt(row.messages[:turn], home.template, home.backend)
-            assert encoded.ids[: len(prompt)] == prompt
+            assert encoded.ids[: len(prompt)].tolist() == prompt
             assert encoded.trained[len(prompt)] and not encoded.trained[len(prompt) - 1]
             seen += 1
     assert seen == 8
