@@ -28,6 +28,7 @@ from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Evaluate
 from workbench.preset.schema import Guard as GuardSettings
 from workbench.run import events, folder
+from workbench.run.earlier import earlier_evaluations
 from workbench.run.models import served_gguf
 
 TUNED = "tuned"
@@ -69,12 +70,16 @@ def evaluate(context: Context) -> Outcome:
         subject=TUNED,
         reference=reference,
         about=about_of(context),
+        earlier=earlier_evaluations(context.run),
         environment=dict(os.environ),
         on_answer=on_answer,
         on_weighed=on_weighed,
         on_result=lambda name, figures: context.emit(events.Evaluated(model=name, figures=figures)),
         stopping=context.stopping,
     )
+    if result.since:
+        change = f"against {result.since.name}: {result.since.against.sentence}"
+        context.emit(events.Note(message=change))
     if result.guards:
         level = "info" if result.passed else "warning"
         context.emit(events.Note(message=result.verdict, level=level))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import UserError
-from workbench.evaluations.against import Against, against
+from workbench.evaluations.against import Against
 from workbench.evaluations.case import Case
 from workbench.evaluations.report import LABELS, NAME, Figures, Report, read_report
+from workbench.evaluations.since import Earlier, compared
 from workbench.run import lock
 from workbench.run.folder import RunFolder
 from workbench.run.log import skim
@@ -238,15 +239,10 @@ def _changes(facts: Sequence[_Facts]) -> tuple[tuple[Change, ...], tuple[str, ..
 
 def _change(first: _Facts, now: Report, other: _Facts, before: Report) -> Change:
     subject = now.models[now.subject]
-    name = now.subject if now.subject in before.models else before.subject
     cases = list(subject.read_cases())
-    found = against(cases, before.models[name].read_cases(), subject.apart)
-
-    def those(change: str) -> tuple[Case, ...]:
-        return tuple(case for case in cases if found.changes[case.key] == change)
-
-    models = (f"{first.name} {now.subject}", name)
-    return Change(other.name, models, found, those("newly failing"), those("newly passing"))
+    found = compared(now.subject, cases, subject.apart, Earlier(other.name, before))
+    models = (f"{first.name} {now.subject}", found.model)
+    return Change(other.name, models, found.against, found.newly_failing, found.newly_passing)
 
 
 def _words(value: Value) -> str:

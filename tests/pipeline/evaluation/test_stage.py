@@ -14,10 +14,11 @@ from workbench.chat.sampling import Sampling
 from workbench.errors import Interrupted, UserError
 from workbench.evaluations.case import Case
 from workbench.evaluations.report import read_report
+from workbench.evaluations.since import Earlier
 from workbench.pipeline.evaluation.cases import Checker
 from workbench.pipeline.evaluation.guards import Guard
 from workbench.pipeline.evaluation.questions import Asking
-from workbench.pipeline.evaluation.report import diverse, fenced
+from workbench.pipeline.evaluation.report_cases import diverse, fenced
 from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 
@@ -95,6 +96,22 @@ def test_the_report_tells_it_all(models: dict[str, Path | str], tmp_path: Path) 
     assert value["models"]["base"]["cases"] == "cases/base.jsonl"
     assert len((tmp_path / "cases/base.jsonl").read_text().splitlines()) == 4
     assert value["gains"]["base"]["only_second"] == 2
+
+
+def test_the_report_names_what_has_changed_since_an_earlier_one(
+    models: dict[str, Path | str], tmp_path: Path
+) -> None:
+    before = {**models, "tuned": write_tiny(tmp_path / "old.gguf", Tiny(says=b"Old."))}
+    first = evaluate(before, tmp_path / "before")
+    assert first.since is None and "## Against" not in first.report_markdown.read_text()
+    earlier = [Earlier("run-1", read_report(tmp_path / "before"))]
+    result = evaluate(models, tmp_path / "now", earlier=earlier)
+    section = result.report_markdown.read_text().partition("## Against run-1\n\n")[2]
+    assert section.startswith("2 newly pass, 0 newly fail on 2 shared prompts; by chance alone")
+    assert "Newly pass:\n\n- data/held.jsonl:1: first | prompt\n" in section
+    assert "Newly fail:" not in section
+    value = json.loads(result.report_json.read_text())["since"]
+    assert (value["name"], value["newly_passing"], value["p_value"]) == ("run-1", 2, 0.5)
 
 
 def test_a_second_run_loads_no_model(

@@ -1,29 +1,33 @@
 """`report.json` and `cases/` for programs, `report.md` for people, from one `EvaluationResult`.
 
-What models and data sets wrote is shown through `visible` and inside fences longer than any they
-contain, so it can neither act on a terminal nor break out of its box.
+`report_cases` shows the cases; here are the figures. Names that a preset or a server gave are shown
+in one line.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from workbench import files
-from workbench.evaluations.case import Case, to_lines
+from workbench.evaluations.case import to_lines
 from workbench.evaluations.estimates import Estimate, PairedTest, chance
 from workbench.evaluations.report import FORMAT
 from workbench.pipeline.evaluation.figures import Figures
 from workbench.pipeline.evaluation.history import SHOWN as HISTORY_SHOWN
 from workbench.pipeline.evaluation.history import Line, remember
+from workbench.pipeline.evaluation.report_cases import (
+    bullets,
+    changes,
+    examples,
+    failures,
+    not_measured,
+)
 from workbench.pipeline.evaluation.result import EvaluationResult, ModelResult, headline
-from workbench.text import one_line, visible
+from workbench.text import one_line
 
-EXAMPLES = 6
-FAILURES_SHOWN = 10
 NO_CATEGORY = "(none)"
 OTHER_TOKENS = (
     "Perplexity is a token's: these models cut the answers into different tokens, or could read "
@@ -63,6 +67,7 @@ def as_json(result: EvaluationResult) -> dict[str, Any]:
         "models": {name: _model_json(model) for name, model in result.models.items()},
         "gains": {name: asdict(test) if test else None for name, test in result.gains.items()},
         "guards": [asdict(guard) for guard in result.guards],
+        "since": result.since.as_json() if result.since else None,
     }
 
 
@@ -90,14 +95,15 @@ def as_markdown(result: EvaluationResult, history: Sequence[Line] = ()) -> str:
         *_labels(result),
         _categories(result, "Apart from the headline", lambda model: model.figures.apart),
         _guards(result),
-        _examples(result),
-        _failures(result),
-        _not_measured(result),
+        examples(result),
+        failures(result),
+        changes(result),
+        not_measured(result),
         _history(history),
-        _list("Training", result.about.training),
-        _list("Left out of the data", result.about.notes),
-        _list("Files", [f"`{name}`" for name in result.about.files]),
-        _list("How to go on", [f"`{command}`" for command in result.about.next_steps]),
+        bullets("Training", result.about.training),
+        bullets("Left out of the data", result.about.notes),
+        bullets("Files", [f"`{name}`" for name in result.about.files]),
+        bullets("How to go on", [f"`{command}`" for command in result.about.next_steps]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -203,70 +209,7 @@ def _category_row(
 
 
 def _guards(result: EvaluationResult) -> str:
-    return _list("Guards", [guard.sentence for guard in result.guards])
-
-
-def _examples(result: EvaluationResult) -> str:
-    """The same held-out prompts before and after, one category after the other."""
-    before, after = (result.models.get(n) for n in (result.reference, result.subject))
-    if before is None or after is None or result.reference == result.subject:
-        return ""
-    first = {case.index: case for case in before.cases if case.sample == 0}
-    parts = ["## The same prompts, before and after"]
-    for case in diverse([c for c in after.cases if c.sample == 0 and c.index in first], EXAMPLES):
-        parts.append(f"### {one_line(case.prompt, 200)}")
-        parts += [_said(before.name, first[case.index]), _said(after.name, case)]
-    return "\n\n".join(parts) if len(parts) > 1 else ""
-
-
-def diverse(cases: Sequence[Case], n: int) -> list[Case]:
-    """Up to `n` cases, going round the categories; passing or not, in the order they were asked."""
-    by_category: dict[str, list[Case]] = {}
-    for case in cases:
-        by_category.setdefault(case.category, []).append(case)
-    chosen: list[Case] = []
-    while len(chosen) < n and any(by_category.values()):
-        for waiting in by_category.values():
-            if waiting and len(chosen) < n:
-                chosen.append(waiting.pop(0))
-    return chosen
-
-
-def _said(name: str, case: Case) -> str:
-    if case.problem:
-        return f"{one_line(name)}: not measured ({one_line(case.problem)})"
-    verdict = {True: "passes", False: "fails", None: "not checked"}[case.passed]
-    return f"{one_line(name)} ({verdict}):\n\n{fenced(case.answer)}"
-
-
-def _failures(result: EvaluationResult) -> str:
-    model = result.models[result.subject]
-    failed = [case for case in model.cases if case.passed is False]
-    if not failed:
-        return ""
-    parts = [f"## What {one_line(result.subject)} still gets wrong ({len(failed)})"]
-    for case in failed[:FAILURES_SHOWN]:
-        parts += [
-            f"{one_line(case.place)}: {one_line(case.prompt, 200)}",
-            fenced(case.answer),
-            f"Checker: {one_line(case.checker_says, 300) or 'it said nothing'}",
-        ]
-    if len(failed) > FAILURES_SHOWN:
-        parts.append(f"And {len(failed) - FAILURES_SHOWN} more in `{model.cases_file}`.")
-    return "\n\n".join(parts)
-
-
-def _not_measured(result: EvaluationResult) -> str:
-    lines = [
-        f"{one_line(model.name)}: {one_line(case.place)}: {one_line(case.problem, 200)}"
-        for model in result.models.values()
-        for case in model.cases
-        if case.problem
-    ]
-    shown = lines[:FAILURES_SHOWN]
-    if len(lines) > len(shown):
-        shown.append(f"and {len(lines) - len(shown)} more in `cases/`")
-    return _list(f"Not measured ({len(lines)})", shown)
+    return bullets("Guards", [guard.sentence for guard in result.guards])
 
 
 def _history(history: Sequence[Line]) -> str:
@@ -302,17 +245,6 @@ def _passes(line: Line) -> str:
                 return f"{value:.3f} ({low:.3f} to {high:.3f})"
             return f"{value:.3f}"
     return ""
-
-
-def _list(title: str, items: Sequence[str]) -> str:
-    return "\n".join([f"## {title}", "", *(f"- {item}" for item in items)]) if items else ""
-
-
-def fenced(text: str) -> str:
-    """`text`, visible, in a fence that it cannot close."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{visible(text)}\n{fence}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

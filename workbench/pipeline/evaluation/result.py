@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench.evaluations.case import Case
 from workbench.evaluations.estimates import Estimate, GuardResult, PairedTest
+from workbench.evaluations.since import Since
 from workbench.pipeline.evaluation.figures import Figures, ModelFigures
 
 
@@ -54,7 +55,8 @@ class About:
 class EvaluationResult:
     """All models, what `subject` (the tuned one) gained over each other, and the guards.
 
-    `passed` is the verdict of the guards; `verdict` says it in words.
+    `passed` is the verdict of the guards; `verdict` says it in words. `since` tells the change
+    against an earlier evaluation, where there is one.
     """
 
     subject: str
@@ -67,6 +69,7 @@ class EvaluationResult:
     report_markdown: Path
     report_json: Path
     about: About = field(default_factory=About)
+    since: Since | None = None
 
     @property
     def files(self) -> list[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from workbench.dataset.rows import Row
 from workbench.errors import UserError
 from workbench.evaluations.case import Case
 from workbench.evaluations.estimates import GuardResult
+from workbench.evaluations.since import Earlier, since
 from workbench.pipeline.evaluation.answers import answer_all
 from workbench.pipeline.evaluation.baselines import open_answerer
 from workbench.pipeline.evaluation.cases import Checker, judge_all
@@ -71,6 +72,7 @@ def evaluate_stage(
     subject: str,
     reference: str,
     about: About = NOTHING_MORE,
+    earlier: Sequence[Earlier] = (),
     environment: Mapping[str, str] | None = None,
     threads: int | None = None,
     log_file: Path | None = None,
@@ -81,9 +83,10 @@ def evaluate_stage(
 ) -> EvaluationResult:
     """Ask `models` (name -> GGUF path, `ollama:NAME` or `openai:URL#MODEL`) and write the report.
 
-    Guards compare `subject` with `reference`. Raises UserError before any model is loaded when a
-    checker is not installed or a file is missing, and when `subject` cannot be opened (another
-    model is then not measured); Interrupted when `stopping` says so.
+    Guards compare `subject` with `reference`; of `earlier` evaluations the first that shares a
+    prompt is told against. Raises UserError before any model is loaded when a checker is not
+    installed or a file is missing, and when `subject` cannot be opened (another model is then not
+    measured); Interrupted when `stopping` says so.
     """
     _check_plan(plan, models, subject)
     rows = choose(plan.rows, plan.limit, plan.seed)
@@ -117,6 +120,8 @@ def evaluate_stage(
             )
         on_result(name, headline(figures.headline))
     result = _result(plan, results, guarded, out, subject, reference, about)
+    asked_now = (*results[subject].cases, *results[subject].guarded)
+    result = replace(result, since=since(subject, asked_now, plan.apart, earlier))
     write_report(result)
     return result
 
