@@ -13,7 +13,7 @@ from gguf import GGUFReader, TokenType
 
 from tests.pipeline.export.helpers import STRANGE, backend_json, save_base, save_tokenizer
 from workbench.errors import RunFailed, UserError
-from workbench.pipeline.export import gguf_file, vocabulary_check
+from workbench.pipeline.export import gguf_header, vocabulary_check
 from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.pretokenizer import pretokenizer_name
@@ -215,7 +215,7 @@ def test_tokens_that_differ_after_a_nul_are_refused(base: Path, tmp_path: Path) 
 def test_bos_and_eos_are_always_written(base: Path, tmp_path: Path) -> None:
     plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
     path = tmp_path / "vocabulary.gguf"
-    gguf_file.write_header(plan, TYPES["f16"], path, vocabulary_only=True)
+    gguf_header.write_header(plan, TYPES["f16"], path, vocabulary_only=True)
     fields = GGUFReader(path).fields
     names = ("bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")
     assert [fields[f"tokenizer.ggml.{n}"].contents() for n in names] == [2, 2, False, False]

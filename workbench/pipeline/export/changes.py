@@ -33,8 +33,8 @@ class Delta:
 
     def applied(self, weight: Float32, first: int) -> Float32:
         end = first + len(weight)
-        merged = self.left[first:end] @ self.right
-        merged *= np.float32(self.scale)
+        scaled: Float32 = np.multiply(self.left[first:end], self.scale, dtype=np.float32)
+        merged = scaled @ self.right
         merged += weight
         if self.magnitude is not None:
             lengths = np.linalg.norm(merged, axis=1)

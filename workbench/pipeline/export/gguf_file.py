@@ -15,13 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import gguf
-import numpy as np
-
 from workbench import files
+from workbench.pipeline.export.gguf_header import write_header
 from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
-from workbench.pipeline.export.tokenizer import model_name, write_vocabulary
-from workbench.pipeline.export.types import GgufType, n_bytes
+from workbench.pipeline.export.types import GgufType
 
 FLUSH_BYTES = 64 << 20  # so much may wait for the disk before it is asked to take it
 
@@ -122,33 +119,3 @@ class _Behind:
 
 def _to_disk(fd: int) -> None:
     getattr(os, "fdatasync", os.fsync)(fd)  # macOS has the one alone
-
-
-def write_header(
-    plan: ExportPlan, kind: GgufType, path: Path, *, vocabulary_only: bool = False
-) -> None:
-    """Write everything before the tensors' bytes; without tensors for a vocabulary check."""
-    writer = gguf.GGUFWriter(None, plan.family.gguf_name)
-    writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(model_name(plan.name, plan.vocabulary))
-    writer.add_file_type(int(kind.file_type))
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    plan.family.keys(writer, plan.config, plan.vocabulary_size)
-    write_vocabulary(writer, plan.vocabulary, plan.chat_template)
-    if not vocabulary_only:
-        _add_tensors(writer, plan, plan.types.index(kind))
-    try:
-        writer.write_header_to_file(path)
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-    finally:
-        writer.close()
-
-
-def _add_tensors(writer: Any, plan: ExportPlan, i: int) -> None:
-    for tensor in plan.tensors:
-        form = tensor.formats[i]
-        size = n_bytes(form, tensor.shape)
-        writer.add_tensor_info(
-            tensor.name, tensor.shape, np.dtype(np.float32), size, raw_dtype=form
-        )

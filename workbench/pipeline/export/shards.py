@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,22 @@ class Shards:
 def _read(stored: Stored, first: int, count: int) -> NDArray[Any]:
     dtype = np.dtype(_NUMPY[stored.dtype])
     skipped = first * stored.row_elements * dtype.itemsize
-    with open(stored.file, "rb") as file:
+    values = np.empty(count * stored.row_elements, dtype)
+    with open(stored.file, "rb", buffering=0) as file:
         file.seek(stored.offset + skipped)
-        values = np.fromfile(file, dtype=dtype, count=count * stored.row_elements)
-    if values.size != count * stored.row_elements:
-        raise UserError("the file was cut short while it was read", path=stored.file)
+        if not _filled(values.view(np.uint8).data, file):
+            raise UserError("the file was cut short while it was read", path=stored.file)
     return values
+
+
+def _filled(target: memoryview, file: FileIO) -> bool:
+    """Read until `target` is full; False when the file ends before."""
+    while target:
+        count = file.readinto(target)
+        if not count:
+            return False
+        target = target[count:]
+    return True
 
 
 def _weight_map(index: Path) -> dict[str, str]:

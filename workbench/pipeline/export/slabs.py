@@ -1,5 +1,7 @@
 """A tensor's final rows, a slab at a time: read, merged, permuted, in float32.
 
+A slab is what one thread does and what is written and hashed at once; its rows come in blocks so
+small that a core's own cache holds all that is done to one.
 Invariants: memory holds a few slabs, whatever the model's size; the merge comes before the
 permutation and that before 1 + w; a slab knows where its rows are and reads them when asked, in any
 thread.
@@ -17,7 +19,8 @@ from workbench.pipeline.export.merged_weights import MergedTensor
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
 from workbench.pipeline.export.shards import Float32
 
-SLAB_BYTES = 4 << 20  # of float32: what fits a core's cache is quicker than what does not
+SLAB_BYTES = 4 << 20  # of float32
+BLOCK_BYTES = 256 << 10  # of float32: with its sources and results in half of a core's cache
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,29 @@ class Slab:
     end: int = 0
     transposed: bool = False
 
-    def rows(self) -> Float32:
-        """The values to write, (rows, columns)."""
+    @property
+    def n_rows(self) -> int:
+        """Rows to write."""
+        if self.source is None:
+            assert self.tensor.constant is not None
+            return self.tensor.constant.size // self.tensor.columns
+        return self.source.shape[-1] if self.transposed else self.end - self.first
+
+    def blocks(self) -> Iterator[Float32]:
+        """The values to write, in order, some rows of all columns at a time."""
+        if self.source is None or self.transposed:
+            yield self.rows(self.first, self.end)
+            return
+        step = _rows_of(BLOCK_BYTES, self.tensor)
+        for first in range(self.first, self.end, step):
+            yield self.rows(first, min(self.end, first + step))
+
+    def rows(self, first: int, end: int) -> Float32:
+        """The values to write for those rows of the source, (rows, columns)."""
         if self.source is None:
             assert self.tensor.constant is not None
             return self.tensor.constant.reshape(-1, self.tensor.columns)
-        rows = self.source.rows(self.first, self.end)
+        rows = self.source.rows(first, end)
         if self.transposed:
             return np.ascontiguousarray(rows.T)
         if self.tensor.heads:
@@ -60,14 +80,14 @@ def _of_piece(tensor: TensorPlan, source: MergedTensor, piece: Piece) -> Iterato
     if piece.transposed:
         yield Slab(tensor, source, piece.first, piece.end, True)
         return
-    step = _slab_rows(tensor)
+    step = _rows_of(SLAB_BYTES, tensor)
     for first in range(piece.first, piece.end, step):
         yield Slab(tensor, source, first, min(piece.end, first + step))
 
 
-def _slab_rows(tensor: TensorPlan) -> int:
-    """Rows of a slab; whole heads where rows are permuted within heads."""
-    step = max(1, SLAB_BYTES // 4 // tensor.columns)
+def _rows_of(n_bytes: int, tensor: TensorPlan) -> int:
+    """Rows in so many bytes of float32; whole heads where rows are permuted within heads."""
+    step = max(1, n_bytes // 4 // tensor.columns)
     if tensor.heads:
         head_rows = tensor.shape[0] // tensor.heads
         step = max(head_rows, step // head_rows * head_rows)

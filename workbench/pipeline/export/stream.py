@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from workbench import files
 from workbench.errors import Interrupted, RunFailed
 from workbench.pipeline.export.ahead import ahead, usable_cores
-from workbench.pipeline.export.encode import check_range, encode, largest
+from workbench.pipeline.export.encode import check_range, encode_into, largest, row_bytes
 from workbench.pipeline.export.gguf_file import GgufFile
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
+from workbench.pipeline.export.shards import Float32
 from workbench.pipeline.export.slabs import Slab, slabs
 from workbench.pipeline.export.types import n_bytes, type_named
 
@@ -106,12 +107,22 @@ class _Encoded:
 
 
 def _encoded(slab: Slab) -> _Encoded:
-    rows, tensor = slab.rows(), slab.tensor
+    tensor, first = slab.tensor, 0
+    sizes = [(slab.n_rows, row_bytes(form, tensor.columns)) for form in tensor.formats]
+    data = [np.empty(size, np.uint8) for size in sizes]
+    for rows in slab.blocks():
+        _check(rows, tensor)
+        for form, whole in zip(tensor.formats, data, strict=True):
+            encode_into(whole[first : first + len(rows)], rows, form)
+        first += len(rows)
+    return _Encoded(tensor, data)
+
+
+def _check(rows: Float32, tensor: TensorPlan) -> None:
     name = tensor.source or tensor.name
     magnitude = largest(rows, name)
     for form in tensor.formats:
         check_range(magnitude, form, name)
-    return _Encoded(tensor, [encode(rows, form) for form in tensor.formats])
 
 
 def _write_all(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RunFailed
-from workbench.pipeline.export.gguf_file import write_header
+from workbench.pipeline.export.gguf_header import write_header
 from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.pretokenizer import normalizer_kinds
