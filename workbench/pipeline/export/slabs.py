@@ -20,7 +20,7 @@ from workbench.pipeline.export.plan import ExportPlan, TensorPlan
 from workbench.pipeline.export.shards import Float32
 
 SLAB_BYTES = 4 << 20  # of float32
-BLOCK_BYTES = 256 << 10  # of float32: with its sources and results in half of a core's cache
+BLOCK_BYTES = 512 << 10  # of float32: with its sources and results about a core's cache
 
 
 @dataclass(frozen=True)
