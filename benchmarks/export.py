@@ -7,8 +7,9 @@ which takes the whole model into memory and a second copy of it to disk; `--llam
 checkout, adds its converter, without which the peer's time to F16 is that of the merge alone. Its
 quantized files come from `llama_model_quantize`, of our F16, which has the same bytes as its own.
 The model is random, bfloat16, in three shards, with a LoRA of rank 16 on every linear layer. What
-is compared runs in turns; times are medians, memory is the most of all rounds. How memory grows
-with the model: `benchmarks.export_memory`.
+is compared runs in turns; times are medians, memory and disk are the most of all rounds. Temporary
+disk is what lies in the folder of the results and in that for temporary files while an export runs,
+without the results and their `.part`. How memory grows with the model: `benchmarks.export_memory`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.export_disk import watched
 from benchmarks.export_model import make_model, size_of
-from benchmarks.export_steps import measured
+from benchmarks.export_steps import MERGED, OUT, TEMPORARY, measured, result
 from benchmarks.figures import Figure, tell
 from benchmarks.processes import Taken
 
@@ -40,18 +43,31 @@ RUNS: dict[str, tuple[str, ...]] = {
     "quantize": ("quantized", "q4_k_m"),
     "three": ("ours", *THREE),
 }
-Rounds = dict[str, list[Taken]]
+
+
+@dataclass
+class Found:
+    """What every run of a step took, and what it laid on the disk beside results of ours."""
+
+    taken: list[Taken] = field(default_factory=list)
+    beside_bytes: int = 0
+
+
+Rounds = dict[str, Found]
 
 
 def rounds_of(folder: Path, rounds: int, llama_cpp: str) -> Rounds:
     """Every step `rounds` times, in turns."""
     runs = {name: step for name, step in RUNS.items() if llama_cpp or name != CONVERT}
-    found: Rounds = {name: [] for name in runs}
+    found: Rounds = {name: Found() for name in runs}
     for _ in range(rounds):
         for name, (step, *given) in runs.items():
             given = [llama_cpp] if name == CONVERT else given
-            found[name].append(measured(step, folder, *given))
-            print(f"  {name}: {found[name][-1].wall_s:.1f} s", file=sys.stderr, flush=True)
+            places = (MERGED, TEMPORARY) if step == "merged" else (OUT, TEMPORARY)
+            with watched([folder / at for at in places], map(result, THREE)) as seen:
+                found[name].taken.append(measured(step, folder, *given))
+            found[name].beside_bytes = max(found[name].beside_bytes, seen.peak_bytes)
+            print(f"  {name}: {found[name].taken[-1].wall_s:.1f} s", file=sys.stderr, flush=True)
     return found
 
 
@@ -59,10 +75,10 @@ def figures(found: Rounds) -> Iterator[Figure]:
     """Time and memory, ours and the peer's."""
 
     def wall_s(*names: str) -> float:
-        return sum(statistics.median(t.wall_s for t in found.get(name, [])) for name in names)
+        return sum(statistics.median(t.wall_s for t in found[name].taken) for name in names)
 
     def peak(*names: str) -> float:
-        return max(taken.peak_bytes for name in names for taken in found[name]) / MIB
+        return max(taken.peak_bytes for name in names for taken in found[name].taken) / MIB
 
     way = ("merge", CONVERT) if CONVERT in found else ("merge",)
     note = "peer: merge and convert" if len(way) > 1 else "peer: the merge alone, no converter"
@@ -81,6 +97,10 @@ def figures(found: Rounds) -> Iterator[Figure]:
     note = f"{wall_s('three'):.1f} s; {_cpu_ratio(found):.2f} x its CPU time"
     yield Figure("F16, Q8_0, Q4_K_M at once", ratio, "x Q4_K_M alone", goal=1.1, note=note)
     yield Figure("the three at once, memory", peak("three"), "MiB", goal=250)
+    ours, theirs = (found[name].beside_bytes / MIB for name in ("three", "merge"))
+    note = "peer: the merged model"
+    name = "the three at once, temporary disk"
+    yield Figure(name, ours, "MiB", goal=0, peer=theirs, note=note)
 
 
 def _against(name: str, ours: float, peer: float, goal: float, note: str) -> Figure:
@@ -88,7 +108,9 @@ def _against(name: str, ours: float, peer: float, goal: float, note: str) -> Fig
 
 
 def _cpu_ratio(found: Rounds) -> float:
-    three, one = (statistics.median(t.cpu_s for t in found[name]) for name in ("three", "q4_k_m"))
+    three, one = (
+        statistics.median(t.cpu_s for t in found[name].taken) for name in ("three", "q4_k_m")
+    )
     return three / one
 
 

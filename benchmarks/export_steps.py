@@ -2,7 +2,7 @@
 
     python -m benchmarks.export_steps STEP FOLDER [TYPE ...]
 
-`FOLDER` holds the `base` and `adapter` of `benchmarks.export_model`.
+`FOLDER` holds the `base` and `adapter` of `benchmarks.export_model`; `out` is for our files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.processes import Taken, measure
 
 LIMIT_S = 1800.0
+OUT, TEMPORARY, MERGED = "out", "tmp", "merged"
 
 
 def ours(folder: Path, types: Sequence[str]) -> None:
@@ -27,7 +28,13 @@ def ours(folder: Path, types: Sequence[str]) -> None:
 
     weights = Weights(folder / "base", (folder / "adapter",))
     plan = plan_export(weights, types, folder / "base", name="made")
-    run_export(plan, {kind: folder / f"ours-{kind}.gguf" for kind in types})
+    (folder / OUT).mkdir(exist_ok=True)
+    run_export(plan, {kind: folder / OUT / result(kind) for kind in types})
+
+
+def result(kind: str) -> str:
+    """The name of our file of that type."""
+    return f"ours-{kind}.gguf"
 
 
 def sunk(folder: Path, types: Sequence[str]) -> None:
@@ -49,7 +56,7 @@ def merged(folder: Path, _types: Sequence[str]) -> None:
 
     model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.bfloat16)
     model = PeftModel.from_pretrained(model, folder / "adapter").merge_and_unload()
-    model.save_pretrained(folder / "merged")
+    model.save_pretrained(folder / MERGED)
 
 
 def converted(folder: Path, given: Sequence[str]) -> None:
@@ -60,7 +67,7 @@ def converted(folder: Path, given: Sequence[str]) -> None:
     """
     (checkout,) = given
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(folder / "base" / name, folder / "merged" / name)
+        shutil.copyfile(folder / "base" / name, folder / MERGED / name)
     sys.path[:0] = [checkout, str(Path(checkout) / "gguf-py")]
     from conversion.base import TextModel  # type: ignore[import-not-found]
 
@@ -70,7 +77,7 @@ def converted(folder: Path, given: Sequence[str]) -> None:
     TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-2"
     TextModel._set_vocab_sentencepiece = absent
     out = str(folder / "theirs.gguf")
-    sys.argv = ["convert", str(folder / "merged"), "--outtype", "f16", "--outfile", out]
+    sys.argv = ["convert", str(folder / MERGED), "--outtype", "f16", "--outfile", out]
     runpy.run_path(str(Path(checkout) / "convert_hf_to_gguf.py"), run_name="__main__")
 
 
@@ -81,7 +88,7 @@ def quantized(folder: Path, types: Sequence[str]) -> None:
 
     for kind in types:
         target = folder / f"theirs-{kind}.gguf"
-        quantize(folder / "ours-f16.gguf", target, KINDS[kind], threads=os.cpu_count() or 1)
+        quantize(folder / OUT / result("f16"), target, KINDS[kind], threads=os.cpu_count() or 1)
 
 
 def copied(folder: Path, types: Sequence[str]) -> None:
@@ -98,9 +105,13 @@ STEPS = {step.__name__: step for step in (ours, sunk, merged, converted, quantiz
 
 
 def measured(step: str, folder: Path, *given: str) -> Taken:
-    """The step in a process of its own. Raises RuntimeError when it fails."""
+    """The step in a process of its own, which has its temporary files in `FOLDER/tmp`.
+
+    Raises RuntimeError when it fails.
+    """
+    (folder / TEMPORARY).mkdir(exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.export_steps", step, str(folder), *given]
-    found = measure(command, LIMIT_S)
+    found = measure(command, LIMIT_S, TMPDIR=str(folder / TEMPORARY))
     if found.status:
         raise RuntimeError(f"{step}: {found.err[-500:]}")
     return found

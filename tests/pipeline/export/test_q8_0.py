@@ -30,7 +30,7 @@ def by_numpy(rows: Float32) -> bytes | None:
 def halves(seed: int) -> Float32:
     """Blocks whose largest is 127 steps, all others whole or half steps, of many sizes."""
     random = np.random.default_rng(seed)
-    steps = random.integers(-253, 254, size=(64, COLUMNS)).astype(np.float32) / 2
+    steps = (random.integers(-253, 254, size=(64, COLUMNS)) / 2).astype(np.float32)
     steps[:, ::32] = random.choice([-127, 127], size=(64, COLUMNS // 32))
     return _of_many_sizes(steps, random)
 

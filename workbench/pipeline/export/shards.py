@@ -76,7 +76,9 @@ class Shards:
         count = (n_rows if end is None else end) - first
         values = _read(stored, first, count)
         if stored.dtype == "BF16":
-            values = np.left_shift(values, 16, dtype=np.uint32).view(np.float32)
+            bits = values.astype(np.uint32)
+            bits <<= 16
+            values = bits.view(np.float32)
         return values.astype(np.float32, copy=False).reshape(count, stored.row_elements)
 
     def check_readable(self, name: str) -> None:
