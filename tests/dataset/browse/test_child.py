@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from workbench.dataset.browse.request import Source
 
 START = """
@@ -16,6 +18,30 @@ child = Child("workbench.dataset.browse.search", json.loads(sys.argv[1]), lambda
 print(child._process.pid, flush=True)
 time.sleep(60)
 """
+
+END = """
+import signal, sys
+from workbench.dataset.browse import child
+from workbench.errors import UserError
+child.LOOK_EVERY_S = 0.01
+def task(request, speaker):
+    if request["fails"]:
+        raise {"user": UserError, "other": ValueError}[request["fails"]]("no")
+try:
+    child.main(task)
+finally:
+    print(signal.getitimer(signal.ITIMER_REAL), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("fails", ["", "user", "other"])
+def test_its_clock_stands_still_before_the_interpreter_goes(fails: str) -> None:
+    """An alarm between the end of the handlers and that of the process would kill it."""
+    request = json.dumps({"fails": fails}) + "\n"
+    command = [sys.executable, "-c", END]
+    ended = subprocess.run(command, input=request, capture_output=True, text=True)
+    assert ended.stderr.startswith("(0.0, 0.0)\n")
+    assert ended.returncode == (fails == "other")
 
 
 def test_an_endless_search_does_not_outlive_the_screen(tmp_path: Path) -> None:

@@ -112,11 +112,14 @@ def main(task: Callable[[Said, Speaker], None]) -> int:
     """
     os.nice(NICE)
     _end_with_parent()
-    with suppress(BrokenPipeError, KeyboardInterrupt):
-        speaker = Speaker()
-        try:
-            task(json.loads(sys.stdin.readline()), speaker)
-        except UserError as error:
-            speaker.say(trouble=str(error))
+    try:
+        with suppress(BrokenPipeError, KeyboardInterrupt):
+            speaker = Speaker()
+            try:
+                task(json.loads(sys.stdin.readline()), speaker)
+            except UserError as error:
+                speaker.say(trouble=str(error))
+    finally:  # an interpreter that is going has no handler any more: a look would kill it
+        signal.setitimer(signal.ITIMER_REAL, 0)
     sys.stdout = None  # a listener that left is no error of ours
     return 0
