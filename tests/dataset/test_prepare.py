@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dataset.helpers import chat
 from workbench.dataset import near
-from workbench.dataset.near import near_duplicates
 from workbench.dataset.prepare import dedupe, find_leaks, with_system
 from workbench.dataset.rows import Message, Place, Row
 from workbench.errors import UserError
@@ -36,21 +33,6 @@ def test_near_duplicates_are_dropped_and_others_kept() -> None:
     kept, dropped = dedupe(rows, "near")
     assert [r.place.line for r in kept] == [1, 3]
     assert [(r.place.line, first.place.line) for r, first in dropped] == [(2, 1)]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=30), max_size=15))
-def test_the_index_finds_what_comparing_all_pairs_finds(texts: list[list[str]]) -> None:
-    joined = [" ".join(text) for text in texts]
-    sets = [frozenset(near.grams(text)) for text in joined]
-    expected: dict[int, int] = {}
-    for later in range(len(sets)):
-        for earlier in range(later):
-            alike = len(sets[later] & sets[earlier]) / len(sets[later] | sets[earlier])
-            if earlier not in expected and alike >= near.THRESHOLD:
-                expected[later] = earlier
-                break
-    assert near_duplicates(joined) == expected
 
 
 def test_near_is_refused_for_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:

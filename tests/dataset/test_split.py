@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dataset.helpers import chat
-from workbench.dataset import near
+from workbench.dataset.grams import grams
+from workbench.dataset.near import THRESHOLD
 from workbench.dataset.prepare import find_leaks, opening_key, row_text
 from workbench.dataset.rows import Place, Row
 from workbench.dataset.split import split
@@ -121,10 +122,10 @@ def test_no_near_duplicate_stands_on_the_other_side(
     rows += [row(f"other {n}") for n in range(6)]
     train, held = split(rows, 0.4, seed)
     for one in held:
-        mine = set(near.grams(row_text(one)))
+        mine = set(grams(row_text(one)))
         for other in train:
-            its = set(near.grams(row_text(other)))
-            assert len(mine & its) < near.THRESHOLD * len(mine | its)
+            its = set(grams(row_text(other)))
+            assert len(mine & its) < THRESHOLD * len(mine | its)
 
 
 @settings(max_examples=60, deadline=None)
