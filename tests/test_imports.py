@@ -30,6 +30,8 @@ LIGHT_ROOMS = (
     workbench.evaluations,
     workbench.headless,
 )
+# Imported by the first search for near duplicates, not before.
+LATE = {"workbench.dataset.gram_index", "workbench.dataset.grams"}
 
 
 def loaded_after(imports: str) -> set[str]:
@@ -46,7 +48,8 @@ def test_light_rooms_bring_nothing_heavy(room: object) -> None:
         for module in pkgutil.walk_packages(room.__path__, room.__name__ + ".")  # type: ignore[attr-defined]
     ]
     assert len(names) > 3
-    loaded = loaded_after("\n".join(f"import {name}" for name in names))
+    early = [name for name in names if name not in LATE]
+    loaded = loaded_after("\n".join(f"import {name}" for name in early))
     assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
 
 
