@@ -11,10 +11,8 @@ here, so whatever is wrong with the data is said before that costs anything.
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +36,7 @@ from workbench.pipeline.earlier import Earlier, way_of
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.sequences import SequenceWriter
+from workbench.pipeline.uncollected import uncollected
 from workbench.preset.inputs import MINIATURE
 from workbench.preset.miniature import WARNING
 from workbench.preset.schema import Data, DataSource, Preset, TrainStage
@@ -64,14 +63,15 @@ class Prepared:
 
 def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     """Do the stage; returns the files that later stages rely on. Raises UserError for bad data."""
-    with _rows_left_alone():
+    with uncollected():
         prepared = read_all(preset, emit)
     base = bases.fetch(preset.model, _download_told(emit))
     if preset.export.formats:
         family_of(base)  # what cannot be exported is refused before it is trained
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
-    tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
+    with uncollected():  # transformers is imported
+        tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)
     base_file = run.path / "base.json"
@@ -96,20 +96,6 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     files.write_json(report, report_of(prepared, ledgers))
     emit(_ready(prepared))
     return [*written, report]
-
-
-@contextmanager
-def _rows_left_alone() -> Iterator[None]:
-    """The garbage collector is off, and never looks at what is made: rows hold no cycles.
-
-    It would walk all of them again and again, which took a third of the reading.
-    """
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 def read_all(preset: Preset, emit: Emit) -> Prepared:

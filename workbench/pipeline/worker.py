@@ -24,6 +24,7 @@ from workbench.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, UserErr
 from workbench.pipeline.processes import team
 from workbench.pipeline.processes.place import taken
 from workbench.pipeline.stopping import StopSignal
+from workbench.pipeline.uncollected import uncollected
 from workbench.run import control, events
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
@@ -68,10 +69,11 @@ def work(
     """Do the stages and write how it ended."""
     started = time.monotonic()
     try:
-        from workbench.pipeline.load import LoadMeter
-        from workbench.pipeline.stages import do_stages, plan_stages
+        with uncollected():
+            from workbench.pipeline.load import LoadMeter
+            from workbench.pipeline.stages import do_stages, plan_stages
 
-        plan = plan_stages(run, wanted)
+            plan = plan_stages(run, wanted)
         names = [stage.name for stage in plan if stage.wanted]
         pid, host = os.getpid(), socket.gethostname()
         log.append(events.RunStarted(pid=pid, host=host, version=__version__, stages=names))

@@ -20,7 +20,7 @@ from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.loss import Batch, TrainedTokenLoss
-from workbench.pipeline.training.need import foreseen, read_shape, work_of, worst
+from workbench.pipeline.training.need import beyond, foreseen, read_shape, work_of, worst
 from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.schema import Model
 from workbench.run import events
@@ -121,6 +121,23 @@ def test_the_worst_are_those_with_most_positions_and_most_to_learn(bench: Bench)
     assert (work.tokens, work.longest) == (80, 40)
     assert work.trained == examples.targets[list(learnt)].sum()
     assert work.validation_tokens > 0 and work.validation_trained == held_out.targets.sum()
+
+
+def test_a_validation_pass_is_tried_only_where_training_needs_no_more(bench: Bench) -> None:
+    """Beside a training pass over as many positions, learnt tokens and as long a row it is less."""
+    examples, stage = Examples.load(bench.train_file), stage_settings()
+    plan, _ = plan_batches(stage, examples, validation=True)
+    few, learns_more = rows(2, seed=1), [Row([5] * 60, [True] * 60)] * 4
+    for given, tried in ((few, 0), (learns_more, 1), ([*few, Row([5] * 41, [False] * 41)], 1)):
+        held_out = Examples.of(given)
+        asked = validation_plan(held_out, stage)
+        assert asked and len(beyond(asked, held_out, plan, examples)) == tried
+
+
+def test_one_batch_that_is_the_worst_in_both_ways_is_tried_once(bench: Bench) -> None:
+    examples = Examples.of([Row([5] * 30, [False] + [True] * 29), *rows(9, longest=12)])
+    plan, _ = plan_batches(stage_settings(batch_size=1, packing=False), examples, validation=True)
+    assert worst(plan, examples) == [(0,)]
 
 
 def test_rows_are_parted_evenly_in_order() -> None:

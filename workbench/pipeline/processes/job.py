@@ -5,23 +5,30 @@ from __future__ import annotations
 from workbench.pipeline.context import Context
 from workbench.pipeline.processes.place import check_devices
 from workbench.pipeline.training.ranks import ALONE, Ranks
+from workbench.pipeline.uncollected import uncollected
 
 
 def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
     """Train the preset's stage `number`; what it came to stands in its `result.json` then."""
-    from workbench.pipeline.base import load_tokenizer
     from workbench.pipeline.merging import starting_weights
-    from workbench.pipeline.training.device import pick_device
-    from workbench.pipeline.training.stage import train_stage
-    from workbench.pipeline.watched import watched
+    from workbench.pipeline.training.ahead import read_ahead
+    from workbench.pipeline.training.device import pick_device, weights_dtype
 
-    stage, folder = context.preset.train[number], context.run.dataset
-    check_devices(ranks, pick_device(context.preset.model.device).type)
+    stage, model, folder = context.preset.train[number], context.preset.model, context.run.dataset
+    device = pick_device(model.device)
+    check_devices(ranks, device.type)
+    weights = starting_weights(context, number, ranks)
+    ahead = read_ahead(weights.base, weights_dtype(stage, model, device), model.quantization)
+    with uncollected():  # while a thread reads these weights: the imports take as long
+        from workbench.pipeline.base import load_tokenizer
+        from workbench.pipeline.training.stage import train_stage
+        from workbench.pipeline.watched import watched
+
     tokenizer = load_tokenizer(context.run.tokenizer)
     train_stage(
         stage,
-        context.preset.model,
-        starting_weights(context, number, ranks),
+        model,
+        weights,
         train=folder / f"{stage.name}.train.safetensors",
         validation=folder / f"{stage.name}.validation.safetensors",
         tokenizer=tokenizer,
@@ -32,4 +39,5 @@ def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
         watched=watched(context, stage, tokenizer),
         ranks=ranks,
         share_weights=context.preset.launch.sharding == "full",
+        ahead=ahead,
     )

@@ -6,6 +6,7 @@ import psutil
 import torch
 
 from workbench.errors import UserError
+from workbench.preset.schema import Model, TrainStage
 
 OUT_OF_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",
@@ -35,6 +36,11 @@ def pick_dtype(wish: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float16
     return torch.bfloat16
+
+
+def weights_dtype(stage: TrainStage, model: Model, device: torch.device) -> torch.dtype:
+    """The format that the base is loaded in: float32 where all of its weights are trained."""
+    return torch.float32 if stage.adapter.kind == "full" else pick_dtype(model.dtype, device)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -30,7 +30,7 @@ from workbench.pipeline.training.device import memory_bytes
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import Fitting
 from workbench.pipeline.training.loss import TrainedTokenLoss, collate
-from workbench.pipeline.training.need import Peak, worst
+from workbench.pipeline.training.need import Peak, beyond, worst
 from workbench.pipeline.training.parts import is_shared, put_back, unshared, whole
 from workbench.pipeline.training.randomness import seed_of
 from workbench.pipeline.training.ranks import ALONE, Ranks
@@ -301,7 +301,7 @@ class TrainingLoop:
         for rows in worst(self.plan, self.train):
             train(rows)
         if self.validation_plan:
-            for rows in worst(self.validation_plan, self.validation):
+            for rows in beyond(self.validation_plan, self.validation, self.plan, self.train):
                 ask(rows, self.validation_plan)
         allocated = bool(self.raw_optimizer.state)  # else its first step will
         self.hooks.emit(peak.told(self.foreseen, with_optimizer=not allocated))

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft.tuners.lora.layer import Linear as LoraLayer
 from torch import Tensor, nn
+
+from workbench.pipeline.training.lean_peft import LoraLayer
 
 
 class LowRankLinear(torch.autograd.Function):

@@ -7,18 +7,25 @@ initial values depend on the stage's seed alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import nn
 
 from workbench.errors import UserError
 from workbench.pipeline.causal import load_causal
 from workbench.pipeline.training import attention, lora
+from workbench.pipeline.training.ahead import ReadAhead
+from workbench.pipeline.training.lean_peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    without_bitsandbytes,
+)
 from workbench.pipeline.training.weights import Weights
 
 TRAINED = "default"  # what PEFT calls an adapter that was given no name
@@ -50,24 +57,29 @@ def load(
     dtype: torch.dtype,
     quantization: str = "none",
     vocabulary: int = 0,
+    ahead: ReadAhead | None = None,
 ) -> Any:
     """The causal model with `weights.adapters` merged in, frozen, with segment attention.
 
     It has a row for each token of a `vocabulary` of that size; those it had not before are the
-    mean of the others. Raises UserError when the folder holds no model that transformers can read.
+    mean of the others. What was read `ahead` is not read again; its `dtype` is
+    the same. Raises UserError when the folder
+    holds no model that transformers can read.
     """
     arguments: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention.NAME}
     if quantization != "none":
         arguments |= {"quantization_config": quantization_config(quantization, dtype)}
         arguments |= {"device_map": {"": device}}
     try:
-        model = load_causal(weights.base, **arguments)
+        with ahead.given() if ahead else nullcontext():
+            model = load_causal(weights.base, **arguments)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
     widen(model, vocabulary)
     for adapter in weights.adapters:
-        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        with without_bitsandbytes():
+            model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     model.config.use_cache = False
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -112,7 +124,8 @@ def attach(
     """
     if adapter.kind == "full":
         return _unfreeze(model, adapter.last_layers)
-    made = _attached(model, adapter, seed, carried, beneath)
+    with without_bitsandbytes():
+        made = _attached(model, adapter, seed, carried, beneath)
     lora.join(made)
     return made
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import psutil
 import torch
 
@@ -78,13 +79,40 @@ def work_of(
 
 
 def worst(plan: BatchPlan, examples: Examples) -> list[MicroBatch]:
-    """The micro-batches of the first epoch with the most positions and the most trained tokens."""
+    """The micro-batches of the first epoch with the most positions and the most trained tokens.
+
+    Two of them, or one that is both.
+    """
     steps = range(min(plan.steps, plan.steps_per_epoch))
     batches = [rows for step in steps for rows in plan.at(step)]
     targets = examples.targets
     most = max(batches, key=plan.slots)
     learnt = max(batches, key=lambda rows: int(targets[list(rows)].sum()))
-    return [most, learnt]
+    return [*dict.fromkeys([most, learnt])]
+
+
+def beyond(
+    asked: BatchPlan, held_out: Examples, plan: BatchPlan, examples: Examples
+) -> list[MicroBatch]:
+    """The worst of the validation that training's worst do not cover.
+
+    A pass without gradients keeps nothing for a way back. So it needs less than a training pass
+    over as many positions, as many trained tokens and as long a row.
+    """
+    known = [_extent(plan, examples, rows) for rows in worst(plan, examples)]
+
+    def covered(rows: MicroBatch) -> bool:
+        extent = _extent(asked, held_out, rows)
+        return any((extent <= one).all() for one in known)
+
+    return [rows for rows in worst(asked, held_out) if not covered(rows)]
+
+
+def _extent(plan: BatchPlan, examples: Examples, rows: MicroBatch) -> np.ndarray:  # (3,)
+    """Positions, trained tokens and the longest row of a micro-batch."""
+    chosen = list(rows)
+    targets, longest = examples.targets[chosen].sum(), examples.lengths[chosen].max()
+    return np.array([plan.slots(rows), targets, longest])
 
 
 def device_bytes(device: torch.device) -> tuple[int, int]:
@@ -137,5 +165,6 @@ class Peak:
 
 def _largest(plan: BatchPlan, examples: Examples) -> tuple[int, int]:
     """(positions, trained tokens) of the largest micro-batches."""
-    most, learnt = worst(plan, examples)
+    both = worst(plan, examples)
+    most, learnt = both[0], both[-1]
     return plan.slots(most), int(examples.targets[list(learnt)].sum())

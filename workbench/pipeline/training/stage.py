@@ -22,8 +22,14 @@ from workbench import files
 from workbench.errors import RunFailed
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training.ahead import ReadAhead
 from workbench.pipeline.training.checkpoint import Counters
-from workbench.pipeline.training.device import out_of_memory, pick_device, pick_dtype
+from workbench.pipeline.training.device import (
+    out_of_memory,
+    pick_device,
+    pick_dtype,
+    weights_dtype,
+)
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.fitting import LESS
 from workbench.pipeline.training.loop import TrainingLoop
@@ -65,12 +71,13 @@ def train_stage(
     watched: Watched = NOTHING,
     ranks: Ranks = ALONE,
     share_weights: bool = False,
+    ahead: ReadAhead | None = None,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
 
     `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models. All
     `ranks` call it with the same settings; the first alone writes and emits. Where they
-    `share_weights` each holds a part of the model.
+    `share_weights` each holds a part of the model. `ahead` may have read the base already.
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
     """
     if ranks.first:
@@ -86,7 +93,9 @@ def train_stage(
         refuse_half(dtype)
     added = [int(tokenizer.convert_tokens_to_ids(text)) for text in model.added_tokens]
     adapter = adapter_settings(stage, added)
-    network = _network(stage, model, weights, accelerator.device, adapter, len(tokenizer), shares)
+    network = _network(
+        stage, model, weights, accelerator.device, adapter, len(tokenizer), shares, ahead
+    )
     counted, module = models.count_parameters(network), TrainedTokenLoss(network)
     if share_weights:
         share_out(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
@@ -150,13 +159,14 @@ def _network(
     adapter: AdapterSettings,
     vocabulary: int,
     shares: int,
+    ahead: ReadAhead | None,
 ) -> Any:
     """On the device, or in main memory where its layers are to be shared out one by one."""
     carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
     before = weights.adapters[:-1] if carried else weights.adapters
     beneath = before if model.quantization != "none" else ()
     start = Weights(weights.base, () if beneath else before)
-    dtype = torch.float32 if adapter.kind == "full" else pick_dtype(model.dtype, device)
+    dtype = weights_dtype(stage, model, device)
     torch.manual_seed(stage.weights_seed)
     network = models.load(
         start,
@@ -164,6 +174,7 @@ def _network(
         dtype=dtype,
         quantization=model.quantization,
         vocabulary=vocabulary if model.added_tokens else 0,
+        ahead=ahead,
     )
     network = models.attach(
         network, adapter, seed=stage.weights_seed, carried=carried, beneath=beneath
