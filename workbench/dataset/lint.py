@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from workbench.dataset import lookalikes
 from workbench.dataset.outliers import fences
-from workbench.dataset.prepare import key_parts
+from workbench.dataset.prepare import HEAD_END, key_parts
 from workbench.dataset.repeats import Repeats
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.dataset.tokenizer import special_pattern
@@ -48,7 +48,8 @@ class Linter:
         self, special: Iterable[str] = USUAL_SPECIAL, held_out: Iterable[Row] = ()
     ) -> None:
         names = [name for name in special if len(name) > 1]
-        self._special = special_pattern(names)
+        pattern = special_pattern(names)
+        self._special = pattern.search if pattern else lambda text: None
         self._firsts = sorted({name[0] for name in names})
         self._repeats = Repeats(held_out)
         self._lengths = array("q")  # documents' below zero: they are measured among themselves
@@ -58,7 +59,7 @@ class Linter:
         parts, prompt, opening = key_parts(row)
         length = sum(map(len, parts))
         self._lengths.append(length if row.messages else -length)
-        found = list(self._in_text(row))
+        found = self._in_text(row)
         if row.messages:
             found += _in_turns(row, parts, prompt)
         held = self._repeats.add(row, parts, prompt, opening)
@@ -78,20 +79,27 @@ class Linter:
                 place = self._repeats.place(number)
                 yield Fault(place, "length", what, "is it one example?", fatal=False)
 
-    def _in_text(self, row: Row) -> Iterator[Fault]:
+    def _in_text(self, row: Row) -> list[Fault]:
+        found = []
         texts = [message.said for message in row.messages] if row.messages else [row.text]
-        if name := next(filter(None, map(self._special_in, texts)), ""):
+        if name := self._special_in(texts):
             what = f"the text holds the control token's name '{one_line(name)}'"
-            yield _told(row, "special-token", what, "it will be plain text")
-        if odd := next(filter(None, map(lookalikes.find, texts)), None):
-            yield _told(row, *odd, _LOOK_HINTS[odd[0]])
+            found.append(_told(row, "special-token", what, "it will be plain text"))
+        for text in texts:
+            if not text.isascii() and (odd := lookalikes.find(text)):
+                found.append(_told(row, *odd, _LOOK_HINTS[odd[0]]))
+                break
+        return found
 
-    def _special_in(self, text: str) -> str:
-        """The first control token's name in `text`; most texts are told by their characters."""
-        if self._special is None or not any(first in text for first in self._firsts):
-            return ""
-        found = self._special.search(text)
-        return found[0] if found else ""
+    def _special_in(self, texts: Iterable[str]) -> str:
+        """The first control token's name in `texts`; most are told by their characters."""
+        for text in texts:
+            for first in self._firsts:
+                if first in text:
+                    if found := self._special(text):
+                        return found[0]
+                    break
+        return ""
 
 
 def lint(rows: Iterable[Row], special: Iterable[str] = USUAL_SPECIAL) -> list[Fault]:
@@ -102,11 +110,15 @@ def lint(rows: Iterable[Row], special: Iterable[str] = USUAL_SPECIAL) -> list[Fa
 
 
 def _in_turns(row: Row, parts: list[bytes], prompt: int) -> Iterator[Fault]:
-    if not any(m.role == ASSISTANT and m.train for m in row.messages):
+    for message in row.messages:
+        if message.train and message.role == ASSISTANT:
+            break
+    else:
         yield _told(row, "nothing-trained", "no answer to be learnt")
-    elif prompt and prompt < len(parts):
-        (_, _, asked), (_, _, said) = (parts[n].partition(b"\x1f") for n in (prompt - 1, prompt))
-        if asked == said:
+        return
+    if 0 < prompt < len(parts):
+        asked, said = parts[prompt - 1], parts[prompt]
+        if asked[-1:] == said[-1:] and asked.partition(HEAD_END)[2] == said.partition(HEAD_END)[2]:
             yield _told(row, "echo", "the answer repeats the prompt")
 
 

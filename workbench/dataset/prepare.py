@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Literal
 
 from workbench.dataset.near import near_duplicates
-from workbench.dataset.rows import ASSISTANT, SYSTEM, Message, Row
+from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, Message, Row
 
 Dedupe = Literal["none", "exact", "near"]
 Duplicates = list[tuple[Row, Row]]
-_BETWEEN = b"\x1e"
+_BETWEEN, HEAD_END = b"\x1e", b"\x1f"  # parts, and a turn's role and words
 _ASCII_SPACE = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 
@@ -36,11 +36,19 @@ def key_parts(row: Row) -> tuple[list[bytes], int, int]:
     parts = [json.dumps(row.tools, sort_keys=True).encode()] if row.tools else []
     prompt = opening = 0
     for message in row.messages:
-        if message.role == ASSISTANT:
+        role = message.role
+        if role == ASSISTANT:
             prompt = len(parts)
             opening = opening or prompt
-        parts.append(message.role.encode() + b"\x1f" + squeezed(message.said))
+        parts.append((_HEADS.get(role) or _head(role)) + squeezed(message.said))
     return parts, prompt or len(parts), opening or len(parts)
+
+
+def _head(role: str) -> bytes:
+    return role.encode() + HEAD_END
+
+
+_HEADS = {role: _head(role) for role in ROLES}
 
 
 def row_key(row: Row) -> bytes:

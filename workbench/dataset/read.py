@@ -141,12 +141,17 @@ def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row
 def _entries(plan: Plan, name: str, answers: bool) -> Iterator[Row | Fault]:
     for path, format, _ in plan.files:
         n_entries = n_faults = 0
-        for entry in READERS[format].read(path, plan.options):
-            n_entries += isinstance(entry, Row) or entry.fatal or entry.code in _ACCOUNTED
-            if isinstance(entry, Row):
-                entry = _checked(replace(entry, source=name) if name else entry, answers)
+        for read in READERS[format].read(path, plan.options):
+            entry = read
+            if isinstance(read, Row):
+                n_entries += 1
+                entry = _checked(replace(read, source=name) if name else read, answers)
+            elif read.fatal or read.code in _ACCOUNTED:
+                n_entries += 1
             yield entry
-            n_faults += isinstance(entry, Fault) and entry.fatal
+            if isinstance(entry, Row):
+                continue
+            n_faults += entry.fatal
             if n_faults == MAX_FAULTS:
                 what = f"{MAX_FAULTS} faults in this file, the rest of it was not read"
                 hint = "is the format right?" if format != "text" else ""
@@ -171,7 +176,7 @@ def _fitting(paths: list[Path], format: str, path: str) -> tuple[list[Path], lis
 
 
 def _checked(row: Row, answers: bool) -> Row | Fault:
-    if not answers or row.kind == "text":
+    if not answers or not row.messages:
         return row
     last = row.messages[-1]
     if last.role != "assistant":

@@ -79,4 +79,4 @@ def _again(hashes: array[int]) -> Iterator[tuple[int, int]]:
 
 
 def _hash(parts: Sequence[bytes]) -> int:
-    return hash(b"\x1e".join(parts))
+    return hash(parts[0] if len(parts) == 1 else b"\x1e".join(parts))

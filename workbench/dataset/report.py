@@ -123,9 +123,7 @@ class Survey:
         self._kinds: Counter[str] = Counter()
         self._categories: Counter[str] = Counter()
         self._trained_turns = 0
-        self._lengths = {
-            name: array("Q") for name in ("prompt_chars", "answer_chars", "text_chars")
-        }
+        self._prompt_chars, self._answer_chars, self._text_chars = (array("Q") for _ in range(3))
 
     def add(self, entry: Row | Fault) -> None:
         """Take the next row or fault of the reading."""
@@ -133,11 +131,12 @@ class Survey:
             self.findings.add((entry,))
             return
         self.rows += 1
-        self._kinds[entry.kind] += 1
+        self._kinds["chat" if entry.messages else "text"] += 1
         if entry.category:
             self._categories[entry.category] += 1
         self._measure(entry)
-        self.findings.add(self._linter.look(entry))
+        if found := self._linter.look(entry):
+            self.findings.add(found)
 
     def close(self) -> None:
         """All rows were added: find what only all of them show."""
@@ -145,7 +144,8 @@ class Survey:
 
     def summary(self, path: str, format: str, why: str, notes: Iterable[str] = ()) -> Summary:
         """What is to be told."""
-        lengths = {name: Lengths.of(found) for name, found in self._lengths.items()}
+        names = ("prompt_chars", "answer_chars", "text_chars")
+        lengths = {name: Lengths.of(getattr(self, f"_{name}")) for name in names}
         return Summary(
             path=path,
             format=format,
@@ -161,7 +161,7 @@ class Survey:
 
     def _measure(self, row: Row) -> None:
         if not row.messages:
-            self._lengths["text_chars"].append(len(row.text))
+            self._text_chars.append(len(row.text))
             return
         prompt = answer = so_far = 0
         for message in row.messages:
@@ -170,9 +170,9 @@ class Survey:
                 prompt, answer = so_far, length
                 self._trained_turns += message.train
             so_far += length
-        self._lengths["prompt_chars"].append(prompt if answer else so_far)
+        self._prompt_chars.append(prompt if answer else so_far)
         if answer:
-            self._lengths["answer_chars"].append(answer)
+            self._answer_chars.append(answer)
 
 
 def _categories(categories: dict[str, int]) -> list[str]:

@@ -22,6 +22,7 @@ from workbench.text import did_you_mean, one_line
 FORMAT = "chat"
 KEYS = ("messages", "tools")
 MESSAGE_KEYS = ("role", "content", *TURN_KEYS)
+_KNOWN = {role: role for role in ROLES}  # one string for all rows: told apart without a look
 _ROLE_NAMES = {
     "human": USER,
     "gpt": ASSISTANT,
@@ -40,7 +41,8 @@ def fits(keys: Collection[str]) -> str:
 
 def row(place: Place, value: dict[str, Any], options: Options) -> Row:
     """The row of one record. Raises Refused."""
-    messages = tuple(_message(n, entry) for n, entry in enumerate(turns_at(value, "messages"), 1))
+    turns = turns_at(value, "messages")
+    messages = tuple([_plain(turn) or _any_message(n, turn) for n, turn in enumerate(turns, 1)])
     check_order(messages)
     return Row(place, messages, tools=tools_of(value), **row_facts(value))
 
@@ -70,21 +72,19 @@ def known_keys(where: str, value: Any, keys: tuple[str, ...]) -> Mapping[str, An
     return value
 
 
-def _message(number: int, value: Any) -> Message:
-    return _plain(value) or _any_message(f"message {number}", value)
-
-
 def _plain(value: Any) -> Message | None:
     """The message of a role and a text, as nearly all are; None where it needs a closer look."""
     if type(value) is not dict or len(value) != 2:
         return None
     role, content = value.get("role"), value.get("content")
-    if type(content) is str and role in ROLES and not content.isspace() and content:
-        return Message(role, content)
+    if type(role) is str and type(content) is str and content and not content.isspace():
+        known = _KNOWN.get(role)
+        return Message(known, content) if known else None
     return None
 
 
-def _any_message(where: str, value: Any) -> Message:
+def _any_message(number: int, value: Any) -> Message:
+    where = f"message {number}"
     value = known_keys(where, value, MESSAGE_KEYS)
     role = _role(where, value)
     if "content" not in value and not value.get("tool_calls"):

@@ -36,7 +36,7 @@ def plain_suffix(path: Path) -> str:
     return name.suffix.lower()
 
 
-def unpacked(file: BinaryIO) -> BinaryIO:
+def unpacked(file: io.BufferedReader) -> io.BufferedReader:
     """`file`, at its beginning, as it reads unpacked; itself where it is not packed.
 
     Broken data, a bomb and a missing library raise OSError with the reason, at once or on reading.

@@ -58,13 +58,17 @@ def label_field(value: Mapping[str, Any], key: str) -> str:
 
 
 def row_facts(value: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row of any format may say of itself, as arguments of `Row`."""
-    return {
-        "category": " ".join(text_field(value, "category", optional=True).split()),
-        "difficulty": label_field(value, "difficulty"),
-        "tags": _tags(value.get("tags"), value),
-        "must_contain": words_field(value, "must_contain"),
-    }
+    """What a row of any format may say of itself, as arguments of `Row`; without what it lacks."""
+    facts: dict[str, Any] = {}
+    if "category" in value:
+        facts["category"] = " ".join(text_field(value, "category", optional=True).split())
+    if "difficulty" in value:
+        facts["difficulty"] = label_field(value, "difficulty")
+    if "tags" in value:
+        facts["tags"] = _tags(value["tags"], value)
+    if "must_contain" in value:
+        facts["must_contain"] = words_field(value, "must_contain")
+    return facts
 
 
 def exchange(

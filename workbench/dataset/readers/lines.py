@@ -11,10 +11,11 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from workbench.dataset.readers.compressed import unpacked
+from workbench.dataset.readers.pieces import pieces
 from workbench.dataset.rows import Fault, Place
 from workbench.text import size
 
@@ -34,7 +35,15 @@ class Line:
     text: str
 
 
-def open_regular(path: Path) -> BinaryIO | Fault:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines that follow each other, without their ends; `number` is the first one's, from 1."""
+
+    number: int
+    texts: list[str]
+
+
+def open_regular(path: Path) -> BufferedReader | Fault:
     """The file opened for reading, or the fault that keeps it shut. Never blocks."""
     place = Place(str(path), 0)
     try:
@@ -52,6 +61,15 @@ def open_regular(path: Path) -> BinaryIO | Fault:
 
 def read_lines(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Line | Fault]:
     """Every line of `path`, or the fault in its place."""
+    for entry in read_many(path, max_line_bytes):
+        if isinstance(entry, Fault):
+            yield entry
+        else:
+            yield from (Line(number, text) for number, text in enumerate(entry.texts, entry.number))
+
+
+def read_many(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lines | Fault]:
+    """Every line of `path`, many at a time, or the fault in the place of one."""
     file = open_unpacked(path)
     if isinstance(file, Fault):
         yield file
@@ -60,7 +78,7 @@ def read_lines(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Lin
         yield from _decoded(path, file, max_line_bytes)
 
 
-def open_unpacked(path: Path) -> BinaryIO | Fault:
+def open_unpacked(path: Path) -> BufferedReader | Fault:
     """As `open_regular`; what is packed reads as what it holds, and raises OSError where broken."""
     file = open_regular(path)
     if isinstance(file, Fault):
@@ -90,37 +108,66 @@ def read_head(path: Path) -> str | Fault:
     return wide or head.decode("utf-8", "replace").removeprefix(BOM)
 
 
-def _decoded(path: Path, file: BinaryIO, max_line_bytes: int) -> Iterator[Line | Fault]:
-    number, crlf = 0, 0
+def _decoded(path: Path, file: BufferedReader, max_line_bytes: int) -> Iterator[Lines | Fault]:
+    number, crlf = 1, 0
+    found = pieces(file, max_line_bytes)
     while True:
         try:
-            raw = file.readline(max_line_bytes + 1)
-            if too_long := len(raw) > max_line_bytes:
-                _skip_line(file, raw)
+            piece, whole = next(found, (b"", True))
         except OSError as error:
-            yield _unreadable(path, number + 1, error)
+            yield _unreadable(path, number, error)
             return
-        if not raw:
+        if not piece:
             break
-        number += 1
-        if number == 1 and (wide := _wide(path, raw)):
-            yield wide
-            return
-        if too_long:
+        if number == 1:
+            if wide := _wide(path, piece[: piece.find(b"\n") + 1 or None]):
+                yield wide
+                return
+            if whole and piece.startswith(BOM.encode()):
+                piece = piece[3:]
+                yield _note(path, 1, "bom", "byte order mark at the beginning, skipped")
+        if not whole:
             yield _too_long(path, number, max_line_bytes)
+            number += 1
             continue
-        if number == 1 and raw.startswith(BOM.encode()):
-            raw = raw[3:]
-            yield _note(path, 1, "bom", "byte order mark at the beginning, skipped")
-        if raw.endswith(b"\r\n"):
-            crlf = crlf or number
-            raw = raw[:-2]
-        yield _decode(path, number, raw.removesuffix(b"\n"))
+        if b"\r" in piece and b"\r\n" in piece:
+            crlf = crlf or number + piece.count(b"\n", 0, piece.index(b"\r\n"))
+            piece = piece.replace(b"\r\n", b"\n")
+        for entry in _lines(path, number, piece.removesuffix(b"\n")):
+            yield entry
+            number += len(entry.texts) if isinstance(entry, Lines) else 1
     if crlf:
         yield _note(path, crlf, "crlf", "Windows line ends, read as plain ones")
 
 
-def _decode(path: Path, number: int, raw: bytes) -> Line | Fault:
+def _lines(path: Path, number: int, piece: bytes) -> Iterator[Lines | Fault]:
+    """The lines of a piece: all at once, where none of them is at fault."""
+    text = _text(piece)
+    if text is not None and "\0" not in text and BOM not in text:
+        yield Lines(number, _split(text))
+        return
+    for at, raw in enumerate(piece.split(b"\n"), number):
+        yield _decode(path, at, raw)
+
+
+def _split(text: str) -> list[str]:
+    """As `text.split("\\n")`, which looks at each character of a long line for itself."""
+    found, at = [], 0
+    while (end := text.find("\n", at)) >= 0:
+        found.append(text[at:end])
+        at = end + 1
+    found.append(text[at:])
+    return found
+
+
+def _text(piece: bytes) -> str | None:
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _decode(path: Path, number: int, raw: bytes) -> Lines | Fault:
     place = Place(str(path), number)
     try:
         text = raw.decode()
@@ -132,7 +179,7 @@ def _decode(path: Path, number: int, raw: bytes) -> Line | Fault:
     if BOM in text and text.startswith(BOM):
         hint = "files were joined; remove it"
         return Fault(place, "bom-inside", "byte order mark in the middle of the file", hint)
-    return Line(number, text)
+    return Lines(number, [text])
 
 
 def _wide(path: Path, head: bytes) -> Fault | None:
@@ -148,11 +195,6 @@ def _wide(path: Path, head: bytes) -> Fault | None:
 def _too_long(path: Path, number: int, limit: int) -> Fault:
     what = f"the line is longer than {size(limit)}"
     return Fault(Place(str(path), number), "line-too-long", what, "split the row")
-
-
-def _skip_line(file: BinaryIO, raw: bytes) -> None:
-    while raw and not raw.endswith(b"\n"):
-        raw = file.readline(1 << 20)
 
 
 def _unreadable(path: Path, number: int, error: OSError) -> Fault:

@@ -42,17 +42,21 @@ def read_rows(
     """The rows that `shape` makes of records, then a note on keys that nobody used."""
     unused: dict[str, int] = {}
     first: Place | None = None
+    row_of = shape.row
+    plain = set() if options.fields else {key for key in shape.KEYS if key == key.casefold()}
+    plain = plain and plain.union(COMMON_KEYS)
     for entry in entries:
         if isinstance(entry, Fault):
             yield entry
             continue
         place, value = entry
-        value, strange = _named(value, options.fields, shape.KEYS)
-        for key in strange:
-            unused[key] = unused.get(key, 0) + 1
-        first = first or (place if strange else None)
+        if not value.keys() <= plain:
+            value, strange = _named(value, options.fields, shape.KEYS)
+            for key in strange:
+                unused[key] = unused.get(key, 0) + 1
+            first = first or (place if strange else None)
         try:
-            yield shape.row(place, value, options)
+            yield row_of(place, value, options)
         except Refused as refused:
             yield refused.at(place)
     if first:

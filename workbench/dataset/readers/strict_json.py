@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from workbench.dataset.readers.lines import Line, read_head, read_lines
+from workbench.dataset.readers.lines import Line, read_head, read_lines, read_many
 from workbench.dataset.rows import Fault, Place
 from workbench.text import one_line
 
@@ -55,11 +55,14 @@ def json_rows(path: Path) -> Iterator[JsonRow | Fault]:
         number = 1 + head[: head.index("{")].count("\n")
         yield Fault(Place(str(path), number), "broken-json", what, _ONE_OBJECT)
     else:
-        for line in read_lines(path):
-            if isinstance(line, Fault):
-                yield line
-            elif line.text.strip():
-                yield _object(Place(str(path), line.number), line.text)
+        name = str(path)
+        for lines in read_many(path):
+            if isinstance(lines, Fault):
+                yield lines
+                continue
+            for number, text in enumerate(lines.texts, lines.number):
+                if text and not text.isspace():
+                    yield _object(Place(name, number), text)
 
 
 def parse_json(text: str) -> Any:
@@ -68,29 +71,41 @@ def parse_json(text: str) -> Any:
         value = orjson.loads(text)
     except ValueError:
         return _parse_strictly(text)
-    if 2 * _count_strings(value, 0) != _count_quotes(text) or "\\u0000" in text:
+    if 2 * _count_strings(value) != _count_quotes(text):
         return _parse_strictly(text)
     return value
 
 
-def _count_strings(value: Any, depth: int) -> int:
+def _count_strings(value: Any, depth: int = 0) -> int:
     """Strings in `value`, keys included; negative where only the strict parser can be trusted."""
-    if depth > MAX_DEPTH:
-        return -_FAR
+    entries: Iterable[Any] = value
     found = 0
     if type(value) is dict:
-        found, value = len(value), value.values()
-    elif type(value) is not list:  # a float may have been a whole number of too many digits
-        return 1 if type(value) is str else -_FAR if type(value) is float else 0
-    for entry in value:
-        found += 1 if type(entry) is str else _count_strings(entry, depth + 1)
+        found, entries = len(value), value.values()
+    elif type(value) is not list:
+        return -_FAR
+    if depth > MAX_DEPTH:
+        return -_FAR
+    for entry in entries:
+        kind = type(entry)
+        if kind is str:
+            found += 1
+        elif kind is dict or kind is list:
+            found += _count_strings(entry, depth + 1)
+        elif kind is float:  # it may have been a whole number of too many digits
+            return -_FAR
     return found
 
 
 def _count_quotes(text: str) -> int:
-    """Quotes that begin or end a string: two each, so a key that orjson took twice shows."""
+    """Quotes that begin or end a string: two each, so a key that orjson took twice shows.
+
+    -1 where a NUL may be written out.
+    """
     found = text.count('"')
     if "\\" in text:
+        if "\\u0000" in text:
+            return -1
         found -= text.replace("\\\\", "").count('\\"')
     return found
 

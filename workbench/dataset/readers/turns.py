@@ -35,6 +35,15 @@ def turn(where: str, role: str, content: Any, value: Mapping[str, Any]) -> Messa
 
 def check_order(messages: Sequence[Message]) -> None:
     """Refuse an order of roles that no template writes, and an answer to a call never made."""
+    expected: tuple[str, ...] = (SYSTEM, USER)
+    for message in messages:
+        role = message.role
+        if role not in expected or message.tool_calls or message.tool_call_id:
+            return _check_closely(messages)
+        expected = AFTER[role]
+
+
+def _check_closely(messages: Sequence[Message]) -> None:
     roles = [message.role for message in messages]
     if roles[0] in (ASSISTANT, TOOL):
         raise Refused("role-order", f"message 1 has role '{roles[0]}'", "begin with system or user")
