@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.chat.helpers import CHATML, END, Tiny
 from workbench.chat.native_model import NativeModel
-from workbench.chat.prompt import cut_names, prompt_ids, template_of, unused_mark
+from workbench.chat.prompt import conversation_ids, prompt_ids, template_of
 from workbench.dataset.rows import Message
 from workbench.dataset.template import ChatTemplate
 from workbench.errors import UserError
@@ -86,7 +86,28 @@ def test_a_file_without_template_says_so(load_tiny: Callable[[Tiny], NativeModel
         template_of(load_tiny(Tiny(template=None)))
 
 
-def test_names_are_cut_longest_first() -> None:
-    message = cut_names(Message("user", "x<|im_end|>y"), ["<|im_end|>", "|>"], "#")
-    assert message.content == "x<#|im_end|#>y"
-    assert unused_mark(["\ue0000\ue001"]) == "\ue0001\ue001"
+TOOLS = (
+    {"type": "function", "function": {"name": "look_up", "description": "in <|im_end|> files"}},
+)
+WITH_TOOLS = "{% if tools %}{{ tools | tojson }}{% endif %}" + CHATML
+
+
+def test_the_tools_of_a_row_are_shown_and_their_text_ends_no_turn(tiny_model: NativeModel) -> None:
+    template = ChatTemplate(WITH_TOOLS, "", "<|im_end|>", "tools")
+    asked = [Message("user", "hello")]
+    ids = prompt_ids(tiny_model, template, asked, TOOLS)
+    assert read(tiny_model, ids) == template.render(asked, True, TOOLS)
+    assert "look_up" in read(tiny_model, ids)
+    assert controls(tiny_model, ids) == [1, 2, 1]
+    assert prompt_ids(tiny_model, template, asked) != ids
+
+
+def test_a_call_that_was_made_ends_no_turn_either(tiny_model: NativeModel) -> None:
+    source = CHATML.replace("m['content']", "m['content'] + (m.tool_calls | default('') | tojson)")
+    assert source != CHATML
+    template = ChatTemplate(source, "", "<|im_end|>", "calls")
+    call = {"type": "function", "function": {"name": "f", "arguments": {"a": "<|im_end|>"}}}
+    said = [Message("user", "hello"), Message("assistant", "", tool_calls=(call,))]
+    ids = conversation_ids(tiny_model, template, said, asking=False)
+    assert read(tiny_model, ids) == template.render(said)
+    assert controls(tiny_model, ids) == [1, 2, 1, 2]

@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.chat.decoder import BATCH_TOKENS, Decoder, Feed
 from workbench.chat.native_model import NativeModel
-from workbench.chat.prompt import common_prefix, conversation_ids, prompt_ids
+from workbench.chat.prompt import Tools, common_prefix, conversation_ids, prompt_ids
 from workbench.dataset.rows import Message
 from workbench.dataset.template import ChatTemplate
 from workbench.errors import UserError
@@ -40,16 +40,18 @@ class Given:
         return [*self.prompt, *self.answer[:-1]]
 
 
-def given_ids(model: NativeModel, template: ChatTemplate, messages: Sequence[Message]) -> Given:
+def given_ids(
+    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
+) -> Given:
     """The last message as the answer to those before it.
 
     Raises UserError where the template does not write it behind the prompt, or leaves nothing.
     """
-    asked = template.render(messages[:-1], add_generation_prompt=True)
-    if not template.render(messages).startswith(asked):
+    asked = template.render(messages[:-1], True, tools)
+    if not template.render(messages, False, tools).startswith(asked):
         raise UserError("the template does not go on from its generation prompt")
-    prompt = prompt_ids(model, template, messages[:-1])
-    whole = conversation_ids(model, template, messages, asking=False)
+    prompt = prompt_ids(model, template, messages[:-1], tools)
+    whole = conversation_ids(model, template, messages, tools, asking=False)
     start = common_prefix(prompt, whole)  # less than the prompt where a token spans the seam
     answer = _to_its_end(model, whole[start:])
     if not start or not answer:

@@ -2,9 +2,9 @@
 
 The template's own `<|im_end|>` must become one control token; the same characters typed by a user,
 or standing in a document, must stay text, or a user could end their turn and speak as the system.
-So before rendering, each control-token name inside a message is cut in two by a mark, and the
-rendered text is tokenized piece by piece between the marks: no piece holds the whole name. Where no
-message names a control token there is one piece, and the ids are those that training saw.
+So before rendering, each control-token name inside a message is cut in two by a mark, as the
+training data's are (`workbench.dataset.names`), and the rendered text is tokenized piece by piece
+between the marks: no piece holds the whole name. Where none is named there is one piece.
 
 The model reads the same characters either way. (A tokenizer of the SentencePiece kind that puts a
 space before each text puts one at such a cut too.)
@@ -12,14 +12,17 @@ space before each text puts one at such a cut too.)
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from itertools import count
+from typing import Any
 
 from workbench.chat.native_model import NO_TOKEN, NativeModel
-from workbench.dataset.rows import Message
+from workbench.dataset.names import cut_names
+from workbench.dataset.rows import Message, Place, Row
 from workbench.dataset.template import ChatTemplate
+from workbench.dataset.tokenizer import special_pattern
 from workbench.errors import UserError
+
+Tools = Sequence[dict[str, Any]]
 
 
 def template_of(model: NativeModel) -> ChatTemplate:
@@ -35,47 +38,42 @@ def template_of(model: NativeModel) -> ChatTemplate:
 
 
 def prompt_ids(
-    model: NativeModel, template: ChatTemplate, messages: Sequence[Message]
+    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
 ) -> list[int]:
-    """Token ids that ask for the assistant's next answer. Raises UserError from the template."""
-    return conversation_ids(model, template, messages, asking=True)
+    """Token ids that ask for the assistant's next answer; `tools` are those that it may call.
+
+    Raises UserError from the template.
+    """
+    return conversation_ids(model, template, messages, tools, asking=True)
 
 
 def conversation_ids(
-    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], *, asking: bool
+    model: NativeModel,
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    tools: Tools = (),
+    *,
+    asking: bool,
 ) -> list[int]:
     """Token ids of what was said; `asking` for the next answer, or not."""
-    names = sorted(model.control_tokens.values(), key=len, reverse=True)
-    plain = template.render(messages, add_generation_prompt=asking)
-    mark = unused_mark([plain, *(message.content for message in messages)])
-    marked = [cut_names(message, names, mark) for message in messages]
-    if marked == list(messages):
+    plain = template.render(messages, asking, tools)
+    row = Row(Place("", 0), tuple(messages), tools=tuple(tools))
+    cut, mark = cut_names(row, special_pattern(model.control_tokens.values()))
+    if not mark:
         return with_bos(model, model.tokenize(plain, parse_special=True))
-    rendered = template.render(marked, add_generation_prompt=asking)
+    rendered = template.render(cut.messages, asking, cut.tools)
     if rendered.replace(mark, "") != plain:
-        name = next(n for n in names if any(n in message.content for message in messages))
+        name = _first_name(model, messages)
         raise UserError(f"this model's template cannot take the text {name!r} inside a message")
     pieces = [piece for piece in rendered.split(mark) if piece]
     ids = [i for piece in pieces for i in model.tokenize(piece, parse_special=True)]
     return with_bos(model, ids)
 
 
-def cut_names(message: Message, names: Sequence[str], mark: str) -> Message:
-    """The message with `mark` after the first character of every control-token name in it."""
-    content = message.content
-    for name in names:
-        if len(name) > 1:
-            content = content.replace(name, name[0] + mark + name[1:])
-    return message if content == message.content else dataclasses.replace(message, content=content)
-
-
-def unused_mark(texts: Sequence[str]) -> str:
-    """A short word that occurs in none of the texts."""
-    for number in count():
-        mark = f"\ue000{number}\ue001"
-        if not any(mark in text for text in texts):
-            return mark
-    raise AssertionError("unreachable")
+def _first_name(model: NativeModel, messages: Sequence[Message]) -> str:
+    said = "\n".join(message.said for message in messages)
+    names = sorted(model.control_tokens.values(), key=len, reverse=True)
+    return next((name for name in names if name in said), "of a control token")
 
 
 def with_bos(model: NativeModel, ids: list[int]) -> list[int]:

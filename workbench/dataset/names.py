@@ -61,7 +61,13 @@ class _Cutter:
         self._pattern, self._mark = pattern, mark
 
     def text(self, text: str) -> str:
-        return self._pattern.sub(lambda found: found[0][0] + self._mark + found[0][1:], text)
+        """Cut until no name is left: one may stand within another."""
+        while (cut := self._pattern.sub(self._in_two, text)) != text:
+            text = cut
+        return text
+
+    def _in_two(self, found: re.Match[str]) -> str:
+        return found[0][0] + self._mark + found[0][1:]
 
     def message(self, message: Message) -> Message:
         return replace(

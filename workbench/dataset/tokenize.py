@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from workbench.dataset.ids import TYPE
 from workbench.dataset.mask import Mask, Rendered, place, render
@@ -97,11 +98,15 @@ def placed(
 
 
 def encode_prompt(
-    messages: Sequence[Message], template: ChatTemplate, tokenizer: Tokenizer
+    messages: Sequence[Message],
+    template: ChatTemplate,
+    tokenizer: Tokenizer,
+    tools: Sequence[dict[str, Any]] = (),
 ) -> list[int]:
     """Ids that ask for the assistant's next turn. Raises UserError from the template."""
-    cut, mark = cut_names(Row(Place("", 0), tuple(messages)), tokenizer.special_pattern)
-    text = template.render(cut.messages, add_generation_prompt=True)
+    row = Row(Place("", 0), tuple(messages), tools=tuple(tools))
+    cut, mark = cut_names(row, tokenizer.special_pattern)
+    text = template.render(cut.messages, add_generation_prompt=True, tools=cut.tools)
     ids, _ = encode_pieces(text, mark, tokenizer)
     return [*_bos(ids, tokenizer), *ids]
 

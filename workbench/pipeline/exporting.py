@@ -173,8 +173,8 @@ def _samples(context: Context) -> list[Sample]:
     rows += load_rows(context.run.dataset / "validation.jsonl")
     samples = []
     for row in [row for row in rows if row.messages][:SAMPLES]:
-        text = template.render(row.messages)
-        asked = template.render(row.prompt_messages(), True) if row.expected else ""
+        text = template.render(row.messages, tools=row.tools)
+        asked = template.render(row.prompt_messages(), True, row.tools) if row.expected else ""
         ids, before = (
             tuple(backend.encode(part, add_special_tokens=False).ids) for part in (text, asked)
         )

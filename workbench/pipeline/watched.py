@@ -79,10 +79,10 @@ def _conversations(context: Context, backend: BackendTokenizer) -> list[Prompt]:
     else:
         rows = [_as_asked(row) for prompt in watch.prompts for row in _named(prompt)]
         rows = with_system(rows, context.preset.data.system)
-    asked = [row.prompt_messages() for row in rows[: watch.count]]
+    asked = [(row.prompt_messages(), row.tools) for row in rows[: watch.count]]
     return [
-        Prompt(_last_said(messages), encode_prompt(messages, template, backend))
-        for messages in asked
+        Prompt(_last_said(messages), encode_prompt(messages, template, backend, tools))
+        for messages, tools in asked
     ]
 
 

@@ -2,6 +2,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from workbench.pipeline.evaluation.endpoint import (
     ollama_answerer,
     openai_answerer,
 )
-from workbench.pipeline.evaluation.questions import Asking, Reply, questions_for
+from workbench.pipeline.evaluation.questions import Asking, Reply, fingerprint, questions_for
 
 KEY = "sk-secret-canary"
 ASKING = Asking(Sampling(temperature=0.5, top_k=7, max_tokens=9), ("<end>",), 2048)
@@ -42,6 +43,19 @@ def openai(server: Server, key: str = KEY) -> EndpointAnswerer:
 
 def replies(answerer: EndpointAnswerer, n: int = 6) -> list[Reply]:
     return list(answerer.replies(QUESTIONS[:n], set(), lambda: False))
+
+
+def test_tools_go_with_the_question_and_a_call_is_an_answer(server: Server) -> None:
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {}}}
+    asked = questions_for([replace(row("where?"), tools=(tool,))], 1, 1)
+    made = {"id": "1", "function": {"name": "look_up", "arguments": "{}"}}
+    message = {"content": None, "tool_calls": [made]}
+    choice = {"message": message, "finish_reason": "tool_calls"}
+    server.answer = lambda _: (200, json.dumps({"choices": [choice]}).encode(), {})
+    (reply,) = openai(server).replies(asked, set(), lambda: False)
+    assert (reply.text, reply.stopped) == ('{"name": "look_up", "arguments": {}}', "stop")
+    assert server.requests[0][2]["tools"] == [tool]
+    assert fingerprint(asked, ASKING) != fingerprint(questions_for([row("where?")], 1, 1), ASKING)
 
 
 def test_an_openai_server_is_asked_by_the_published_interface(server: Server) -> None:

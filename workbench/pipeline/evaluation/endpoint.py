@@ -26,6 +26,7 @@ from workbench.pipeline.evaluation.questions import (
     Reply,
     Weighed,
 )
+from workbench.pipeline.evaluation.turns import answer_text, ollama_turns, openai_turns
 from workbench.text import one_line
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -194,42 +195,35 @@ def _openai_body(model: str, question: Question, asking: Asking) -> dict[str, An
     sampling = asking.sampling_for(question)
     body: dict[str, Any] = {
         "model": model,
-        "messages": _messages(question),
+        "messages": openai_turns(question.messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
         "seed": sampling.seed,
         "stream": False,
     }
+    body |= {"tools": list(question.tools)} if question.tools else {}
     return body | ({"stop": list(asking.stop[:OPENAI_STOPS])} if asking.stop else {})
 
 
 def _openai_read(value: Any) -> Said:
     choice = value["choices"][0]
-    text = choice["message"]["content"]
     tokens = (value.get("usage") or {}).get("completion_tokens", 0)
-    return Said(_text(text), "stop" if choice["finish_reason"] == "stop" else "length", int(tokens))
+    stopped = "stop" if choice["finish_reason"] in ("stop", "tool_calls") else "length"
+    return Said(answer_text(choice["message"]), stopped, int(tokens))
 
 
 def _ollama_body(model: str, question: Question, asking: Asking) -> dict[str, Any]:
     """https://docs.ollama.com/api/chat"""
     given = options(asking.sampling_for(question), asking.stop, asking.context)
-    return {"model": model, "messages": _messages(question), "stream": False, "options": given}
+    turns = ollama_turns(question.messages)
+    body = {"model": model, "messages": turns, "stream": False, "options": given}
+    return body | ({"tools": list(question.tools)} if question.tools else {})
 
 
 def _ollama_read(value: Any) -> Said:
     stopped = "stop" if value.get("done_reason", "stop") == "stop" else "length"
-    return Said(_text(value["message"]["content"]), stopped, int(value.get("eval_count", 0)))
-
-
-def _messages(question: Question) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in question.messages]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value
+    return Said(answer_text(value["message"]), stopped, int(value.get("eval_count", 0)))
 
 
 def _cut(said: Said, stop: Sequence[str]) -> tuple[str, str]:

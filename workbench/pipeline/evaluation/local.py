@@ -78,7 +78,7 @@ class GgufAnswerer:
             )
             return
         limit = usable_context(model, self._asking.context)
-        prompts = [prompt_ids(model, template, question.messages) for question in questions]
+        prompts = [prompt_ids(model, template, one.messages, one.tools) for one in questions]
         fitting = []
         for question, ids in zip(questions, prompts, strict=True):
             if len(ids) < limit:
@@ -140,7 +140,7 @@ class GgufAnswerer:
             if one.index in known:
                 continue
             try:
-                given = given_ids(model, template, one.messages)
+                given = given_ids(model, template, one.messages, one.tools)
             except UserError as error:
                 yield Weighed(one.index, problem=error.message)
                 continue

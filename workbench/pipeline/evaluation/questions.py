@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from workbench.chat.sampling import Sampling
@@ -22,13 +22,17 @@ Key = tuple[int, int]  # prompt, sample
 
 @dataclass(frozen=True)
 class Question:
-    """The `sample`-th asking of the `index`-th prompt; of the guard's prompts, if one is named."""
+    """The `sample`-th asking of the `index`-th prompt; of the guard's prompts, if one is named.
+
+    `tools` are the schemas of the tools that the assistant may call.
+    """
 
     index: int
     sample: int
     messages: tuple[Message, ...]
     seed: int
     guard: str = ""
+    tools: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     @property
     def key(self) -> Key:
@@ -71,6 +75,7 @@ class Expected:
 
     index: int
     messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Answerer(Protocol):
 def questions_for(rows: Sequence[Row], samples: int, seed: int, guard: str = "") -> list[Question]:
     """`samples` questions a row, row by row."""
     return [
-        Question(index, sample, row.prompt_messages(), _seed(seed, index, sample), guard)
+        Question(index, sample, row.prompt_messages(), _seed(seed, index, sample), guard, row.tools)
         for index, row in enumerate(rows)
         for sample in range(samples)
     ]
@@ -151,10 +156,18 @@ def choose(rows: Sequence[Row], limit: int, seed: int) -> list[Row]:
 def fingerprint(questions: Sequence[Question], asking: Asking) -> str:
     """SHA-256 of everything that is asked and how."""
     said = [
-        [q.index, q.sample, q.seed, [[m.role, m.content] for m in q.messages]] for q in questions
+        [q.index, q.sample, q.seed, [_told(m) for m in q.messages], *([q.tools] if q.tools else [])]
+        for q in questions
     ]
     raw = json.dumps([said, asdict(asking)], ensure_ascii=True, sort_keys=True)
     return hashlib.sha256(raw.encode()).hexdigest()
+
+
+def _told(message: Message) -> Any:
+    """All that a template may show of it; the shorter form is that of files from before."""
+    told = message.to_json()
+    told.pop("train", None)
+    return told if set(told) != {"role", "content"} else [message.role, message.content]
 
 
 def _seed(seed: int, index: int, sample: int) -> int:

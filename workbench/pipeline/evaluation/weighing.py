@@ -29,7 +29,7 @@ def expected_of(rows: Sequence[Row]) -> list[Expected]:
     for index, row in enumerate(rows):
         before = row.prompt_messages()
         if before and row.expected.strip():
-            found.append(Expected(index, row.messages[: len(before) + 1]))
+            found.append(Expected(index, row.messages[: len(before) + 1], row.tools))
     return found
 
 
@@ -74,6 +74,11 @@ def with_weights(cases: Sequence[Case], weighed: Mapping[int, Weighed]) -> list[
 
 def _digest(expected: Sequence[Expected], context: int) -> str:
     said: list[Any] = [
-        [one.index, [message.to_json() for message in one.messages]] for one in expected
+        [
+            one.index,
+            [message.to_json() for message in one.messages],
+            *([one.tools] if one.tools else []),
+        ]
+        for one in expected
     ]
     return hashlib.sha256(json.dumps([said, context], sort_keys=True).encode()).hexdigest()
