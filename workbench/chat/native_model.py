@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from workbench.chat.native_log import LOG, library
+from workbench.dataset.tokenizer import special_pattern
 from workbench.errors import UserError
 
 CONTROL, UNKNOWN = 1 << 3, 1 << 0  # enum llama_token_attr in llama.h
@@ -146,6 +148,11 @@ class NativeModel:
         attribute, mask = self.c.llama_vocab_get_attr, CONTROL | UNKNOWN
         ids = (i for i in range(self.n_vocab) if int(attribute(self.vocab, i)) & mask)
         return {i: self.piece(i).decode(errors="replace") for i in ids}
+
+    @cached_property
+    def control_names(self) -> re.Pattern[str] | None:
+        """Finds their names in a text; None where there are none."""
+        return special_pattern(self.control_tokens.values())
 
     @cached_property
     def adds_bos(self) -> bool:

@@ -19,7 +19,6 @@ from workbench.chat.native_model import NO_TOKEN, NativeModel
 from workbench.dataset.names import cut_names
 from workbench.dataset.rows import Message, Place, Row
 from workbench.dataset.template import ChatTemplate
-from workbench.dataset.tokenizer import special_pattern
 from workbench.errors import UserError
 
 Tools = Sequence[dict[str, Any]]
@@ -58,7 +57,7 @@ def conversation_ids(
     """Token ids of what was said; `asking` for the next answer, or not."""
     plain = template.render(messages, asking, tools)
     row = Row(Place("", 0), tuple(messages), tools=tuple(tools))
-    cut, mark = cut_names(row, special_pattern(model.control_tokens.values()))
+    cut, mark = cut_names(row, model.control_names)
     if not mark:
         return with_bos(model, model.tokenize(plain, parse_special=True))
     rendered = template.render(cut.messages, asking, cut.tools)
