@@ -10,6 +10,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.dataset.helpers import byte_level, chat, stop_id, template
+from workbench.dataset import crew as crew_module
+from workbench.dataset.crew import Crew, Helper
 from workbench.dataset.encode import Encoder, Encoding, RowTokens
 from workbench.dataset.rows import Message, Place, Row
 from workbench.pipeline import prepare
@@ -75,6 +77,24 @@ def test_the_file_holds_what_was_encoded(encoder: Encoder, tmp_path: Path) -> No
         "keys",
         "flags",
     }
+
+
+def test_several_processes_write_the_same_bytes(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "BATCH_ROWS", 50)
+    plain = Encoder(*(getattr(encoder, name) for name in Encoder.__dataclass_fields__))
+    rows = [row for number in range(100) for row in (chat(f"{number}", "first"), *ROWS)]
+    alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
+    with Crew(plain, pytest.fail, helpers=2, alone_chars=0) as crew:
+        crew.helpers = [Helper(plain), Helper(plain)]
+        for helper in crew.helpers:
+            helper._begun.result()
+        for path, encodes in ((alone, plain), (together, crew)):
+            with SequenceWriter(path) as writer:
+                for found in encodes.encode(rows):
+                    writer.add(found, Encoding().enter(found, "drop"), row_key(found.row))
+    assert alone.read_bytes() == together.read_bytes()
 
 
 def test_only_what_changed_is_tokenized_again(encoder: Encoder, tmp_path: Path) -> None:

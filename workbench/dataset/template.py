@@ -44,6 +44,9 @@ class ChatTemplate:
     eos_token: str = ""
     name: str = "chat template"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChatTemplate, (self.source, self.bos_token, self.eos_token, self.name)
+
     def render(
         self,
         messages: Sequence[Message],

@@ -10,7 +10,7 @@ import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.dataset.ids import TYPE
 from workbench.dataset.words import Words, word_memory
@@ -81,6 +81,9 @@ class BackendTokenizer:
         self.special_tokens = dict(special_tokens)
         self.special_pattern = special_pattern(special_tokens)
         self.encode_again = lru_cache(maxsize=REMEMBERED)(self._encode_short)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BackendTokenizer, (self._backend, self.bos_id, self.special_tokens)
 
     @cached_property
     def vocabulary_size(self) -> int:

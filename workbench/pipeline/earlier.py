@@ -11,10 +11,10 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -48,6 +48,12 @@ def way_of(encoder: Encoder, tokenizer: str) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
+class Encodes(Protocol):
+    """An `Encoder`, or several at once."""
+
+    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]: ...
+
+
 class Earlier:
     """The sequences that the last run with this way of tokenizing keeps, if it is still there."""
 
@@ -58,7 +64,7 @@ class Earlier:
         for path in _noted(self._note):
             self._open(path)
 
-    def encode(self, rows: Sequence[Row], encoder: Encoder) -> Iterator[tuple[bytes, RowTokens]]:
+    def encode(self, rows: Sequence[Row], encoder: Encodes) -> Iterator[tuple[bytes, RowTokens]]:
         """(key, tokens) of each row in order; a row that comes several times is encoded once."""
         keys = [row_key(row) for row in rows]
         times = Counter(keys)

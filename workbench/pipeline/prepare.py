@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from workbench import files
+from workbench.dataset.crew import Crew
 from workbench.dataset.encode import Encoder, Encoding, require_sequences
 from workbench.dataset.ledger import Ledger
 from workbench.dataset.lint import lint
@@ -187,22 +189,22 @@ def tokenize_stage(
     )
     earlier = Earlier(way_of(encoder, tokenizer.backend_tokenizer.to_str()))
     paths, ledgers = [], {}
-    for name, rows in (
-        ("train", train),
-        ("validation", rows_of_stage(splits.validation, stage, data)),
-    ):
-        paths.append(folder / f"{stage.name}.{name}.safetensors")
-        encoding = Encoding(ledger=Ledger(stage.sequence_length))
-        with SequenceWriter(paths[-1]) as writer:
-            for key, found in earlier.encode(rows, encoder):
-                writer.add(found, encoding.enter(found, stage.on_cut), key)
-        if name == "train":
-            require_sequences(encoding, stage.on_cut)
-        left_out = encoding.ledger.lines()[1:]
-        for line in left_out:
-            message = f"train.{stage.name}, {name} rows: {line}"
-            emit(events.Note(message=message, level="warning"))
-        ledgers[name] = {**encoding.ledger.to_json(), "notes": left_out}
+    with Crew(encoder, partial(_note, emit)) as crew:
+        for name, rows in (
+            ("train", train),
+            ("validation", rows_of_stage(splits.validation, stage, data)),
+        ):
+            paths.append(folder / f"{stage.name}.{name}.safetensors")
+            encoding = Encoding(ledger=Ledger(stage.sequence_length))
+            with SequenceWriter(paths[-1]) as writer:
+                for key, found in earlier.encode(rows, crew):
+                    writer.add(found, encoding.enter(found, stage.on_cut), key)
+            if name == "train":
+                require_sequences(encoding, stage.on_cut)
+            left_out = encoding.ledger.lines()[1:]
+            for line in left_out:
+                _note(emit, f"train.{stage.name}, {name} rows: {line}")
+            ledgers[name] = {**encoding.ledger.to_json(), "notes": left_out}
     if remember:
         earlier.remember(paths)
     return paths, ledgers
@@ -299,7 +301,11 @@ def _tell(prepared: Prepared, emit: Emit) -> None:
 def _warn(what: str, places: Sequence[str], emit: Emit) -> None:
     shown = ", ".join(places[:PLACES])
     more = ", …" if len(places) > PLACES else ""
-    emit(events.Note(message=f"{what}: {shown}{more}", level="warning"))
+    _note(emit, f"{what}: {shown}{more}")
+
+
+def _note(emit: Emit, message: str) -> None:
+    emit(events.Note(message=message, level="warning"))
 
 
 def _ready(prepared: Prepared) -> events.DataReady:
