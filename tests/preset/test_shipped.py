@@ -48,6 +48,14 @@ def test_the_list_has_descriptions_and_says_what_cannot_be_read(package: Path) -
     assert "\u202e" not in listed["a"]
 
 
+def test_ones_own_go_first_then_the_one_to_begin_with(package: Path) -> None:
+    for name in ("a", "quickstart", "z"):
+        make(package.parent / "presets" / f"{name}.toml")
+    make(Path("presets") / "mine.toml")
+    make(Path("presets") / "z.toml", "description = 'also mine'")
+    assert [name for name, _ in shipped.list_presets()] == ["mine", "z", "quickstart", "a"]
+
+
 def test_an_unknown_name_without_any_preset(package: Path) -> None:
     with pytest.raises(UserError, match="no preset 'x'"):
         shipped.find("x")

@@ -15,6 +15,7 @@ from workbench.errors import UserError
 from workbench.preset.inputs import EMBEDDED, DataSource
 from workbench.text import did_you_mean, one_line, visible
 
+FIRST = "quickstart"  # runs anywhere, without a download
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -39,8 +40,17 @@ def find(name: str) -> Path:
 
 
 def list_presets() -> list[tuple[str, str]]:
-    """Name and description of every preset; a file that cannot be read says so instead."""
-    return [(name, _description(path)) for name, path in sorted(_preset_files().items())]
+    """Name and description of every preset; a file that cannot be read says so instead.
+
+    One's own go first, then the one to begin with, then the others that ship.
+    """
+    shipped = shipped_root() / "presets"
+
+    def place(found: tuple[str, Path]) -> tuple[bool, bool, str]:
+        name, path = found
+        return path.parent == shipped, name != FIRST, name
+
+    return [(name, _description(path)) for name, path in sorted(_preset_files().items(), key=place)]
 
 
 def resolve_data(path: str, preset_file: Path) -> Path:
