@@ -140,3 +140,17 @@ def test_messages_reach_the_template_as_plain_values() -> None:
 def test_ordinary_formats_are_no_bombs(source: str) -> None:
     mine = ChatTemplate(source).render(turns(["a"]))
     assert mine == theirs(source, "", "", turns(["a"]), False)
+
+
+def test_what_is_set_in_a_generation_block_stays_in_it() -> None:
+    """As in transformers, where the block is a macro of its own."""
+    source = (
+        "{% set x = 'a' %}{% for m in messages %}{% generation %}{% set x = m.role %}{{ x }}"
+        "{% endgeneration %}{{ x }}{% endfor %}"
+    )
+    assert ChatTemplate(source).render([Message("user", "?")]) == "usera"
+    ours = ChatTemplate(
+        "{% for m in messages %}{% generation %}{{ m.items }}{% endgeneration %}"
+        "{{ m.nothing }}{% endfor %}"
+    )
+    assert "built-in method items" in ours.render([Message("user", "?")]), "a dict's own goes first"

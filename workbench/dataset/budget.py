@@ -132,6 +132,9 @@ def power(left: Any, right: Any) -> Any:
 
 
 def add(left: Any, right: Any) -> Any:
+    if type(left) is str and type(right) is str:
+        spend(2 + len(left) // CHARS_A_STEP + len(right) // CHARS_A_STEP)
+        return left + right
     charge(left)
     charge(right)
     return left + right

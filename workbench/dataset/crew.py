@@ -25,7 +25,7 @@ from workbench.dataset.rows import Row
 
 HELPERS = 3  # at most; with more, this process cannot keep up with what they bring
 BATCH_ROWS, BATCH_CHARS = 1024, 1 << 20
-ALONE_CHARS = 8 << 20  # a second or two of one core's work
+ALONE_CHARS = 4 << 20  # most of a second of one core
 ENDING_S = 1.0
 AHEAD = 4  # batches that may be done before it is their turn, besides those of the helpers
 

@@ -128,6 +128,9 @@ def _paid_concat(values: list[Any]) -> str:
     return "".join(map(str, values))
 
 
+_OF_DICTS = frozenset(dir(dict))
+
+
 class GuardedEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox with the budget in every place where work can grow."""
 
@@ -152,6 +155,12 @@ class GuardedEnvironment(ImmutableSandboxedEnvironment):
         metered = _Meter().visit(tree)
         assert isinstance(metered, nodes.Template)
         return metered
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """As the sandbox does it; an entry of a message needs none of its questions."""
+        if type(obj) is dict and attribute in obj and attribute not in _OF_DICTS:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
         name, owner = getattr(__obj, "__name__", ""), getattr(__obj, "__self__", None)
