@@ -101,11 +101,13 @@ def prepare(bench: Bench) -> list[Figure]:
     figures = []
     for cores in (1, 2):
         programs: Programs = {"ours": partial(bench.run, "prepare", path, template, cores=cores)}
+        if cores == 1:
+            programs["plain"] = partial(bench.run, "prepare_plain", path, template)
         if _has_peer():
             for way in ("map", "batched"):
                 programs[way] = partial(bench.run, "peer_prepare", path, template, way, cores=cores)
         found = bench.in_turn(programs)
-        ours = found.pop("ours")
+        ours, plain = found.pop("ours"), found.pop("plain", None)
         best = max(found.values(), key=lambda one: one["rows_per_s"], default={})
         for one in found.values():
             assert one["trained"] == ours["trained"], "both train on the same number of tokens"
@@ -129,6 +131,20 @@ def prepare(bench: Bench) -> list[Figure]:
                 goal_ratio=1.0,
             ),
         ]
+        if plain:
+            rows_per_s, peer = plain["rows_per_s"], best.get("rows_per_s")
+            name, note = f"prepare {on}, no words remembered", "every row goes to the tokenizer"
+            figures.append(
+                Figure(
+                    name,
+                    rows_per_s,
+                    "rows/s",
+                    "higher",
+                    peer=peer,
+                    note=note,
+                    goal_ratio=GOAL_RATIO,
+                )
+            )
     again = bench.in_turn({"ours": partial(bench.run, "prepare_again", path, template)})["ours"]
     note = "the same rows in a second run, one of them changed"
     figures.append(Figure("prepare again", again["rows_per_s"], "rows/s", "higher", note=note))

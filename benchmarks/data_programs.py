@@ -49,6 +49,14 @@ def prepare(path: str, template: str) -> dict[str, float]:
         return _prepare(Path(folder), path, template)
 
 
+def prepare_plain(path: str, template: str) -> dict[str, float]:
+    """The same where no words are remembered: each row goes to the `tokenizers` library."""
+    from workbench.dataset.tokenizer import BackendTokenizer
+
+    setattr(BackendTokenizer, "_words", None)  # noqa: B010  (of this process; helpers have theirs)
+    return prepare(path, template)
+
+
 def prepare_again(path: str, template: str) -> dict[str, float]:
     """The same, where a run before has prepared all rows but one."""
     with tempfile.TemporaryDirectory() as folder:
