@@ -8,7 +8,7 @@ when all were seen. Near duplicates are another matter (`dataset.near`): they ne
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from workbench.dataset import lookalikes
 from workbench.dataset.outliers import fences
@@ -56,12 +56,15 @@ class Linter:
 
     def look(self, row: Row) -> list[Fault]:
         """What is suspicious in this row alone, or in it and the held-out rows."""
-        parts, prompt, opening = key_parts(row)
+        said = row.said()
+        parts, prompt, opening = key_parts(row, said)
         length = sum(map(len, parts))
-        self._lengths.append(length if row.messages else -length)
-        found = self._in_text(row)
+        found = self._in_text(row, said)
         if row.messages:
+            self._lengths.append(length)
             found += _in_turns(row, parts, prompt)
+        else:
+            self._lengths.append(-length)
         held = self._repeats.add(row, parts, prompt, opening)
         if held:
             what = f"begins as {held}, which is held out"
@@ -79,13 +82,12 @@ class Linter:
                 place = self._repeats.place(number)
                 yield Fault(place, "length", what, "is it one example?", fatal=False)
 
-    def _in_text(self, row: Row) -> list[Fault]:
+    def _in_text(self, row: Row, said: Sequence[str]) -> list[Fault]:
         found = []
-        texts = [message.said for message in row.messages] if row.messages else [row.text]
-        if name := self._special_in(texts):
+        if name := self._special_in(said):
             what = f"the text holds the control token's name '{one_line(name)}'"
             found.append(_told(row, "special-token", what, "it will be plain text"))
-        for text in texts:
+        for text in said:
             if not text.isascii() and (odd := lookalikes.find(text)):
                 found.append(_told(row, *odd, _LOOK_HINTS[odd[0]]))
                 break
@@ -109,17 +111,17 @@ def lint(rows: Iterable[Row], special: Iterable[str] = USUAL_SPECIAL) -> list[Fa
     return faults + list(linter.together())
 
 
-def _in_turns(row: Row, parts: list[bytes], prompt: int) -> Iterator[Fault]:
+def _in_turns(row: Row, parts: list[bytes], prompt: int) -> list[Fault]:
     for message in row.messages:
         if message.train and message.role == ASSISTANT:
             break
     else:
-        yield _told(row, "nothing-trained", "no answer to be learnt")
-        return
+        return [_told(row, "nothing-trained", "no answer to be learnt")]
     if 0 < prompt < len(parts):
         asked, said = parts[prompt - 1], parts[prompt]
         if asked[-1:] == said[-1:] and asked.partition(HEAD_END)[2] == said.partition(HEAD_END)[2]:
-            yield _told(row, "echo", "the answer repeats the prompt")
+            return [_told(row, "echo", "the answer repeats the prompt")]
+    return []
 
 
 def _told(row: Row, code: str, message: str, hint: str = "") -> Fault:

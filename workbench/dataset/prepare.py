@@ -26,21 +26,22 @@ def squeezed(text: str) -> bytes:
     return "".join(text.split()).encode("utf-8", "surrogatepass")
 
 
-def key_parts(row: Row) -> tuple[list[bytes], int, int]:
+def key_parts(row: Row, said: Sequence[str] = ()) -> tuple[list[bytes], int, int]:
     """(what the row says in parts, how many of them ask for the last answer, for the first).
 
     The tools that are offered come first, then each turn with its role. A document is one part.
+    `said` is `row.said()`, where that is known already.
     """
     if not row.messages:
         return [squeezed(row.text)], 1, 1
     parts = [json.dumps(row.tools, sort_keys=True).encode()] if row.tools else []
     prompt = opening = 0
-    for message in row.messages:
+    for message, text in zip(row.messages, said or row.said(), strict=True):
         role = message.role
         if role == ASSISTANT:
             prompt = len(parts)
             opening = opening or prompt
-        parts.append((_HEADS.get(role) or _head(role)) + squeezed(message.said))
+        parts.append((_HEADS.get(role) or _head(role)) + squeezed(text))
     return parts, prompt or len(parts), opening or len(parts)
 
 
@@ -70,7 +71,7 @@ def opening_key(row: Row) -> bytes:
 
 def row_text(row: Row) -> str:
     """All that the row says, a turn a line: what near duplicates are sought in."""
-    return "\n".join(message.said for message in row.messages) if row.messages else row.text
+    return "\n".join(row.said())
 
 
 def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:

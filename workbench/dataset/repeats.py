@@ -21,6 +21,7 @@ class Repeats:
 
     def __init__(self, held_out: Iterable[Row] = ()) -> None:
         self._files: list[str] = []
+        self._path: str | None = None  # the last of them
         self._file = array("L")
         self._line = array("Q")
         self._said = array("q")
@@ -32,7 +33,12 @@ class Repeats:
 
     def add(self, row: Row, parts: Sequence[bytes], prompt: int, opening: int) -> Place | None:
         """Remember a row with its `key_parts`; where it is held out, should it begin like that."""
-        self._remember(row.place)
+        place = row.place
+        if place.path != self._path:
+            self._path = place.path
+            self._files.append(place.path)
+        self._file.append(len(self._files) - 1)
+        self._line.append(place.line)
         self._said.append(_hash(parts))
         self._asked.append(_hash(parts[:prompt]) if prompt < len(parts) else NO_PROMPT)
         return self._held_out.get(_hash(parts[:opening])) if self._held_out else None
@@ -53,12 +59,6 @@ class Repeats:
                 what = f"the prompt of {self.place(known)} with another answer"
                 hint = "keep the better one, or both if either is right"
                 yield Fault(self.place(number), "contradiction", what, hint, fatal=False)
-
-    def _remember(self, place: Place) -> None:
-        if not self._files or self._files[-1] != place.path:
-            self._files.append(place.path)
-        self._file.append(len(self._files) - 1)
-        self._line.append(place.line)
 
     def place(self, number: int) -> Place:
         return Place(self._files[self._file[number]], self._line[number])

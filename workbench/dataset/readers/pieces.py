@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BufferedReader
 
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 16
 HEAD_BYTES = 200
 
 
