@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,8 +40,8 @@ ANY = st.text(st.one_of(st.sampled_from(SETTLED), st.characters(codec="utf-8")),
 MIXED = st.lists(st.one_of(st.sampled_from(PIECES), ANY), max_size=12).map("".join)
 
 
-def split_by(pattern: str) -> pre_tokenizers.PreTokenizer:
-    cut = pre_tokenizers.Split(Regex(pattern), "isolated")
+def split_by(pattern: str, how: str = "isolated", invert: bool = False) -> Any:
+    cut = pre_tokenizers.Split(Regex(pattern), how, invert)
     bytes_of = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     return pre_tokenizers.Sequence([cut, bytes_of])
 
@@ -55,6 +56,7 @@ CUTS: dict[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "smollm": digits_apart,
     "qwen": lambda: split_by(CONTRACTED + REST),
     "llama3": lambda: split_by(CONTRACTED + "{1,3}" + REST),
+    "phi4": lambda: split_by(CONTRACTED + "{1,3}" + REST, "removed", True),
 }
 
 
@@ -123,6 +125,10 @@ def with_other_cut(backend: Tokenizer) -> None:
     backend.pre_tokenizer = split_by(CONTRACTED + "+" + REST)
 
 
+def with_words_removed(backend: Tokenizer) -> None:
+    backend.pre_tokenizer = split_by(CONTRACTED + REST, "removed")
+
+
 def with_prefix(backend: Tokenizer) -> None:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
 
@@ -151,6 +157,7 @@ def with_names_as_text(backend: Tokenizer) -> None:
     "change",
     [
         with_other_cut,
+        with_words_removed,
         with_prefix,
         with_normalizer,
         with_greedy_token,

@@ -144,8 +144,10 @@ def _source(part: dict[str, Any]) -> str:
             return _WHOLE
         case {"type": "Digits", "individual_digits": True}:
             return _DIGITS
-        case {"type": "Split", "behavior": "Isolated", "invert": False, "pattern": {"Regex": cut}}:
-            return cut if cut in _CUTS else ""
+        case {"type": "Split", "pattern": {"Regex": cut}, "behavior": how, "invert": inverted}:
+            # "What is no word is removed" is another way to say it, as all of the text is words.
+            known = (how, inverted) in (("Isolated", False), ("Removed", True))
+            return cut if known and cut in _CUTS else ""
     return ""
 
 
