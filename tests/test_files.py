@@ -94,6 +94,21 @@ def test_replacing_a_folder_never_leaves_half_of_one(tmp_path: Path) -> None:
     assert (step / "a").read_bytes() == b"new a"
 
 
+def test_bytes_go_to_their_place_in_any_order(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4096  # several calls
+    fd = os.open(tmp_path / "f", os.O_WRONLY | os.O_CREAT)
+    files.write_at(fd, data[700_000:], 700_000)
+    files.write_at(fd, data[:700_000], 0)
+    os.close(fd)
+    assert (tmp_path / "f").read_bytes() == data
+
+
+def test_a_disk_that_takes_nothing_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.os, "pwrite", lambda fd, data, offset: 0)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_at(-1, b"some", 0)
+
+
 @pytest.mark.parametrize("at", [0, 1, 2, 4, 5])
 def test_a_damaged_folder_is_told_by_what_is_wrong(tmp_path: Path, at: int) -> None:
     step = tmp_path / "step"

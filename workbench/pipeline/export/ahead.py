@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+WAITING = 6
 LARGEST_KEPT_BYTES = (32 << 20) - (64 << 10)
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -24,9 +25,10 @@ def ahead(
 ) -> Generator[Done, None, None]:
     """`work(job)` of every job, in the jobs' order, computed by `threads` threads.
 
-    At most two more jobs than threads are under way or wait for the caller, so that memory stays
-    bounded. What a job raises is raised here, in its turn; nothing runs on afterwards. BLAS keeps
-    to the thread that calls it meanwhile.
+    At most `WAITING` more jobs than threads are under way or wait for the caller: so few that
+    memory stays bounded, enough that no thread sleeps while the caller is at one result. What a job
+    raises is raised here, in its turn; nothing runs on afterwards. BLAS keeps to the thread that
+    calls it meanwhile.
     """
     under_way = deque[Future[Done]]()
     _keep_freed_memory()
@@ -34,7 +36,7 @@ def ahead(
         try:
             for job in jobs:
                 under_way.append(pool.submit(work, job))
-                if len(under_way) > threads + 1:
+                if len(under_way) >= threads + WAITING:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()

@@ -1,8 +1,9 @@
-"""One GGUF file in the making: header first, tensors appended, visible only when it is whole.
+"""One GGUF file in the making: header first, visible only when it is whole.
 
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-Threads of its own hash what was written and have the disk take it in while more is made, so that
-little is left to wait for at the end.
+The header says where every tensor begins, so any thread may `write` any rows, as soon as it has
+them; `take` then sees the bytes in their order, for the hash. A thread of its own has the disk take
+in what was written while more is made, so that little is left to wait for at the end.
 Invariant: until `publish` only a `.NAME.part` exists; `discard` leaves nothing.
 """
 
@@ -15,21 +16,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from workbench import files
 from workbench.pipeline.export.gguf_header import write_header
 from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
-from workbench.pipeline.export.types import GgufType
+from workbench.pipeline.export.types import GgufType, n_bytes
 
 FLUSH_BYTES = 64 << 20  # so much may wait for the disk before it is asked to take it
 
 
 class GgufFile:
-    """Writes `path` in one pass. Tensors must come in the plan's order, whole."""
+    """Writes `path` in one pass."""
 
     def __init__(self, plan: ExportPlan, kind: GgufType, path: Path) -> None:
         self.path, self.kind = path, kind
         self.part = path.with_name(f".{path.name}.part")
-        self._digest, self._flush = _Behind("digest"), _Behind("flush")
+        self._flush = _Behind("flush")
         self._sha = hashlib.sha256()
         self._size = self._flushed = 0
         self._fd = -1
@@ -39,13 +43,17 @@ class GgufFile:
         except BaseException:
             self.discard()
             raise
+        self._starts = _starts(plan, kind, self._size)
 
-    def write(self, data: Any) -> None:
-        """Append the bytes of an array, which must stay as it is."""
+    def write(self, tensor: str, row: int, data: NDArray[np.uint8]) -> None:
+        """Put encoded rows of a tensor, (rows, bytes of a row), to their place; in any thread."""
+        start = self._starts[tensor] + row * data.shape[1]
+        files.write_at(self._fd, data.data, start)  # type: ignore[arg-type]  # any buffer does
+
+    def take(self, data: Any) -> None:
+        """Hash what was written, and have the disk take it in. In the order of the file."""
         raw = memoryview(data).cast("B")
-        self._digest.wait()
-        self._digest.start(self._sha.update, raw)
-        files.write_all(self._fd, raw)  # type: ignore[arg-type]  # any buffer does
+        self._sha.update(raw)
         self._size += len(raw)
         if self._size - self._flushed >= FLUSH_BYTES and self._flush.idle:
             self._flush.wait()
@@ -54,11 +62,12 @@ class GgufFile:
 
     def end_tensor(self) -> None:
         """Pad to the alignment at which the next tensor begins."""
-        self.write(bytes(-self._size % ALIGNMENT))
+        self.take(bytes(-self._size % ALIGNMENT))
 
     def finish(self) -> None:
         """Force the bytes to disk and close; the file is still a `.part`."""
         self._flush.wait()
+        os.truncate(self._fd, self._size)  # the last padding
         os.close(self._fd)
         self._fd = -1
         files.fsync_file(self.part)
@@ -69,7 +78,6 @@ class GgufFile:
 
     def discard(self) -> None:
         """Remove what was written. Calling it twice, or after `publish`, is fine."""
-        self._digest.close()
         self._flush.close()
         if self._fd >= 0:
             os.close(self._fd)
@@ -82,7 +90,6 @@ class GgufFile:
 
     @property
     def sha256(self) -> str:
-        self._digest.wait()
         return self._sha.hexdigest()
 
     def _take_header(self) -> None:
@@ -90,8 +97,18 @@ class GgufFile:
         self._sha.update(header)
         self._size = len(header)
         binary = getattr(os, "O_BINARY", 0)
-        self._fd = os.open(self.part, os.O_WRONLY | os.O_APPEND | binary)
+        self._fd = os.open(self.part, os.O_WRONLY | binary)
         self.end_tensor()
+
+
+def _starts(plan: ExportPlan, kind: GgufType, first: int) -> dict[str, int]:
+    """Where each tensor begins, the first one at `first`."""
+    starts, i = dict[str, int](), plan.types.index(kind)
+    for tensor in plan.tensors:
+        starts[tensor.name] = first
+        size = n_bytes(tensor.formats[i], tensor.shape)
+        first += -(-size // ALIGNMENT) * ALIGNMENT
+    return starts
 
 
 class _Behind:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -93,22 +93,24 @@ class Shards:
 def _read(stored: Stored, first: int, count: int) -> NDArray[Any]:
     dtype = np.dtype(_NUMPY[stored.dtype])
     skipped = first * stored.row_elements * dtype.itemsize
-    values = np.empty(count * stored.row_elements, dtype)
-    with open(stored.file, "rb", buffering=0) as file:
-        file.seek(stored.offset + skipped)
-        if not _filled(values.view(np.uint8).data, file):
-            raise UserError("the file was cut short while it was read", path=stored.file)
-    return values
+    n_bytes = count * stored.row_elements * dtype.itemsize
+    raw = _pread(stored.file, n_bytes, stored.offset + skipped)
+    if len(raw) != n_bytes:
+        raise UserError("the file was cut short while it was read", path=stored.file)
+    return np.frombuffer(raw, dtype)
 
 
-def _filled(target: memoryview, file: FileIO) -> bool:
-    """Read until `target` is full; False when the file ends before."""
-    while target:
-        count = file.readinto(target)
-        if not count:
-            return False
-        target = target[count:]
-    return True
+def _pread(path: Path, n_bytes: int, offset: int) -> bytes:
+    """Those bytes of the file, fewer where it ends before."""
+    pieces = list[bytes]()
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        while n_bytes and (raw := os.pread(fd, n_bytes, offset)):  # 2 GiB at a time on Linux
+            pieces.append(raw)
+            n_bytes, offset = n_bytes - len(raw), offset + len(raw)
+    finally:
+        os.close(fd)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _weight_map(index: Path) -> dict[str, str]:

@@ -25,13 +25,17 @@ BLOCK_BYTES = 512 << 10  # of float32: with its sources and results about a core
 
 @dataclass(frozen=True)
 class Slab:
-    """Rows `[first, end)` of the tensor's stored `source`, or a constant, which has none."""
+    """Rows `[first, end)` of the tensor's stored `source`, or a constant, which has none.
+
+    They become the tensor's rows from `row` on.
+    """
 
     tensor: TensorPlan
     source: MergedTensor | None = None
     first: int = 0
     end: int = 0
     transposed: bool = False
+    row: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -69,20 +73,23 @@ def slabs(plan: ExportPlan) -> Iterator[Slab]:
         if tensor.constant is not None:
             yield Slab(tensor)
             continue
-        source = plan.merged.open(tensor.source)
+        source, row = plan.merged.open(tensor.source), 0
         for piece in tensor.pieces:
             if piece.source != source.name:
                 source = plan.merged.open(piece.source)
-            yield from _of_piece(tensor, source, piece)
+            for slab in _of_piece(tensor, source, piece, row):
+                yield slab
+                row += slab.n_rows
 
 
-def _of_piece(tensor: TensorPlan, source: MergedTensor, piece: Piece) -> Iterator[Slab]:
+def _of_piece(tensor: TensorPlan, source: MergedTensor, piece: Piece, row: int) -> Iterator[Slab]:
     if piece.transposed:
-        yield Slab(tensor, source, piece.first, piece.end, True)
+        yield Slab(tensor, source, piece.first, piece.end, True, row)
         return
     step = _rows_of(SLAB_BYTES, tensor)
     for first in range(piece.first, piece.end, step):
-        yield Slab(tensor, source, first, min(piece.end, first + step))
+        end = min(piece.end, first + step)
+        yield Slab(tensor, source, first, end, row=row + first - piece.first)
 
 
 def _rows_of(n_bytes: int, tensor: TensorPlan) -> int:

@@ -1,6 +1,6 @@
 """The pass over the base: each slab of rows is read and merged once and encoded for every file.
 
-Threads read, merge and encode the slabs to come while this one writes and hashes what is done.
+Threads read, merge, encode and write slabs while this one hashes, in order, what is written.
 Invariants: memory holds a few slabs, whatever the model's size; all files appear together at the
 end, or none does.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -106,14 +107,17 @@ class _Encoded:
     data: list[NDArray[np.uint8]]
 
 
-def _encoded(slab: Slab) -> _Encoded:
+def _written(slab: Slab, targets: list[GgufFile]) -> _Encoded:
+    """The slab, encoded and in all files."""
     tensor, first = slab.tensor, 0
     sizes = [(slab.n_rows, row_bytes(form, tensor.columns)) for form in tensor.formats]
     data = [np.empty(size, np.uint8) for size in sizes]
     for rows in slab.blocks():
         _check(rows, tensor)
-        for form, whole in zip(tensor.formats, data, strict=True):
-            encode_into(whole[first : first + len(rows)], rows, form)
+        for target, form, whole in zip(targets, tensor.formats, data, strict=True):
+            part = whole[first : first + len(rows)]
+            encode_into(part, rows, form)
+            target.write(tensor.name, slab.row + first, part)
         first += len(rows)
     return _Encoded(tensor, data)
 
@@ -133,14 +137,15 @@ def _write_all(
     stopping: Callable[[], bool],
 ) -> None:
     total, done_bytes = sum(plan.tensor_bytes(kind) for kind in plan.types), 0
-    with closing(ahead(_encoded, slabs(plan), threads)) as results:
+    work = partial(_written, targets=targets)
+    with closing(ahead(work, slabs(plan), threads)) as results:
         by_tensor = groupby(results, key=lambda encoded: encoded.tensor.name)
         for i, (name, parts) in enumerate(by_tensor):
             for encoded in parts:
                 if stopping():
                     raise Interrupted("the export was stopped; nothing of it is left")
                 for target, data in zip(targets, encoded.data, strict=True):
-                    target.write(data)
+                    target.take(data)
             tensor = plan.tensors[i]
             for target, form in zip(targets, tensor.formats, strict=True):
                 target.end_tensor()
