@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-WAITING = 6
+WAITING = 4
 LARGEST_KEPT_BYTES = (32 << 20) - (64 << 10)
 Job = TypeVar("Job")
 Done = TypeVar("Done")

@@ -19,8 +19,8 @@ from workbench.pipeline.export.merged_weights import MergedTensor
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
 from workbench.pipeline.export.shards import Float32
 
-SLAB_BYTES = 4 << 20  # of float32
-BLOCK_BYTES = 512 << 10  # of float32: with its sources and results about a core's cache
+SLAB_BYTES = 8 << 20  # of float32
+BLOCK_BYTES = 1 << 20  # of float32
 
 
 @dataclass(frozen=True)
