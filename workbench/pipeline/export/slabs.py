@@ -1,7 +1,7 @@
 """A tensor's final rows, a slab at a time: read, merged, permuted, in float32.
 
-A slab is what one thread does and what is written and hashed at once; its rows come in blocks so
-small that a core's own cache holds all that is done to one.
+A slab is what a thread does in one go and what is hashed at once. Its rows come in blocks, and each
+goes through all that is done to it before the next is read, while a core's cache holds it.
 Invariants: memory holds a few slabs, whatever the model's size; the merge comes before the
 permutation and that before 1 + w; a slab knows where its rows are and reads them when asked, in any
 thread.
