@@ -26,6 +26,7 @@ def test_what_newly_passes_and_fails_is_named(tmp_path: Path) -> None:
         "name": "last",
         "date": "2026-11-21",
         "model": "tuned",
+        "sentence": told.against.sentence,
         "newly_failing": 1,
         "newly_passing": 2,
         "as_before": 1,

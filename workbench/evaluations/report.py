@@ -53,7 +53,7 @@ class Report:
     """`subject` is the model that was to be judged, `reference` the one it is measured by.
 
     `gains` maps every other model to the test between it and the subject, None where no prompt
-    was judged for both.
+    was judged for both. `since` is what has changed against an evaluation of before, in words.
     """
 
     path: Path
@@ -67,6 +67,7 @@ class Report:
     models: dict[str, ModelTold]
     gains: dict[str, PairedTest | None]
     guards: tuple[GuardResult, ...]
+    since: str = ""
 
 
 def read_report(folder: Path) -> Report:
@@ -105,6 +106,7 @@ def _report(path: Path, told: dict[str, Any]) -> Report:
         models={name: _model(path, name, model) for name, model in told["models"].items()},
         gains={name: _test(test) for name, test in told["gains"].items()},
         guards=tuple(map(_guard, told["guards"])),
+        since=_since(told["subject"], told.get("since")),
     )
     if report.subject not in report.models:
         raise ValueError("the subject is no model of it")
@@ -134,6 +136,12 @@ def _test(told: dict[str, Any] | None) -> PairedTest | None:
     gain = {name: float(told["gain"][name]) for name in ("value", "low", "high")}
     test = Estimate(**gain, n=int(told["gain"]["n"]))
     return PairedTest(**counts, p_value=float(told["p_value"]), gain=test)
+
+
+def _since(subject: str, told: dict[str, Any] | None) -> str:
+    if not told or not isinstance(told.get("sentence"), str):
+        return ""
+    return f"{subject} against {told['name']} ({told['date']}): {told['sentence']}"
 
 
 def _guard(told: dict[str, Any]) -> GuardResult:

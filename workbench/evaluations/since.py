@@ -31,6 +31,7 @@ class Since:
         """Names, counts and the test, as plain values."""
         counts = {change.replace(" ", "_"): n for change, n in self.against.counts.items()}
         told = {"name": self.name, "date": self.date, "model": self.model}
+        told["sentence"] = self.against.sentence
         return told | counts | {"gone": self.against.gone, "p_value": self.against.p_value}
 
 

@@ -112,6 +112,8 @@ def test_the_report_names_what_has_changed_since_an_earlier_one(
     assert "Newly fail:" not in section
     value = json.loads(result.report_json.read_text())["since"]
     assert (value["name"], value["newly_passing"], value["p_value"]) == ("run-1", 2, 0.5)
+    told = read_report(tmp_path / "now").since
+    assert told.startswith(f"tuned against run-1 ({first.about.date}): 2 newly pass, 0 newly fail")
 
 
 def test_a_second_run_loads_no_model(

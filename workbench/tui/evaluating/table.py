@@ -96,6 +96,8 @@ def _words(opened: Opened, report: Report, other: Other | None, width: int) -> l
     if other:
         words = f"{opened.subject} against {other.name}: {other.against.sentence}"
         found += _paragraph(words, "cyan", width)
+    elif report.since:
+        found += _paragraph(f"{report.since} (v tells which)", "", width)
     return found
 
 
