@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -113,6 +114,21 @@ def test_a_helper_ends_with_the_process_that_it_helps() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.communicate(timeout=60)[0] == b""
     assert process.returncode == 0
+
+
+def test_where_no_process_can_be_started_it_goes_on_alone(
+    small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    TOLD.clear()
+    with Crew(encoder(), TOLD.append, helpers=2, alone_chars=0) as crew:
+        assert list(crew.encode(rows(40))) == list(encoder().encode(rows(40)))
+        assert list(crew.encode(rows(20))) == list(encoder().encode(rows(20)))
+    told = "no further process to tokenize with could be started (no more processes); going on"
+    assert TOLD == [told]
 
 
 def test_few_rows_start_no_helper() -> None:

@@ -134,8 +134,7 @@ class Crew:
 
     def _together(self, batches: Iterator[Batch]) -> Iterator[RowTokens]:
         """Helpers that are free take the next batches; this process does others meanwhile."""
-        if not self.helpers:
-            self.helpers = [Helper(self._encoder) for _ in range(self._wanted)]
+        self._gather()
         waiting: deque[Task] = deque()
         most = AHEAD + 2 * self._wanted
         while True:
@@ -145,6 +144,16 @@ class Crew:
                 if not waiting:
                     return
                 yield from self._result(waiting.popleft())
+
+    def _gather(self) -> None:
+        """Start the helpers that are not there yet, as many of them as the system allows."""
+        try:
+            while len(self.helpers) < self._wanted:
+                self.helpers.append(Helper(self._encoder))
+        except OSError as error:
+            self._wanted = len(self.helpers)
+            what = "no further process to tokenize with could be started"
+            self._tell(f"{what} ({error.strerror}); going on")
 
     def _handed_out(self, batches: Iterator[Batch]) -> Iterator[Task]:
         for helper in self.helpers:
