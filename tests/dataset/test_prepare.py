@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 
 from tests.dataset.helpers import chat
 from workbench.dataset import near
-from workbench.dataset.prepare import dedupe, find_leaks, with_system
+from workbench.dataset.prepare import dedupe, find_leaks, squeezed, with_system
 from workbench.dataset.rows import Message, Place, Row
 from workbench.errors import UserError
 
@@ -33,6 +34,16 @@ def test_near_duplicates_are_dropped_and_others_kept() -> None:
     kept, dropped = dedupe(rows, "near")
     assert [r.place.line for r in kept] == [1, 3]
     assert [(r.place.line, first.place.line) for r, first in dropped] == [(2, 1)]
+
+
+def test_white_space_of_every_kind_does_not_count() -> None:
+    spaces = [char for char in map(chr, range(sys.maxunicode + 1)) if char.isspace()]
+    assert len(spaces) > 20
+    for char in spaces:
+        for text in ("a{}b{}", "{}ä{}ß", "日{}本", "\ud800{}x"):
+            plain = text.replace("{}", "")
+            assert squeezed(text.replace("{}", char)) == squeezed(plain)
+            assert squeezed(plain) == plain.encode("utf-8", "surrogatepass")
 
 
 def test_near_is_refused_for_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:

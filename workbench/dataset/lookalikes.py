@@ -20,9 +20,12 @@ NO_WIDTH = "\u200b\u2060\ufeff\u00ad\u180e" + JOINERS
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 OVERRIDES = "\u202d\u202e"  # even Hebrew and Arabic have hardly a use for them
 HARD_SPACES = "\u00a0\u2007\u202f"
-_SUSPECT = re.compile(f"[{''.join(LATIN_OF)}{NO_WIDTH}{BIDI}{HARD_SPACES}]")
-_WORD = re.compile(r"\w+")
-_LATIN = re.compile("[A-Za-z]")
+_ODD = "".join(LATIN_OF)
+_SUSPECT = re.compile(f"[{_ODD}{NO_WIDTH}{BIDI}{HARD_SPACES}]")
+_HIDDEN = re.compile(f"[{NO_WIDTH}{BIDI}]")
+# A word with a Latin letter, and one that looks like it: no character is gone over a third time.
+_MIXED = re.compile(rf"\b(?=[^\WA-Za-z]*+[A-Za-z])[^\W{_ODD}]*+([{_ODD}])\w*+")
+_HARD_SPACE = re.compile(f"[{HARD_SPACES}]")
 _RIGHT_TO_LEFT = ("R", "AL")
 
 
@@ -37,7 +40,7 @@ def find(text: str) -> tuple[str, str] | None:
 
 
 def _hidden(text: str) -> tuple[str, str] | None:
-    for found in _SUSPECT.finditer(text):
+    for found in _HIDDEN.finditer(text):
         char, at = found[0], found.start()
         if char in BIDI and (char in OVERRIDES or not _turns_something(text)):
             return "bidi", f"{_named(char)} at character {at + 1}"
@@ -49,23 +52,20 @@ def _hidden(text: str) -> tuple[str, str] | None:
 
 
 def _mixed(text: str) -> tuple[str, str] | None:
-    for word in _WORD.finditer(text):
-        if word[0].isascii() or not _LATIN.search(word[0]):
-            continue
-        odd = next((char for char in word[0] if char in LATIN_OF), None)
-        if odd:
-            what = f"'{word[0][:40]}' is written with {_named(odd)}, which looks like"
-            return "look-alike", f"{what} '{LATIN_OF[odd]}'"
-    return None
+    word = _MIXED.search(text)
+    if word is None:
+        return None
+    what = f"'{word[0][:40]}' is written with {_named(word[1])}, which looks like"
+    return "look-alike", f"{what} '{LATIN_OF[word[1]]}'"
 
 
 def _hard_space(text: str) -> tuple[str, str] | None:
-    found = next((n for n, char in enumerate(text) if char in HARD_SPACES), None)
+    found = _HARD_SPACE.search(text)
     if found is None:
         return None
     count = sum(text.count(char) for char in HARD_SPACES)
     more = f", the first of {count}" if count > 1 else ""
-    return "hard-space", f"{_named(text[found])} at character {found + 1}{more}"
+    return "hard-space", f"{_named(found[0])} at character {found.start() + 1}{more}"
 
 
 def _joins_latin(text: str, at: int) -> bool:

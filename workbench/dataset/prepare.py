@@ -16,6 +16,7 @@ from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, Message, Row
 Dedupe = Literal["none", "exact", "near"]
 Duplicates = list[tuple[Row, Row]]
 _BETWEEN, HEAD_END = b"\x1e", b"\x1f"  # parts, and a turn's role and words
+_WIDE_SPACE = (b"\xc2", b"\xe1", b"\xe2", b"\xe3")  # begin all white space beyond ASCII
 _ASCII_SPACE = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 
@@ -23,6 +24,9 @@ def squeezed(text: str) -> bytes:
     """`text` in UTF-8 without its white space: what differs in layout alone is the same."""
     if text.isascii():
         return text.encode().translate(None, _ASCII_SPACE)
+    raw = text.encode("utf-8", "surrogatepass")
+    if not any(lead in raw for lead in _WIDE_SPACE):
+        return raw.translate(None, _ASCII_SPACE)
     return "".join(text.split()).encode("utf-8", "surrogatepass")
 
 
