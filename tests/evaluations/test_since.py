@@ -35,6 +35,17 @@ def test_what_newly_passes_and_fails_is_named(tmp_path: Path) -> None:
     }
 
 
+def test_named_is_what_is_counted(tmp_path: Path) -> None:
+    now = [*NOW, case(4, False, category="apart"), case(1, False, guard="g"), case(1, sample=1)]
+    cases = [case(n, category="apart" if n == 4 else "seen") for n in range(5)]
+    before = [*cases, case(1, guard="g"), case(1, False, sample=1)]
+    write(tmp_path, {"base": [case(0, False)], "tuned": before})
+    told = since("tuned", now, ("apart",), [Earlier("last", read_report(tmp_path))])
+    assert told and told.against.counts["newly failing"] == 1
+    assert [one.key for one in told.newly_failing] == [("", 1, 0)]
+    assert told.newly_passing == ()
+
+
 def test_the_judged_model_stands_for_one_that_is_not_there(tmp_path: Path) -> None:
     told = since("mine", NOW, (), [earlier(tmp_path, "last")])
     assert told and told.model == "tuned"

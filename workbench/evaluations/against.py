@@ -59,10 +59,15 @@ def against(now: Iterable[Case], before: Iterable[Case], apart: Collection[str] 
         if twin:
             twins[case.key] = twin
         changes[case.key] = _change(case, twin)
-        if not case.sample and not case.guard and case.category not in apart:
+        if counted(case, apart):
             counts[changes[case.key]] += 1
     gone = sum(not old.sample and not old.guard for old in known.values())
     return Against(twins, changes, counts, gone)
+
+
+def counted(case: Case, apart: Collection[str] = ()) -> bool:
+    """Whether it stands in the headline: a first answer, no guard's, of no category apart."""
+    return not case.sample and not case.guard and case.category not in apart
 
 
 def _change(case: Case, twin: Case | None) -> Change:

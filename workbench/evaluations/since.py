@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import UserError
-from workbench.evaluations.against import Against, Change, against
+from workbench.evaluations.against import Against, Change, against, counted
 from workbench.evaluations.case import Case
 from workbench.evaluations.report import Report
 
 
 @dataclass(frozen=True)
 class Since:
-    """How a model's cases stand against those of `model` in the evaluation called `name`."""
+    """How a model's cases stand against those of `model` in the evaluation called `name`.
+
+    The cases are those that `against` counts.
+    """
 
     name: str
     date: str
@@ -70,7 +73,8 @@ def compared(
     found = against(cases, report.models[name].read_cases(), apart)
 
     def those(change: Change) -> tuple[Case, ...]:
-        return tuple(case for case in cases if found.changes[case.key] == change)
+        changed = (case for case in cases if found.changes[case.key] == change)
+        return tuple(case for case in changed if counted(case, apart))
 
     failing, passing = those("newly failing"), those("newly passing")
     return Since(earlier.name, report.date, name, found, failing, passing)
