@@ -19,11 +19,12 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
 from benchmarks.data_rows import TEMPLATE, write_chats, write_lookalikes
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from benchmarks.processes import Taken, measure
 
 HERE = Path(__file__).parent
@@ -158,12 +159,12 @@ def browse(folder: Path, quick: bool) -> list[Figure]:
         return []
     out = folder / "browse.json"
     words = [sys.executable, "-m", "benchmarks.data_browse", "--json", str(out)]
-    measure([*words, *(["--quick"] if quick else [])])
-    fields = ("name", "ours", "unit", "goal", "peer", "note")
-    return [
-        Figure(**{key: row[key] for key in fields if key in row})
-        for row in json.loads(out.read_bytes())
-    ]
+    taken = measure([*words, *(["--quick"] if quick else [])])
+    if not out.exists():  # its status is 1 for a goal missed, too
+        raise SystemExit(f"data_browse: {taken.err[-2000:]}")
+    known = [field.name for field in fields(Figure)]
+    rows = json.loads(out.read_bytes())
+    return [Figure(**{key: row[key] for key in known if key in row}) for row in rows]
 
 
 def _has_peer() -> bool:
@@ -172,7 +173,7 @@ def _has_peer() -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", metavar="FILE", default="")
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, once")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--parts", default="lint,near,prepare,browse")
@@ -186,10 +187,7 @@ def main() -> int:
                 if part == "browse"
                 else {"lint": lint, "near": near, "prepare": prepare}[part](bench)
             )
-    print(table(figures))
-    if args.json:
-        save(args.json, figures)
-    return 0
+    return tell(figures, args.json)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.figures import Figure, save, table
+from benchmarks.figures import Figure, tell
 from benchmarks.screen_load import WIDE
 from benchmarks.terminal import ROOT, SCREEN, Terminal
 from workbench.dataset.browse.index import Index
@@ -196,11 +196,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
     args = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before", flush=True)
-    found = rows(args.quick)
-    print(table(found))
-    if args.json:
-        save(args.json, found)
-    return 0
+    return tell(rows(args.quick), args.json)
 
 
 if __name__ == "__main__":
