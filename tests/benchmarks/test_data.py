@@ -1,4 +1,4 @@
-"""The benchmark of data sets: the figures of browsing as they were, and a status for goals missed."""
+"""The benchmark of data sets: figures of browsing as they were, a status for goals missed."""
 
 from __future__ import annotations
 
