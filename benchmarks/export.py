@@ -82,6 +82,7 @@ def figures(found: Rounds) -> Iterator[Figure]:
 
     way = ("merge", CONVERT) if CONVERT in found else ("merge",)
     note = "peer: merge and convert" if len(way) > 1 else "peer: the merge alone, no converter"
+    note += f"; ours takes {_cpu_s(found, 'f16'):.1f} s of a core"
     yield Figure("to F16", wall_s("f16"), "s", peer=wall_s(*way), goal_ratio=1.67, note=note)
     note = "peer: cp of the base, as many bytes read and written"
     yield _against("to F16 beside cp", wall_s("f16"), wall_s("cp"), 0.67, note)
@@ -94,7 +95,8 @@ def figures(found: Rounds) -> Iterator[Figure]:
     memory = peak(*way, "quantize")
     yield Figure("to Q4_K_M, memory", peak("q4_k_m"), "MiB", goal=250, peer=memory)
     ratio = wall_s("three") / wall_s("q4_k_m")
-    note = f"{wall_s('three'):.1f} s; {_cpu_ratio(found):.2f} x its CPU time"
+    cpu_ratio = _cpu_s(found, "three") / _cpu_s(found, "q4_k_m")
+    note = f"{wall_s('three'):.1f} s; {cpu_ratio:.2f} x its CPU time"
     yield Figure("F16, Q8_0, Q4_K_M at once", ratio, "x Q4_K_M alone", goal=1.1, note=note)
     yield Figure("the three at once, memory", peak("three"), "MiB", goal=250)
     ours, theirs = (found[name].beside_bytes / MIB for name in ("three", "merge"))
@@ -107,11 +109,8 @@ def _against(name: str, ours: float, peer: float, goal: float, note: str) -> Fig
     return Figure(name, ours, "s", peer=peer, goal_ratio=goal, note=note)
 
 
-def _cpu_ratio(found: Rounds) -> float:
-    three, one = (
-        statistics.median(t.cpu_s for t in found[name].taken) for name in ("three", "q4_k_m")
-    )
-    return three / one
+def _cpu_s(found: Rounds, name: str) -> float:
+    return statistics.median(taken.cpu_s for taken in found[name].taken)
 
 
 def main() -> int:

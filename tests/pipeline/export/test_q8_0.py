@@ -59,6 +59,11 @@ def of_bfloat16(seed: int) -> Float32:
     return (plain(seed).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
+@pytest.fixture(params=[7, q8_0.PIECE_BLOCKS], autouse=True)
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(q8_0, "PIECE_BLOCKS", request.param)
+
+
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("made", [halves, near_halves, plain, of_bfloat16])
 def test_every_byte_is_ggmls(

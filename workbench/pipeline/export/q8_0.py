@@ -14,25 +14,34 @@ from workbench.pipeline.export.shards import Float32
 
 BLOCK = 32
 BLOCK_BYTES = 34
+PIECE_BLOCKS = 4096  # at once: what they go through fits a core's cache
 _SMALLEST = np.float32(1e-30)  # of a block's largest: far from where 2 / d has no float32
 _LARGEST = np.float32(127 * 65504)  # far below where d has no float16
 
 
 def q8_0(rows: Float32, target: NDArray[np.uint8]) -> bool:
-    """Write the blocks of finite, contiguous `rows` to `target`, or return False and do nothing.
+    """Write the blocks of finite, contiguous `rows` to `target`, or return False.
 
     The last says that a block is so near to zero, or so large, that ggml's arithmetic overflows.
     """
-    largest = _largest_of_blocks(rows.reshape(-1))
+    values, blocks = rows.reshape(-1), target.reshape(-1, BLOCK_BYTES)
+    for first in range(0, len(blocks), PIECE_BLOCKS):
+        end = first + PIECE_BLOCKS
+        if not _encoded(values[first * BLOCK : end * BLOCK], blocks[first:end]):
+            return False
+    return True
+
+
+def _encoded(values: Float32, blocks: NDArray[np.uint8]) -> bool:
+    largest = _largest_of_blocks(values)
     zero = largest == 0
     if not np.all(zero | (largest >= _SMALLEST) & (largest < _LARGEST)):
         return False
     scale = largest / np.float32(127)
-    blocks = target.reshape(-1, BLOCK_BYTES)
     blocks[:, :2] = scale.astype("<f2").view(np.uint8).reshape(-1, 2)
     scale[zero] = np.inf
     doubled = np.repeat(np.float32(2) / scale, BLOCK)  # twice 1 / d, and a doubling is exact
-    doubled *= rows.reshape(-1)
+    doubled *= values
     blocks[:, 2:].view(np.int8)[:] = _halved(doubled.astype(np.int16)).reshape(-1, BLOCK)
     return True
 
