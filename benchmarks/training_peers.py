@@ -1,8 +1,10 @@
 """transformers' `Trainer` and TRL's `SFTTrainer` on the rows of `benchmarks.training_bases`.
 
 They get the tokens ready made, with -100 where nothing is trained, so that no time goes into
-templates, and begin with the very adapter that ours begins with. Their own defaults hold unless a
-name says more.
+templates, and begin with the very adapter that ours begins with. Each step has the rows that it has
+in ours, about eight drawn at random: then the losses can be compared. Those that group or pack rows
+by themselves keep their way, for it is what makes them quick. Their own defaults hold unless a name
+says more.
 """
 
 from __future__ import annotations
@@ -12,9 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training_programs import Clock, Told, given_adapter, gpu_bytes, settings_of
+from benchmarks.training_programs import (
+    Clock,
+    Told,
+    given_adapter,
+    gpu_bytes,
+    rows_of_steps,
+    settings_of,
+)
 
 PACKS: dict[str, Any] = {"packing": True, "packing_strategy": "bfd"}
+# A step's rows end to end, as PACKS lays them, but the rows that ours has in it.
+FLAT: dict[str, Any] = {"padding_free": True, "max_length": None}
 SLACK = 1.1  # sequences are never filled to the last token: so there are as many steps
 
 
@@ -24,7 +35,7 @@ def trainer(folder: Path, **more: Any) -> Told:
 
     given, tokenizer, model = settings_of(folder), _tokenizer(folder), _model(folder)
     clock = _clock()
-    made = Trainer(
+    made = _taught(Trainer, folder, more)(
         model=model,
         args=TrainingArguments(**_arguments(folder, given) | more),
         train_dataset=_rows(folder / "train.safetensors"),
@@ -42,7 +53,7 @@ def trl(folder: Path, model: Any = None, **more: Any) -> Told:
     if more.get("packing"):  # one sequence a step, with room for as many tokens as the others'
         longest = round(given["step_tokens"] * SLACK)
         more |= {"max_length": longest, "per_device_train_batch_size": 1}
-    made = SFTTrainer(
+    made = _taught(SFTTrainer, folder, more)(
         model=model or _model(folder),
         args=SFTConfig(**_arguments(folder, given) | more),
         train_dataset=_rows(folder / "train.safetensors"),
@@ -50,6 +61,22 @@ def trl(folder: Path, model: Any = None, **more: Any) -> Told:
         callbacks=[clock],
     )
     return _measured(folder, made, clock)
+
+
+def _taught(kind: Any, folder: Path, more: dict[str, Any]) -> Any:
+    """The trainer's class, which takes the rows of each step as ours has them."""
+    if any(key in more for key in ("packing", "train_sampling_strategy")):
+        return kind
+    from torch.utils.data import DataLoader
+
+    class Taught(kind):
+        def get_train_dataloader(self) -> Any:
+            rows = self._remove_unused_columns(self.train_dataset, description="training")
+            return DataLoader(
+                rows, batch_sampler=rows_of_steps(folder), collate_fn=self.data_collator
+            )
+
+    return Taught
 
 
 def trl_gpu(folder: Path) -> Told:
@@ -84,10 +111,10 @@ PROGRAMS: dict[str, Callable[[Path], Told]] = {
     "trl-grouped": partial(
         trl, bf16=False, gradient_checkpointing=False, train_sampling_strategy="group_by_length"
     ),
-    "trl-packed": partial(trl, bf16=False, gradient_checkpointing=False, **PACKS),
+    "trl-packed": partial(trl, bf16=False, gradient_checkpointing=False, **FLAT),
     "trl-gpu": trl_gpu,
     "unsloth": unsloth,
-    "trl-packed-bf16": partial(trl, bf16=True, gradient_checkpointing=False, **PACKS),
+    "trl-packed-bf16": partial(trl, bf16=True, gradient_checkpointing=False, **FLAT),
 }
 
 

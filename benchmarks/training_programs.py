@@ -3,8 +3,9 @@
     python -m benchmarks.training_programs NAME FOLDER
 
 FOLDER holds a base, rows and `settings.json`. All take the same rows in as many steps of about as
-many tokens, LoRA on all linear layers, AdamW and a cosine without warm-up, in the number format of
-the settings unless the name says otherwise. Seconds count from the start of the first step to the
+many tokens (the same rows in each step, but for those that a peer gathers its own way), LoRA on all
+linear layers, AdamW and a cosine without warm-up, in the number format of the settings unless the
+name says otherwise. Seconds count from the start of the first step to the
 end of the last. One JSON object comes out: tokens (padding apart), seconds, steps, and the loss on
 the validation rows.
 """
@@ -32,30 +33,12 @@ def adapter(folder: Path) -> Told:
     return {}
 
 
-def ours(folder: Path) -> Told:
-    """The stage as the worker of a run trains it."""
-    from transformers import AutoTokenizer
-
-    from workbench.pipeline.training.stage import train_stage
-    from workbench.pipeline.training.weights import Weights
-    from workbench.preset.schema import Model, TrainStage
-    from workbench.run import events
+def stage_of(folder: Path) -> Any:
+    """The settings as a preset's training stage."""
+    from workbench.preset.schema import TrainStage
 
     given = settings_of(folder)
-    steps: list[events.Step] = []
-    clock = Clock()
-    validated: list[float] = []
-
-    def emit(event: events.Event) -> None:
-        if isinstance(event, events.MemoryMeasured):
-            clock.start()
-        if isinstance(event, events.Step):
-            clock.stop()
-            steps.append(event)
-        if isinstance(event, events.Validated):
-            validated.append(event.loss)
-
-    stage = TrainStage.model_validate(
+    return TrainStage.model_validate(
         {
             "epochs": 1.0,
             "batch_tokens": given["step_tokens"],
@@ -73,8 +56,43 @@ def ours(folder: Path) -> Told:
             },
         }
     )
+
+
+def rows_of_steps(folder: Path) -> list[list[int]]:
+    """The rows of every step of ours, for those that can be given them."""
+    from workbench.pipeline.training.examples import Examples
+    from workbench.pipeline.training.planning import plan_batches
+
+    examples = Examples.load(folder / "train.safetensors")
+    plan, _ = plan_batches(stage_of(folder), examples, validation=False)
+    return [[row for rows in plan.at(step) for row in rows] for step in range(plan.steps)]
+
+
+def ours(folder: Path) -> Told:
+    """The stage as the worker of a run trains it."""
+    from transformers import AutoTokenizer
+
+    from workbench.pipeline.training.stage import train_stage
+    from workbench.pipeline.training.weights import Weights
+    from workbench.preset.schema import Model
+    from workbench.run import events
+
+    given = settings_of(folder)
+    steps: list[events.Step] = []
+    clock = Clock()
+    validated: list[float] = []
+
+    def emit(event: events.Event) -> None:
+        if isinstance(event, events.MemoryMeasured):
+            clock.start()
+        if isinstance(event, events.Step):
+            clock.stop()
+            steps.append(event)
+        if isinstance(event, events.Validated):
+            validated.append(event.loss)
+
     train_stage(
-        stage,
+        stage_of(folder),
         Model.model_validate(
             {
                 "device": given["device"],

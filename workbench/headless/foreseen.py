@@ -19,6 +19,8 @@ def stage_lines(found: Mapping[str, Any], stage: str) -> list[str]:
     lines = [_steps(counts)]
     if "steps" in counts:
         lines.append(_time(counts))
+    if counts.get("packing") == "auto":
+        lines.append("rows end to end or sorted by length: tried before the first step")
     return [*lines, _memory(counts.get("memory"), found.get("device"))]
 
 

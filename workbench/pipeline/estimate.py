@@ -119,6 +119,7 @@ def _stage(
         "steps_per_epoch": plan.steps_per_epoch,
         "micro_batches": len(batches.at(0)),
         "processes": preset.launch.processes,
+        "packing": stage.packing,
         "validations": len(plan.evaluate_steps),
         "checkpoints": len(plan.checkpoint_steps),
     }

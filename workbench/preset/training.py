@@ -103,10 +103,11 @@ class TrainStage(Section):
         description="What happens to a conversation longer than sequence_length. It is dropped, "
         "cut at the end, or the run is refused, and counted; raw text is split into blocks.",
     )
-    packing: bool = Field(
+    packing: Literal["auto"] | bool = Field(
         True,
         description="Lay short rows end to end to fill a sequence. Attention never crosses from "
-        "one row to another.",
+        "one row to another. false: rows of about one length side by side, padded. 'auto' tries "
+        "both on the device before the first step and keeps the quicker for the whole stage.",
     )
     epochs: float = Field(
         3.0, gt=0, le=100_000, description="Passes over the data; fractions are allowed."

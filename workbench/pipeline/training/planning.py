@@ -43,10 +43,13 @@ def plan_batches(
 
 
 def batch_settings(stage: TrainStage) -> BatchSettings:
-    """How the stage's preset gathers rows into steps."""
+    """How the stage's preset gathers rows into steps; `auto` counts as end to end until tried."""
     if stage.batch_tokens:
         return BatchSettings(
-            stage.packing, stage.order_seed, micro_tokens(stage), step_tokens=stage.batch_tokens
+            bool(stage.packing),
+            stage.order_seed,
+            micro_tokens(stage),
+            step_tokens=stage.batch_tokens,
         )
     if stage.packing:  # a row of the preset's batch is then a whole packed sequence
         return BatchSettings(
@@ -79,7 +82,7 @@ def validation_plan(examples: Examples, stage: TrainStage) -> BatchPlan | None:
     """One pass over the validation rows in the stage's own layout; None without such rows."""
     if not len(examples):
         return None
-    return one_pass(examples.lengths, stage.packing, stage.sequence_length)
+    return one_pass(examples.lengths, bool(stage.packing), stage.sequence_length)
 
 
 def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path) -> str:

@@ -20,6 +20,7 @@ from accelerate.state import AcceleratorState
 
 from workbench import files
 from workbench.errors import RunFailed
+from workbench.pipeline.training import layout
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training.ahead import ReadAhead
@@ -101,6 +102,12 @@ def train_stage(
         share_out(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
         watched = replace(watched, prompts=())
     parameters = models.trainable(network)
+    told: Emit = emit if ranks.first else lambda event: None
+    half = torch.float16 if dtype == torch.float16 else None
+    autocast = torch.bfloat16 if accelerator.mixed_precision == "bf16" else half
+    if share_weights and stage.packing == "auto":  # a pass is an exchange of all ranks
+        stage = layout.with_packing(stage, True)
+    stage = layout.settle(stage, examples, network, folder, told, ranks, autocast)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
     asked = validation_plan(held_out, stage)
     work = work_of(plan, examples, asked, held_out)
@@ -115,7 +122,7 @@ def train_stage(
         validation_plan=asked,
         settings=loop_settings(stage, steps),
         hooks=Hooks(
-            emit if ranks.first else lambda event: None,
+            told,
             stopping,
             checkpoint_now,
             _weights_saver(network, stage, folder, tokenizer, ranks, share_weights, bool(added)),

@@ -1,0 +1,25 @@
+"""What a dry run says of a stage: its steps, its time, and what is decided later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workbench.headless.foreseen import stage_lines
+
+COUNTS: dict[str, Any] = {
+    "steps": 12,
+    "steps_per_epoch": 4,
+    "tokens": 30_000,
+    "validations": 3,
+    "checkpoints": 2,
+}
+
+
+@pytest.mark.parametrize(("packing", "tried"), [("auto", True), (True, False), (False, False)])
+def test_what_a_trial_will_decide_is_said(packing: bool | str, tried: bool) -> None:
+    found = {"stages": {"sft": COUNTS | {"packing": packing}}}
+    said = "\n".join(stage_lines(found, "sft"))
+    assert said.startswith("12 steps, 4 an epoch of 30,000 tokens")
+    assert ("sorted by length: tried before the first step" in said) == tried
