@@ -71,8 +71,8 @@ def conversation_ids(
 
 def _first_name(model: NativeModel, messages: Sequence[Message]) -> str:
     said = "\n".join(message.said for message in messages)
-    names = sorted(model.control_tokens.values(), key=len, reverse=True)
-    return next((name for name in names if name in said), "of a control token")
+    found = model.control_names.search(said) if model.control_names else None
+    return found[0] if found else "of a control token"
 
 
 def with_bos(model: NativeModel, ids: list[int]) -> list[int]:

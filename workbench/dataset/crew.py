@@ -19,6 +19,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import IO, Any, NamedTuple, cast
 
+from workbench.cores import usable_cores
 from workbench.dataset.encode import Encoder, RowTokens
 from workbench.dataset.helper import PIPE_BYTES, pack_rows, receive, send, unpack_tokens
 from workbench.dataset.rows import Row
@@ -107,7 +108,7 @@ class Crew:
         alone_chars: int = ALONE_CHARS,
     ) -> None:
         self._encoder, self._tell = encoder, tell
-        self._wanted = min(HELPERS, _cores() - 1) if helpers is None else helpers
+        self._wanted = min(HELPERS, usable_cores() - 1) if helpers is None else helpers
         self._alone_chars = alone_chars
         self.helpers: list[Helper] = []
 
@@ -196,10 +197,3 @@ def _batches(rows: Iterable[Row]) -> Iterator[Batch]:
 
 def _chars(rows: Iterable[Row]) -> int:
     return sum(len(row.text) + sum(len(m.content) for m in row.messages) for row in rows)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -144,8 +144,11 @@ class Survey:
 
     def summary(self, path: str, format: str, why: str, notes: Iterable[str] = ()) -> Summary:
         """What is to be told."""
-        names = ("prompt_chars", "answer_chars", "text_chars")
-        lengths = {name: Lengths.of(getattr(self, f"_{name}")) for name in names}
+        lengths = {
+            "prompt_chars": Lengths.of(self._prompt_chars),
+            "answer_chars": Lengths.of(self._answer_chars),
+            "text_chars": Lengths.of(self._text_chars),
+        }
         return Summary(
             path=path,
             format=format,

@@ -61,7 +61,7 @@ def against(now: Iterable[Case], before: Iterable[Case], apart: Collection[str] 
         changes[case.key] = _change(case, twin)
         if counted(case, apart):
             counts[changes[case.key]] += 1
-    gone = sum(not old.sample and not old.guard for old in known.values())
+    gone = sum(map(counted, known.values()))
     return Against(twins, changes, counts, gone)
 
 

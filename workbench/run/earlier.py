@@ -13,14 +13,15 @@ from workbench.run.folder import RunFolder, list_runs
 LOOKED_AT = 20  # runs; whoever keeps hundreds compares with the latest
 
 
-def earlier_evaluations(run: RunFolder) -> list[Earlier]:
-    """The newest first, what cannot be read left out.
+def earlier_evaluations(run: RunFolder) -> Iterator[Earlier]:
+    """The newest first, each read when it is asked for; what cannot be read is left out.
 
     The run's own goes first: it tells what going on with the training has changed.
     """
     own = _read(run.evaluation)
-    found = [Earlier(f"its evaluation of {own.date}", own)] if own else []
-    return [*found, *_of_others(run)]
+    if own:
+        yield Earlier(f"its evaluation of {own.date}", own)
+    yield from _of_others(run)
 
 
 def _of_others(run: RunFolder) -> Iterator[Earlier]:

@@ -7,7 +7,7 @@ unchanged model nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -72,7 +72,7 @@ def evaluate_stage(
     subject: str,
     reference: str,
     about: About = NOTHING_MORE,
-    earlier: Sequence[Earlier] = (),
+    earlier: Iterable[Earlier] = (),
     environment: Mapping[str, str] | None = None,
     threads: int | None = None,
     log_file: Path | None = None,

@@ -5,7 +5,6 @@ Meant for work that lets go of the interpreter lock: reading, numpy, ggml, hashi
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,10 +51,3 @@ def _keep_freed_memory() -> None:
     without this the system clears every slab's pages anew, which costs more than the arithmetic.
     """
     np.empty(LARGEST_KEPT_BYTES, np.uint8)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import files
+from workbench.cores import usable_cores
 from workbench.errors import RunFailed
-from workbench.pipeline.export.ahead import usable_cores
 from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
 from workbench.pipeline.export.forecast import Foreseen, foresee
 from workbench.pipeline.export.making import (

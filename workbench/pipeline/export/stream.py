@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import files
+from workbench.cores import usable_cores
 from workbench.errors import Interrupted, RunFailed
-from workbench.pipeline.export.ahead import ahead, usable_cores
+from workbench.pipeline.export.ahead import ahead
 from workbench.pipeline.export.encode import check_range, encode_into, largest, row_bytes
 from workbench.pipeline.export.gguf_file import GgufFile
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan

@@ -21,6 +21,7 @@ from typing import Any
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from workbench.cores import usable_cores
 from workbench.pipeline.load import elsewhere
 from workbench.pipeline.processes.endings import Ending, died, error_of
 from workbench.run import events
@@ -62,7 +63,7 @@ def environment(rank: int, size: int, port: int, ours: Mapping[str, str]) -> dic
 
     The cores are shared out; who set OMP_NUM_THREADS or an interface for gloo keeps it.
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = usable_cores()
     return {
         "OMP_NUM_THREADS": str(max(1, cores // size)),
         "GLOO_SOCKET_IFNAME": LOOPBACK.get(sys.platform, ""),
