@@ -1,11 +1,11 @@
-# make quickstart   install into .venv, then tune the small model that ships: minutes on a laptop
-# make test         the tests, in about five minutes
-# make check        format, lint, types, import contracts
-# make snapshots    the stored pages of the screen anew, to be looked at in `git diff`
-# make faults       kills, full disks, long runs: the slow tests
-# make miniatures   the presets of the five projects on small random models: about a minute
-# make bench        the figures of docs and README, measured again; those of a GPU where there is one
-# make clean        remove .venv and everything that tools have left
+# make quickstart   install into .venv, then fine-tune the bundled model: minutes on a laptop
+# make test         run the tests, in about five minutes
+# make check        check format, lint, types and import contracts
+# make snapshots    update the terminal UI snapshots; review them with `git diff`
+# make faults       run the slow tests: kills, full disks, long runs
+# make miniatures   run the five project presets on small random models: about a minute
+# make bench        measure the numbers in the docs and README again; GPU ones if there is a GPU
+# make clean        remove .venv and all build and tool files
 
 .DEFAULT_GOAL := quickstart
 .PHONY: quickstart install dev test check snapshots faults miniatures bench clean
@@ -61,28 +61,28 @@ clean:
 
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
-	    "Name another one: make PYTHON=python3.12" >&2; exit 2; }
+	  echo "Python 3.11 or newer is required; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	    "Choose another one: make PYTHON=python3.12" >&2; exit 2; }
 	@command -v c++ > /dev/null || command -v g++ > /dev/null || command -v clang++ > /dev/null || { \
-	  echo "A C++ compiler is needed to build llama.cpp (Debian: apt install build-essential;" \
+	  echo "A C++ compiler is required to build llama.cpp (Debian: apt install build-essential;" \
 	    "macOS: xcode-select --install)." >&2; exit 2; }
-	@echo "1/4  making $(VENV)"
+	@echo "1/4  creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade pip
 	@touch $@
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/made
 	@if [ -n "$(TORCH_INDEX)" ]; then \
-	  echo "2/4  torch, the build for CPUs"; \
+	  echo "2/4  installing torch (CPU build)"; \
 	  $(PIP) install --retries 1 --timeout 15 -c constraints.txt --index-url "$(TORCH_INDEX)" torch \
-	    2> /dev/null || echo "     not to be had there: the build of the Python index will do"; \
-	else echo "2/4  torch comes with the rest"; fi
-	@echo "3/4  llama.cpp (compiled here, some minutes) and the other libraries"
+	    2> /dev/null || echo "     not available there; PyPI's build will be installed instead"; \
+	else echo "2/4  torch will be installed with the other packages"; fi
+	@echo "3/4  building llama.cpp (a few minutes) and installing the other packages"
 	@$(PIP) install -c constraints.txt -e .
 	@echo "4/4  installed: $(BIN)/workbench"
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@echo "     and the tools for tests and checks"
+	@echo "     installing the tools for tests and checks"
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@

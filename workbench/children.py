@@ -27,7 +27,7 @@ class ChildDied(WorkbenchError):
     """It ended without its last word; `cause` is how, with the last line it wrote to stderr."""
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"the process that worked on it died{cause}")
+        super().__init__(f"the helper process died{cause}")
         self.cause = cause
 
 
@@ -96,7 +96,7 @@ def _lines(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> Iter
     threading.Thread(target=read, name="child", daemon=True).start()
     while True:
         if stopping():
-            raise Interrupted("stopped; nothing of it is left")
+            raise Interrupted("stopped; partial output was removed")
         try:
             line = heard.get(timeout=POLL_S)
         except queue.Empty:

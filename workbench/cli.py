@@ -21,35 +21,35 @@ from workbench.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from workbench.text import did_you_mean, visible
 
 COMMANDS = {
-    "resume": ("RUN", "go on with a run where it stopped"),
-    "runs": ("[RUN ...]", "list the runs here, with their state; or compare some"),
-    "attach": ("RUN", "watch a run that is at work; Ctrl+C leaves it at work"),
-    "stop": ("RUN", "ask a run to stop at its next safe point, with a checkpoint"),
-    "export": ("RUN|FILE.gguf", "write a run's model in more types of GGUF, or quantize a file"),
-    "ollama": ("RUN", "make a run's model in the Ollama server"),
-    "data": ("PATH", "read, check and summarise a data set, with FILE:LINE"),
-    "chat": ("RUN|FILE.gguf", "talk to a tuned model, or get one answer with --prompt"),
-    "evaluate": ("RUN|FILE.gguf", "ask models a file of prompts, judge the answers, report"),
-    "serve": ("RUN|FILE.gguf", "serve a model to programs here, as an OpenAI-like endpoint"),
-    "presets": ("", "list the presets with their descriptions"),
-    "keys": ("[SECTION]", "every key of a preset: type, default and meaning"),
+    "resume": ("RUN", "resume a run where it stopped"),
+    "runs": ("[RUN ...]", "list runs and their status, or compare several"),
+    "attach": ("RUN", "watch a run; Ctrl+C detaches and leaves it running"),
+    "stop": ("RUN", "stop a run at its next safe point and save a checkpoint"),
+    "export": ("RUN|FILE.gguf", "export a run to more GGUF types, or quantize a GGUF file"),
+    "ollama": ("RUN", "create a run's model in an Ollama server"),
+    "data": ("PATH", "check and summarize a dataset; errors as FILE:LINE"),
+    "chat": ("RUN|FILE.gguf", "chat with a model, or get one response with --prompt"),
+    "evaluate": ("RUN|FILE.gguf", "prompt models from a file, check the responses, report"),
+    "serve": ("RUN|FILE.gguf", "serve a model on this machine over an OpenAI-compatible API"),
+    "presets": ("", "list presets and their descriptions"),
+    "keys": ("[SECTION]", "describe every preset key: type, default, meaning"),
 }
 
 HELP = """\
-workbench: from a small language model and your own examples to a tuned model you can talk to
+workbench: fine-tune a small language model on your own examples, then chat with it
 
-  workbench                            the screen; without a terminal, what is here
-  workbench --preset NAME|FILE         run a preset: progress on stderr, the run's folder on stdout
+  workbench                            open the terminal UI; no terminal: list presets and runs
+  workbench --preset NAME|FILE         run a preset: progress on stderr, run folder on stdout
 {commands}
 
 Running a preset:
-  --set KEY=VALUE      override a key of the preset; repeat for more
-  --name RUN           name of the run's folder in runs/ (else the preset's name, numbered)
-  --stages A,B         only these stages: prepare, train or train:NAME, export, evaluate, package
-  --detach             return once the worker has started; it goes on by itself
-  --json               every event as a JSON line on stdout, and no progress
-  --miniature          on a random model of the base's architecture, in about a minute
-  --dry-run            show every value with its origin and the plan; write nothing
+  --set KEY=VALUE      override a preset key; can be repeated
+  --name RUN           name of the run folder in runs/ (default: the preset's name, numbered)
+  --stages A,B         run only these: prepare, train or train:NAME, export, evaluate, package
+  --detach             start the run in the background and return
+  --json               print events as JSON lines on stdout instead of showing progress
+  --miniature          rehearse on a small random model of the same architecture, in about a minute
+  --dry-run            show every value, where it comes from, and the plan; write nothing
 
 Examples:
   workbench --preset quickstart
@@ -57,9 +57,9 @@ Examples:
   workbench chat quickstart --prompt "Please write a Blop component."
   workbench attach mine
 
-`workbench COMMAND --help` tells the arguments of a command. The keys of a preset are documented
-by `workbench keys`. Runs are folders below $WORKBENCH_RUNS, or runs/ here.
-Exit status: 0 done, 1 the run failed, 2 the input is at fault, 130 interrupted (resume it).
+`workbench COMMAND --help` describes a command's options; `workbench keys` describes the preset
+keys. Runs are folders in $WORKBENCH_RUNS (default: ./runs).
+Exit status: 0 success, 1 the run failed, 2 invalid input, 130 interrupted (can be resumed).
 """
 
 
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a line
-        _complain(f"workbench itself is at fault: {error!r} (see {_save_traceback()})")
+        _complain(f"internal error: {error!r} (traceback in {_save_traceback()})")
         return EXIT_FAILED
 
 
@@ -111,7 +111,7 @@ def _run(arguments: list[str]) -> int:
     if first.startswith("-"):
         return _command("run", arguments, prog="workbench")
     if first not in COMMANDS:
-        raise UserError(f"no command '{first}'", hint=did_you_mean(first, COMMANDS))
+        raise UserError(f"unknown command '{first}'", hint=did_you_mean(first, COMMANDS))
     return _command(first, arguments[1:], prog=f"workbench {first}")
 
 
@@ -119,7 +119,7 @@ def _command(name: str, arguments: list[str], prog: str) -> int:
     module = _module(name)
     parser = Parser(prog=prog, description=module.__doc__, allow_abbrev=False, add_help=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("-h", "--help", action="help", help="show this and leave")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     module.add_arguments(parser)
     return module.run(parser.parse_args(arguments))
 

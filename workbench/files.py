@@ -211,7 +211,8 @@ def check_space(folder: Path, needed_bytes: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         have, need = f"{free / 2**20:.0f} MiB", f"{needed_bytes / 2**20:.0f} MiB"
-        raise RunFailed(f"{folder}: disk full: {what} needs {need}, {have} free; resume when freed")
+        told = f"{folder}: disk full: {what} needs {need}, {have} free"
+        raise RunFailed(f"{told}; free some space, then resume")
 
 
 def _is_entry(entry: object) -> bool:

@@ -68,10 +68,10 @@ def check_base(model: Model) -> None:
     if folder.is_dir():
         _check_folder(folder)
     elif is_local(model.base):
-        raise UserError(f"'{model.base}' is no folder", hint="give the folder of a model")
+        raise UserError(f"'{model.base}' is not a folder", hint="give a model folder")
     elif not HUB_ID.fullmatch(model.base):
-        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the hub"
-        raise UserError(f"no folder and no hub id: '{model.base}'", hint=hint)
+        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the Hub"
+        raise UserError(f"'{model.base}' is neither a folder nor a Hub id", hint=hint)
 
 
 def local_base(model: Model) -> Path | None:
@@ -148,10 +148,10 @@ def _bytes(path: Path) -> int:
 def _check_folder(folder: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
-            hint = "a base is a folder with config.json, tokenizer.json and *.safetensors"
+            hint = "a base model folder contains config.json, tokenizer.json and *.safetensors"
             raise UserError(f"no {name} in '{folder}'", hint=hint)
     if not any(folder.glob("*.safetensors")):
-        hint = "pickled weights (*.bin) are not read; convert them to safetensors"
+        hint = "pickled weights (*.bin) are not supported; convert them to safetensors"
         raise UserError(f"no *.safetensors in '{folder}'", hint=hint)
 
 

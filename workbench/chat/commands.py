@@ -17,7 +17,7 @@ from workbench.text import did_you_mean, visible
 Write = Callable[[str], object]
 
 RIVALS, MOST_RIVALS = 3, 50
-ENDINGS = {"stop": "stopped by itself", "length": "cut at the limit", "cancelled": "cancelled"}
+ENDINGS = {"stop": "stopped on its own", "length": "token limit reached", "cancelled": "cancelled"}
 
 
 @dataclass
@@ -42,7 +42,7 @@ def run_command(desk: Desk, line: str, write: Write) -> bool:
     if name in ("quit", "exit"):
         return True
     if name not in COMMANDS:
-        raise UserError(f"no command '/{name}'", hint=did_you_mean(name, COMMANDS))
+        raise UserError(f"unknown command '/{name}'", hint=did_you_mean(name, COMMANDS))
     COMMANDS[name][0](desk, rest.strip(), write)
     return False
 
@@ -60,7 +60,7 @@ def ask(desk: Desk, text: str, write: Write) -> None:
 
 def summary(answer: Answer) -> str:
     """`57 tokens, 310 tokens/s, stopped by itself`."""
-    ending = "the context is full" if answer.context_full else ENDINGS[answer.stopped]
+    ending = "context full" if answer.context_full else ENDINGS[answer.stopped]
     return f"{answer.n_tokens} tokens, {answer.tokens_per_second:,.0f} tokens/s, {ending}"
 
 
@@ -68,7 +68,7 @@ def _system(desk: Desk, text: str, write: Write) -> None:
     text = read_prompt(text)
     for conversation in desk.conversations:
         conversation.system = text
-    write("system message set\n" if text else "no system message\n")
+    write("system prompt set\n" if text else "system prompt removed\n")
 
 
 def _set(desk: Desk, text: str, write: Write) -> None:
@@ -81,15 +81,15 @@ def _set(desk: Desk, text: str, write: Write) -> None:
 
 def _compare(desk: Desk, _text: str, write: Write) -> None:
     if len(desk.conversations) < 2:
-        raise UserError("there is nothing to compare with", hint="start with --compare base")
+        raise UserError("there is no second model", hint="start with --compare base")
     desk.compare = not desk.compare
     names = " and ".join(conversation.name for conversation in desk.asked)
-    write(f"answers come from {names}\n")
+    write(f"now prompting {names}\n")
 
 
 def _save(desk: Desk, text: str, write: Write) -> None:
     if not text:
-        raise UserError("/save needs a file", hint="/save talk.md or /save talk.json")
+        raise UserError("/save needs a file name", hint="such as /save chat.md or /save chat.json")
     path = Path(text).expanduser()
     for number, conversation in enumerate(desk.asked):
         target = path if number == 0 else path.with_stem(f"{path.stem}-{conversation.name}")
@@ -100,34 +100,39 @@ def _save(desk: Desk, text: str, write: Write) -> None:
 
 def _tokens(desk: Desk, text: str, write: Write) -> None:
     if text and not (text.isdecimal() and 0 < int(text) <= MOST_RIVALS):
-        raise UserError(f"/tokens {text}: no number", hint=f"of rivals, 1 to {MOST_RIVALS}")
+        raise UserError(
+            f"/tokens {text}: not a valid number", hint=f"use 1 to {MOST_RIVALS} alternatives"
+        )
     for conversation in desk.asked:
         if len(desk.asked) > 1:
             write(f"--- {conversation.name}\n")
         with interrupt_cancels(conversation.session):
             found = conversation.session.alternatives(int(text or RIVALS) + 1)
-        write("".join(f"{one}\n" for one in found) or "no answer to look at\n")
+        write("".join(f"{one}\n" for one in found) or "no response to inspect yet\n")
 
 
 def _new(desk: Desk, _text: str, write: Write) -> None:
     for conversation in desk.conversations:
         conversation.restart()
-    write("a new conversation\n")
+    write("started a new conversation\n")
 
 
 def _help(_desk: Desk, _text: str, write: Write) -> None:
     for name, (_action, meaning) in COMMANDS.items():
         write(f"/{name:8} {meaning}\n")
-    write("/quit     leave\n")
-    write(f"{FILE_PREFIX}path as a message sends what the file holds; Ctrl+C ends an answer\n")
+    write("/quit     exit\n")
+    write(f"{FILE_PREFIX}path as a message sends the file's contents; Ctrl+C stops a response\n")
 
 
 COMMANDS: dict[str, tuple[Callable[[Desk, str, Write], None], str]] = {
-    "system": (_system, "TEXT or FILE:path: the system message; nothing: none"),
+    "system": (_system, "TEXT or FILE:path: set the system prompt; no argument removes it"),
     "set": (_set, "KEY VALUE: temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens"),
-    "compare": (_compare, "ask both models, or only the first again"),
-    "tokens": (_tokens, "N: the last answer's tokens, their probabilities, N others (3)"),
-    "new": (_new, "forget what was said"),
-    "save": (_save, "FILE.md or FILE.json: keep the conversation"),
-    "help": (_help, "this list"),
+    "compare": (_compare, "prompt both models, or only the first again"),
+    "tokens": (
+        _tokens,
+        "N: last response's tokens with probabilities and N alternatives (default 3)",
+    ),
+    "new": (_new, "start a new conversation"),
+    "save": (_save, "FILE.md or FILE.json: save the conversation"),
+    "help": (_help, "show this list"),
 }

@@ -40,7 +40,7 @@ class Conversation:
 
     @property
     def last_answer(self) -> Answer:
-        assert self.session.last_answer is not None, "nothing was asked yet"
+        assert self.session.last_answer is not None, "no prompt has been sent yet"
         return self.session.last_answer
 
     def restart(self) -> None:

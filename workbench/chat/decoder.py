@@ -71,8 +71,8 @@ class Decoder:
         params.swa_full = True  # the whole cache, so that a prefix of it can be reused
         created = self.c.llama_init_from_model(self.model.pointer, params)
         if not created:
-            hint = f"{context} tokens x {sequences} may need too much memory"
-            reason = f"llama.cpp cannot make a context: {last_error()}"
+            hint = f"{context} tokens x {sequences} may need more memory than is available"
+            reason = f"llama.cpp cannot create a context: {last_error()}"
             raise UserError(reason, path=self.model.path, hint=hint)
         return created
 

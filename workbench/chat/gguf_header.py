@@ -76,7 +76,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header of the GGUF at `path`. Raises UserError for what is not whole and in bounds."""
     if not path.is_file():  # before opening: a named pipe would wait for a writer
-        raise UserError("no such file" if not path.exists() else "not a file", path=path)
+        raise UserError("file not found" if not path.exists() else "not a file", path=path)
     try:
         with open(path, "rb") as file:
             if file.seek(0, 2) < MIN_BYTES:
@@ -94,10 +94,10 @@ class _Reader:
         self.path, self.data, self.end, self.at = path, data, end, 0
 
     def fault(self, message: str) -> UserError:
-        return UserError(f"not a sound GGUF file: {message}", path=self.path)
+        return UserError(f"not a valid GGUF file: {message}", path=self.path)
 
     def _cut(self) -> UserError:
-        return self.fault(f"it ends in the middle of its header, at {size(self.end)}")
+        return self.fault(f"it ends inside its header, after {size(self.end)}")
 
     def header(self) -> Header:
         version, n_tensors, n_keys = self._preamble()
@@ -105,7 +105,7 @@ class _Reader:
         for _ in range(n_keys):
             key = self.string("key", MAX_KEY_BYTES)
             if key in metadata:
-                raise self.fault(f"the key {one_line(key, 60)!r} occurs twice")
+                raise self.fault(f"the key {one_line(key, 60)!r} appears twice")
             metadata[key] = self.value(self.scalar("I"), key)
         infos = [self._tensor_info() for _ in range(n_tensors)]
         tensors = self._place(infos, metadata.get("general.alignment", 32))
@@ -161,7 +161,7 @@ class _Reader:
             return self.string(f"value of {key}")
         if kind == ARRAY:
             return self._array(key)
-        raise self.fault(f"{one_line(key, 60)} has the unknown type {kind}")
+        raise self.fault(f"{one_line(key, 60)} has unknown type {kind}")
 
     def _array(self, key: str) -> list[Any]:
         kind, n = self.scalar("I"), self.scalar("Q")
@@ -170,7 +170,7 @@ class _Reader:
         if kind == STRING:
             return self._strings(n)
         if kind not in SCALARS:
-            raise self.fault(f"{one_line(key, 60)} is an array of the unknown type {kind}")
+            raise self.fault(f"{one_line(key, 60)} is an array of unknown type {kind}")
         code = f"<{n}{SCALARS[kind]}"
         return list(struct.unpack(code, self.take(struct.calcsize(code))))
 
@@ -185,32 +185,32 @@ class _Reader:
 
     def _bytes_of(self, name: str, shape: tuple[int, ...], kind: int) -> int:
         if kind not in BLOCKS:
-            raise self.fault(f"tensor {one_line(name)} has the unknown type {kind}")
+            raise self.fault(f"tensor {one_line(name)} has unknown type {kind}")
         items, block_bytes = BLOCKS[kind]
         if min(shape) < 1 or max(shape) > MAX_TENSOR_ITEMS or _product(shape) > MAX_TENSOR_ITEMS:
-            raise self.fault(f"tensor {one_line(name)} has the shape {shape}")
+            raise self.fault(f"tensor {one_line(name)} has invalid shape {shape}")
         if shape[0] % items:
             raise self.fault(
-                f"tensor {one_line(name)} has rows of {shape[0]}, not blocks of {items}"
+                f"tensor {one_line(name)} has row length {shape[0]}, not a multiple of {items}"
             )
         return _product(shape) // items * block_bytes
 
     def _place(self, tensors: list[Tensor], alignment: Any) -> tuple[Tensor, ...]:
         """Check that the tensors' data lie in the file, one after the other."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise self.fault(f"alignment {alignment!r}")
+            raise self.fault(f"invalid alignment {alignment!r}")
         if len({tensor.name for tensor in tensors}) != len(tensors):
-            raise self.fault("two tensors have one name")
+            raise self.fault("two tensors have the same name")
         start = -(-self.at // alignment) * alignment
         expected = 0
         for tensor in tensors:
             if tensor.offset != expected:
-                raise self.fault(f"tensor {one_line(tensor.name)} is out of place")
+                raise self.fault(f"tensor {one_line(tensor.name)} has an unexpected offset")
             expected += -(-tensor.n_bytes // alignment) * alignment
             if start + tensor.offset + tensor.n_bytes > self.end:
                 missing = start + tensor.offset + tensor.n_bytes - self.end
-                where = f"tensor {one_line(tensor.name)} lacks {size(missing)}"
-                raise self.fault(f"it is cut short: {where}")
+                where = f"tensor {one_line(tensor.name)} is missing {size(missing)}"
+                raise self.fault(f"it is truncated: {where}")
         return tuple(tensors)
 
 

@@ -47,7 +47,9 @@ def inspect(path: Path) -> GgufInfo:
     header = read_header(path)
     architecture = _text(path, header, "general.architecture")
     if _optional_text(header, "general.type") not in (None, "model"):
-        raise _fault(path, "it is no model but " + one_line(str(header.metadata["general.type"])))
+        raise _fault(
+            path, "it is not a model but " + one_line(str(header.metadata["general.type"]))
+        )
     tokens = _check_vocabulary(path, header)
     layers = _positive(path, header, f"{architecture}.block_count", 10_000)
     embedding = _positive(path, header, f"{architecture}.embedding_length", 1 << 24)
@@ -97,10 +99,10 @@ def _try_in_child(path: Path, timeout_s: float) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"llama.cpp did not open this file within {timeout_s:g} s"
+        return f"llama.cpp could not open this file within {timeout_s:g} s"
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        return f"llama.cpp dies of this file ({name}){_last_words(done.stderr)}"
+        return f"llama.cpp crashes on this file ({name}){_last_words(done.stderr)}"
     return _problem_of(done)
 
 
@@ -108,7 +110,7 @@ def _problem_of(done: subprocess.CompletedProcess[bytes]) -> str:
     try:
         return str(json.loads(done.stdout)["problem"])
     except (ValueError, KeyError, TypeError):
-        return f"the process that tried to open it failed{_last_words(done.stderr)}"
+        return f"the process that opened it failed{_last_words(done.stderr)}"
 
 
 def _last_words(stderr: bytes) -> str:
@@ -122,17 +124,17 @@ def _check_vocabulary(path: Path, header: Header) -> int:
     tokens = metadata.get("tokenizer.ggml.tokens")
     _text(path, header, "tokenizer.ggml.model")
     if not _is_list_of(tokens, str) or not tokens:
-        raise _fault(path, "it has no list of tokens")
+        raise _fault(path, "it has no token list")
     if len(set(tokens)) != len(tokens):
-        raise _fault(path, "two tokens have one text")
+        raise _fault(path, "two tokens have the same text")
     for key, kind in (("scores", float), ("token_type", int)):
         side = metadata.get(f"tokenizer.ggml.{key}")
         if side is not None and (not _is_list_of(side, kind) or len(side) != len(tokens)):
-            raise _fault(path, f"tokenizer.ggml.{key} does not match the list of tokens")
+            raise _fault(path, f"tokenizer.ggml.{key} does not match the token list")
     for name in SPECIAL_IDS:
         special = metadata.get(f"tokenizer.ggml.{name}_token_id")
         if special is not None and not (isinstance(special, int) and special < len(tokens)):
-            raise _fault(path, f"the {name} token {special!r} is not in the list of tokens")
+            raise _fault(path, f"the {name} token {special!r} is not in the token list")
     return len(tokens)
 
 
@@ -142,7 +144,7 @@ def _check_shapes(
     heads = header.metadata.get(f"{architecture}.attention.head_count")
     for n in heads if isinstance(heads, list) else [heads]:
         if n is not None and (not isinstance(n, int) or not 0 <= n <= embedding):
-            raise _fault(path, f"head_count {n!r}")
+            raise _fault(path, f"invalid head_count {n!r}")
     shapes = {tensor.name: tensor.shape for tensor in header.tensors}
     rows = shapes.get("token_embd.weight")
     if rows is None:
@@ -175,4 +177,4 @@ def _positive(path: Path, header: Header, key: str, most: int) -> int:
 
 
 def _fault(path: Path, message: str) -> UserError:
-    return UserError(f"not a model that can be opened: {message}", path=path)
+    return UserError(f"not a usable model: {message}", path=path)

@@ -49,13 +49,13 @@ def given_ids(
     """
     asked = template.render(messages[:-1], True, tools)
     if not template.render(messages, False, tools).startswith(asked):
-        raise UserError("the template does not go on from its generation prompt")
+        raise UserError("the chat template does not continue its own generation prompt")
     prompt = prompt_ids(model, template, messages[:-1], tools)
     whole = conversation_ids(model, template, messages, tools, asking=False)
     start = common_prefix(prompt, whole)  # less than the prompt where a token spans the seam
     answer = _to_its_end(model, whole[start:])
     if not start or not answer:
-        raise UserError("the template leaves nothing of the prompt or of the answer")
+        raise UserError("the chat template leaves the prompt or the response empty")
     return Given(whole[:start], answer)
 
 

@@ -40,7 +40,7 @@ class NativeModel:
         self._vocab = self.c.llama_model_get_vocab(self._model)
         if not self.c.llama_model_has_decoder(self._model) or self._encodes_first():
             self.close()
-            raise UserError("this model does not continue text", path=path)
+            raise UserError("this model does not generate text", path=path)
 
     def _encodes_first(self) -> bool:
         return bool(self.c.llama_model_has_encoder(self._model))
@@ -181,6 +181,6 @@ def last_error() -> str:
     """llama.cpp's last error in one line, for the end of a message of ours."""
     errors = LOG.take_errors()
     if not errors:
-        return "it gave no reason"
+        return "no reason given"
     useful = [line for line in errors if "error" in line.lower()] or errors
     return " ".join(useful[0].split())

@@ -29,9 +29,9 @@ def template_of(model: NativeModel) -> ChatTemplate:
     source = model.metadata("tokenizer.chat_template")
     if not source:
         raise UserError(
-            "this GGUF carries no chat template",
+            "this GGUF file has no chat template",
             path=model.path,
-            hint="export it with one, or name one of your own",
+            hint="export it with a chat template, or specify one",
         )
     return ChatTemplate(source, model.name_of(model.bos), model.name_of(model.eos), "GGUF")
 
@@ -72,7 +72,7 @@ def conversation_ids(
 def _first_name(model: NativeModel, messages: Sequence[Message]) -> str:
     said = "\n".join(message.said for message in messages)
     found = model.control_names.search(said) if model.control_names else None
-    return found[0] if found else "of a control token"
+    return found[0] if found else "of a special token"
 
 
 def with_bos(model: NativeModel, ids: list[int]) -> list[int]:

@@ -254,6 +254,6 @@ def check_fits(n_tokens: int, context: int) -> None:
     """Raise UserError when a prompt leaves no room for an answer."""
     if n_tokens >= context:
         raise UserError(
-            f"the conversation has {n_tokens:,} tokens, the context holds {context:,}",
-            hint="say less, or raise generate.context where the model was trained for more",
+            f"the conversation has {n_tokens:,} tokens, but the context size is {context:,}",
+            hint="shorten it, or raise generate.context if the model supports more",
         )

@@ -21,7 +21,7 @@ class TextStream:
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         if "" in stop:
-            raise UserError("an empty stop text would stop every answer at once")
+            raise UserError("an empty stop string would end every response immediately")
         self._stop = tuple(stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""

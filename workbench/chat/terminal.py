@@ -24,7 +24,7 @@ from workbench.errors import UserError, WorkbenchError
 from workbench.text import visible
 
 PROMPT, MORE = "> ", ". "
-WELCOME = "Type a message; a line that ends in \\ goes on; /help lists what else. Ctrl+D leaves."
+WELCOME = "Type a message. End a line with \\ to continue it. /help lists commands; Ctrl+D exits."
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def renewed(
     except WorkbenchError as error:
         write(f"[{visible(str(error))}]\n")
         return source
-    write(f"[{visible(newer.label)} answers now]\n")
+    write(f"[now using {visible(newer.label)}]\n")
     return newer
 
 

@@ -39,13 +39,13 @@ class Kind:
 
 MANY = 1000
 KINDS = {
-    "exact": Kind("", 0, 0, "the answer is the expected one"),
-    "contains": Kind("[WORD ...]", 0, MANY, "the words (else the row's must_contain) are in it"),
-    "regex": Kind("PATTERN", 1, 1, "the pattern is found in it", child=True),
-    "json": Kind("", 0, 0, "it is JSON", child=True),
-    "json-schema": Kind("FILE", 1, 1, "it is JSON that fits the schema", child=True),
+    "exact": Kind("", 0, 0, "the response equals the expected response"),
+    "contains": Kind("[WORD ...]", 0, MANY, "it contains the words (or the row's must_contain)"),
+    "regex": Kind("PATTERN", 1, 1, "it matches the pattern", child=True),
+    "json": Kind("", 0, 0, "it is valid JSON", child=True),
+    "json-schema": Kind("FILE", 1, 1, "it is JSON that matches the schema", child=True),
     "python": Kind("", 0, 0, "it compiles as Python", child=True),
-    "similar": Kind("SHARE", 1, 1, "its chrF to the expected answer is at least that"),
+    "similar": Kind("SHARE", 1, 1, "its chrF against the expected response is at least that"),
 }
 
 
@@ -66,7 +66,7 @@ def check_words(command: Sequence[str]) -> None:
         raise UserError(f"no built-in checker '{one_line(name)}'", hint=did_you_mean(name, KINDS))
     if not kind.least <= len(words) <= kind.most or "" in words:
         parts = [f'"{part}"' for part in (command[0], *kind.words.split()) if part]
-        hint = f"write [{', '.join(parts)}]" if len(parts) < 3 else "give words, or none at all"
+        hint = f"use [{', '.join(parts)}]" if len(parts) < 3 else "give non-empty words, or none"
         raise UserError(f"{command[0]} takes {_how_many(kind)}", hint=hint)
     if name == "regex":
         _check_pattern(words[0])
@@ -101,12 +101,12 @@ def judge_here(
     if name == "contains":
         return _contains(answer, words or must_contain)
     if not expected.strip():
-        return None, "the row has no expected answer"
+        return None, "the row has no expected response"
     if name == "exact":
         same = answer.strip() == expected.strip()
-        return same, "" if same else "not the expected answer"
+        return same, "" if same else "differs from the expected response"
     found, wanted = chrf(answer, expected), _share(words[0])
-    return found >= wanted, f"chrF {found:.3f}, asked for {wanted:g}"
+    return found >= wanted, f"chrF {found:.3f}, required {wanted:g}"
 
 
 def expected_for(command: Sequence[str], expected: str, how: str) -> str:
@@ -121,13 +121,13 @@ def _contains(answer: str, words: Sequence[str]) -> tuple[bool | None, str]:
     if not words:
         return None, "the row has no must_contain"
     missing = missing_words(answer, words)
-    return not missing, f"not in it: {one_line(', '.join(missing), 200)}" if missing else ""
+    return not missing, f"missing: {one_line(', '.join(missing), 200)}" if missing else ""
 
 
 def _how_many(kind: Kind) -> str:
     if kind.most == 0:
-        return "no further word"
-    return "words that are not empty" if kind.most == MANY else f"one further word, {kind.words}"
+        return "no arguments"
+    return "non-empty arguments" if kind.most == MANY else f"one argument, {kind.words}"
 
 
 def _check_pattern(pattern: str) -> None:
@@ -135,7 +135,9 @@ def _check_pattern(pattern: str) -> None:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         said = one_line(str(error), 100)
-        raise UserError(f"'{one_line(pattern)}' is no regular expression: {said}") from None
+        raise UserError(
+            f"'{one_line(pattern)}' is not a valid regular expression: {said}"
+        ) from None
 
 
 def _share(word: str) -> float:
@@ -144,8 +146,8 @@ def _share(word: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 < share <= 1:
-        hint = "a number above 0 and at most 1, such as 0.8"
-        raise UserError(f"'{one_line(word)}' is no share of chrF", hint=hint)
+        hint = "use a number above 0 and at most 1, such as 0.8"
+        raise UserError(f"'{one_line(word)}' is not a valid chrF threshold", hint=hint)
     return share
 
 
@@ -156,12 +158,12 @@ def _check_schema(path: Path) -> None:
     try:
         schema: Any = json.loads(path.read_bytes())
         if not isinstance(schema, dict | bool):
-            raise UserError("no JSON Schema: it is neither an object nor a boolean", path=path)
+            raise UserError("not a JSON Schema: it is neither an object nor a boolean", path=path)
         validator_for(schema).check_schema(schema)
     except OSError as error:
         raise UserError(f"the schema cannot be read: {error.strerror}", path=path) from None
     except SchemaError as error:
         said = one_line(error.message, 160)
-        raise UserError(f"no JSON Schema: {error.json_path}: {said}", path=path) from None
+        raise UserError(f"not a valid JSON Schema: {error.json_path}: {said}", path=path) from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"no JSON: {one_line(str(error), 100)}", path=path) from None
+        raise UserError(f"not valid JSON: {one_line(str(error), 100)}", path=path) from None

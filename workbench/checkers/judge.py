@@ -23,7 +23,7 @@ class Fails(Exception):
 
 def regex(text: str, pattern: str) -> None:
     if not re.search(pattern, text):
-        raise Fails(f"no match of {pattern}")
+        raise Fails(f"no match for {pattern}")
 
 
 def is_json(text: str) -> Any:
@@ -31,9 +31,9 @@ def is_json(text: str) -> Any:
     try:
         return json.loads(text.strip(), parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise Fails(f"no JSON: line {error.lineno}: {error.msg}") from None
+        raise Fails(f"not valid JSON: line {error.lineno}: {error.msg}") from None
     except ValueError as error:
-        raise Fails(f"no JSON: {error}") from None
+        raise Fails(f"not valid JSON: {error}") from None
     except RecursionError:
         raise Fails("nested too deeply") from None
 
@@ -50,7 +50,7 @@ def json_schema(text: str, schema_file: str) -> None:
     try:
         fault = best_match(validator_for(schema)(schema, registry=registry).iter_errors(value))
     except Unresolvable as error:
-        raise Fails(f"the schema refers to what is not in it: {error.ref}") from None
+        raise Fails(f"the schema has an unresolved reference: {error.ref}") from None
     if fault is not None:
         raise Fails(f"{fault.json_path}: {fault.message}")
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Fails(f"no JSON: {name} is no number")
+    raise Fails(f"not valid JSON: {name} is not a JSON number")
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def find_program(command: Sequence[str]) -> None:
         return builtin.require(command)
     program = _fill(command[0], {"python": sys.executable}) if command else ""
     if not program:
-        raise UserError("the checker names no program", hint="put it first")
+        raise UserError("the checker command has no program", hint="put the program first")
     if shutil.which(program) is None:
         hint = "install it, put its folder on PATH, or give its full path"
         raise UserError(f"checker program '{one_line(program)}' is not installed", hint=hint)
@@ -227,7 +227,7 @@ def _kill_group(group: int) -> None:
 
 def _verdict(status: int | None, said: str, limits: Limits, elapsed_s: float) -> Verdict:
     if status is None:
-        reason = f"over the time limit of {limits.timeout_s:g} s"
+        reason = f"exceeded the time limit of {limits.timeout_s:g} s"
     elif status < 0:
         reason = _signal_reason(-status, limits)
     else:
@@ -239,7 +239,7 @@ def _signal_reason(number: int, limits: Limits) -> str:
     if number == signal.SIGXFSZ:
         return f"wrote more than {limits.file_bytes} bytes"
     if number == signal.SIGXCPU:
-        return "over the limit of CPU time"
+        return "exceeded the CPU time limit"
     return f"killed by signal {number} ({signal.strsignal(number)})"
 
 
@@ -253,7 +253,7 @@ def _words(command: Sequence[str], file: Path, item: Item) -> list[str]:
     words = [_fill(word, values) for word in command]
     for word in words:
         if "\0" in word:
-            raise ValueError("a NUL character cannot be given to the checker")
+            raise ValueError("the checker cannot receive a NUL character")
         if len(word.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
             raise ValueError("the text is too long for the checker's command line")
     # It runs in another folder: `./checker` is meant from here.

@@ -42,7 +42,7 @@ def main(place: str) -> None:
     except ImportError as error:
         extra = "hub" if place.startswith(HUB) else "data"
         hint = f"pip install 'workbench[{extra}]'"
-        fault = {"code": "library", "message": f"it needs the library {error.name}", "hint": hint}
+        fault = {"code": "library", "message": f"the library {error.name} is needed", "hint": hint}
     except MemoryError:
         fault = {"code": "too-large", "message": "a record needs too much memory", "hint": ""}
     except Exception as error:  # whatever a broken file makes the libraries raise

@@ -30,7 +30,7 @@ def read_file(path: str) -> Iterator[dict[str, Any]]:
         yield from _records(batches, names)
     except pyarrow.ArrowInvalid as error:
         said = " ".join(str(error).split())[:200]
-        raise FileTrouble("broken-file", f"the file is broken: {said}") from None
+        raise FileTrouble("broken-file", f"the file is corrupt: {said}") from None
 
 
 def _opened(path: str) -> tuple[Any, Iterable[Any]]:
@@ -59,7 +59,9 @@ def _readable(schema: Any) -> list[str]:
     """The columns that hold no bytes. Raises FileTrouble where two are called the same."""
     name, count = Counter(schema.names).most_common(1)[0] if schema.names else ("", 0)
     if count > 1:
-        raise FileTrouble("duplicate-key", f"the column '{name[:40]}' stands twice", "rename one")
+        raise FileTrouble(
+            "duplicate-key", f"the column '{name[:40]}' appears twice", "rename one of them"
+        )
     return [field.name for field in schema if not _has_bytes(field.type)]
 
 

@@ -54,20 +54,20 @@ def _opened(place: str) -> Any:
 
     name, revision, subset, split = parts_of(place)
     if name[:1] in "./" and not os.path.isdir(name):
-        raise HubTrouble("missing", "no such folder", "check the path")
+        raise HubTrouble("missing", "folder not found", "check the path")
     try:
         found = datasets.load_dataset(
             name, subset, split=split, revision=revision, streaming=True, token=None
         )
         return _without_bytes(found)
     except (DatasetNotFoundError, FileNotFoundError):
-        hint = "check the name; for a gated one accept its terms and `hf auth login`"
-        raise HubTrouble("missing", "no such data set, or not for you", hint) from None
+        hint = "check the name; for a gated dataset, accept its terms and run `hf auth login`"
+        raise HubTrouble("missing", "dataset not found, or no access", hint) from None
     except ConnectionError:
-        raise HubTrouble("unreadable", "the hub cannot be reached", "try again later") from None
+        raise HubTrouble("unreadable", "cannot reach the Hub", "try again later") from None
     except ValueError as error:
         said = " ".join(str(error).split())[:300]
-        raise HubTrouble("missing", said, "write hub:OWNER/NAME:SUBSET:SPLIT") from None
+        raise HubTrouble("missing", said, "use hub:OWNER/NAME:SUBSET:SPLIT") from None
 
 
 def _without_bytes(rows: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Watch a run that is at work, from its first event on. Ctrl+C leaves it at work."""
+"""Watch a run from its first event on. Ctrl+C detaches and leaves it running."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from workbench.run import folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="name or folder of the run")
-    parser.add_argument("--json", action="store_true", help="every event as a JSON line on stdout")
+    parser.add_argument("run", metavar="RUN", help="name or folder of a run")
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines on stdout")
 
 
 def run(args: argparse.Namespace) -> int:

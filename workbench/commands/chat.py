@@ -1,9 +1,9 @@
-"""Talk to the tuned model of a run, to any weights it has saved, or to any GGUF file.
+"""Chat with a run's tuned model, with any weights the run has saved, or with any GGUF file.
 
-A run's own settings apply: its system prompt and the preset's [generate]. --set changes one of
-them for this talk: --set temperature=0.8. RUN@best (or last, final, step-000040, STAGE/best) means
-weights that training has saved, also while it goes on; --follow takes up the newest between two
-answers, and says so.
+The run's own settings apply: its system prompt and the preset's [generate] section. --set changes
+one of them for this session, such as --set temperature=0.8. RUN@best (or last, final, step-000040,
+STAGE/best) selects weights saved during training, even while the run is still training. --follow
+switches to the newest weights between responses and says so.
 """
 
 from __future__ import annotations
@@ -40,19 +40,35 @@ KEYS = (*(field.name for field in fields(Sampling)), "context")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     models = "RUN|RUN@CHECKPOINT|FILE.gguf|ollama:NAME"
-    add("model", metavar=models, help="a run, by name or folder; a file; a model in Ollama")
-    add("--compare", metavar=f"base|{models}", default="", help="let a second model answer too")
-    add("--checkpoint", metavar="C", default="", help="of RUN: best, last, final, step-000040")
-    add("--follow", action="store_true", help="always the newest weights that RUN has saved")
+    add("model", metavar=models, help="a run (name or folder), a GGUF file, or an Ollama model")
+    add(
+        "--compare",
+        metavar=f"base|{models}",
+        default="",
+        help="send every prompt to a second model as well",
+    )
+    add(
+        "--checkpoint",
+        metavar="C",
+        default="",
+        help="use RUN's saved weights: best, last, final, step-000040",
+    )
+    add("--follow", action="store_true", help="always use the newest weights that RUN has saved")
     add(
         "--type",
         metavar="T",
         default="",
-        help="GGUF type: of RUN's files, or of a checkpoint's base",
+        help="GGUF type of RUN's file, or of a checkpoint's base",
     )
-    add("--prompt", metavar="TEXT|FILE:path", default=None, help="print one answer and leave")
-    add("--system", metavar="TEXT", default=None, help="system prompt, in place of the run's")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="a key of [generate]")
+    add("--prompt", metavar="TEXT|FILE:path", default=None, help="print one response and exit")
+    add("--system", metavar="TEXT", default=None, help="system prompt to use instead of the run's")
+    add(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a [generate] key; can be repeated",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,18 +92,22 @@ def models_of(args: argparse.Namespace) -> tuple[dict[str, Opens], list[str]]:
     """Name and source of every model that answers, and the SHA-256 digests that runs vouch for."""
     model, checkpoint = split(args.model)
     if args.checkpoint and checkpoint:
-        raise UserError("two checkpoints are named", hint="RUN@C or --checkpoint C")
+        raise UserError("two checkpoints are given", hint="use either RUN@C or --checkpoint C")
     checkpoint = args.checkpoint or checkpoint
     if _alone(model) and (args.checkpoint or args.follow or args.type):
-        raise UserError("--checkpoint, --follow and --type are for a run")
+        raise UserError("--checkpoint, --follow and --type only apply to a run")
     if args.follow and checkpoint:
-        raise UserError("--follow takes the newest weights, not those of a checkpoint")
+        raise UserError(
+            "--follow cannot be combined with a checkpoint; it always uses the newest weights"
+        )
     first, trusted = resolve(model, checkpoint, args.type, args.follow)
     name = _name(model)
     models = {f"{name}@{checkpoint}" if checkpoint else name: first}
     if args.compare == BASE:
         if _alone(model):
-            raise UserError("--compare base needs a run", hint="name the base's .gguf file")
+            raise UserError(
+                "--compare base needs a run", hint="give the base model's .gguf file instead"
+            )
         models[BASE] = Source(base_gguf(_run(model)))
     elif args.compare:
         other, checkpoint = split(args.compare)
@@ -103,9 +123,9 @@ def apply_flags(settings: Settings, flags: Sequence[str]) -> Settings:
         key, equals, value = flag.partition("=")
         key = key.strip().removeprefix("generate.")
         if not equals:
-            raise UserError(f"--set {flag}: no '='", hint="write KEY=VALUE")
+            raise UserError(f"--set {flag}: '=' is missing", hint="use KEY=VALUE")
         if key not in KEYS:
-            raise UserError(f"--set {key}: no such key", hint=did_you_mean(key, KEYS))
+            raise UserError(f"--set {key}: unknown key", hint=did_you_mean(key, KEYS))
         if key == "context":
             settings = replace(settings, context=_positive(value))
         else:
@@ -115,7 +135,9 @@ def apply_flags(settings: Settings, flags: Sequence[str]) -> Settings:
 
 def _positive(text: str) -> int:
     if not text.strip().isdecimal() or int(text) < 1:
-        raise UserError(f"--set context: '{text}' is no number of tokens", hint="such as 4096")
+        raise UserError(
+            f"--set context: '{text}' is not a valid number of tokens", hint="such as 4096"
+        )
     return int(text)
 
 
@@ -127,7 +149,9 @@ def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Opens
         return OllamaSource(model.removeprefix(OLLAMA)), []
     if model.endswith(GGUF):
         if not Path(model).is_file():
-            raise UserError(f"'{model}' is no file", hint="workbench runs lists what there is")
+            raise UserError(
+                f"file not found: '{model}'", hint="run `workbench runs` to list the runs"
+            )
         return Source(Path(model)), []
     found = _run(model)
     if follow:
@@ -147,7 +171,7 @@ def _in_place_of_export(run: RunFolder) -> Checkpoint | None:
     except UserError:
         latest = checkpoints.newest(run)
         if latest:
-            print(f"nothing is exported yet: {latest.label} answers", file=sys.stderr)
+            print(f"nothing exported yet; using {latest.label}", file=sys.stderr)
         return latest
     return None
 

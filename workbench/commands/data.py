@@ -1,9 +1,9 @@
-"""Read, check and summarise a data set: a file, a folder or a glob; FILE:LINE for each fault.
+"""Check and summarize a dataset: a file, a folder or a glob. Errors are shown as FILE:LINE.
 
-With --preset also what only its model shows: rows that are too long in its tokens or that its chat
-template refuses, the names of its control tokens, and answers that its checker refuses. PATH may
-then be left out: the preset's own data are read.
-The exit status is 0 when training could take the data as they are, else 2.
+With --preset, also check what depends on the model: rows that exceed the sequence length, rows that
+the chat template rejects, special tokens in the text, and responses that fail the preset's checker.
+PATH is then optional and defaults to the preset's own data.
+Exit status: 0 if training would accept the data as it is, otherwise 2.
 """
 
 from __future__ import annotations
@@ -36,36 +36,40 @@ from workbench.text import one_line
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
-SET_HELP = "a key of [[data.source]], such as fields.prompt=question, or of the preset"
+SET_HELP = "set a [[data.source]] key, such as fields.prompt=question, or a preset key"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("path", metavar="PATH", nargs="?", help="the examples: a file, a folder or a glob")
-    add("--format", metavar="F", default="auto", help="auto, " + ", ".join(FORMATS))
+    add("path", metavar="PATH", nargs="?", help="file, folder or glob with the examples")
+    add("--format", metavar="F", default="auto", help="data format: auto, " + ", ".join(FORMATS))
     add("--set", metavar="KEY=VALUE", action="append", default=[], help=SET_HELP)
-    add("--preset", metavar="NAME|FILE", help="look at the data with this preset's model")
-    add("--held-out", metavar="PATH", help="rows of the evaluation: what begins as one is a leak")
-    add("--near", action="store_true", help=f"near duplicates beyond {NEAR_ROWS:,} rows too")
+    add("--preset", metavar="NAME|FILE", help="check the data for this preset's model")
+    add("--held-out", metavar="PATH", help="report rows with an opening prompt from PATH as leaks")
+    add("--near", action="store_true", help=f"find near duplicates beyond {NEAR_ROWS:,} rows too")
     add("--no-check", action="store_true", help="do not run the preset's checker")
-    add("--recheck", action="store_true", help="run it on answers that it has judged before, too")
-    add("--only", metavar="CODE,…", type=_codes, default=(), help="tell these findings, all places")
-    add("--ignore", metavar="CODE,…", type=_codes, default=(), help="tell all findings but these")
-    add("--strict", action="store_true", help="exit status 2 for warnings, too")
-    add("--json", action="store_true", help="everything as one JSON object on stdout")
+    add("--recheck", action="store_true", help="rerun the checker on responses already checked")
     add(
-        "--fix", action="store_true", help="mend what is harmless into a new file, and look at that"
+        "--only",
+        metavar="CODE,…",
+        type=_codes,
+        default=(),
+        help="show only these findings, in full",
     )
-    add("-o", metavar="FILE", dest="output", help="that file; by default NAME.fixed.SUFFIX beside")
-    add("--scaffold", action="store_true", help="write the files that a tree of topics lacks")
+    add("--ignore", metavar="CODE,…", type=_codes, default=(), help="hide these findings")
+    add("--strict", action="store_true", help="exit with status 2 on warnings too")
+    add("--json", action="store_true", help="print everything as one JSON object on stdout")
+    add("--fix", action="store_true", help="write a fixed copy of the data and check that instead")
+    add("-o", metavar="FILE", dest="output", help="file for --fix (default: NAME.fixed.SUFFIX)")
+    add("--scaffold", action="store_true", help="create the files missing from a topic tree")
     add("--sarif", metavar="FILE", help="write the findings as a SARIF 2.1.0 log")
-    add("--show", metavar="N", type=int, help="print row N's tokens as the preset's model reads it")
+    add("--show", metavar="N", type=int, help="print the tokens of row N and exit; needs --preset")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.scaffold:
         made = scaffold(Path(args.path or "."))
-        print("\n".join(f"written  {path}" for path in made) or "nothing is missing")
+        print("\n".join(f"created  {path}" for path in made) or "no files are missing")
         return EXIT_DONE
     if args.show is not None:
         return data_show.run(args)
@@ -97,13 +101,13 @@ def look(args: argparse.Namespace) -> Summary:
     if args.near or survey.rows <= NEAR_ROWS:
         survey.findings.add(near_findings(list(data.rows()), held_out))
     else:
-        notes.append(f"near duplicates were not sought among {survey.rows:,} rows: add --near")
+        notes.append(f"near duplicates not checked in {survey.rows:,} rows: use --near")
     survey.findings.add(eyes.tokenized(data.rows, notes))
     if eyes.judge and not args.no_check:
-        verdicts = list(counted(eyes.refused(data.rows(), args.recheck), "answers checked"))
+        verdicts = list(counted(eyes.refused(data.rows(), args.recheck), "responses checked"))
         refused = [found for found in verdicts if found]
         survey.findings.add(refused)
-        notes.append(f"checked       {len(verdicts):,} answers, {len(refused):,} refused")
+        notes.append(f"checked         {len(verdicts):,} responses, {len(refused):,} failed")
     return survey.summary(args.path or f"preset {args.preset}", *data.told(), notes)
 
 
@@ -115,7 +119,7 @@ def _fix(args: argparse.Namespace) -> Path:
     target = Path(args.output) if args.output else fixed_name(source)
     of_source, _ = split_keys(args.set, args.preset)
     fixed = fix(source, target, args.format, source_options(of_source))
-    lines = [f"{one_line(str(target), 200)}: {len(fixed.done):,} things mended"]
+    lines = [f"{one_line(str(target), 200)}: {len(fixed.done):,} fixes"]
     lines += [*fixed.done.lines(every=bool(args.only)), *filter(None, [fixed.left])]
     print("\n".join(lines), file=sys.stderr)
     return target
@@ -155,7 +159,7 @@ def _plans(args: argparse.Namespace, options: Options, eyes: Eyes) -> list[tuple
     if args.path:
         return [(plan_source(args.path, args.format, options), "")]
     if not eyes.plans:
-        raise UserError("no PATH", hint="name a file, a folder, a glob, or a preset with --preset")
+        raise UserError("PATH is missing", hint="give a file, folder or glob, or use --preset")
     return list(eyes.plans)
 
 
@@ -171,7 +175,7 @@ def _tell(summary: Summary, every: bool) -> None:
         print("\n".join(lines), file=sys.stderr)
     elif count := summary.findings.fatal:
         what = "1 error is" if count == 1 else f"{count:,} errors are"
-        print(f"{what} left out by --only or --ignore", file=sys.stderr)
+        print(f"{what} hidden by --only or --ignore", file=sys.stderr)
 
 
 def _codes(text: str) -> tuple[str, ...]:

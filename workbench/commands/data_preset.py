@@ -60,7 +60,7 @@ class Eyes:
         """
         for kind, limit in self.lens.limits.items() if self.lens else ():
             if kind == "chat" and self.lens and self.lens.template is None:
-                notes.append("without a chat template, conversations are not tokenized")
+                notes.append("the model has no chat template, so conversations were not tokenized")
                 continue
             some = (row for row in rows() if row.kind == kind)
             yield from self._tokenized(kind, limit, some, notes)
@@ -102,7 +102,7 @@ def _lens(preset_name: str, overrides: Sequence[str]) -> tuple[Lens | None, tupl
     try:
         return lens_of(preset_name, overrides), ()
     except UserError as error:
-        return None, (f"without the model's template and control tokens: {error}",)
+        return None, (f"checked without the model's template and special tokens: {error}",)
 
 
 def _nearer(path: str) -> str:
@@ -113,9 +113,11 @@ def _nearer(path: str) -> str:
 
 def _over_length(part: Encoded, limit: Limit) -> Fault:
     lost = "every trained token" if not part.n_trained else "the stop token"
-    loses = f", and would lose {lost} if cut" if part.lost_stop or not part.n_trained else ""
-    what = f"{part.length:,} tokens for sequence_length = {limit.tokens:,}{loses}"
-    hint = f"on_cut = {limit.on_cut!r} in the preset; {part.length:,} would save it"
+    loses = f"; truncation would remove {lost}" if part.lost_stop or not part.n_trained else ""
+    what = f"{part.length:,} tokens, more than sequence_length = {limit.tokens:,}{loses}"
+    hint = (
+        f"the preset has on_cut = {limit.on_cut!r}; sequence_length = {part.length:,} would fit it"
+    )
     return Fault(part.place, "over-length", what, hint, fatal=limit.on_cut == "refuse")
 
 

@@ -24,7 +24,7 @@ def split_keys(given: Sequence[str], preset: str | None) -> tuple[list[str], lis
         section = re.split(r"[.=\[]", key, maxsplit=1)[0].strip()
         (of_preset if section in Preset.model_fields else source).append(key)
     if of_preset and not preset:
-        raise UserError(f"--set {of_preset[0]}: a key of a preset", hint="add --preset NAME")
+        raise UserError(f"--set {of_preset[0]}: this is a preset key", hint="add --preset NAME")
     return source, of_preset
 
 

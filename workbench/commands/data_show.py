@@ -19,9 +19,11 @@ def run(args: argparse.Namespace) -> int:
     from workbench.lens.loading import lens_of
 
     if not (args.path and args.preset):
-        raise UserError("--show needs PATH and --preset NAME", hint="tokens depend on the model")
+        raise UserError(
+            "--show needs PATH and --preset NAME", hint="tokenization depends on the model"
+        )
     if args.show < 1:
-        raise UserError(f"--show {args.show}: rows count from 1")
+        raise UserError(f"--show {args.show}: rows are numbered from 1")
     of_source, of_preset = split_keys(args.set, args.preset)
     source = Source(args.path, args.format, options=source_options(of_source))
     row = nth(source, args.show)

@@ -1,9 +1,9 @@
-"""Ask a model, and others beside it, a file of prompts; judge the answers; write a report.
+"""Evaluate a model, and optional baselines, on a file of prompts and write a report.
 
-A run is asked as its preset says: [generate], stop texts, system prompt and, unless --checker names
-another, its checker. --checker takes a list of words, or one text that is taken apart at its
-spaces: --checker builtin:similar 0.8, --checker "bbjcpl -N {file}". Ctrl+C keeps the answers: the
-same command goes on from there.
+A run uses its preset's settings: [generate], stop strings, system prompt and, unless you pass
+--checker, its checker. --checker takes a list of words or one string that is split at its spaces:
+--checker builtin:similar 0.8, --checker "bbjcpl -N {file}". Ctrl+C keeps the responses; run the
+same command again to continue.
 """
 
 from __future__ import annotations
@@ -42,17 +42,33 @@ INTERVALS = ("passed", "adheres", "exact", "stopped", "perplexity")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     defaults = Evaluate()
-    add("model", metavar="RUN|FILE.gguf", help="a run, by name or folder, or a model file")
-    add("--prompts", metavar="FILE", required=True, help="what is asked, in any data format")
-    add("--checker", metavar="WORD", nargs="+", default=None, help='how it is judged; "": not')
-    add("--suffix", metavar=".EXT", default=None, help="of the file that the checker gets")
-    add("--samples", metavar="K", type=int, default=1, help="answers a prompt (1)")
-    add("--limit", metavar="N", type=int, default=0, help="ask at most so many prompts")
-    add("--seed", metavar="N", type=int, default=defaults.seed, help="of the choice and answers")
+    add("model", metavar="RUN|FILE.gguf", help="a run (name or folder) or a GGUF file")
+    add(
+        "--prompts", metavar="FILE", required=True, help="file with the prompts, in any data format"
+    )
+    add(
+        "--checker",
+        metavar="WORD",
+        nargs="+",
+        default=None,
+        help='command that checks a response; "" for none',
+    )
+    add("--suffix", metavar=".EXT", default=None, help="suffix of the file passed to the checker")
+    add("--samples", metavar="K", type=int, default=1, help="responses per prompt (default: 1)")
+    add("--limit", metavar="N", type=int, default=0, help="use at most N prompts (default: all)")
+    add(
+        "--seed", metavar="N", type=int, default=defaults.seed, help="seed for --limit and sampling"
+    )
     names = "base|RUN|FILE.gguf|ollama:NAME|openai:URL#MODEL"
-    add("--baseline", metavar=names, action="append", default=[], help="asked as well; repeat")
-    add("-o", "--output", metavar="FOLDER", default="", help="where the report goes")
-    add("--json", action="store_true", help="report.json on stdout in place of the table")
+    add(
+        "--baseline",
+        metavar=names,
+        action="append",
+        default=[],
+        help="model to compare; can be repeated",
+    )
+    add("-o", "--output", metavar="FOLDER", default="", help="folder for the report")
+    add("--json", action="store_true", help="print report.json instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         ask(request, view)
     except KeyboardInterrupt:
         view.end()
-        print("interrupted; the answers are kept, the same command goes on", file=sys.stderr)
+        print("interrupted; responses are kept: run the same command to continue", file=sys.stderr)
         return EXIT_INTERRUPTED
     finally:
         view.end()
@@ -75,9 +91,9 @@ def run(args: argparse.Namespace) -> int:
 def request_of(args: argparse.Namespace) -> dict[str, Any]:
     """What the child is asked to do. Raises UserError for whatever is wrong with the arguments."""
     if args.samples < 1 or args.limit < 0 or args.seed < 0:
-        raise UserError("--samples must be at least 1, --limit and --seed no less than 0")
+        raise UserError("--samples must be at least 1; --limit and --seed must not be negative")
     if not Path(args.prompts).exists():
-        raise UserError("there is no such file of prompts", path=args.prompts)
+        raise UserError("prompt file not found", path=args.prompts)
     found = None if args.model.endswith(GGUF) else _run(args.model)
     preset = load(str(found.preset_file)).preset if found else None
     settings = preset.evaluate if preset else Evaluate()
@@ -121,7 +137,7 @@ def models_of(model: str, baselines: Sequence[str], found: RunFolder | None) -> 
     models = {found.name if found else Path(model).stem: str(first)}
     for name in dict.fromkeys(baselines):
         if name in models:
-            raise UserError(f"'{name}' is asked already", hint="name another --baseline")
+            raise UserError(f"'{name}' is listed twice", hint="choose a different --baseline")
         models[name] = _baseline(name, found)
     return models
 
@@ -131,7 +147,9 @@ def _baseline(name: str, found: RunFolder | None) -> str:
         return name
     if name == BASE:
         if found is None:
-            raise UserError("--baseline base needs a run", hint="name the base's .gguf file")
+            raise UserError(
+                "--baseline base needs a run", hint="give the base model's .gguf file instead"
+            )
         return str(base_gguf(found))
     return str(_file(name) if name.endswith(GGUF) else served_gguf(_run(name)))
 
@@ -141,9 +159,11 @@ def out_of(args: argparse.Namespace, found: RunFolder | None) -> Path:
     name = f"evaluation-{folder.plain_name(Path(args.prompts).stem)}"
     out = Path(args.output) if args.output else (found.path if found else Path()) / name
     if out.exists() and not out.is_dir():
-        raise UserError("is no folder", path=out, hint="name another --output")
+        raise UserError("is not a folder", path=out, hint="choose another --output")
     if found and out.resolve() == found.evaluation.resolve():
-        raise UserError("holds the run's own evaluation", path=out, hint="name another --output")
+        raise UserError(
+            "contains the run's own evaluation", path=out, hint="choose another --output"
+        )
     return out
 
 
@@ -153,11 +173,11 @@ def ask(request: dict[str, Any], view: ProgressLine) -> None:
     with closing(told([*CHILD, json.dumps(request)])) as lines:
         for at in lines:
             if "weighed" in at:
-                view.show(f"{at['model']}: perplexity, {at['weighed']} of {at['total']} answers")
+                view.show(f"{at['model']}: perplexity, {at['weighed']} of {at['total']} responses")
             elif "problem" not in at:
                 name = at["model"]
                 passed[name] = passed.get(name, 0) + (at["passed"] is True)
-                view.show(f"{name}: {at['done']} of {at['total']} answered, {passed[name]} pass")
+                view.show(f"{name}: {at['done']} of {at['total']} done, {passed[name]} passed")
     if at["problem"]:
         error = UserError(str(at["problem"]))
         error.exit_status = at["status"]
@@ -189,14 +209,14 @@ def _cell(model: ModelTold, key: str) -> str:
 
 def _gain(subject: str, other: str, test: PairedTest) -> str:
     gain = f"{test.gain.value:+.3f} ({test.gain.low:+.3f} to {test.gain.high:+.3f})"
-    names = f"{one_line(subject)} against {one_line(other)}"
-    return f"{names}: {gain}, by chance alone with probability {chance(test.p_value)}"
+    names = f"{one_line(subject)} vs. {one_line(other)}"
+    return f"{names}: {gain}, p {chance(test.p_value)}"
 
 
 def _file(name: str) -> Path:
     path = Path(name)
     if not path.is_file():
-        raise UserError(f"'{name}' is no file", hint="workbench runs lists what there is")
+        raise UserError(f"file not found: '{name}'", hint="run `workbench runs` to list the runs")
     return path
 
 

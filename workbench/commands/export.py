@@ -1,7 +1,7 @@
-"""Write a run's model in more types of GGUF, or make a file into one of another type.
+"""Export a run's model to more GGUF types, or convert a GGUF file to another type.
 
-For a run its worker does it, from base and adapter, and each file is compared with the trained
-model; what stands already stays. A FILE is quantized by llama.cpp, without a comparison.
+For a run, its worker exports from the base model and the adapter and compares every new file with
+the trained model; existing files are kept. A FILE is quantized by llama.cpp without a comparison.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ GGUF = ".gguf"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="RUN|FILE.gguf", nargs="?", help="a run, by name or folder, or a file")
-    add("--type", metavar="T", action="append", default=[], help="GGUF type; repeat for more")
-    add("--merged", action="store_true", help="the merged model as safetensors too (a run's)")
-    add("-o", "--output", metavar="OUT", default="", help="where the new file goes (a FILE's)")
-    add("--again", action="store_true", help="allow a FILE that is quantized already")
-    add("--detach", action="store_true", help="return once the run's worker is at work")
-    add("--json", action="store_true", help="the run's events as JSON lines on stdout")
-    add("--types", action="store_true", help="list the types there are")
+    add("model", metavar="RUN|FILE.gguf", nargs="?", help="a run (name or folder) or a GGUF file")
+    add("--type", metavar="T", action="append", default=[], help="GGUF type; can be repeated")
+    add("--merged", action="store_true", help="also write the merged model as safetensors (RUN)")
+    add("-o", "--output", metavar="OUT", default="", help="path of the new file (FILE)")
+    add("--again", action="store_true", help="allow a FILE that is already quantized")
+    add("--detach", action="store_true", help="start the worker in the background and return")
+    add("--json", action="store_true", help="print the run's events as JSON lines")
+    add("--types", action="store_true", help="list the GGUF types")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(listing()))
         return EXIT_DONE
     if not args.model:
-        raise UserError("name a run or a .gguf file", hint="workbench runs lists the runs")
+        raise UserError("no run or .gguf file given", hint="run `workbench runs` to list the runs")
     kinds = [kind_named(name) for name in args.type]
     if args.model.endswith(GGUF):
         return of_file(args, kinds)
@@ -60,14 +60,19 @@ def of_run(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
     """Have the run's worker write what is not there yet."""
     if args.output or args.again:
         flag = "--output" if args.output else "--again"
-        raise UserError(f"{flag} is for a .gguf file", hint="a run keeps its files in its export/")
+        raise UserError(
+            f"{flag} only applies to a .gguf file", hint="a run's files go to its export/ folder"
+        )
     if not kinds and not args.merged:
-        raise UserError("no --type is named", hint="workbench export --types lists them")
+        raise UserError("no --type given", hint="run `workbench export --types` to list them")
     found = folder.find(folder.runs_root(), args.model)
     wanted = ExportRequest(tuple(dict.fromkeys(kind.name for kind in kinds)), args.merged)
     request = missing(found, wanted)
     if request is None:
-        print(f"{found.name} has all of it already, in {found.export}", file=sys.stderr)
+        print(
+            f"nothing to do: {found.name} already has these files in {found.export}",
+            file=sys.stderr,
+        )
         return EXIT_DONE
     if args.detach:
         return drive.start_detached(found, [request.stage], args.json)
@@ -94,9 +99,12 @@ def of_file(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
     """Quantize the file here, in a child process."""
     source, target = Path(args.model), Path(args.output)
     if len(kinds) != 1 or not args.output:
-        raise UserError("a FILE needs one --type and an --output", hint="--type iq4_nl -o OUT.gguf")
+        raise UserError(
+            "a FILE needs exactly one --type and an --output",
+            hint="such as --type iq4_nl -o OUT.gguf",
+        )
     if args.merged or args.detach or args.json:
-        raise UserError("--merged, --detach and --json are for a run")
+        raise UserError("--merged, --detach and --json only apply to a run")
     check_paths(source, target)
     view = ProgressLine(sys.stderr)
     options = {"threads": os.cpu_count() or 1, "again": args.again}
@@ -106,7 +114,7 @@ def of_file(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
         )
     except KeyboardInterrupt:
         view.end()
-        print("interrupted; nothing of it is left", file=sys.stderr)
+        print("interrupted; the unfinished file was removed", file=sys.stderr)
         return EXIT_INTERRUPTED
     finally:
         view.end()
@@ -120,13 +128,15 @@ def of_file(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
 def check_paths(source: Path, target: Path) -> None:
     """Raise UserError for a file that is not there, or a place where none can be written."""
     if not source.is_file():
-        raise UserError("there is no such file", path=source)
+        raise UserError("file not found", path=source)
     if not target.name.endswith(GGUF):
-        raise UserError("the name of the new file does not end with .gguf", path=target)
+        raise UserError("the output file name must end in .gguf", path=target)
     if not target.parent.is_dir():
-        raise UserError("there is no such folder", path=target.parent)
+        raise UserError("folder not found", path=target.parent)
     if target.exists() and target.samefile(source):
-        raise UserError("this is the file that is read", path=target, hint="name another --output")
+        raise UserError(
+            "input and output are the same file", path=target, hint="choose another --output"
+        )
 
 
 def words(at: Progress) -> str:

@@ -1,4 +1,4 @@
-"""Every key of a preset: type, default and meaning. With SECTION only that table's keys."""
+"""Describe every preset key: type, default and meaning. With SECTION, only that section."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from workbench.preset.reference import reference_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("section", metavar="SECTION", nargs="?", default="", help="such as train")
+    parser.add_argument(
+        "section",
+        metavar="SECTION",
+        nargs="?",
+        default="",
+        help="section of the preset, such as train",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

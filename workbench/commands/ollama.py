@@ -1,7 +1,7 @@
-"""Make a run's model known to the Ollama server that OLLAMA_HOST names (else the one here).
+"""Create a run's model in the Ollama server at OLLAMA_HOST (default: the local server).
 
-What is served is what the run's Modelfile says: its file, template, stops, sampling and system
-prompt. A file that the server has already is not sent again.
+The run's Modelfile defines what Ollama serves: GGUF file, template, stop strings, sampling and
+system prompt. A file that the server already has is not uploaded again.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ MODELFILE = "Modelfile"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="RUN|Modelfile", help="a run, by name or folder, or a Modelfile")
+    add("model", metavar="RUN|Modelfile", help="a run (name or folder) or a Modelfile")
     add(
         "--name",
         metavar="NAME",
         default="",
-        help="name in Ollama (else the preset's, or the run's)",
+        help="name in Ollama (default: the preset's, or the run's)",
     )
-    add("--type", metavar="T", default="", help="serve this of the run's files, such as q8_0")
-    add("--json", action="store_true", help="progress as JSON lines on stdout")
+    add("--type", metavar="T", default="", help="GGUF type of the run's file, such as q8_0")
+    add("--json", action="store_true", help="print progress as JSON lines")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         made = create_model(modelfile, name, gguf=gguf, doing=show)
     except KeyboardInterrupt:
         view.end()
-        print("interrupted; what was sent so far is lost", file=sys.stderr)
+        print("interrupted; the upload was discarded", file=sys.stderr)
         return EXIT_INTERRUPTED
     except WorkbenchError as error:
         if args.json:
@@ -66,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
 def chosen(model: str, name: str, kind: str) -> tuple[Path, str, Path | None]:
     """Modelfile, name in Ollama, and the file to serve in place of the Modelfile's."""
     if name and not OLLAMA_NAME.fullmatch(name):
-        raise UserError(f"'{name}' is not an Ollama name", hint="such as gemma-blop")
+        raise UserError(f"'{name}' is not a valid Ollama name", hint="such as gemma-blop")
     path = Path(model)
     if path.is_file():
         if kind or not name:
-            raise UserError("a Modelfile needs a --name, and takes no --type", path=path)
+            raise UserError("a Modelfile needs --name and does not take --type", path=path)
         return path, name, None
     found = folder.find(folder.runs_root(), model)
     gguf = exported_gguf(found, kind) if kind else None
@@ -81,7 +81,7 @@ def modelfile_of(run: RunFolder) -> Path:
     """The run's Modelfile. Raises UserError when it has none yet."""
     path = run.export / MODELFILE
     if not path.is_file():
-        hint = f"its stage 'package' writes it: workbench resume {run.name}"
+        hint = f"the 'package' stage writes it: workbench resume {run.name}"
         raise UserError("this run has no Modelfile yet", path=run.path, hint=hint)
     return path
 
@@ -99,8 +99,8 @@ def words(doing: Doing) -> str:
 
 def tell(made: Created, as_json: bool) -> None:
     """Where the model is now, and how to run it."""
-    sent = f"{size(made.sent_bytes)} sent" if made.sent_bytes else "it had the file already"
-    said = f"{made.name} is in Ollama {one_line(made.version, 20)} at {made.address}; {sent}"
+    sent = f"{size(made.sent_bytes)} uploaded" if made.sent_bytes else "file already on the server"
+    said = f"created {made.name} in Ollama {one_line(made.version, 20)} at {made.address}; {sent}"
     if as_json:
         print(json.dumps({"created": made.name, "said": said}), flush=True)
         return

@@ -1,4 +1,4 @@
-"""List the presets, with their descriptions: those in presets/ here, then those that ship."""
+"""List presets and their descriptions: first those in ./presets, then the built-in ones."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     lines = table(list_presets())
     print(
-        "\n".join(lines) if lines else "no presets here", file=sys.stdout if lines else sys.stderr
+        "\n".join(lines) if lines else "no presets found", file=sys.stdout if lines else sys.stderr
     )
     return EXIT_DONE

@@ -1,6 +1,6 @@
-"""Go on with a run where it stopped: finished stages are kept, training continues exactly.
+"""Resume a run where it stopped. Finished stages are kept and training continues exactly.
 
-With `--epochs +1` or `--steps +100` its last training stage becomes longer first.
+With --epochs +1 or --steps +100, extend the run's last training stage first.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from workbench.run import folder, launch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="name or folder of the run")
-    parser.add_argument("--epochs", metavar="+N", default="", help="train so many epochs more")
-    parser.add_argument("--steps", metavar="+N", default="", help="train so many steps more")
-    parser.add_argument("--detach", action="store_true", help="return once it is at work")
-    parser.add_argument("--json", action="store_true", help="new events as JSON lines on stdout")
+    parser.add_argument("run", metavar="RUN", help="name or folder of a run")
+    parser.add_argument("--epochs", metavar="+N", default="", help="train N more epochs")
+    parser.add_argument("--steps", metavar="+N", default="", help="train N more steps")
+    parser.add_argument("--detach", action="store_true", help="start in the background and return")
+    parser.add_argument("--json", action="store_true", help="print new events as JSON lines")
 
 
 def run(args: argparse.Namespace) -> int:

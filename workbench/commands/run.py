@@ -1,4 +1,4 @@
-"""Run a preset without a screen: progress on stderr, the run's folder on stdout."""
+"""Run a preset from the command line: progress on stderr, run folder on stdout."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ from workbench.run.folder import RunFolder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--preset", metavar="NAME|FILE", default="", help="the preset to run")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="override a key; repeat")
-    add("--name", metavar="RUN", default="", help="name of the run's folder")
-    add("--stages", metavar="A,B", default="", help="only these: prepare, train, train:NAME, ...")
-    add("--miniature", action="store_true", help="a random model of that architecture, few steps")
-    add("--detach", action="store_true", help="return once the worker is at work")
-    add("--json", action="store_true", help="every event as a JSON line on stdout")
+    add("--preset", metavar="NAME|FILE", default="", help="preset to run")
+    add(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a preset key; can be repeated",
+    )
+    add("--name", metavar="RUN", default="", help="name of the run folder")
+    add("--stages", metavar="A,B", default="", help="run only these stages: prepare, train, ...")
+    add("--miniature", action="store_true", help="rehearse on a small random model")
+    add("--detach", action="store_true", help="start in the background and return")
+    add("--json", action="store_true", help="print events as JSON lines on stdout")
     add("--dry-run", action="store_true", help="show all values and the plan; write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     if not args.preset:
-        raise UserError("--preset is missing", hint="workbench presets lists them")
+        raise UserError("--preset is missing", hint="run `workbench presets` to list the presets")
     if not args.dry_run:
         launch.heed_torchrun(args.detach)
     loaded = load(args.preset, args.set)

@@ -1,7 +1,7 @@
-"""List the runs here, the newest last: state, stage, step, best validation loss, last word.
+"""List the runs, newest last: status, stage, step, best validation loss and last update.
 
-With the names of runs: one table of what their presets say differently, their losses, sizes and
-figures, and what of the first one's evaluation newly passes or fails against the others.
+With run names, compare those runs in one table: preset keys that differ, losses, file sizes and
+evaluation metrics, and the prompts that newly pass or newly fail in the first run.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from workbench.evaluations.case import Case
     from workbench.run.comparison import Change, Comparison
 
-HEADS = ("RUN", "STATE", "STAGE", "STEP", "BEST LOSS", "LAST WORD")
+HEADS = ("RUN", "STATUS", "STAGE", "STEP", "BEST VAL LOSS", "UPDATED")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("runs", metavar="RUN", nargs="*", help="compare these; the first against the others")
-    add("--json", action="store_true", help="as JSON on stdout")
+    add("runs", metavar="RUN", nargs="*", help="runs to compare; the first against the others")
+    add("--json", action="store_true", help="print as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,5 +114,5 @@ def _reason(view: Overview) -> str:
         case "failed":
             return one_line(view.error, 200)
         case "died":
-            return f"go on: workbench resume {view.name}"
+            return f"the worker died; resume it: workbench resume {view.name}"
     return ""

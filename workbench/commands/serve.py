@@ -1,8 +1,8 @@
-"""Serve a run's model to programs on this machine, as `POST /v1/chat/completions`.
+"""Serve a run's model to programs on this machine at `POST /v1/chat/completions`.
 
-What a request leaves out is as the run has it: template, sampling, stop texts, system prompt. One
-request is answered at a time. With --follow each is answered by the newest weights that training
-has saved.
+Anything a request leaves out comes from the run: template, sampling, stop strings, system prompt.
+Requests are handled one at a time. With --follow, every request uses the newest weights that
+training has saved.
 """
 
 from __future__ import annotations
@@ -28,20 +28,30 @@ LAST_PORT = 65535
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="RUN|RUN@CHECKPOINT|FILE.gguf", help="as in workbench chat")
-    add("--port", metavar="N", type=int, default=DEFAULT_PORT, help="port; 0 takes a free one")
-    add("--checkpoint", metavar="C", default="", help="of RUN: best, last, final, step-000040")
-    add("--follow", action="store_true", help="always the newest weights that RUN has saved")
-    add("--type", metavar="T", default="", help="GGUF type: of RUN's files, or a checkpoint's base")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="a key of [generate]")
+    add(
+        "model",
+        metavar="RUN|RUN@CHECKPOINT|FILE.gguf",
+        help="model to serve, as for workbench chat",
+    )
+    add(
+        "--port",
+        metavar="N",
+        type=int,
+        default=DEFAULT_PORT,
+        help="port (default: 8080); 0 picks a free one",
+    )
+    add("--checkpoint", metavar="C", default="", help="use RUN's saved weights: best, last, ...")
+    add("--follow", action="store_true", help="always use the newest weights of RUN")
+    add("--type", metavar="T", default="", help="GGUF type of RUN's file, or a checkpoint's base")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help="override a [generate] key")
     parser.set_defaults(compare="")
 
 
 def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= LAST_PORT:
-        raise UserError(f"--port {args.port} is no port", hint=f"0 to {LAST_PORT}")
+        raise UserError(f"--port {args.port} is not a valid port", hint=f"use 0 to {LAST_PORT}")
     if args.model.startswith(OLLAMA):
-        raise UserError("Ollama serves its models itself", hint="ask it at $OLLAMA_HOST/v1")
+        raise UserError("Ollama already serves its own models", hint="use $OLLAMA_HOST/v1")
     models, trusted = models_of(args)
     ((name, source),) = models.items()
     settings = apply_flags(settings_for(args.model), args.set)
@@ -73,10 +83,10 @@ def serve(name: str, source: Opens, settings: Settings, port: int) -> None:
             server = Server(Desk(talk, manner, renew=renew, tell=tell), port)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise UserError(f"port {port}: {reason}", hint="name another --port") from error
+            raise UserError(f"port {port}: {reason}", hint="choose another --port") from error
         with server:
             print(server.address, flush=True)
-            print(f"{name} answers there as model {name}; Ctrl+C ends it", file=sys.stderr)
+            print(f"serving {name} as model {name}; press Ctrl+C to stop", file=sys.stderr)
             try:
                 server.serve_forever()
             except KeyboardInterrupt:

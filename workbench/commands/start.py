@@ -48,16 +48,16 @@ def page() -> list[str]:
     lines += [f"  {line}" for line in table(list_presets()) or ["none"]]
     if runs:
         hidden = len(runs) - SHOWN_RUNS
-        more = f" ({hidden} older: workbench runs)" if hidden > 0 else ""
+        more = f" ({hidden} older runs: workbench runs)" if hidden > 0 else ""
         lines += ["", f"Runs{more}"]
         lines += [f"  {line}" for line in listing([overview(run) for run in runs[-SHOWN_RUNS:]])]
-    return [*lines, "", "Go on", *_next(runs[-1].name if runs else "")]
+    return [*lines, "", "Next steps", *_next(runs[-1].name if runs else "")]
 
 
 def _next(newest: str) -> list[str]:
-    rows = [("  workbench --preset quickstart", "tune the small model that ships")]
+    rows = [("  workbench --preset quickstart", "fine-tune the bundled small model")]
     if newest:
-        rows.append((f"  workbench chat {newest}", "talk to the newest run's model"))
-        rows.append((f"  workbench attach {newest}", "watch it, or read its story again"))
-    rows.append(("  workbench --help", "all commands"))
+        rows.append((f"  workbench chat {newest}", "chat with the newest run's model"))
+        rows.append((f"  workbench attach {newest}", "watch it, or replay its log"))
+    rows.append(("  workbench --help", "show all commands"))
     return ["  " + line for line in table([(a.strip(), b) for a, b in rows])]

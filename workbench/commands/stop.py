@@ -1,4 +1,4 @@
-"""Ask a run to stop at its next safe point, with a checkpoint, and wait until it has."""
+"""Stop a run at its next safe point, save a checkpoint, and wait until it has stopped."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workbench.run import folder, launch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="name or folder of the run")
+    parser.add_argument("run", metavar="RUN", help="name or folder of a run")
 
 
 def run(args: argparse.Namespace) -> int:
     found = folder.find(folder.runs_root(), args.run)
     if launch.stop(found):
-        said = f"{found.name} has stopped; go on: workbench resume {found.name}"
+        said = f"{found.name} has stopped; resume it: workbench resume {found.name}"
     else:
-        said = f"nobody works on {found.name}; there is nothing to stop"
+        said = f"nothing to stop: {found.name} is not running"
     print(said, file=sys.stderr)
     return EXIT_DONE

@@ -45,7 +45,7 @@ class Budget:
     def spend(self, steps: int) -> None:
         self.left -= steps
         if self.left < 0:
-            raise OverBudget("the template loops without end or makes a text without bounds")
+            raise OverBudget("the chat template loops endlessly or produces unlimited text")
 
 
 _active: ContextVar[Budget] = ContextVar("budget")
@@ -150,7 +150,7 @@ def check_format(template: str | bytes, *values: Any) -> None:
     """Refuse formats with huge or computed widths; pay for each place a value may be put."""
     text = template if isinstance(template, str) else template.decode("latin-1")
     if _WIDE_FORMAT.search(text.replace("%%", "")):
-        raise OverBudget("a format of such width is not allowed in a chat template")
+        raise OverBudget("such a wide format is not allowed in a chat template")
     before = _active.get().left
     charge_deep(values)
     spend((before - _active.get().left) * (text.count("%") + text.count("{")))
@@ -158,7 +158,7 @@ def check_format(template: str | bytes, *values: Any) -> None:
 
 def _check_bits(bits: int) -> None:
     if bits > MAX_BITS:
-        raise OverBudget("numbers of such length are not allowed in a chat template")
+        raise OverBudget("such long numbers are not allowed in a chat template")
 
 
 def _bits(value: Any) -> int:
@@ -175,7 +175,7 @@ def check_growth(name: str, value: Any, args: tuple[Any, ...]) -> None:
         old, new = str(args[0]), str(args[1])
         spend((len(value) // max(1, len(old)) + 1) * len(new) // CHARS_A_STEP)
     elif name == "sum" and any(isinstance(arg, (list, tuple)) for arg in args):
-        raise OverBudget("lists cannot be summed in a chat template")
+        raise OverBudget("summing lists is not allowed in a chat template")
     elif name in ("format", "format_map") and isinstance(value, (str, bytes)):
         check_format(value, *args)
 
@@ -184,7 +184,7 @@ def _check_padding(value: Any, args: tuple[Any, ...]) -> None:
     width = max((abs(arg) for arg in args if isinstance(arg, int)), default=8)
     texts = sum(len(arg) for arg in args if isinstance(arg, str))
     if width > MAX_WIDTH:
-        raise OverBudget("a padding of such width is not allowed in a chat template")
+        raise OverBudget("such wide padding is not allowed in a chat template")
     text = value if isinstance(value, str) else ""
     breaks = text.count("\n") + text.count("\t") + 1
     spend((breaks * (width + texts) + len(text)) // CHARS_A_STEP)

@@ -153,8 +153,8 @@ class Crew:
                 self.helpers.append(Helper(self._encoder))
         except OSError as error:
             self._wanted = len(self.helpers)
-            what = "no further process to tokenize with could be started"
-            self._tell(f"{what} ({error.strerror}); going on")
+            what = "no more tokenizer processes could be started"
+            self._tell(f"{what} ({error.strerror}); continuing")
 
     def _handed_out(self, batches: Iterator[Batch]) -> Iterator[Task]:
         for helper in self.helpers:
@@ -178,7 +178,7 @@ class Crew:
             assert helper is not None, "what is done here does not fail in this way"
             if not helper.lost:
                 helper.lost = True
-                self._tell(f"a process that helped to tokenize ended ({helper.status()}); going on")
+                self._tell(f"a tokenizer process ended ({helper.status()}); continuing")
             return list(self._encoder.encode(task.batch))
 
 

@@ -176,7 +176,7 @@ def require_sequences(encoding: Encoding, on_cut: OnCut = "drop") -> Encoding:
     ledger = encoding.ledger
     if on_cut == "refuse" and ledger.cut.count:
         message = f"rows longer than sequence_length = {ledger.sequence_length}: {ledger.cut}"
-        hint = f"set sequence_length = {ledger.saving_length}, or on_cut to drop or cut"
+        hint = f"set sequence_length = {ledger.saving_length}, or on_cut to 'drop' or 'cut'"
         raise UserError(message, hint=hint)
     if not ledger.sequences:
         raise _nothing_left(ledger)
@@ -184,12 +184,12 @@ def require_sequences(encoding: Encoding, on_cut: OnCut = "drop") -> Encoding:
 
 
 def _special_note(entry: Encoded) -> Fault:
-    message = "the text holds the name of one of the model's control tokens; encoded as text"
+    message = "the text contains the name of a special token; encoded as plain text"
     return Fault(entry.place, "special-token", message, fatal=False)
 
 
 def _nothing_left(ledger: Ledger) -> UserError:
     if ledger.cut.count:
-        message = f"no row fits into sequence_length = {ledger.sequence_length}: {ledger.cut}"
+        message = f"no row fits sequence_length = {ledger.sequence_length}: {ledger.cut}"
         return UserError(message, hint=f"set sequence_length = {ledger.saving_length}")
-    return UserError("no trained token is left in the data", hint="mark some answers to be learnt")
+    return UserError("the data has no trained tokens", hint="mark at least one response as trained")

@@ -55,7 +55,7 @@ def fix(source: Path, target: Path, format: str = "auto", options: Options = PLA
     Raises UserError for a source that is no plain file of text, and for a target that exists.
     """
     if os.path.lexists(target):
-        raise UserError("there is such a file already", path=target, hint="name another with -o")
+        raise UserError("the file already exists", path=target, hint="choose another with -o")
     file = open_regular(source)
     if isinstance(file, Fault):
         raise file.error()
@@ -69,7 +69,9 @@ def fix(source: Path, target: Path, format: str = "auto", options: Options = PLA
         files.fsync_file(part)
         files.rename(part, target)
     except FileExistsError:
-        raise UserError("another --fix is at work here", path=part, hint="or remove it") from None
+        raise UserError(
+            "another --fix is running here", path=part, hint="if not, delete this file"
+        ) from None
     finally:
         part.unlink(missing_ok=True)
     return fixed
@@ -80,7 +82,7 @@ def _mend_lines(source: Path, file: BinaryIO, out: BinaryIO, done: Findings) -> 
     head = file.read(4)
     file.seek(0)
     if packed_as(head):
-        raise UserError("packed files are not fixed", path=source, hint="unpack it first")
+        raise UserError("compressed files cannot be fixed", path=source, hint="decompress it first")
     numbers = array("Q")
     is_json = _is_json(source)
     for number, raw in enumerate(_lines(source, file, head, done), 1):
@@ -100,11 +102,13 @@ def _lines(source: Path, file: BinaryIO, head: bytes, done: Findings) -> Iterato
     if not encoding:
         yield from file
         return
-    done.add([_did(Place(str(source), 1), "not-utf8", f"written as UTF-8, was {encoding.upper()}")])
+    done.add(
+        [_did(Place(str(source), 1), "not-utf8", f"converted from {encoding.upper()} to UTF-8")]
+    )
     try:
         yield from BytesIO(file.read().decode(encoding).encode())
     except UnicodeDecodeError as error:
-        what = f"byte {error.start + 1} is no {encoding.upper()}, which its mark declares"
+        what = f"byte {error.start + 1} is not valid {encoding.upper()}, as its mark declares"
         raise UserError(what, path=source) from None
 
 
@@ -113,7 +117,7 @@ def _mended(place: Place, raw: bytes, is_json: bool, done: Findings) -> bytes:
     line = raw.removesuffix(b"\n")
     if line.endswith(b"\r"):
         line = line.removesuffix(b"\r")
-        done.add([_did(place, "crlf", "a plain line end")])
+        done.add([_did(place, "crlf", "converted a Windows line ending")])
     if line.startswith(BOM):
         line = line.removeprefix(BOM)
         code = "bom" if place.line == 1 else "bom-inside"
@@ -121,21 +125,21 @@ def _mended(place: Place, raw: bytes, is_json: bool, done: Findings) -> bytes:
     bare = line.replace(b"\0", b"")
     bare = _NUL_ESCAPE.sub(rb"\1", bare) if is_json and b"\\u0000" in bare else bare
     if bare != line:
-        done.add([_did(place, "nul", "removed NULs")])
+        done.add([_did(place, "nul", "removed NUL characters")])
     if is_json and bare != bare.strip(b" \t\r"):
         bare = bare.strip(b" \t\r")
-        done.add([_did(place, "white-space", "removed white space around the row")])
+        done.add([_did(place, "white-space", "removed whitespace around the row")])
     return bare
 
 
 def _repeats(source: Path, numbers: array[int], plan: Plan, fixed: Fixed) -> set[int]:
     """Lines of the mended file, from 1, that hold rows which repeat an earlier one."""
     if not plan.files:
-        fixed.left = f"rows that repeat were left: {plan.faults[0].message}"
+        fixed.left = f"duplicate rows were kept: {plan.faults[0].message}"
         return set()
     taken = plan.files[0][1]
     if not _is_json(source) and taken not in _BLOCKS:
-        fixed.left = f"rows that repeat were left: none is cut out of {taken} files"
+        fixed.left = f"duplicate rows were kept: they cannot be removed from {taken} files"
         return set()
     first: dict[bytes, Place] = {}
     found: list[Fault] = []
@@ -146,13 +150,13 @@ def _repeats(source: Path, numbers: array[int], plan: Plan, fixed: Fixed) -> set
             dropped.update(range(doomed, doomed + 1 if _is_json(source) else line))
             doomed = 0
         if row is None and line <= len(numbers) and not _is_json(source):
-            fixed.left = "rows that repeat were left: mend the errors first"
+            fixed.left = "duplicate rows were kept: fix the errors first"
             return set()
         if row:
             here = Place(str(source), numbers[line - 1])
             known = first.setdefault(blake2b(row_key(row), digest_size=16).digest(), here)
             if known is not here:
-                found.append(_did(here, "duplicate", f"left out: it repeats {known}"))
+                found.append(_did(here, "duplicate", f"removed: duplicates {known}"))
                 doomed = line
     fixed.done.add(found)
     return dropped

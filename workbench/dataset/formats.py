@@ -116,7 +116,7 @@ def sniff_format(path: Path, options: Options = PLAIN) -> tuple[str, str] | Faul
     """(format, why) of a file by its beginning, or the fault that leaves none."""
     suffix, kind = plain_suffix(path), kind_of(path)
     if suffix in _OTHER_SUFFIXES:
-        what = f"{suffix} files are not read"
+        what = f"{suffix} files are not supported"
         return Fault(Place(str(path), 1), "format", what, "use JSON Lines, CSV or text")
     if kind != "JSON":
         return _shape_told(path, kind, columns_of(path, options))
@@ -137,13 +137,13 @@ def shape_of(kind: str, place: Place, keys: Collection[str]) -> tuple[Shape, str
         if why := shape.fits(keys):
             return shape, f"{kind} rows with {why}"
     told = named([one_line(key, 30) for key in sorted(keys)[:MAX_NAMES_TOLD]]) if keys else "none"
-    hint = f"the keys are {told}; say what they are in [data.source.fields], or name the format"
-    return Fault(place, "format", f"{kind} of no known format", hint)
+    hint = f"the keys are {told}; map them in [data.source.fields], or set the format"
+    return Fault(place, "format", f"{kind} rows in no known format", hint)
 
 
 def _sniff_json(path: Path, head: str, options: Options) -> tuple[str, str] | Fault:
     if head.lstrip()[:1] not in ("{", "["):
-        hint = "rename it, or write one JSON object a line"
+        hint = "rename it, or write one JSON object per line"
         return Fault(Place(str(path), 1), "format", "not JSON", hint)
     return _shape_told(path, "JSON", renamed(head_keys(head), options.fields))
 

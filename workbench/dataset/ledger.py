@@ -47,14 +47,14 @@ class Tally:
 # Each tally's meaning, as the person reads it.
 MEANINGS = {
     "cut": "longer than sequence_length",
-    "lost_stop": "of these, would lose the stop token if cut",
-    "lost_all": "of these, would lose every trained token if cut",
+    "lost_stop": "of these, lose the stop token if truncated",
+    "lost_all": "of these, lose all trained tokens if truncated",
     "dropped": "dropped",
-    "untrained": "without any trained token",
-    "retokenized": "with a token across the seam of prompt and answer, masked by characters",
-    "special_in_text": "with a control token's name in the text, encoded as text",
-    "by_turn": "split into one sequence a turn, because the template rewrites past turns",
-    "refused": "the template refuses",
+    "untrained": "without trained tokens",
+    "retokenized": "with a token spanning prompt and response, masked by character offsets",
+    "special_in_text": "with a special token's name in the text, encoded as plain text",
+    "by_turn": "split into one sequence per turn, because the template rewrites past turns",
+    "refused": "rejected by the chat template",
 }
 
 _FIGURES = (
@@ -141,11 +141,9 @@ class Ledger:
         )
         lines = [head, *(f"{tally}: {MEANINGS[name]}" for name, tally in self.tallies())]
         if self.saving_length:
-            lines.append(f"sequence_length = {self.saving_length} would cut none")
+            lines.append(f"sequence_length = {self.saving_length} would truncate none")
         if 0 < self.nearly_saving_length < self.saving_length:
-            lines.append(
-                f"sequence_length = {self.nearly_saving_length} would cut one in a hundred"
-            )
+            lines.append(f"sequence_length = {self.nearly_saving_length} would truncate 1 in 100")
         return lines
 
     def to_json(self) -> dict[str, Any]:

@@ -34,10 +34,10 @@ USUAL_SPECIAL = (
     "<bos>",
 )
 _LOOK_HINTS = {
-    "look-alike": "write the Latin letter",
+    "look-alike": "use the Latin letter",
     "zero-width": "remove it",
     "bidi": "remove it",
-    "hard-space": "write a plain space, unless it is meant",
+    "hard-space": "use a plain space unless it is intended",
 }
 
 
@@ -67,8 +67,8 @@ class Linter:
             self._lengths.append(-length)
         held = self._repeats.add(row, parts, prompt, opening)
         if held:
-            what = f"begins as {held}, which is held out"
-            found.append(_told(row, "leak", what, "training leaves it out"))
+            what = f"same opening prompt as {held}, which is held out"
+            found.append(_told(row, "leak", what, "training skips it"))
         return found
 
     def together(self) -> Iterator[Fault]:
@@ -78,15 +78,15 @@ class Linter:
         for number, signed in enumerate(self._lengths):
             length, (shortest, longest) = abs(signed), chats if signed > 0 else texts
             if not shortest <= length <= longest:
-                what = f"{length:,} bytes, where nearly all have {shortest:,.0f} to {longest:,.0f}"
+                what = f"{length:,} bytes; nearly all rows have {shortest:,.0f} to {longest:,.0f}"
                 place = self._repeats.place(number)
                 yield Fault(place, "length", what, "is it one example?", fatal=False)
 
     def _in_text(self, row: Row, said: Sequence[str]) -> list[Fault]:
         found = []
         if name := self._special_in(said):
-            what = f"the text holds the control token's name '{one_line(name)}'"
-            found.append(_told(row, "special-token", what, "it will be plain text"))
+            what = f"the text contains the special token's name '{one_line(name)}'"
+            found.append(_told(row, "special-token", what, "it is encoded as plain text"))
         for text in said:
             if not text.isascii() and (odd := lookalikes.find(text)):
                 found.append(_told(row, *odd, _LOOK_HINTS[odd[0]]))
@@ -116,11 +116,11 @@ def _in_turns(row: Row, parts: list[bytes], prompt: int) -> list[Fault]:
         if message.train and message.role == ASSISTANT:
             break
     else:
-        return [_told(row, "nothing-trained", "no answer to be learnt")]
+        return [_told(row, "nothing-trained", "no response is trained")]
     if 0 < prompt < len(parts):
         asked, said = parts[prompt - 1], parts[prompt]
         if asked[-1:] == said[-1:] and asked.partition(HEAD_END)[2] == said.partition(HEAD_END)[2]:
-            return [_told(row, "echo", "the answer repeats the prompt")]
+            return [_told(row, "echo", "the response repeats the prompt")]
     return []
 
 

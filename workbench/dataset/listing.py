@@ -13,16 +13,18 @@ def list_files(path: Path | str) -> list[Path] | Fault:
     """The files that a path, folder (hidden files apart) or glob names, sorted."""
     shown, expanded = str(path), os.path.expanduser(str(path))
     if "\0" in shown:
-        return Fault(Place(shown, 0), "missing", "no such file", "check the path")
+        return Fault(Place(shown, 0), "missing", "file not found", "check the path")
     if os.path.isdir(expanded):
         files = walk(expanded)
-        hint = "put a file with examples into it"
-        return files or Fault(Place(shown, 0), "empty-folder", "no files in this folder", hint)
+        hint = "add a file with examples"
+        return files or Fault(Place(shown, 0), "empty-folder", "the folder is empty", hint)
     if os.path.lexists(expanded) or not glob.has_magic(expanded):
         return [Path(expanded)]
     found = sorted(glob.glob(expanded, recursive=True))
     files = [Path(name) for name in found if not os.path.isdir(name)]
-    return files or Fault(Place(shown, 0), "missing", "no file matches", "check the pattern")
+    return files or Fault(
+        Place(shown, 0), "missing", "no file matches the pattern", "check the pattern"
+    )
 
 
 def walk(folder: str) -> list[Path]:

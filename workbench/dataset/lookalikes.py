@@ -55,7 +55,7 @@ def _mixed(text: str) -> tuple[str, str] | None:
     word = _MIXED.search(text)
     if word is None:
         return None
-    what = f"'{word[0][:40]}' is written with {_named(word[1])}, which looks like"
+    what = f"'{word[0][:40]}' contains {_named(word[1])}, which looks like"
     return "look-alike", f"{what} '{LATIN_OF[word[1]]}'"
 
 

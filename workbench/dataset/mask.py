@@ -62,7 +62,7 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> Rendered |
     """
     learnt = [i for i, m in enumerate(row.messages) if m.role == ASSISTANT and m.train]
     if not learnt:
-        return Fault(row.place, "nothing-trained", "no message of the row is to be learnt")
+        return Fault(row.place, "nothing-trained", "no message of the row is trained")
     until = learnt[-1] + 1
     try:
         cut, mark = cut_names(row, tokenizer.special_pattern)
@@ -70,8 +70,8 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> Rendered |
         if mark and text.replace(mark, "") != template.render(
             row.messages[:until], tools=row.tools
         ):
-            what = "the template cannot take a control token's name inside a message"
-            return Fault(row.place, "special-token", what, "write it otherwise")
+            what = "the template cannot handle a special token's name inside a message"
+            return Fault(row.place, "special-token", what, "rephrase it")
         turns = [_turn(cut, template, text, index, until) for index in learnt]
     except UserError as error:
         return Fault(row.place, "template", error.message, error.hint)
@@ -90,7 +90,7 @@ def place(
         found = _by_prompts(rendered, ids, tokenizer, stop_ids)
     if found is not None:
         return found
-    what = "the template ends the assistant's turn without a stop token"
+    what = "the chat template does not end the assistant's turn with a stop token"
     return Fault(rendered.row.place, "no-stop", what, "choose another model.chat_template")
 
 
@@ -100,11 +100,11 @@ def _turn(row: Row, template: ChatTemplate, text: str, index: int, until: int) -
     prompt = template.render(before, add_generation_prompt=True, tools=row.tools)
     whole = text if index + 1 == until else template.render(upto, tools=row.tools)
     if not whole.startswith(prompt):
-        what = f"the template does not go on from its generation prompt at message {index + 1}"
+        what = f"the template does not continue its generation prompt at message {index + 1}"
         return Fault(row.place, "prefix", what, "choose another model.chat_template")
     if not text.startswith(whole):
-        what = f"the template writes message {index + 1} otherwise once another follows"
-        return Fault(row.place, "rewrites", what, "train its turns as rows of their own")
+        what = f"the template renders message {index + 1} differently once another follows"
+        return Fault(row.place, "rewrites", what, "train each turn as a separate row")
     return Turn(len(prompt), len(whole))
 
 

@@ -69,6 +69,6 @@ def _index(texts: Iterable[str], threshold: float) -> GramIndex:
 
     sets = list(gram_sets(islice(texts, MAX_TEXTS + 1)))
     if len(sets) > MAX_TEXTS:
-        what = f"near duplicates are sought among {MAX_TEXTS:,} rows at most"
+        what = f"near-duplicate search is limited to {MAX_TEXTS:,} rows"
         raise UserError(what, hint='set data.dedupe = "exact"')
     return GramIndex(sets, threshold)

@@ -76,14 +76,14 @@ def require(reading: Reading, what: str = "") -> Reading:
     """`reading`, when it can be used. Raises UserErrors with every fatal fault, or for no rows."""
     raise_faults(reading.faults)
     if not reading.rows:
-        raise UserError("no rows in the data", path=what or None, hint="give it examples")
+        raise UserError("the data has no rows", path=what or None, hint="add examples")
     return reading
 
 
 def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN) -> Plan:
     """The files that `path` names and the format of each. Opens them, reads only their heads."""
     if format != "auto" and format not in READERS:
-        raise UserError(f"no format '{format}'", hint=did_you_mean(format, FORMATS))
+        raise UserError(f"unknown format '{format}'", hint=did_you_mean(format, FORMATS))
     schema = read_schema(options.schema) if options.schema else None
     if isinstance(schema, Fault):
         return Plan((), (schema,), options)
@@ -96,12 +96,12 @@ def _plan_folder(folder: Path, format: str, options: Options) -> Plan | None:
     """The plan of a folder that is one thing: a tree of topics, or code. None for any other."""
     if format in ("auto", topics.FORMAT) and is_tree(folder):
         tree = read_tree(folder)
-        why = f"a tree of topics with {STRUCTURE}"
+        why = f"a topic tree with {STRUCTURE}"
         files = [(topic.path, topics.FORMAT, why) for topic in tree.topics if topic.path.exists()]
         return Plan(tuple(files), (*tree.faults, *notes(tree)), options)
     if format not in ("auto", code.FORMAT) or not folder.is_dir():
         return None
-    why = "as named" if format == code.FORMAT else code.sniff_folder(folder)
+    why = "as specified" if format == code.FORMAT else code.sniff_folder(folder)
     if not why:
         return None
     kept, faults = code.plan_folder(folder, options.suffixes)
@@ -116,7 +116,7 @@ def _plan_files(path: Path | str, format: str, options: Options) -> Plan:
     paths, faults = _fitting(paths, format, str(path))
     files: list[tuple[Path, str, str]] = []
     for file in paths:
-        found = (format, "as named") if format != "auto" else sniff_format(file, options)
+        found = (format, "as specified") if format != "auto" else sniff_format(file, options)
         if isinstance(found, Fault):
             faults.append(found)
         else:
@@ -153,12 +153,12 @@ def _entries(plan: Plan, name: str, answers: bool) -> Iterator[Row | Fault]:
                 continue
             n_faults += entry.fatal
             if n_faults == MAX_FAULTS:
-                what = f"{MAX_FAULTS} faults in this file, the rest of it was not read"
+                what = f"{MAX_FAULTS} errors in this file; the rest was not read"
                 hint = "is the format right?" if format != "text" else ""
                 yield Fault(Place(str(path), 0), "too-many", what, hint)
                 break
         if not n_entries:
-            yield Fault(Place(str(path), 1), "empty", f"the file holds no {format} rows")
+            yield Fault(Place(str(path), 1), "empty", f"the file contains no {format} rows")
 
 
 def _fitting(paths: list[Path], format: str, path: str) -> tuple[list[Path], list[Fault]]:
@@ -170,7 +170,7 @@ def _fitting(paths: list[Path], format: str, path: str) -> tuple[list[Path], lis
     left = [file.name for file in paths if plain_suffix(file) not in suffixes]
     if not left:
         return kept, []
-    what = f"{len(left)} files are no {' or '.join(suffixes)} and were skipped"
+    what = f"{len(left)} files are not {' or '.join(suffixes)} and were skipped"
     fault = Fault(Place(path, 0), "skipped", what, f"such as {one_line(left[0], 40)}", fatal=False)
     return kept, [fault]
 
@@ -180,7 +180,7 @@ def _checked(row: Row, answers: bool) -> Row | Fault:
         return row
     last = row.messages[-1]
     if last.role != "assistant":
-        what = f"the row ends with the role '{last.role}': there is no answer to learn"
+        what = f"the row ends with the role '{last.role}', so there is no response"
         return Fault(row.place, "no-answer", what, "end it with the assistant's message")
     return row
 

@@ -31,13 +31,9 @@ class Judge:
         for row, verdict in zip(judged, verdicts, strict=True):
             says = verdict.reason or "no reason given"
             if not self._item(row).answer.strip():  # an empty program compiles, and teaches nothing
-                yield _refused(row, "the answer holds nothing to check")
+                yield _refused(row, "the response contains nothing to check")
             else:
-                yield (
-                    None
-                    if verdict.passed is not False
-                    else _refused(row, f"the checker says: {says}")
-                )
+                yield (None if verdict.passed is not False else _refused(row, f"checker: {says}"))
 
     def _item(self, row: Row) -> Item:
         asked = row.prompt_messages()[-1:]
@@ -47,4 +43,4 @@ class Judge:
 
 
 def _refused(row: Row, message: str) -> Fault:
-    return Fault(row.place, "refused", message, "mend the answer or the checker", fatal=False)
+    return Fault(row.place, "refused", message, "fix the response or the checker", fatal=False)

@@ -50,14 +50,14 @@ class Repeats:
 
     def _duplicates(self) -> Iterator[Fault]:
         for number, known in _again(self._said):
-            what = f"repeats {self.place(known)}"
+            what = f"duplicates {self.place(known)}"
             yield Fault(self.place(number), "duplicate", what, "keep one", fatal=False)
 
     def _contradictions(self) -> Iterator[Fault]:
         for number, known in _again(self._asked):
             if self._asked[number] != NO_PROMPT and self._said[known] != self._said[number]:
-                what = f"the prompt of {self.place(known)} with another answer"
-                hint = "keep the better one, or both if either is right"
+                what = f"same prompt as {self.place(known)} with a different response"
+                hint = "keep the better one, or both if both are right"
                 yield Fault(self.place(number), "contradiction", what, hint, fatal=False)
 
     def place(self, number: int) -> Place:

@@ -43,8 +43,8 @@ class Lengths:
 
     def __str__(self) -> str:
         return (
-            f"{self.shortest} shortest, {self.median} median, {self.p95} at 95 %, "
-            f"{self.longest} longest, {self.total} in all"
+            f"min {self.shortest}, median {self.median}, 95th percentile {self.p95}, "
+            f"max {self.longest}, total {self.total}"
         )
 
 
@@ -79,17 +79,17 @@ class Summary:
     def lines(self, every: bool = False) -> list[str]:
         """The summary for a person, errors as a number; `every` shortens no list of findings."""
         why = f" ({one_line(self.why, 200)})" if self.why else ""
-        lines = [f"{one_line(self.path, 200)}: {self.format or 'no format'}{why}"]
+        lines = [f"{one_line(self.path, 200)}: {self.format or 'unknown format'}{why}"]
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
-        lines.append(f"rows          {self.rows}{f' ({kinds})' if len(self.kinds) > 1 else ''}")
+        lines.append(f"rows            {self.rows}{f' ({kinds})' if len(self.kinds) > 1 else ''}")
         if self.trained_turns > self.rows:
-            lines.append(f"answers       {self.trained_turns}")
+            lines.append(f"responses       {self.trained_turns}")
         lines += _categories(self.categories)
         for name, title in _LENGTH_TITLES.items():
             if found := self.lengths.get(name):
-                lines.append(f"{title:<14}{found}")
+                lines.append(f"{title:<16}{found}")
         lines += [one_line(note, 400) for note in self.notes]
-        lines.append(f"findings      {self.findings.told()}")
+        lines.append(f"findings        {self.findings.told()}")
         return lines + list(self.findings.lines(every))
 
     def error_lines(self) -> list[str]:
@@ -101,10 +101,10 @@ class Summary:
 
 
 _LENGTH_TITLES = {
-    "prompt_chars": "prompt, chars",
-    "answer_chars": "answer, chars",
-    "text_chars": "text, chars",
-    "tokens": "row, tokens",
+    "prompt_chars": "prompt chars",
+    "answer_chars": "response chars",
+    "text_chars": "text chars",
+    "tokens": "row tokens",
 }
 
 
@@ -183,4 +183,4 @@ def _categories(categories: dict[str, int]) -> list[str]:
         return []
     shown = [f"{one_line(n, 40)} {c}" for n, c in list(categories.items())[:CATEGORIES_SHOWN]]
     more = len(categories) - len(shown)
-    return ["categories    " + ", ".join(shown) + (f" and {more} more" if more else "")]
+    return ["categories      " + ", ".join(shown) + (f" and {more} more" if more else "")]

@@ -21,7 +21,7 @@ def near_findings(rows: Sequence[Row], held_out: Sequence[Row] = ()) -> Iterator
     kept, _ = dedupe(rows, "exact")
     places = [row.place for row in kept]
     for later, earlier in sorted(near_duplicates(map(row_text, kept)).items()):
-        what = f"says nearly what {places[earlier]} says"
+        what = f"nearly identical to {places[earlier]}"
         yield Fault(places[later], "near-duplicate", what, "keep one, or vary it", fatal=False)
     if held_out:
         yield from _near_leaks(kept, held_out)
@@ -34,12 +34,14 @@ def _near_leaks(rows: Sequence[Row], held_out: Sequence[Row]) -> Iterator[Fault]
     for number, original in sorted(near_duplicates(texts).items()):
         if original < len(held_out) <= number:
             row = asking[number - len(held_out)]
-            what = f"begins nearly as {held_out[original].place}, which is held out"
+            what = (
+                f"opening prompt nearly identical to {held_out[original].place}, which is held out"
+            )
             yield _leak(row.place, what)
 
 
 def _leak(place: Place, what: str) -> Fault:
-    return Fault(place, "near-leak", what, "it makes the evaluation look better", fatal=False)
+    return Fault(place, "near-leak", what, "leaks inflate the evaluation", fatal=False)
 
 
 def _opening_text(row: Row) -> str:

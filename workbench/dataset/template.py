@@ -115,7 +115,7 @@ def template_for(
     if setting == "auto":
         if not tokenizer_template:
             hint = "set model.chat_template to one of " + ", ".join(BUILT_IN)
-            raise UserError("the model brings no chat template", hint=hint)
+            raise UserError("the model has no chat template", hint=hint)
         source, name = tokenizer_template, "the model's chat template"
     elif setting.startswith(FILE_PREFIX):
         source, name = _read_file(setting.removeprefix(FILE_PREFIX), folder)
@@ -123,7 +123,7 @@ def template_for(
         source, name = built_in(setting), setting
     else:
         names = ("auto", "FILE:path.jinja", *BUILT_IN)
-        raise UserError(f"no chat template '{setting}'", hint=did_you_mean(setting, names))
+        raise UserError(f"unknown chat template '{setting}'", hint=did_you_mean(setting, names))
     template = ChatTemplate(source, bos_token, eos_token, name)
     template.check()
     return template
@@ -143,7 +143,7 @@ def _read_file(name: str, folder: Path | None) -> tuple[str, str]:
             raise FileNotFoundError
         return beside.read_text("utf-8"), name
     except FileNotFoundError:
-        raise UserError("no such chat template", path=name, hint="check the path") from None
+        raise UserError("chat template not found", path=name, hint="check the path") from None
     except UnicodeDecodeError:
         raise UserError("the chat template is not UTF-8", path=name) from None
     except OSError as error:
@@ -201,12 +201,12 @@ class _Namespace(Namespace):
         super().__setitem__(name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError("a namespace is no list")
+        raise TypeError("a namespace is not a list")
 
 
 def _refuse_private(name: Any) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"a namespace takes no name such as {name!r}")
+        raise SecurityError(f"a namespace cannot have a name such as {name!r}")
 
 
 def _raise_exception(message: str) -> None:

@@ -61,13 +61,13 @@ def find_stop_id(template: ChatTemplate, tokenizer: Tokenizer) -> int | None:
 
 def _seam_faults(place: Place, prompt: str, text: str) -> list[Fault]:
     if not text.startswith(prompt):
-        what = "the template does not go on from its own generation prompt"
+        what = "the template does not continue its own generation prompt"
         return [Fault(place, "prefix", what, _OTHER)]
     before, found, _ = text[len(prompt) :].partition(ANSWER)
     if not found:
-        return [Fault(place, "no-answer", "the template leaves the assistant's answer out", _OTHER)]
+        return [Fault(place, "no-answer", "the template omits the assistant's response", _OTHER)]
     if before.strip():
-        what = f"the template writes {before.strip()!r} before each answer; it will be learnt too"
+        what = f"the template writes {before.strip()!r} before each response; it is trained too"
         return [Fault(place, "header", what, fatal=False)]
     return []
 
@@ -76,11 +76,11 @@ def _stop_faults(
     place: Place, stop: int | None, tokenizer: Tokenizer, stop_ids: Sequence[int]
 ) -> list[Fault]:
     if stop is None:
-        what = "the template ends the assistant's turn without a stop token: it would never stop"
+        what = "the template ends assistant turns without a stop token; the model would not stop"
         return [Fault(place, "no-stop", what, _OTHER)]
     if stop_ids and stop not in stop_ids:
         name = next(name for name, number in tokenizer.special_tokens.items() if number == stop)
-        what = f"the template ends the assistant's turn with {name!r}, at which nothing stops"
+        what = f"the template ends assistant turns with {name!r}, which is not a stop token"
         return [Fault(place, "no-stop", what, f"add {name!r} to generate.stop")]
     return []
 
@@ -89,7 +89,7 @@ def _bos_faults(place: Place, text: str, tokenizer: Tokenizer) -> list[Fault]:
     ids, _ = tokenizer.encode(text)
     bos = tokenizer.bos_id
     if bos is not None and ids[:2] == [bos, bos]:
-        return [Fault(place, "bos", "the template writes BOS twice", _OTHER)]
+        return [Fault(place, "bos", "the template adds BOS twice", _OTHER)]
     return []
 
 

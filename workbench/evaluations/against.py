@@ -43,8 +43,11 @@ class Against:
         shared = passing + failing + self.counts["as before"]
         words = f"{passing:,} newly pass, {failing:,} newly fail on {shared:,} shared prompts"
         if passing or failing:
-            words += f"; by chance alone with probability {chance(self.p_value)} (McNemar, exact)"
-        lone = [(self.counts["not comparable"], "not comparable"), (self.gone, "asked before only")]
+            words += f"; p {chance(self.p_value)} (exact McNemar test)"
+        lone = [
+            (self.counts["not comparable"], "not comparable"),
+            (self.gone, "only in the earlier evaluation"),
+        ]
         return words + "".join(f"; {count:,} {what}" for count, what in lone if count)
 
 

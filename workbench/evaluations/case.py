@@ -145,5 +145,5 @@ def _case(line: bytes, path: Path, number: int) -> Case:
     try:
         return case_of(json.loads(line))
     except (ValueError, TypeError, RecursionError):
-        hint = "the evaluation stage writes it anew"
-        raise UserError("no case of an evaluation", path=path, line=number, hint=hint) from None
+        hint = "rerun the evaluation stage to rewrite it"
+        raise UserError("not a valid evaluation case", path=path, line=number, hint=hint) from None

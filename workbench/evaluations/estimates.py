@@ -65,5 +65,5 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 
 def chance(p_value: float) -> str:
-    """A p-value for the eye: `0.0312`, `less than 0.0001`."""
-    return "less than 0.0001" if p_value < 1e-4 else f"{p_value:.4f}"
+    """A p-value for the eye: `= 0.0312`, `< 0.0001`."""
+    return "< 0.0001" if p_value < 1e-4 else f"= {p_value:.4f}"

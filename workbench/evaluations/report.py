@@ -21,12 +21,12 @@ FORMATS = ("workbench-report-1", FORMAT)
 NAME = "report.json"
 LABELS = {
     "prompts": "prompts",
-    "passed": "passes the checker",
-    "adheres": "holds what was asked for by name",
-    "exact": "equals the expected answer",
-    "stopped": "stops by itself",
-    "perplexity": "perplexity of the expected answers",
-    "mean_tokens": "tokens an answer",
+    "passed": "checker pass rate",
+    "adheres": "adherence (required strings)",
+    "exact": "exact match",
+    "stopped": "stops on its own",
+    "perplexity": "perplexity of expected responses",
+    "mean_tokens": "tokens per response",
     "not_measured": "not measured",
 }
 
@@ -76,23 +76,23 @@ def read_report(folder: Path) -> Report:
     try:
         told = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError("no evaluation has ended here yet", path=folder) from None
+        raise UserError("no finished evaluation here", path=folder) from None
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", path=path) from error
     except (ValueError, RecursionError):
-        raise UserError("no JSON", path=path, hint=_AGAIN) from None
+        raise UserError("not valid JSON", path=path, hint=_AGAIN) from None
     try:
         return _report(path, told)
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError("no report of an evaluation", path=path, hint=_AGAIN) from None
+        raise UserError("not an evaluation report", path=path, hint=_AGAIN) from None
 
 
-_AGAIN = "the evaluation stage writes it anew"
+_AGAIN = "rerun the evaluation stage to rewrite it"
 
 
 def _report(path: Path, told: dict[str, Any]) -> Report:
     if told["format"] not in FORMATS:
-        raise UserError(f"a report of the format '{told['format']}'", path=path, hint=_AGAIN)
+        raise UserError(f"unsupported report format '{told['format']}'", path=path, hint=_AGAIN)
     about = told.get("about", {})
     report = Report(
         path=path,
@@ -109,7 +109,7 @@ def _report(path: Path, told: dict[str, Any]) -> Report:
         since=_since(told["subject"], told.get("since")),
     )
     if report.subject not in report.models:
-        raise ValueError("the subject is no model of it")
+        raise ValueError("the evaluated model is not in it")
     return report
 
 
@@ -141,7 +141,7 @@ def _test(told: dict[str, Any] | None) -> PairedTest | None:
 def _since(subject: str, told: dict[str, Any] | None) -> str:
     if not told or not isinstance(told.get("sentence"), str):
         return ""
-    return f"{subject} against {told['name']} ({told['date']}): {told['sentence']}"
+    return f"{subject} vs. {told['name']} ({told['date']}): {told['sentence']}"
 
 
 def _guard(told: dict[str, Any]) -> GuardResult:

@@ -66,4 +66,4 @@ def _prompts(title: str, cases: Sequence[Case]) -> Iterator[str]:
         place = f"{one_line(case.place, 60)}  {one_line(case.category, 30)}".rstrip()
         yield f"  {title}: {place}  {one_line(case.prompt, 120)}"
     if len(cases) > MAX_PROMPTS:
-        yield f"  {title}: {len(cases) - MAX_PROMPTS:,} more (--json has all)"
+        yield f"  {title}: {len(cases) - MAX_PROMPTS:,} more (use --json for all)"

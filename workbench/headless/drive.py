@@ -69,7 +69,7 @@ def start_detached(run: RunFolder, stages: Sequence[str] = (), as_json: bool = F
         _print_json({"kind": "detached", "pid": process.pid, "run": str(run.path)})
     else:
         _name(run, as_json)
-        print(f"at work; watch it: workbench attach {run.name}", file=sys.stderr)
+        print(f"running in the background; watch it: workbench attach {run.name}", file=sys.stderr)
     return EXIT_DONE
 
 
@@ -82,9 +82,9 @@ def attach(run: RunFolder, as_json: bool = False) -> int:
         finally:
             follower.view.close()
     if follower.left:
-        ended = Outcome(EXIT_INTERRUPTED, f"detached; {run.name} goes on")
+        ended = Outcome(EXIT_INTERRUPTED, f"detached; {run.name} is still running")
     elif follower.state.last_seq == 0:
-        raise UserError(f"{run.name} has not begun", hint=f"workbench resume {run.name}")
+        raise UserError(f"{run.name} has not started", hint=f"workbench resume {run.name}")
     else:
         ended = outcome(run, follower.state, follower.ending)
     return _finish(follower, ended, as_json)

@@ -28,7 +28,7 @@ def extend(run: RunFolder, epochs: str = "", steps: str = "") -> str:
     stopped early.
     """
     if epochs and steps:
-        raise UserError("--epochs and --steps say the same thing", hint="give one of them")
+        raise UserError("--epochs and --steps cannot be combined", hint="use one of them")
     if lock.owner(run.lock_file):
         raise lock.taken(run.lock_file)
     loaded = load(str(run.preset_file))
@@ -38,7 +38,7 @@ def extend(run: RunFolder, epochs: str = "", steps: str = "") -> str:
     longer = stage.model_copy(update={"extensions": [*stage.extensions, more]})
     preset = loaded.preset.model_copy(update={"train": [*loaded.preset.train[:-1], longer]})
     write_atomic(run.preset_file, to_toml(preset))
-    return f"{stage.name} is extended by {more:,} steps; what comes after it is done again"
+    return f"extended {stage.name} by {more:,} steps; later stages will run again"
 
 
 def _told(run: RunFolder, name: str) -> StageState:
@@ -48,21 +48,21 @@ def _told(run: RunFolder, name: str) -> StageState:
     stage = state.stages.get(name, StageState(name))
     if stage.done and stage.steps and stage.steps[-1].step < stage.steps[-1].steps:
         hint = "start a new run with early_stopping = 0"
-        raise UserError(f"{name} stopped early, more steps would stop at once", hint=hint)
+        raise UserError(f"{name} stopped early; added steps would stop at once", hint=hint)
     return stage
 
 
 def _steps(text: str) -> int:
     found = MORE.fullmatch(text)
     if not found or "." in text or int(found[1]) < 1:
-        raise UserError(f"--steps {text}: not a number of steps to add", hint="write +100")
+        raise UserError(f"--steps {text}: not a number of steps to add", hint="use +100")
     return int(found[1])
 
 
 def _epochs(text: str, stage: StageState) -> int:
     found = MORE.fullmatch(text)
     if not found or float(found[1]) <= 0:
-        raise UserError(f"--epochs {text}: not a number of epochs to add", hint="write +1")
+        raise UserError(f"--epochs {text}: not a number of epochs to add", hint="use +1")
     if stage.plan is None:
-        raise UserError(f"{stage.name} has not begun, its epoch is not known", hint="give --steps")
+        raise UserError(f"{stage.name} has not started; its epoch is unknown", hint="use --steps")
     return max(1, round(float(found[1]) * stage.plan.steps / stage.plan.epochs))

@@ -62,7 +62,7 @@ class Follower:
         records = self._reader.poll()
         if self._reader.restarted:
             self.state, self.ending = RunState(), None
-            self.view.tell("! the event log was replaced or cut short; read again from its start")
+            self.view.tell("! the event log was replaced or truncated; reading it again")
         if self._reader.trouble and self._reader.trouble != self._trouble:
             self.view.tell(f"! the event log cannot be read: {self._reader.trouble}")
         self._trouble = self._reader.trouble
@@ -95,7 +95,7 @@ class _Stopping:
         first = self._asked_at == float("-inf")
         if first:
             self._view.tell(
-                "  stopping at the next safe point, with a checkpoint; Ctrl+C again: at once"
+                "  stopping at the next safe point with a checkpoint; Ctrl+C again stops at once"
             )
         if time.monotonic() - self._asked_at >= ASK_AGAIN_S:
             self._asked_at = time.monotonic()
@@ -107,7 +107,7 @@ class _Stopping:
         now = time.monotonic()
         if self._signalled_at is None:
             self._left_at = now
-            self._view.tell("  leaving at once")
+            self._view.tell("  stopping at once")
         if self._signalled_at is None or now - self._signalled_at >= SIGNAL_AGAIN_S:
             self._signalled_at = now
             launch.terminate(self._run)

@@ -20,14 +20,14 @@ def stage_lines(found: Mapping[str, Any], stage: str) -> list[str]:
     if "steps" in counts:
         lines.append(_time(counts))
     if counts.get("packing") == "auto":
-        lines.append("rows end to end or sorted by length: tried before the first step")
+        lines.append("packing or grouping by length: chosen before the first step")
     return [*lines, _memory(counts.get("memory"), found.get("device"))]
 
 
 def summary(found: Mapping[str, Any], stages: Sequence[str]) -> str:
     """All stages in one line: `63 + 336 steps  about 2:50  762 MiB of 22.6 GiB free`."""
     known = [found["stages"].get(name, {}) for name in stages]
-    parts = ["steps once the base is here"]
+    parts = ["steps: known once the base model is downloaded"]
     if all("steps" in counts for counts in known):
         parts = [" + ".join(f"{counts['steps']:,}" for counts in known) + " steps"]
         times = [counts.get("seconds") for counts in known]
@@ -48,10 +48,10 @@ def is_too_large(found: Mapping[str, Any]) -> bool:
 
 def _steps(counts: Mapping[str, Any]) -> str:
     if "steps" not in counts:
-        return "steps are known once the base is here"
+        return "steps: known once the base model is downloaded"
     return (
-        f"{counts['steps']:,} steps, {counts['steps_per_epoch']:,} an epoch of "
-        f"{counts['tokens']:,} tokens; {counts['validations']:,} validations, "
+        f"{counts['steps']:,} steps, {counts['steps_per_epoch']:,} per epoch "
+        f"({counts['tokens']:,} tokens); {counts['validations']:,} validations, "
         f"{counts['checkpoints']:,} checkpoints{_shared(counts)}"
     )
 
@@ -62,25 +62,25 @@ def _shared(counts: Mapping[str, Any]) -> str:
     if processes == 1:
         return ""
     name = "micro-batch" if dealt == 1 else "micro-batches"
-    cut = ", cut into parts" if dealt < processes else ""
-    return f"; {dealt:,} {name} a step{cut}, for {processes} processes"
+    cut = ", split into parts" if dealt < processes else ""
+    return f"; {dealt:,} {name} per step{cut}, for {processes} processes"
 
 
 def _time(counts: Mapping[str, Any]) -> str:
     if not counts.get("seconds"):
-        return "its time is known after the first steps"
-    speed = f"{counts['tokens_per_second']:,.0f} tokens a second"
-    return f"about {duration(counts['seconds'])}, at {speed} as in {one_line(counts['as_in'], 40)}"
+        return "time: known once the first steps have run"
+    speed = f"{counts['tokens_per_second']:,.0f} tokens/s"
+    return f"about {duration(counts['seconds'])} at {speed} (as in {one_line(counts['as_in'], 40)})"
 
 
 def _memory(memory: Mapping[str, Any] | None, device: Mapping[str, Any] | None) -> str:
     if not memory or not device:
-        return "its memory is known once the base's config.json is here"
+        return "memory: known once the base model's config.json is available"
     peak, free = memory["peak"], device["free"]
-    verdict = f"of {size(device['total'])}, {size(free)} free"
+    verdict = f"{size(free)} of {size(device['total'])} free"
     if peak > free:
-        verdict = f"MORE THAN THE {size(free)} that are free of {size(device['total'])}"
+        verdict = f"MORE THAN the {size(free)} free of {size(device['total'])}"
     parts = sorted(memory["parts"].items(), key=lambda part: -part[1])
     named = [f"{name} {size(bytes)}" for name, bytes in parts if bytes >= TOLD_SHARE * peak]
     where = one_line(str(device["name"]), 60)
-    return f"about {size(peak)} of memory on {where}, {verdict}: {', '.join(named)}"
+    return f"about {size(peak)} of memory on {where} ({verdict}): {', '.join(named)}"

@@ -42,12 +42,12 @@ class Narrator:
             case events.StageSkipped(reason=reason):
                 return f"✓ {name:{telling.NAME_WIDTH}} skipped: {one_line(reason, LINE_WIDTH)}"
             case events.Resumed(from_step=step):
-                return f"  {name} goes on after step {step:,}"
+                return f"  {name} resumes after step {step:,}"
             case events.TrainingPlanned(processes=count) as plan if count > 1:
-                share = ", each with a share of the weights" if plan.shared else ""
-                return f"  {name:{telling.NAME_WIDTH}} by {count} processes ({plan.device}){share}"
+                share = ", weights sharded" if plan.shared else ""
+                return f"  {name:{telling.NAME_WIDTH}} on {count} processes ({plan.device}){share}"
             case events.MemoryMeasured() as memory:
                 return f"  {name:{telling.NAME_WIDTH}} {telling.memory(memory)}"
             case events.CheckpointRefused(path=path, reason=reason):
-                return f"! {one_line(path)} passed over: {one_line(reason, LINE_WIDTH)}"
+                return f"! skipped {one_line(path)}: {one_line(reason, LINE_WIDTH)}"
         return ""

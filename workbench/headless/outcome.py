@@ -42,24 +42,24 @@ def outcome(
 def interrupted(run: RunFolder, state: RunState, at_work: bool) -> Outcome:
     """The front left after a second Ctrl+C, with the worker gone or still at it."""
     if at_work:
-        line = f"the worker has not ended yet; watch it: workbench attach {run.name}"
+        line = f"the worker is still running; watch it: workbench attach {run.name}"
         return Outcome(EXIT_INTERRUPTED, line)
-    return Outcome(EXIT_INTERRUPTED, f"left{_kept(run, state)}")
+    return Outcome(EXIT_INTERRUPTED, f"aborted{_kept(run, state)}")
 
 
 def _kept(run: RunFolder, state: RunState) -> str:
     stage = state.stages.get(state.stage)
     step = stage.saved_step if stage else 0
-    kept = f"nothing before step {step:,} is lost" if step else "finished stages are kept"
+    kept = f"progress up to step {step:,} is saved" if step else "finished stages are kept"
     return f"; {kept}: workbench resume {run.name}"
 
 
 def _cause(run: RunFolder, returncode: int | None) -> str:
     if returncode is not None and returncode < 0:
-        memory = ", perhaps out of memory" if returncode == -signal.SIGKILL else ""
+        memory = ", possibly out of memory" if returncode == -signal.SIGKILL else ""
         return f" (signal {-returncode}{memory})"
     last = _last_line(run)
-    said = f"; its last line: {last}" if last else ""
+    said = f"; last log line: {last}" if last else ""
     return f" (exit status {returncode}{said})" if returncode is not None else said
 
 

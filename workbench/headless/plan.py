@@ -28,8 +28,8 @@ def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
         "",
         *table(explain(loaded), width=VALUE_WIDTH),
         "",
-        f"{estimate['rows']:,} rows read: {estimate['train_rows']:,} to train on, "
-        f"{estimate['validation_rows']:,} held out for validation",
+        f"{estimate['rows']:,} rows: {estimate['train_rows']:,} for training, "
+        f"{estimate['validation_rows']:,} for validation",
         *(f"  {one_line(note, 200)}" for note in estimate["notes"]),
         "",
         *table(list(_stages(loaded, wanted, estimate)), width=VALUE_WIDTH),
@@ -60,8 +60,8 @@ class Counting:
         if self._process.returncode == UserError.exit_status:
             raise UserError(said.strip())
         if self._process.returncode:
-            last = said.strip().splitlines() or ["no word"]
-            raise RunFailed(f"the data could not be counted: {one_line(last[-1], 200)}")
+            last = said.strip().splitlines() or ["no message"]
+            raise RunFailed(f"counting the data failed: {one_line(last[-1], 200)}")
         found: dict[str, Any] = json.loads(out)
         return found
 
@@ -73,9 +73,9 @@ def _stages(
         kind, _, stage = name.partition(":")
         told = _told(kind, stage, loaded, estimate)
         if wanted and name not in wanted and kind not in wanted:
-            told = "not asked for; must stand already"
+            told = "not selected; must already be done"
         yield name, told
-        if kind == TRAIN and not told.startswith("not asked"):
+        if kind == TRAIN and not told.startswith("not selected"):
             yield from (("", line) for line in stage_lines(estimate, stage)[1:])
 
 

@@ -62,7 +62,7 @@ def _answers(run: RunFolder) -> Iterator[str]:
         before, after = (_by_index(told.models[name]) for name in names)
     except UserError:
         return
-    yield "The same prompts, before and after"
+    yield "The same prompts before and after tuning"
     for index in _chosen([case for case in after.values() if case.index in before]):
         yield f"  > {one_line(after[index].prompt, 200)}"
         for name, case in zip(names, (before[index], after[index]), strict=True):
@@ -107,7 +107,7 @@ def _files(run: RunFolder) -> list[str]:
 def _next(run: RunFolder, state: RunState) -> list[str]:
     talk = [f"  workbench chat {run.name}"] if any(run.export.glob("*.gguf")) else []
     rows = [f"  {one_line(packaged.command, 400)}" for packaged in state.packaged]
-    return ["Go on", *talk, *rows] if talk or rows else []
+    return ["Next steps", *talk, *rows] if talk or rows else []
 
 
 def shown(path: Path) -> str:

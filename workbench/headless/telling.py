@@ -17,9 +17,9 @@ from workbench.text import duration, one_line, size
 
 # The figures of an evaluation that are told in a stage's line, with what they are called there.
 SHARES = {
-    "passed": "passes",
-    "adheres": "adheres",
-    "exact": "exact",
+    "passed": "pass rate",
+    "adheres": "adherence",
+    "exact": "exact match",
     "stopped": "stops",
     "perplexity": "perplexity",
 }
@@ -63,7 +63,7 @@ def running(stage: StageState) -> Phrase:
 def memory(measured: MemoryMeasured) -> str:
     """`at most 0.8 GiB of memory by its worst batch (estimated 0.9 GiB), 20.1 GiB free`."""
     foreseen = f" (estimated {size(measured.estimated_bytes)})" if measured.estimated_bytes else ""
-    most = f"at most {size(measured.peak_bytes)} of memory by its worst batch"
+    most = f"peak memory {size(measured.peak_bytes)} for the largest batch"
     return f"{most}{foreseen}, {size(measured.free_bytes)} free"
 
 
@@ -84,7 +84,7 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
-        return "not a number"
+        return "not finite"
     return f"{value:.1e}" if 0 < abs(value) < 0.005 else f"{value:,.2f}"
 
 
@@ -122,7 +122,7 @@ def _trained(stage: StageState) -> list[str]:
         parts.append(f"best {number(stage.best_loss)}")
     if len(stage.general) > 1:
         before, after = stage.general[0].loss, stage.general[-1].loss
-        parts.append(f"general text {number(before)} → {number(after)}")
+        parts.append(f"general-text loss {number(before)} → {number(after)}")
     return [*parts, f"{tokens_per_second(stage.steps):,.0f} tok/s"]
 
 
@@ -130,9 +130,9 @@ def _prepared(state: RunState) -> list[str]:
     data = state.data
     if data is None:
         return []
-    parts = [f"{data.train_rows:,} rows to train on, {data.validation_rows:,} held out"]
-    left_out = [(data.duplicates, "duplicates"), (data.leaks, "leaks"), (data.faults, "faults")]
-    return parts + [f"{count:,} {what}" for count, what in left_out if count]
+    parts = [f"{data.train_rows:,} training rows, {data.validation_rows:,} validation rows"]
+    left_out = [(data.duplicates, "duplicates"), (data.leaks, "leaks"), (data.faults, "findings")]
+    return parts + [f"{what}: {count:,}" for count, what in left_out if count]
 
 
 def _exported(state: RunState) -> list[str]:
@@ -145,7 +145,7 @@ def _exported(state: RunState) -> list[str]:
         return made
     worst = max(parity.kl_mean for parity in measured)
     kept = all(parity.passed for parity in measured)
-    return [*made, f"parity {'kept' if kept else 'LOST'}, KL at most {number(worst)}"]
+    return [*made, f"parity {'passed' if kept else 'FAILED'}, mean KL at most {number(worst)}"]
 
 
 def _evaluated(state: RunState) -> list[str]:

@@ -24,8 +24,8 @@ MAX_CHARACTER_TOKENS = 4  # UTF-8 has no character of more bytes
 INCOMPLETE = "\ufffd"
 ON_CUT = {
     "drop": "training drops the row",
-    "cut": "training cuts the rest off",
-    "refuse": "the preset refuses that",
+    "cut": "training truncates the row",
+    "refuse": "the preset refuses the run",
 }
 
 
@@ -88,9 +88,9 @@ class Lens:
         limit = self.limits[row.kind]
         told += self._of_length(row, whole, limit)
         if whole.retokenized:
-            told.append("a token spans the seam between prompt and answer")
+            told.append("a token spans prompt and response")
         if whole.special_in_text:
-            told.append("the name of a control token in the text stays text")
+            told.append("a special token's name in the text is encoded as plain text")
         kept = limit.tokens if row.kind == "chat" else NO_LIMIT
         ids, trained = whole.ids[:MAX_TOKENS], whole.trained[:MAX_TOKENS]
         pieces = tuple(self._pieces(ids, list(map(bool, trained)), kept))
@@ -106,7 +106,7 @@ class Lens:
     def _of_length(self, row: Row, whole: Encoded, limit: Limit) -> Iterator[str]:
         length = len(whole.ids)
         if length > limit.tokens and row.kind == "chat":
-            over = f"{length - limit.tokens:,} tokens too many for {limit.tokens:,}"
+            over = f"{length - limit.tokens:,} tokens over the limit of {limit.tokens:,}"
             yield f"{over}: {ON_CUT[limit.on_cut]}"
         elif length > limit.tokens:
             yield f"{-(-(length - 1) // (limit.tokens - 1)):,} sequences of {limit.tokens:,} tokens"
@@ -117,11 +117,11 @@ class Lens:
         if row.kind == "text":
             return self._encoded_text(row, told)
         if self.template is None:
-            raise UserError("the base has no chat template", hint="set model.chat_template")
+            raise UserError("the base model has no chat template", hint="set model.chat_template")
         (row,) = with_system([row], self.system)
         found = encode_row(row, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
         if isinstance(found, Fault) and found.code == "rewrites":
-            told.append("each turn becomes a row of its own; this is the last")
+            told.append("each turn becomes a separate row; this is the last one")
             last = by_turn(row)[-1]
             found = encode_row(last, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
         if isinstance(found, Fault):

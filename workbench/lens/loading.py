@@ -32,8 +32,10 @@ def lens_of(preset_name: str, overrides: Sequence[str] = ()) -> Lens:
     loaded = load(preset_name, overrides)
     base = local_base(loaded.preset.model) or _cached_base(loaded.preset.model)
     if base is None:
-        hint = "a run fetches it; until then no tokens are shown"
-        raise UserError(f"the base {loaded.preset.model.base} is not here", hint=hint)
+        hint = "a run downloads it; until then, no tokens are shown"
+        raise UserError(
+            f"the base model {loaded.preset.model.base} is not downloaded yet", hint=hint
+        )
     return lens_from(loaded.preset, base, loaded.name, loaded.path.parent)
 
 

@@ -14,13 +14,13 @@ from workbench.lens.lens import Piece, Shown
 from workbench.text import one_line, visible
 
 LEARNT, CONTEXT, SPECIAL, BEYOND = "1;32", "2", "7", "31;9"
-CUT = "──── the sequence length ends here ────"
+CUT = "──── sequence length limit ────"
 
 
 def lines(row: Row, shown: Shown, preset: str, colour: bool) -> Iterator[str]:
     """A title, what should be known, the text with its mask, and a line for every token."""
-    counts = f"{shown.tokens:,} of {shown.limit:,} tokens, {shown.trained:,} learnt"
-    yield f"{one_line(str(row.place), 400)}: {counts}, as {one_line(preset)} sees it"
+    counts = f"{shown.tokens:,} of {shown.limit:,} tokens, {shown.trained:,} trained"
+    yield f"{one_line(str(row.place), 400)}: {counts}, for preset {one_line(preset)}"
     yield from (f"! {one_line(line, 400)}" for line in shown.told)
     yield ""
     kept = [piece for piece in shown.pieces if not piece.beyond]
@@ -67,7 +67,7 @@ def _text(pieces: list[Piece], colour: bool) -> list[str]:
 def _table(shown: Shown, colour: bool) -> Iterator[str]:
     number = 0
     for piece in shown.pieces:
-        flags = "learnt" if piece.trained else "-"
+        flags = "trained" if piece.trained else "-"
         flags += " special" if piece.special else ""
         flags += " cut" if piece.beyond else ""
         for token in piece.ids:

@@ -54,12 +54,12 @@ def create_model(
     wanted = read_modelfile(modelfile)
     path = gguf or wanted.gguf
     if not path.is_file():
-        raise UserError("there is no such file", path=path)
+        raise UserError("file not found", path=path)
     total = path.stat().st_size
 
     def go_on(what: str, done: int) -> None:
         if stopping():
-            raise Interrupted("stopped; the model was not made in Ollama")
+            raise Interrupted("stopped; the model was not created in Ollama")
         doing(Doing(what, done, total))
 
     with Server() as server:

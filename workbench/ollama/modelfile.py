@@ -55,11 +55,13 @@ def read_modelfile(path: Path) -> Wanted:
         if match is None or name not in KNOWN:
             word = text[at:].split(None, 1)[0]
             hint = "use " + ", ".join(KNOWN)
-            raise UserError(f"'{word[:40]}' is not known here", path=path, line=line, hint=hint)
+            raise UserError(
+                f"'{word[:40]}' is not a known instruction", path=path, line=line, hint=hint
+            )
         at = _take(wanted, name, text, match.end(), (path, line))
         at = _skip(text, at)
     if not wanted.gguf.name:
-        raise UserError("there is no FROM", path=path)
+        raise UserError("FROM is missing", path=path)
     return wanted
 
 
@@ -94,7 +96,7 @@ def _value(text: str, at: int, place: tuple[Path, int]) -> tuple[str, int]:
         if text.startswith(quote, at):
             end = text.find(quote, at + len(quote))
             if end < 0:
-                raise UserError("the quotes are not closed", path=place[0], line=place[1])
+                raise UserError("unclosed quotes", path=place[0], line=place[1])
             return text[at + len(quote) : end], end + len(quote)
     end = text.find("\n", at)
     end = len(text) if end < 0 else end
@@ -112,7 +114,7 @@ def _set(wanted: Wanted, name: str, value: str, place: tuple[Path, int]) -> None
             wanted.parameters[name] = float(value)
         else:
             hint = "use " + ", ".join((*TEXTS, *WHOLE, *REALS))
-            raise UserError(f"no parameter '{name[:40]}'", path=path, line=line, hint=hint)
+            raise UserError(f"unknown parameter '{name[:40]}'", path=path, line=line, hint=hint)
     except ValueError:
         message = f"{name}: '{value[:40]}' is not a number"
         raise UserError(message, path=path, line=line) from None

@@ -23,7 +23,7 @@ from workbench.text import one_line
 
 CHUNK_BYTES = 1 << 20
 CONNECT_S, ANSWER_S = 5.0, 900.0  # a server hashes and checks gigabytes before it answers
-AWAY = "run: ollama serve; or set OLLAMA_HOST"
+AWAY = "start it with `ollama serve`, or set OLLAMA_HOST"
 
 
 class Server:
@@ -58,7 +58,7 @@ class Server:
 
     def has(self, digest: str) -> bool:
         """Whether it holds the file with this digest (`sha256:...`) already."""
-        with self._told("cannot be asked for the file"):
+        with self._told("did not say whether it has the file"):
             answer = self._http.head(f"/api/blobs/{digest}")
             if answer.status_code != httpx.codes.NOT_FOUND:
                 answer.raise_for_status()
@@ -66,7 +66,7 @@ class Server:
 
     def upload(self, path: Path, digest: str, sent: Callable[[int], None]) -> None:
         """Send the file; `sent` is told of the bytes so far, and may raise to end it."""
-        with self._told("did not take the file"):
+        with self._told("did not accept the file"):
             headers = {"content-length": str(path.stat().st_size)}
             content = _pieces(path, sent)
             answer = self._http.post(f"/api/blobs/{digest}", content=content, headers=headers)
@@ -75,17 +75,17 @@ class Server:
     def create(self, name: str, **request: Any) -> Iterator[str]:
         """Make the model; yields what the server says it does, `success` last."""
         last = ""
-        with self._told(f"did not make {name}"):
+        with self._told(f"did not create {name}"):
             for step in self._client.create(name, stream=True, **request):
                 last = step.status or ""
                 yield last
         if last != "success":
-            said = f"; its last word: {one_line(last)}" if last else ""
-            raise RunFailed(f"{self.address} did not make {name}: it ended the talk{said}")
+            said = f"; last message: {one_line(last)}" if last else ""
+            raise RunFailed(f"{self.address} did not create {name}: it closed the connection{said}")
 
     def chat(self, **request: Any) -> Iterator[ollama.ChatResponse]:
         """An answer piece by piece; the last piece says why it ended. Closing it hangs up."""
-        with self._told(f"did not answer as {request['model']}"):
+        with self._told(f"did not respond as {request['model']}"):
             yield from self._client.chat(stream=True, **request)
 
     @contextmanager
@@ -96,9 +96,9 @@ class Server:
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             raise RunFailed(f"no Ollama server at {self.address} ({AWAY})") from error
         except httpx.TimeoutException as error:
-            raise RunFailed(f"{self.address} {what}: no answer came in time") from error
+            raise RunFailed(f"{self.address} {what}: the request timed out") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            broke = "the connection broke off; the server's log may tell why"
+            broke = "the connection was lost; see the server's log"
             raise RunFailed(f"{self.address} {what}: {broke}") from error
         except httpx.HTTPStatusError as error:
             reason = _reason(error.response)
@@ -106,7 +106,7 @@ class Server:
         except ollama.ResponseError as error:
             raise RunFailed(f"{self.address} {what}: {one_line(error.error, 300)}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise RunFailed(f"{self.address} {what}: its answer makes no sense") from error
+            raise RunFailed(f"{self.address} {what}: invalid response") from error
 
 
 def _client(*, trust_env: bool) -> ollama.Client:
@@ -117,7 +117,7 @@ def _client(*, trust_env: bool) -> ollama.Client:
     except (ValueError, httpx.InvalidURL) as error:
         given = one_line(os.environ.get("OLLAMA_HOST", ""))
         hint = "such as 127.0.0.1:11434, or https://HOST"
-        raise UserError(f"OLLAMA_HOST: '{given}' is no address", hint=hint) from error
+        raise UserError(f"OLLAMA_HOST: '{given}' is not a valid address", hint=hint) from error
 
 
 def _pieces(path: Path, sent: Callable[[int], None]) -> Iterator[bytes]:

@@ -88,7 +88,7 @@ class OllamaTalker:
         self.last_answer = answer.answer("".join(parts), ending)
 
     def alternatives(self, top: int = 4) -> list[Drawn]:
-        raise UserError(f"{PREFIX}{self.name} does not tell what else was likely")
+        raise UserError(f"{PREFIX}{self.name} does not report alternative tokens")
 
     def cancel(self) -> None:
         """End the answer with the next word that comes."""

@@ -93,8 +93,10 @@ def _locked(out: Path) -> Lock:
     try:
         return Lock(out / "lock")
     except UserError:
-        hint = "wait for it, or name another --output"
-        raise UserError("another evaluation writes here", path=out, hint=hint) from None
+        hint = "wait for it, or choose another --output"
+        raise UserError(
+            "another evaluation is writing to this folder", path=out, hint=hint
+        ) from None
 
 
 def plan_of(request: Request) -> Plan:

@@ -82,9 +82,9 @@ def stop_ids(tokenizer: Any, base: Path) -> list[int]:
 
 def _checked(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
-        hint = "a base is a folder with config.json, *.safetensors and tokenizer.json"
-        raise UserError("no config.json here", path=folder, hint=hint)
+        hint = "a base model folder contains config.json, *.safetensors and tokenizer.json"
+        raise UserError("config.json is missing", path=folder, hint=hint)
     if not any(folder.glob("*.safetensors")):
-        hint = "pickled weights (*.bin) are not read; convert them to safetensors"
-        raise UserError("no *.safetensors here", path=folder, hint=hint)
+        hint = "pickled weights (*.bin) are not supported; convert them to safetensors"
+        raise UserError("*.safetensors files are missing", path=folder, hint=hint)
     return folder

@@ -75,7 +75,7 @@ def estimate(preset: Preset) -> dict[str, Any]:
         base = bases.fetch(preset.model)
     except UserError as error:
         fetches = isinstance(error.__cause__, LocalEntryNotFoundError)
-        not_here = f"model.base: {preset.model.base} is not here; a run fetches it"
+        not_here = f"model.base: {preset.model.base} is not downloaded yet; a run downloads it"
         found["unknown"] = not_here if fetches else str(error)
         shape = _shape(preset)
         for stage in preset.train if shape else ():

@@ -61,7 +61,7 @@ def evaluate(context: Context) -> Outcome:
     def on_weighed(model: str, done: int, total: int) -> None:
         if done == total or done % TELL_EVERY == 0:
             label = f"perplexity of {model}"
-            context.emit(events.Progress(done=done, total=total, unit="answers", label=label))
+            context.emit(events.Progress(done=done, total=total, unit="responses", label=label))
 
     result = evaluate_stage(
         models,
@@ -78,7 +78,7 @@ def evaluate(context: Context) -> Outcome:
         stopping=context.stopping,
     )
     if result.since:
-        change = f"against {result.since.name}: {result.since.against.sentence}"
+        change = f"compared with {result.since.name}: {result.since.against.sentence}"
         context.emit(events.Note(message=change))
     if result.guards:
         level = "info" if result.passed else "warning"
@@ -119,7 +119,7 @@ def missing_checker(settings: Evaluate) -> str:
     except UserError as error:
         if settings.checker_required:
             raise
-        return f"{error.message}: the share that passes was not measured"
+        return f"{error.message}: the pass rate was not measured"
     return ""
 
 
@@ -162,7 +162,7 @@ def training_notes(context: Context) -> list[str]:
         if len(result.general) == 2:
             before, after = result.general
             change = f"{before:.3f} before, {after:.3f} after ({after - before:+.3f})"
-            parts.append(f"loss on the general text that ships {change}, in nats a token")
+            parts.append(f"general-text loss {change}, in nats per token")
         notes.append("; ".join(parts))
     return notes
 
@@ -171,8 +171,8 @@ def data_notes(context: Context) -> list[str]:
     """What became of rows that were not trained, one sentence each."""
     report = json.loads((context.run.dataset / "report.json").read_bytes())
     left_out = {
-        "duplicates": "duplicate rows left out",
-        "leaks": "rows left out of training because the evaluation asks them",
+        "duplicates": "duplicate rows removed",
+        "leaks": "rows removed from training because they are evaluation prompts",
         "faults": "findings in the data, listed in dataset/report.json",
     }
     notes = [f"{len(report[key])} {what}" for key, what in left_out.items() if report[key]]

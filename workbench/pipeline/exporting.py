@@ -123,7 +123,7 @@ def _create_in_ollama(context: Context, modelfile: Path) -> None:
 
     name = context.preset.ollama.name or context.run.name
     made = create_model(modelfile, name, doing=doing, stopping=context.stopping)
-    context.emit(events.Note(message=f"{made.name} is in Ollama at {made.address}"))
+    context.emit(events.Note(message=f"created {made.name} in Ollama at {made.address}"))
 
 
 def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResult:
@@ -155,9 +155,9 @@ def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResu
 
 def _of_coarse(coarse: Parity) -> str:
     return (
-        f"trained on the base in {coarse.type}, merged into the base as it is stored: "
-        f"{coarse.kl_mean:.2g} nats from the model as trained (mean KL), the same likeliest token "
-        f"at {coarse.top1:.0%} of {coarse.positions} places"
+        f"trained on the {coarse.type} base model, merged into the full-precision one: "
+        f"mean KL {coarse.kl_mean:.2g} nats from the model as trained, same top-1 token "
+        f"at {coarse.top1:.0%} of {coarse.positions} positions"
     )
 
 
@@ -186,7 +186,7 @@ def _foreseen(foreseen: Any) -> str:
     """What the export will take, in a line."""
     sizes = ", ".join(f"{name} {size(n_bytes)}" for name, n_bytes in foreseen.bytes.items())
     takes = (
-        f"about {duration(foreseen.writing_s)} min to write, {size(foreseen.disk_bytes)} of disk"
+        f"about {duration(foreseen.writing_s)} to write, {size(foreseen.disk_bytes)} of disk space"
     )
     return f"export: {sizes or 'the merged model'}; {takes}"
 

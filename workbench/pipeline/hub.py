@@ -16,7 +16,7 @@ from workbench.errors import UserError
 
 NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
 POLL_S = 1.0
-OR_LOCAL = ", or name a local folder; HF_HOME says where the cache lies"
+OR_LOCAL = ", or use a local folder; HF_HOME sets the cache folder"
 Progress = Callable[[int, int], None]  # bytes that are here, bytes in all
 
 
@@ -29,22 +29,28 @@ def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path
     from huggingface_hub import errors as hub
 
     if not constants.ENDPOINT.startswith(("http://", "https://")):
-        hint = "unset it for huggingface.co, or write https://HOST"
-        raise UserError(f"HF_ENDPOINT: {constants.ENDPOINT!r} is no address of a hub", hint=hint)
+        hint = "unset it for huggingface.co, or use https://HOST"
+        raise UserError(
+            f"HF_ENDPOINT: {constants.ENDPOINT!r} is not a valid Hub address", hint=hint
+        )
     try:
         return _fetched(name, revision, progress)
     except hub.GatedRepoError as error:
-        hint = f"accept its licence at https://huggingface.co/{name}, then: hf auth login"
+        hint = f"accept its license at https://huggingface.co/{name}, then run: hf auth login"
         raise UserError(f"model.base: {name} is gated", hint=hint) from error
     except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
-        hint = "check the name and model.revision; a private model needs: hf auth login"
-        raise UserError(f"model.base: no {name} at {revision} on the hub", hint=hint) from error
+        hint = "check the name and model.revision; for a private model run: hf auth login"
+        raise UserError(
+            f"model.base: {name} not found on the Hub at revision {revision}", hint=hint
+        ) from error
     except (hub.HFValidationError, ValueError) as error:
-        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the hub"
-        raise UserError(f"model.base: no folder and no hub id: {name!r}", hint=hint) from error
+        hint = "use embedded:tiny, a local folder, or OWNER/NAME on the Hub"
+        raise UserError(
+            f"model.base: {name!r} is neither a folder nor a Hub id", hint=hint
+        ) from error
     except (OSError, hub.LocalEntryNotFoundError) as error:
         why, hint = _unreachable(error)
-        what = f"model.base: {name} is not here and cannot be fetched: {why}"
+        what = f"model.base: {name} is not downloaded and cannot be downloaded: {why}"
         raise UserError(what, hint=hint) from error
 
 
@@ -59,7 +65,7 @@ def _unreachable(error: BaseException) -> tuple[str, str]:
         at = at.__cause__ or at.__context__ or at
         status = getattr(getattr(at, "response", None), "status_code", None)
     if status is not None:
-        return f"{constants.ENDPOINT} answers {status}", "try again later, or name a local folder"
+        return f"{constants.ENDPOINT} returned {status}", "try again later, or use a local folder"
     return f"no connection to {constants.ENDPOINT}", f"go online once{OR_LOCAL}"
 
 
@@ -71,7 +77,7 @@ def _fetched(name: str, revision: str, progress: Progress | None) -> Path:
     cache = Path(constants.HF_HUB_CACHE)
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
-        files.check_space(cache, missing, f"the base {name}")
+        files.check_space(cache, missing, f"the base model {name}")
     blobs = cache / repo_folder_name(repo_id=name, repo_type="model") / "blobs"
     with _told(blobs, missing, progress if missing else None):
         return Path(snapshot_download(name, revision=revision, allow_patterns=NEEDED))

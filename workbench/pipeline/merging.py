@@ -44,7 +44,7 @@ def _merge(context: Context, before: Weights, folder: Path) -> None:
     plan = plan_export(before, ["f32"], context.run.tokenizer)
     size = write_merged(plan, folder, stopping=context.stopping)
     files.write_json(_note(folder), _origin(before))
-    message = f"merged what was learned so far into a base of its own, {size / 2**20:,.0f} MiB"
+    message = f"merged the adapters so far into a new base model, {size / 2**20:,.0f} MiB"
     context.emit(events.Note(message=message))
 
 

@@ -42,7 +42,7 @@ def model_card(context: Context, judged: Sequence[Judged]) -> str:
         "## How it was trained",
         *(_stage(context, stage) for stage in context.preset.train),
         _data(context),
-        f"SHA-256 of the preset as it was run: `{files.sha256(context.run.preset_file)}`.",
+        f"SHA-256 of the preset: `{files.sha256(context.run.preset_file)}`.",
         *_parity(judged),
         "## Use",
         USE.format(name=context.run.name),
@@ -73,21 +73,21 @@ def _head(base: str, licence: str) -> str:
 
 def _about(context: Context, base: str, licence: str) -> str:
     named = Path(base).name if "/" in base and Path(base).is_absolute() else base
-    about = visible(context.preset.description) or "A tuned language model."
+    about = visible(context.preset.description) or "A fine-tuned language model."
     terms = (
-        f"under {licence}, which holds for this model too"
+        f"licensed under {licence}, which also applies to this model"
         if licence
-        else ("whose licence its folder does not state: look there before you pass this model on")
+        else "whose license is not stated in its folder: check it before you share this model"
     )
-    return f"{about}\n\nIts base is `{one_line(named)}`, {terms}."
+    return f"{about}\n\nThe base model is `{one_line(named)}`, {terms}."
 
 
 def _stage(context: Context, stage: TrainStage) -> str:
     told = json.loads((context.run.training(stage.name) / "result.json").read_bytes())
     adapter = stage.adapter
-    kind = "all weights" if adapter.kind == "full" else f"{adapter.kind}, rank {adapter.rank}"
+    kind = "full fine-tuning" if adapter.kind == "full" else f"{adapter.kind}, rank {adapter.rank}"
     loss = told["best_loss"]
-    reached = "" if loss is None else f"; best validation loss {loss:.4f} nats a token"
+    reached = "" if loss is None else f"; best validation loss {loss:.4f} nats per token"
     reached += f" after step {told['best_step']}" if loss is not None else ""
     return (
         f"- **{stage.name}** ({stage.objective}): {kind}, {told['steps']} steps, learning rate "
@@ -102,8 +102,8 @@ def _data(context: Context) -> str:
     held = f"{report['held_out_prompts']} held-out prompts"
     return (
         f"Data: {', '.join(f'`{one_line(name)}`' for name in names)}; {report['train_rows']} rows "
-        f"trained on, {report['validation_rows']} for validation, {held}. "
-        f"SHA-256 of the rows trained on: `{digest}`."
+        f"for training, {report['validation_rows']} for validation, {held}. "
+        f"SHA-256 of the training rows: `{digest}`."
     )
 
 
@@ -111,13 +111,11 @@ def _parity(judged: Sequence[Judged]) -> list[str]:
     """How near the GGUF files of the same export are to the trained model."""
     if not judged:
         return []
-    rows = ["| file | mean KL, nats | likeliest token | |", "|---|---|---|---|"]
+    rows = ["| file | mean KL (nats) | top-1 agreement | parity |", "|---|---|---|---|"]
     rows += [
         f"| {one.parity.type} | {one.parity.kl_mean:.2g} | {one.parity.top1:.1%} | "
-        f"{'kept' if one.verdict.passed else 'lost'} |"
+        f"{'passed' if one.verdict.passed else 'failed'} |"
         for one in judged
     ]
-    told = (
-        "Against the trained model in float32 (Kullback-Leibler divergence, same likeliest token):"
-    )
-    return ["## Its GGUF files", told, "\n".join(rows)]
+    told = "Compared with the trained model in float32 (Kullback-Leibler divergence, top-1 token):"
+    return ["## GGUF files", told, "\n".join(rows)]

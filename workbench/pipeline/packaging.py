@@ -45,7 +45,7 @@ def write_modelfile(
         system=preset.ollama.system or preset.data.system,
         special_tokens=vocabulary.control_tokens,
         added_bos=vocabulary.bos_token if vocabulary.add_bos else "",
-        comment=f"made by workbench, run {run.name}",
+        comment=f"created by workbench from run {run.name}",
     )
     path = run.export / "Modelfile"
     write_atomic(path, made.text)

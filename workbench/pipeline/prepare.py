@@ -128,7 +128,11 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
 def _download_told(emit: Emit) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         here, all_of_it = (n >> 20 for n in (done, total))
-        emit(events.Progress(done=here, total=all_of_it, unit="MiB", label="download the base"))
+        emit(
+            events.Progress(
+                done=here, total=all_of_it, unit="MiB", label="downloading the base model"
+            )
+        )
 
     return progress
 
@@ -179,7 +183,7 @@ def tokenize_stage(
     """
     train = repeat_rows(rows_of_stage(splits.train, stage, data), data)
     if not train:
-        raise UserError(f"train.{stage.name}: its sources hold no {KINDS[stage.objective]}")
+        raise UserError(f"train.{stage.name}: its sources contain no {KINDS[stage.objective]}")
     encoder = Encoder(
         from_backend(tokenizer.backend_tokenizer),
         template,
@@ -215,7 +219,7 @@ def separator_id(tokenizer: Any) -> int:
     known = tokenizer.get_vocab()
     found = known.get(END_OF_TEXT, tokenizer.eos_token_id)
     if found is None:
-        raise UserError("the tokenizer has no EOS token to put between documents")
+        raise UserError("the tokenizer has no EOS token to separate documents")
     return int(found)
 
 
@@ -288,8 +292,8 @@ def _line(row: Row) -> bytes:
 def _tell(prepared: Prepared, emit: Emit) -> None:
     """One warning each for what was left out and what looks wrong, with the first places."""
     for pairs, what in (
-        (prepared.duplicates, "duplicate rows left out"),
-        (prepared.leaks, "rows left out of training because the evaluation asks them"),
+        (prepared.duplicates, "duplicate rows removed"),
+        (prepared.leaks, "rows removed from training because they are evaluation prompts"),
     ):
         if pairs:
             places = [str(row.place) for row, _ in pairs]

@@ -89,7 +89,7 @@ def steady(folder: Path, make: Callable[[Path], Ready]) -> Ready:
         if made and _seal(folder) == before:
             return made
         time.sleep(PAUSE_S)
-    raise UserError("these weights are not there any more", path=folder)
+    raise UserError("these weights no longer exist", path=folder)
 
 
 def _seal(folder: Path) -> bytes:
@@ -153,7 +153,7 @@ class _Desk:
     def _write_base(self, weights: Weights, path: Path) -> None:
         from workbench.chat.opening import try_open
 
-        doing = f"write the base as {self.kind}"
+        doing = f"writing the base model as {self.kind}"
 
         def progress(at: TensorDone) -> None:
             self.tell({"doing": doing, "done": at.done, "total": at.total})
@@ -188,8 +188,8 @@ class _Desk:
         if not folder.name.startswith("step-"):
             return folder
         if self.stage.adapter.last_layers:
-            hint = "best and final can be talked to"
-            raise UserError("holds the last layers alone", path=folder, hint=hint)
+            hint = "use best or final"
+            raise UserError("contains only the last layers", path=folder, hint=hint)
         linked = self._linked(folder, "model.safetensors")
         _link(self.before.base / "config.json", linked / "config.json")
         return linked

@@ -117,7 +117,7 @@ def do_stages(
         context = context_of(run, preset, _to(log, stage.name), stopping, team=team)
         if finished and stands:
             if stage.wanted:
-                context.emit(events.StageSkipped(reason="done before, inputs unchanged"))
+                context.emit(events.StageSkipped(reason="already done, inputs unchanged"))
             before.append((stage, finished.artefacts))
         elif stage.wanted:
             _refuse_missing(run, stage, missing)

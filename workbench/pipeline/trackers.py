@@ -38,7 +38,7 @@ def tracked(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Itera
                 trackers[name].log(values, step=step)
             except Exception as error:  # noqa: BLE001 - theirs, and no reason to lose a training
                 del trackers[name]
-                message = f"watch.trackers: {name} is left out from here on: {error!r}"
+                message = f"watch.trackers: {name} is disabled from here on: {error!r}"
                 emit(events.Note(message=message, level="warning"))
 
     try:
@@ -92,6 +92,6 @@ def _opened(name: str, stage: str, folder: Path) -> Any:
         tracker = kind(stage, **where)
         tracker.start()
     except ImportError as error:
-        hint = f"install it, or leave it out: {error}"
+        hint = f"install it, or remove it: {error}"
         raise UserError(f"watch.trackers: {name} is not installed", hint=hint) from error
     return tracker

@@ -135,6 +135,6 @@ def _fitting(context: Context, prompts: Sequence[Prompt]) -> list[Prompt]:
     kept = [prompt for prompt in prompts if 0 < len(prompt.ids) < longest]
     if len(kept) < len(prompts):
         count = len(prompts) - len(kept)
-        message = f"watch.prompts: {count} empty or longer than generate.context, not asked"
+        message = f"watch.prompts: skipped {count} that are empty or longer than generate.context"
         context.emit(events.Note(message=message, level="warning"))
     return kept

@@ -62,8 +62,8 @@ def _check_processes(context: Context) -> None:
     if launch.processes > 1:
         check_gpus(launch.processes, context.preset.model.device)
     elif launch.sharding != "none":
-        hint = "raise launch.processes, or start it by torchrun"
-        raise UserError("launch.sharding: one process has nobody to share with", hint=hint)
+        hint = "raise launch.processes, or start with torchrun"
+        raise UserError("launch.sharding needs more than one process", hint=hint)
 
 
 def _files_of(context: Context, weights: Weights) -> list[Path]:

@@ -96,11 +96,13 @@ def explain(error: BaseException, run: RunFolder) -> tuple[events.Event, int]:
     if isinstance(error, WorkbenchError):
         return events.RunFailed(error=str(error), status=error.exit_status), error.exit_status
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        reason = f"disk full: free some space, then: workbench resume {run.name}"
+        reason = f"disk full: free some space, then run: workbench resume {run.name}"
     elif _out_of_memory(error):
-        reason = f"out of memory{_said(error)}: free some, then: workbench resume {run.name}"
+        reason = (
+            f"out of memory{_said(error)}: free some memory, then run: workbench resume {run.name}"
+        )
     else:
-        reason = f"{type(error).__name__}{_said(error)} (all of it: {run.log_file})"
+        reason = f"{type(error).__name__}{_said(error)} (details: {run.log_file})"
     return events.RunFailed(error=reason, status=EXIT_FAILED), EXIT_FAILED
 
 

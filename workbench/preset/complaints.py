@@ -19,10 +19,10 @@ from workbench.preset.tomlvalue import toml_value
 from workbench.text import did_you_mean, one_line
 
 _TYPES: tuple[tuple[type, str, tuple[Kind, ...]], ...] = (
-    (bool, "a yes or no", ("switch",)),
+    (bool, "a boolean", ("switch",)),
     (str, "a string", ("text", "choice", "choice or list")),
     (int, "a whole number", ("integer", "number")),
-    (float, "a number with a point", ("number",)),
+    (float, "a decimal number", ("number",)),
     (list, "a list", ("list", "tables", "choice or list")),
     (dict, "a table", ("table", "map")),
 )
@@ -44,7 +44,9 @@ def unknown_key(section: type[Section], path: Path) -> Fault:
     hint = did_you_mean(key, [field.key for field in fields(section)])
     homes = [name for name, model in sections() if field_of(model, key)]
     if homes and not hint.startswith("did"):
-        hint = "it belongs to " + " or ".join(f"[{home}]" if home else "the top" for home in homes)
+        hint = "it belongs in " + " or ".join(
+            f"[{home}]" if home else "the top level" for home in homes
+        )
     return Fault(path, "unknown key", hint)
 
 
@@ -60,7 +62,7 @@ def wrong_value(field: FieldInfo, path: Path, value: Any) -> Fault:
     elif is_item and name == "a string":
         kinds = ("list",)
     elif field.kind == "tables" and isinstance(path[-1], int):
-        return Fault(path, f"{shown} is {name}", f"write [[{_home(path)}]], a table")
+        return Fault(path, f"{shown} is {name}", f"use a [[{_home(path)}]] table")
     if field.kind not in kinds:
         return Fault(path, f"{shown} is {name}", _instead(field, path))
     if field.choices and isinstance(value, str):
@@ -68,7 +70,7 @@ def wrong_value(field: FieldInfo, path: Path, value: Any) -> Fault:
         guess = f"{near} " if near.startswith("did") else ""
         return Fault(path, f"{shown} is not allowed", f"{guess}use {field.allowed}")
     if field.kind == "map":
-        return Fault(path, f"{shown} holds something else", f"use {field.allowed}")
+        return Fault(path, f"{shown} has values of another type", f"use {field.allowed}")
     if field.kind == "list" and not is_item:
         return Fault(path, f"{shown} has {len(value)} items", f"use {field.allowed}")
     return Fault(path, f"{shown} is out of range", f"use {field.allowed}")
@@ -121,9 +123,9 @@ def _type_of(value: Any) -> tuple[str, tuple[Kind, ...]]:
 
 def _instead(field: FieldInfo, path: Path) -> str:
     if field.kind == "table":
-        return f"write [{_home(path)}] and its keys below it"
+        return f"write [{_home(path)}] with its keys below"
     if field.kind == "tables":
-        return f"write [[{_home(path)}]] and its keys below it"
+        return f"write [[{_home(path)}]] with its keys below"
     return f"use {field.allowed}"
 
 

@@ -31,7 +31,9 @@ def set_value(text: str, key: str, value: Any) -> str:
     expected = _with(tomllib.loads(plain), path, value, key)
     edited = _splice(plain, path, value)
     if not _says(edited, expected):
-        raise UserError(f"{key} cannot be set in this layout", hint="change the file by hand")
+        raise UserError(
+            f"{key} cannot be set automatically in this file layout", hint="edit the file"
+        )
     return edited.replace("\n", "\r\n") if "\r\n" in text else edited
 
 
@@ -135,7 +137,7 @@ def _with(given: dict[str, Any], path: KeyPath, value: Any, key: str) -> dict[st
         elif isinstance(node, dict) and isinstance(part, str):
             node[part] = new if following is None else node.get(part, new)
         else:
-            raise UserError(f"no place for {key}", hint="use an index at most one past the end")
+            raise UserError(f"{key} cannot be added", hint="use an index at most one past the end")
         node = node[part]
     return dict(result)
 

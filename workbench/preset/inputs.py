@@ -63,26 +63,26 @@ def is_local(base: str) -> bool:
 
 def _base(value: str) -> str:
     if not value.strip():
-        raise Refused("no base model", "use a hub id, a local folder or embedded:tiny")
+        raise Refused("no base model", "use a Hub id, a local folder or embedded:tiny")
     if value == EMBEDDED:
-        raise Refused("'embedded:' names no model", "use embedded:tiny")
+        raise Refused("'embedded:' does not name a model", "use embedded:tiny")
     if value == MINIATURE:
-        raise Refused("'miniature:' names no model", "use miniature:OWNER/NAME")
+        raise Refused("'miniature:' does not name a model", "use miniature:OWNER/NAME")
     return value
 
 
 def _template(value: str) -> str:
     if value == TEMPLATE_FILE:
-        raise Refused("'FILE:' names no file", "use FILE:path.jinja")
+        raise Refused("'FILE:' does not name a file", "use FILE:path.jinja")
     if value == "auto" or value.startswith(TEMPLATE_FILE) or value in BUILT_IN_TEMPLATES:
         return value
     names = ("auto", "FILE:path.jinja", *BUILT_IN_TEMPLATES)
-    raise Refused(f"no chat template '{value}'", did_you_mean(value, names))
+    raise Refused(f"unknown chat template '{value}'", did_you_mean(value, names))
 
 
 def _tokens(values: list[str]) -> list[str]:
     if "" in values:
-        raise Refused("an added token is empty", "leave it out")
+        raise Refused("an added token is empty", "remove it")
     return distinct(values)
 
 
@@ -90,163 +90,166 @@ def distinct(values: list[str]) -> list[str]:
     """`values`, or Refused when one of them is there twice."""
     for n, value in enumerate(values):
         if value in values[:n]:
-            raise Refused(f"'{value}' is listed twice", "once is enough")
+            raise Refused(f"'{value}' is listed twice", "remove one of them")
     return values
 
 
 def _source_path(value: str) -> str:
     if value.startswith(HUB) and not _HUB_SOURCE.fullmatch(value):
-        raise Refused(f"'{value}' names no data set", "use hub:OWNER/NAME or hub:OWNER/NAME:SPLIT")
+        raise Refused(
+            f"'{value}' is not a dataset name", "use hub:OWNER/NAME or hub:OWNER/NAME:SPLIT"
+        )
     return value
 
 
 def _fields(value: dict[str, str]) -> dict[str, str]:
     for name, own in value.items():
         if name not in FIELDS:
-            raise Refused(f"no format has a field '{name}'", did_you_mean(name, FIELDS))
+            raise Refused(f"unknown field '{name}'", did_you_mean(name, FIELDS))
         if not own:
-            raise Refused(f"the field '{name}' has an empty name", "leave it out")
+            raise Refused(f"the field '{name}' has an empty name", "remove it")
     return value
 
 
 def _placeholders(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not _PLACEHOLDER.fullmatch(name):
-            raise Refused(f"'{name}' is no placeholder's name", "write NAME for ${NAME}")
+            raise Refused(f"'{name}' is not a valid placeholder name", "use NAME for ${NAME}")
     return value
 
 
 def _suffixes(values: list[str]) -> list[str]:
     for value in values:
         if not value.startswith(".") or "/" in value:
-            raise Refused(f"'{value}' is no suffix", "write .py")
+            raise Refused(f"'{value}' is not a file suffix", "use one such as .py")
     return distinct(values)
 
 
 def _separator(value: str) -> str:
     if "\n" in value:
-        raise Refused("a separator is one line", "leave the line end out")
+        raise Refused("a separator must be a single line", "remove the line break")
     return value
 
 
 class Model(Section):
-    """The model that is tuned, and how it is held in memory."""
+    """The base model to fine-tune and how to load it."""
 
     base: Annotated[str, AfterValidator(_base)] = Field(
         "embedded:tiny",
-        description="The model to start from: a hub id, a local folder, or embedded:tiny. A hub id "
-        "is such as google/gemma-2b-it; write ./NAME for a folder that could be mistaken for one. "
-        "embedded:tiny is the small base that ships with the workbench.",
+        description="Base model to fine-tune: a Hub id, a local folder, or embedded:tiny. A Hub id "
+        "looks like google/gemma-2b-it; write ./NAME for a folder that could be mistaken for one. "
+        "embedded:tiny is the small base model that ships with workbench.",
     )
     revision: str = Field(
         "main",
         min_length=1,
-        description="Branch, tag or commit of a hub model. A commit pins the model for good; "
-        "a local folder has no revisions and takes only 'main'.",
+        description="Branch, tag or commit of a Hub model. Use a commit to pin the weights; a "
+        "local folder has no revisions and only takes 'main'.",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         "auto",
-        description="Where to compute. 'auto' takes CUDA, then Apple's MPS, then the CPU.",
+        description="Device to train on. 'auto' prefers CUDA, then Apple's MPS, then the CPU.",
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto",
-        description="Number format of the weights while training. 'auto' is bfloat16 where the "
-        "device computes in it, else float32.",
+        description="Data type of the weights during training. 'auto' uses bfloat16 if the device "
+        "supports it, otherwise float32.",
     )
     quantization: Literal["none", "nf4", "int8"] = Field(
         "none",
-        description="Hold the frozen base in 4 bits (nf4) or 8 bits (int8) while an adapter is "
-        "trained. Needs bitsandbytes; the export merges into the full-precision base all the "
-        "same.",
+        description="Quantize the frozen base model to 4-bit (nf4) or 8-bit (int8) while training "
+        "an adapter. Requires bitsandbytes; the export still merges into the full-precision base "
+        "model.",
     )
     added_tokens: Annotated[list[str], AfterValidator(_tokens)] = Field(
         [],
-        description='Tokens to add to the vocabulary, such as ["<think>", "</think>"]. Wherever '
-        "the text stands it becomes that token; every stage trains the rows of these tokens in the "
-        "embedding and the output head, whatever its adapter.",
+        description='Tokens to add to the vocabulary, such as ["<think>", "</think>"]. Their text '
+        "is always encoded as that one token. Every stage trains their rows in the embedding and "
+        "the output head, whatever its adapter.",
     )
     chat_template: Annotated[str, AfterValidator(_template)] = Field(
         "auto",
-        description="How a conversation becomes text: 'auto', 'FILE:path.jinja' or a built-in "
-        "name. 'auto' takes the model's own; built in are "
+        description="Chat template: 'auto', 'FILE:path.jinja' or a built-in name. 'auto' uses the "
+        "model's own template; the built-in ones are "
         + ", ".join(BUILT_IN_TEMPLATES)
-        + ". 'plain' has no turns: what is said is a text, and the answer goes on with it.",
+        + ". 'plain' has no turns: the prompt is plain text and the response continues it.",
     )
 
 
 class DataSource(Section):
-    """One file, folder, glob or hub data set of examples; repeat the table for more."""
+    """A source of examples: a file, folder, glob or Hub dataset; repeat the table for more."""
 
     name: PlainName = Field(
         "",
-        description="Name by which stages, flags and reports call the source. Empty: its index.",
+        description="Name of the source in stages, flags and reports. Default: its index.",
     )
     path: Annotated[str, AfterValidator(_source_path)] = Field(
         "",
-        description="File, folder or glob with the data, or hub:OWNER/NAME:SPLIT. Looked for in "
-        "the current folder, then beside the preset, then above it, then among the data that "
-        "ships. A hub data set is streamed; its split is 'train' unless named. There must be one.",
+        description="File, folder or glob with the data, or hub:OWNER/NAME:SPLIT. A path is looked "
+        "up in the current folder, next to the preset, one folder above it, and in the data that "
+        "ships with workbench. A Hub dataset is streamed; its split defaults to 'train'. Required.",
     )
     format: Format = Field(
         "auto",
-        description="How rows are written in the file. 'auto' looks at its beginning and says "
-        "what it took; docs/data-formats.md shows each. Records are read from JSON, CSV, TSV, "
-        "Parquet, Arrow and the hub alike; 'text' is raw text for pretraining.",
+        description="Format of the rows. 'auto' detects it from the start of the file and reports "
+        "what it found; see docs/data-formats.md. Records can be in JSON, CSV, TSV, Parquet, Arrow "
+        "or on the Hub; 'text' is raw text for pretraining.",
     )
     fields: Annotated[dict[str, str], AfterValidator(_fields)] = Field(
         {},
-        description='What the data call the fields of a format, such as prompt = "question". '
-        "Holds for records of any kind; a field that is not named goes by its own name.",
+        description='Maps the fields of a format to your names, such as prompt = "question". Works '
+        "for all record formats; fields not listed keep their own names.",
     )
     placeholders: Annotated[dict[str, str], AfterValidator(_placeholders)] = Field(
         {},
-        description="What stands for ${NAME} in the rows of topics. One that is not filled is a "
-        "fault.",
+        description="Values for ${NAME} placeholders in topics rows. An undefined placeholder is "
+        "an error.",
     )
     json_schema: str = Field(
         "",
         alias="schema",
-        description="JSON Schema that the front matter of Markdown examples must satisfy. Empty: "
-        "the one that ships, which wants a title and a type.",
+        description="JSON Schema for the front matter of Markdown examples. Default: the built-in "
+        "schema, which requires a title and a type.",
     )
     suffixes: Annotated[list[str], AfterValidator(_suffixes)] = Field(
         [],
-        description='Which files of a folder of code are read, such as [".py"]. Empty: those of '
-        "all languages that are known.",
+        description='File suffixes to read in a folder of code, such as [".py"]. Empty: all known '
+        "languages.",
     )
     separator: Annotated[str, AfterValidator(_separator)] = Field(
         "",
-        description="Line that divides documents: text files are cut there, documents of a table "
-        "end in it. Empty: text files are cut at <|endoftext|>, a table's documents end in none.",
+        description="Line that separates documents. Text files are split at it, and each document "
+        "of a table ends with it. Empty: text files are split at <|endoftext|>; table documents "
+        "have no separator.",
     )
     rows: int = Field(
         0,
         ge=0,
-        description="At most so many rows are read, from the beginning. 0 reads all; a large hub "
-        "data set wants a number.",
+        description="Read at most this many rows, from the start. 0 reads all; set a limit for a "
+        "large Hub dataset.",
     )
     structure_tokens: bool = Field(
         False,
-        description="Put speaker, party, year and topic before each document of a table, as "
+        description="Prefix each table document with its speaker, party, year and topic, as "
         "<SPEAKER>…</SPEAKER>.",
     )
     use: Literal["auto", "train", "validation"] = Field(
         "auto",
-        description="What the rows are for. 'auto' gives data.validation's share of them to "
-        "validation, 'train' none, 'validation' all.",
+        description="How to use the rows. 'auto' splits off data.validation's share for "
+        "validation, 'train' uses all for training, 'validation' uses all for validation.",
     )
     weight: float = Field(
         1.0,
         gt=0,
         le=1000,
-        description="How much of the source an epoch shows, times repeat: 0.5 is half of its rows. "
-        "General examples beside the domain's, at a small weight, work against forgetting.",
+        description="How much of the source to use per epoch, times repeat: 0.5 uses half of its "
+        "rows. Mixing in general examples at a small weight reduces forgetting.",
     )
     repeat: int = Field(
         1,
         ge=1,
         le=10_000,
-        description="How often each row is seen in one epoch. Copies never reach validation.",
+        description="Times each row is used per epoch. Copies never reach validation.",
     )
 
     @property
@@ -269,24 +272,22 @@ class DataSource(Section):
 
 
 class Data(Section):
-    """The examples, and what is held back from training."""
+    """The training data and the validation split."""
 
     validation: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of the rows held back for validation, stratified by category where "
-        "rows have one. 0 switches validation off, with a warning.",
+        description="Share of rows held out for validation, stratified by category if rows have "
+        "one. 0 disables validation, with a warning.",
     )
-    seed: Seed = Field(42, description="Seed of the split into training and validation rows.")
+    seed: Seed = Field(42, description="Random seed of the training/validation split.")
     dedupe: Literal["none", "exact", "near"] = Field(
         "exact",
-        description="Which duplicates are dropped, and counted, before the split. 'near' takes "
-        "rows that share 85 % of their word 5-grams for the same.",
+        description="Duplicate rows to drop before the split. 'exact' drops identical rows; 'near' "
+        "also drops rows that share 85% of their word 5-grams.",
     )
-    system: str = Field(
-        "", description="System prompt put before every conversation that has none of its own."
-    )
+    system: str = Field("", description="System prompt for every conversation that has none.")
     source: list[DataSource] = Field(
-        [], description="The data sources, in order. At least one is needed."
+        [], description="Data sources, in order. At least one is required."
     )

@@ -19,8 +19,8 @@ STEPS, SEQUENCE_LENGTH, BATCH_TOKENS, LAYERS = 10, 512, 1024, 2
 PROMPTS, ANSWER_TOKENS, CONTEXT = 4, 24, 512
 
 WARNING = (
-    "a miniature: random weights in the shape of the base, few steps; the way is true, the figures "
-    "and answers say nothing"
+    "a miniature: random weights in the shape of the base model, few steps; it tests the pipeline, "
+    "so its metrics and responses mean nothing"
 )
 
 # (pattern in a hub id, kind); the first that is found counts.
@@ -53,8 +53,8 @@ def kind_of(name: str) -> str:
         if pattern.search(repository):
             return kind
     known = ", ".join(sorted({kind for _, kind in KINDS}))
-    hint = f"known are {known}; for another one name a local folder as model.base"
-    raise UserError(f"model.base: no miniature of '{name}'", hint=hint)
+    hint = f"known: {known}; for other models set model.base to a local folder"
+    raise UserError(f"model.base: no miniature for '{name}'", hint=hint)
 
 
 def check(base: str) -> None:

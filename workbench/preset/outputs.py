@@ -23,7 +23,7 @@ def _checker(value: Any) -> Any:
     """`""` means no checker; a bare string would need a shell to take it apart."""
     if isinstance(value, str) and value:
         words = ", ".join(f'"{word}"' for word in value.replace('"', "").split())
-        raise Refused("the checker is one string", f'write a list: [{words}], or "" for none')
+        raise Refused("the checker is a string", f'use a list: [{words}], or "" for none')
     return [] if value == "" else value
 
 
@@ -40,13 +40,15 @@ def checker_words(command: list[str]) -> list[str]:
 
 def _placeholders(command: list[str]) -> list[str]:
     if command and not command[0].strip():
-        raise Refused("the checker names no program", 'put it first, or use "" for no checker')
+        raise Refused(
+            "the checker command has no program", 'put the program first, or use "" for no checker'
+        )
     for word in re.findall(r"\{(\w+)\}", " ".join(command)):
         hint = did_you_mean(word.lower(), PLACEHOLDERS)
         if word not in PLACEHOLDERS and hint.startswith("did"):
-            raise Refused(f"no placeholder '{{{word}}}'", hint)
+            raise Refused(f"unknown placeholder '{{{word}}}'", hint)
     if command and not any("{file}" in word for word in command):
-        raise Refused("the checker never sees the answer", "put {file} among its arguments")
+        raise Refused("the checker never receives the response", "add {file} to its arguments")
     return command
 
 
@@ -60,7 +62,8 @@ def _baseline(value: str) -> str:
     kind, _, rest = value.partition(":")
     if not value.strip() or (kind == "ollama" and not rest):
         raise Refused(
-            f"baseline '{value}' names nothing", "use base, a run, a .gguf or ollama:NAME"
+            f"baseline '{value}' does not name a model",
+            "use base, a run, a .gguf file or ollama:NAME",
         )
     if kind == "openai":
         _openai(rest)
@@ -77,20 +80,20 @@ def _openai(rest: str) -> None:
     if url.scheme not in ("http", "https") or not host:
         raise Refused(f"'{rest}' is not a URL", form)
     if not url.fragment:
-        raise Refused("no model after the URL", form)
+        raise Refused("the URL has no model", form)
     if password:
-        raise Refused("a password does not belong into a preset", form)
+        raise Refused("credentials do not belong in a preset", form)
 
 
 def _stops(values: list[str]) -> list[str]:
     if "" in values:
-        raise Refused("an empty stop string would stop every answer", "leave it out")
+        raise Refused("an empty stop string would end every response", "remove it")
     return distinct(values)
 
 
 def _ollama_name(value: str) -> str:
     if value and not OLLAMA_NAME.fullmatch(value):
-        raise Refused(f"'{value}' is not an Ollama name", "use one such as gemma-blop")
+        raise Refused(f"'{value}' is not a valid Ollama name", "use one such as gemma-blop")
     return value
 
 
@@ -100,153 +103,158 @@ Suffix = Annotated[str, AfterValidator(_suffix)]
 
 
 class Export(Section):
-    """The model files that are written."""
+    """The model files to export."""
 
     formats: Annotated[list[GgufType], AfterValidator(distinct)] = Field(
         ["f16", "q4_k_m"],
-        description="GGUF types to write. The first and the last are evaluated; chat and the "
+        description="GGUF types to export. The first and the last are evaluated; chat and the "
         "Modelfile use the last.",
     )
     merged: bool = Field(
-        False, description="Write the merged model as safetensors too, for other tools."
+        False, description="Also export the merged model as safetensors, for other tools."
     )
     parity: bool = Field(
         True,
-        description="Compare each GGUF with the model it came from. The run fails beyond the "
-        "stated limits.",
+        description="Compare each GGUF file with the trained model. The run fails if a file "
+        "exceeds the limits.",
     )
 
 
 class Generate(Section):
-    """How answers are drawn: by samples, evaluation, chat and the Modelfile alike."""
+    """Sampling settings for samples, evaluation, chat and the Modelfile."""
 
     temperature: float = Field(
-        0.2, ge=0, le=10, description="Randomness of an answer; 0 always takes the likeliest token."
+        0.2, ge=0, le=10, description="Sampling temperature; 0 is greedy decoding."
     )
     top_k: int = Field(
-        40, ge=0, le=1_000_000, description="Choose among the k likeliest tokens; 0: among all."
+        40, ge=0, le=1_000_000, description="Sample from the k most likely tokens; 0 uses all."
     )
     top_p: float = Field(
-        0.9, gt=0, le=1, description="Choose among the likeliest tokens that make up this share."
+        0.9,
+        gt=0,
+        le=1,
+        description="Sample from the most likely tokens up to this probability mass.",
     )
     min_p: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Leave out tokens less likely than this share of the likeliest one.",
+        description="Drop tokens below this share of the most likely token's probability.",
     )
     repeat_penalty: float = Field(
-        1.1, gt=0, le=10, description="Penalty on tokens used shortly before; 1.0: none."
+        1.1, gt=0, le=10, description="Penalty on recently used tokens; 1.0 disables it."
     )
-    max_tokens: int = Field(512, ge=1, le=16_777_216, description="Longest answer, in tokens.")
+    max_tokens: int = Field(
+        512, ge=1, le=16_777_216, description="Maximum response length, in tokens."
+    )
     context: int = Field(
-        4096, ge=16, le=16_777_216, description="Prompt and answer together, in tokens."
+        4096, ge=16, le=16_777_216, description="Context size: prompt plus response, in tokens."
     )
     stop: Annotated[list[str], AfterValidator(_stops)] = Field(
-        [], description="Strings that end an answer, beside the model's own end of turn."
+        [], description="Stop strings, in addition to the model's end of turn."
     )
-    seed: Seed = Field(42, description="Seed of the random choices.")
+    seed: Seed = Field(42, description="Random seed for sampling.")
 
 
 class Guard(Section):
-    """An ability that must not be lost; repeat the table for more."""
+    """An ability that fine-tuning must not lose; repeat the table for more."""
 
-    name: PlainName = Field("", description="Name of the ability in the report. Must be given.")
-    prompts: str = Field("", description="File of prompts, in any data format. Must be given.")
+    name: PlainName = Field("", description="Name of the ability in the report. Required.")
+    prompts: str = Field("", description="File with prompts, in any data format. Required.")
     checker: Checker = Field(
-        [], description="Command that judges an answer, as evaluate.checker. Empty: must_contain."
+        [], description="Checker command, as in evaluate.checker. Empty: must_contain."
     )
     checker_suffix: Suffix = Field(
-        "", description="Suffix of the file in which the checker finds the answer."
+        "", description="Suffix of the response file passed to the checker."
     )
     max_drop: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Largest loss of the share that passes, base against tuned. 0.05: from 0.60 "
-        "to no less than 0.55.",
+        description="Largest allowed drop of the pass rate, from base to tuned. 0.05 allows 0.60 "
+        "to drop to 0.55.",
     )
 
 
 class Evaluate(Section):
-    """How the tuned model is judged, and against what."""
+    """How to evaluate the tuned model, and against which baselines."""
 
     prompts: str = Field(
         "validation",
-        description="What is asked: 'validation' (the rows held back) or a data file; empty: no "
-        "evaluation.",
+        description="Evaluation prompts: 'validation' (the held-out rows) or a data file. Empty: "
+        "no evaluation.",
     )
     samples: int = Field(
-        1, ge=1, le=1000, description="Answers k a prompt, for unbiased pass@1 to pass@k."
+        1, ge=1, le=1000, description="Responses per prompt (k), for unbiased pass@1 to pass@k."
     )
     checker: Checker = Field(
         [],
-        description='Command that judges an answer, as a list of words; exit status 0 passes; "" '
-        "for none. {file} is the answer's file, {prompt} and {expected} the row's texts, {python} "
-        "this Python; no shell is used. Or a built-in one: builtin:exact, contains, regex, json, "
-        "json-schema, python or similar (docs/evaluation.md).",
+        description="Command that checks a response, as a list of words. Exit status 0 passes; no "
+        "shell is used. {file} is the response file, {prompt} and {expected} are the row's texts, "
+        "{python} is the current Python. Or a built-in checker: builtin:exact, contains, regex, "
+        'json, json-schema, python or similar (docs/evaluation.md). "" for none.',
     )
     checker_suffix: Suffix = Field(
-        "", description="Suffix of the file in which the checker finds the answer, such as .py."
+        "", description="Suffix of the response file passed to the checker, such as .py."
     )
     checker_required: bool = Field(
         True,
-        description="Refuse the run where the checker is not installed. false: it goes on, and "
-        "says that its verdict was not measured.",
+        description="Refuse the run if the checker is not installed. If false, the run continues "
+        "and reports that the pass rate was not measured.",
     )
     extract: Literal["all", "code-block", "code-block-or-all"] = Field(
         "code-block-or-all",
-        description="What of an answer the checker gets: all of it, or its first code block. "
-        "'code-block' fails an answer that has none.",
+        description="Part of the response passed to the checker: all, or the first code block. "
+        "'code-block' fails a response that has none.",
     )
     timeout: float = Field(
-        10.0, gt=0, le=86_400, description="Longest run of the checker on one answer, in seconds."
+        10.0, gt=0, le=86_400, description="Checker time limit per response, in seconds."
     )
     baselines: Annotated[
         list[Annotated[str, AfterValidator(_baseline)]], AfterValidator(distinct)
     ] = Field(
         ["base"],
-        description="Models asked the same: base, a run's name, a .gguf file, ollama:NAME or "
+        description="Models to compare with: base, a run's name, a .gguf file, ollama:NAME or "
         "openai:URL#MODEL.",
     )
     perplexity: bool = Field(
         True,
-        description="Measure, too, how unlikely each model finds the expected answers (GGUF only).",
+        description="Also measure the perplexity of the expected responses (GGUF only).",
     )
-    apart: Names = Field([], description="Categories reported apart from the headline figures.")
+    apart: Names = Field([], description="Categories reported separately, not in the headline.")
     limit: int = Field(
-        0, ge=0, le=1_000_000_000, description="Ask at most so many prompts; 0: all."
+        0, ge=0, le=1_000_000_000, description="Use at most this many prompts; 0 uses all."
     )
     seed: Seed = Field(
-        42, description="Seed of the choice of prompts under a limit, and of the answers."
+        42, description="Random seed for sampling responses, and prompts if limited."
     )
-    guard: list[Guard] = Field([], description="Abilities that must not be lost.")
+    guard: list[Guard] = Field([], description="Abilities that fine-tuning must not lose.")
 
 
 class Ollama(Section):
-    """The Modelfile, and the model in a running Ollama server."""
+    """The Modelfile, and the model in an Ollama server."""
 
     name: Annotated[str, AfterValidator(_ollama_name)] = Field(
-        "", description="Name of the model in Ollama. Empty: the run's name."
+        "", description="Name of the model in Ollama. Default: the run's name."
     )
     system: str = Field("", description="System prompt written into the Modelfile.")
     create: bool = Field(
-        False, description="Create the model in the running Ollama server at the end."
+        False, description="Create the model in a running Ollama server at the end."
     )
 
 
 class Launch(Section):
-    """How the training is started."""
+    """Multi-GPU training."""
 
     processes: int = Field(
         1,
         ge=1,
         le=1024,
-        description="Training processes on this machine, one a GPU. They share every step's "
-        "micro-batches; under torchrun its processes count instead (docs/multi-gpu.md).",
+        description="Training processes on this machine, one per GPU. They share each step's "
+        "micro-batches. Under torchrun, its process count is used instead (docs/multi-gpu.md).",
     )
     sharding: Literal["none", "full"] = Field(
         "none",
-        description="What of the weights each process holds: all of them, or its share. 'full' is "
-        "for a base that one GPU cannot hold, and slower (docs/multi-gpu.md).",
+        description="Weights held by each process: all of them (none) or a shard (full). Use "
+        "'full' for a base model too large for one GPU; it is slower (docs/multi-gpu.md).",
     )

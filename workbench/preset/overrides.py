@@ -41,7 +41,9 @@ def apply(
         key = key.strip()
         try:
             if not equals or not key:
-                raise Refused(f"'{one_line(override)}' sets nothing", "write SECTION.KEY=VALUE")
+                raise Refused(
+                    f"'{one_line(override)}' has no key or no '='", "use SECTION.KEY=VALUE"
+                )
             if path := _set(given, Preset, key.split("."), raw.strip()):
                 typed[path] = key
         except Refused as refused:
@@ -65,7 +67,7 @@ def _set(node: Any, section: type[Section], parts: list[str], raw: str) -> Path:
     if field.kind == "map":
         return (name,) if _set_in_map(node, field, ".".join(rest), raw) else ()
     if field.section is None:
-        raise Refused(f"'{name}' has no keys below it", f"it takes {field.allowed}")
+        raise Refused(f"'{name}' has no keys of its own", f"it takes {field.allowed}")
     if field.kind == "table":
         return _below((name,), _set(node.setdefault(name, {}), field.section, rest, raw))
     return _set_in_list(node.setdefault(name, []), field, rest, raw)
@@ -101,10 +103,10 @@ def _index(tables: list[Any], word: str, name: str) -> int:
     if word in names:
         return names.index(word)
     if not (word.isascii() and word.isdigit() and len(word) < 10):
-        raise Refused(f"nothing in {name} is called '{one_line(word)}'", _known(word, names))
+        raise Refused(f"{name} has no table named '{one_line(word)}'", _known(word, names))
     if int(word) > len(tables):
-        hint = f"use an index from 0 to {len(tables)}; the last one adds a table"
-        raise Refused(f"{name} has {len(tables)} tables, none has the index {word}", hint)
+        hint = f"use an index from 0 to {len(tables)}; the highest adds a table"
+        raise Refused(f"{name} has {len(tables)} tables; index {word} is too high", hint)
     if int(word) == len(tables):
         tables.append({})
     return int(word)
@@ -128,7 +130,7 @@ def _value(field: FieldInfo, raw: str) -> Any:
     if field.kind == "table":
         raise Refused("this is a table, not a key", "set one of the keys below it")
     if any("\ud800" <= c <= "\udfff" for c in raw):
-        raise Refused("the value is not UTF-8", "write it in UTF-8")
+        raise Refused("the value is not UTF-8", "encode it as UTF-8")
     try:
         value = parse_value(raw)
     except (ValueError, RecursionError) as error:

@@ -43,10 +43,10 @@ def _base(loaded: LoadedPreset) -> list[UserError]:
     is_folder = Path(os.path.expanduser(model.base)).is_dir()
     if is_local(model.base) and not is_folder:
         message = f"'{visible(model.base)}' is not a folder"
-        return [loaded.places.error(("model", "base"), message, "give the folder of a model")]
+        return [loaded.places.error(("model", "base"), message, "give a model folder")]
     if is_folder and model.revision != "main":
         message = f"'{visible(model.base)}' is a local folder and has no revisions"
-        return [loaded.places.error(("model", "revision"), message, "leave revision out")]
+        return [loaded.places.error(("model", "revision"), message, "remove revision")]
     return []
 
 

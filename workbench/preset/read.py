@@ -40,15 +40,15 @@ def read_text(path: Path) -> str:
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UserError("there is no such file", path=one_line(str(path), 200)) from None
+        raise UserError("file not found", path=one_line(str(path), 200)) from None
     except IsADirectoryError:
-        hint = "name a preset's .toml file"
-        raise UserError("this is a folder", path=path, hint=hint) from None
+        hint = "give the .toml file of a preset"
+        raise UserError("is a folder", path=path, hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot be read: {reason}", path=one_line(str(path), 200)) from None
     if len(raw) > MAX_BYTES:
-        raise UserError(f"more than {MAX_BYTES} bytes are no preset", path=path)
+        raise UserError(f"larger than {MAX_BYTES} bytes; not a preset", path=path)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -68,6 +68,6 @@ def read_toml(text: str, path: Path) -> tuple[dict[str, Any], Layout]:
         found = _AT_LINE.search(message)
         line = int(found.group(1)) if found else text.count("\n") + 1
         what = _AT_LINE.sub("", message.removesuffix(_AT_END))
-        what = f"not TOML: {one_line(what, 200)}"
+        what = f"invalid TOML: {one_line(what, 200)}"
         known = line if found or message.endswith(_AT_END) else None
         raise UserError(what, path=path, line=known) from None

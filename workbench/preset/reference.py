@@ -13,16 +13,16 @@ WIDTH = 96
 _LISTS = ("data.source", "train", "evaluate.guard")
 
 _HEAD = """\
-# The preset
+# Preset reference
 
 <!-- Generated from workbench/preset/ by `python -m workbench.preset.reference`; do not edit. -->
 
-A preset is one TOML file that says a whole run. `workbench --preset NAME` finds it in `./presets`
-or among those that ship; a path works too. Every key below has a default, so a preset names only
-what it wants otherwise: at least one `[[data.source]]` with a path and one `[[train]]`.
+A preset is one TOML file that describes a complete run. `workbench --preset NAME` looks for it in
+`./presets` and then among the built-in presets; a path works too. Every key has a default, so a
+preset only lists what it changes: at least one `[[data.source]]` with a path and one `[[train]]`.
 
-An unknown key, a value of the wrong type or out of range, and a combination that cannot work are
-refused before anything is loaded, all at once, each with its line:
+Unknown keys, values of the wrong type or out of range, and combinations that cannot work are
+rejected before anything is loaded, all at once, each with its line:
 
 ```
 presets/mine.toml:12: train.0.lerning_rate: unknown key (did you mean 'learning_rate'?)
@@ -30,20 +30,20 @@ presets/mine.toml:12: train.0.lerning_rate: unknown key (did you mean 'learning_
 
 ## Setting a key for one run
 
-`--set SECTION.KEY=VALUE` goes over the file, as often as you like; the later one wins.
+`--set SECTION.KEY=VALUE` overrides the file. It can be repeated; the last one wins.
 
 - VALUE is TOML: `--set train.sft.epochs=2`, `--set 'evaluate.checker=["blop", "-i", "{file}"]'`.
-  For a key that takes text the quotes may be left out: `--set data.source.0.path=mine.txt`.
-- A table of a list is called by its index or by its name: `train.1.learning_rate` or
+  For a text key, you can omit the quotes: `--set data.source.0.path=mine.txt`.
+- Address a table in a list by its index or name: `train.1.learning_rate` or
   `train.sft.learning_rate`.
 - The index one past the end adds a table: `--set data.source.1.path=more.txt`.
-- A whole list is set at once: `--set 'export.formats=["q8_0"]'`, `--set 'evaluate.guard=[]'`.
+- Set a whole list at once: `--set 'export.formats=["q8_0"]'`, `--set 'evaluate.guard=[]'`.
 
-`--dry-run` prints every key with its value and who set it: default, preset or flag.
-`workbench keys [SECTION]` prints what follows.
+`--dry-run` prints every key with its value and origin: default, preset or flag.
+`workbench keys [SECTION]` prints the reference below.
 
-Lengths are in tokens and times in seconds unless a key says otherwise. A key that takes a share or
-a number of steps reads a value below 1 as a share and one from 1 on as whole steps.
+Lengths are in tokens and times in seconds unless a key says otherwise. For keys that take a share
+or a number of steps, a value below 1 is a share, and 1 or more is a number of steps.
 """
 
 
@@ -71,7 +71,7 @@ def summary(model: type[Section]) -> str:
 
 
 def _text(name: str, model: type[Section]) -> Iterator[str]:
-    yield header(name) if name else "At the top of the file"
+    yield header(name) if name else "Top level"
     yield f"  {summary(model)}\n"
     for field in _values(model):
         yield f"  {field.key} = {toml_value(field.default)}"
@@ -83,7 +83,7 @@ def _text(name: str, model: type[Section]) -> Iterator[str]:
 
 
 def _markdown(name: str, model: type[Section]) -> Iterator[str]:
-    yield f"## `{header(name)}`" if name else "## At the top of the file"
+    yield f"## `{header(name)}`" if name else "## Top level"
     yield f"\n{summary(model)}\n"
     yield "| key | default | allowed | meaning |\n|---|---|---|---|"
     for field in _values(model):

@@ -55,7 +55,7 @@ def source_index(preset: Preset, name: int | str) -> int:
     if isinstance(name, int):
         if 0 <= name < len(names):
             return name
-        raise Refused(f"no data source {name}", f"there are {len(names)}, counted from 0")
+        raise Refused(f"no data source {name}", f"there are {len(names)}, numbered from 0")
     if name in names and name:
         return names.index(name)
     raise Refused(f"no data source '{name}'", did_you_mean(name, filter(None, names)))
@@ -67,7 +67,7 @@ def _model(preset: Preset) -> Iterator[Fault]:
         yield Fault(
             ("model", "revision"),
             f"'{model.base}' is a local folder and has no revisions",
-            "leave revision out",
+            "remove revision",
             (("model", "base"),),
         )
 
@@ -79,10 +79,10 @@ def _sources(preset: Preset) -> Iterator[Fault]:
     for index, source in enumerate(found):
         if not source.path:
             path = ("data", "source", index, "path")
-            yield Fault(path, "no path", "name a file, a folder or a glob")
+            yield Fault(path, "path is missing", "give a file, folder or glob")
     if found and all(source.use == "validation" for source in found):
         path = ("data", "source", len(found) - 1, "use")
-        yield Fault(path, "every source is for validation", 'give one with use = "train"')
+        yield Fault(path, "all sources are for validation", 'add one with use = "train"')
     yield from _same_names(("data", "source"), [source.name for source in found])
 
 
@@ -96,8 +96,8 @@ def _stages(preset: Preset) -> Iterator[Fault]:
         if stage.early_stopping and not validates(preset):
             yield Fault(
                 ("train", index, "early_stopping"),
-                "early stopping without validation rows",
-                "give data.validation a share, or set early_stopping = 0",
+                "early stopping needs validation rows",
+                "set data.validation above 0, or early_stopping = 0",
                 (("data", "validation"), ("data", "source")),
             )
 
@@ -112,12 +112,12 @@ def _stage_sources(preset: Preset, stage: TrainStage, path: Path) -> Iterator[Fa
         yield from _named_source(source, stage, name, (*path, n))
     indexes = [_index_or_none(preset, name) for name in stage.source]
     if len(set(indexes)) < len(indexes) and None not in indexes:
-        yield Fault(path, "a data source is listed twice", "use its weight or repeat instead")
+        yield Fault(path, "a data source is listed twice", "use weight or repeat instead")
     if not stage.source and preset.data.source and not sources_of(preset, stage):
         needed = ", ".join(FITTING[stage.objective])
         yield Fault(
             path,
-            f"no data source fits the objective '{stage.objective}'",
+            f"no data source fits objective '{stage.objective}'",
             f"it takes the formats {needed}",
             (("data", "source"), (*path[:2], "objective")),
         )
@@ -128,13 +128,13 @@ def _named_source(
 ) -> Iterator[Fault]:
     others: tuple[Path, ...] = (("data", "source"), (*path[:2], "objective"))
     if source.use == "validation":
-        hint = 'its use is "validation"; make it "auto" or "train"'
-        yield Fault(path, f"data source {name} is not for training", hint, others)
+        hint = 'its use is "validation"; set it to "auto" or "train"'
+        yield Fault(path, f"data source {name} is reserved for validation", hint, others)
     elif not _fits(source, stage):
         yield Fault(
             path,
-            f"data source {name} has the format '{source.format}',"
-            f" which the objective '{stage.objective}' does not take",
+            f"data source {name} has format '{source.format}',"
+            f" which objective '{stage.objective}' does not accept",
             "it takes the formats " + ", ".join(FITTING[stage.objective]),
             others,
         )
@@ -144,14 +144,14 @@ def _step_size(stage: TrainStage, path: Path) -> Iterator[Fault]:
     tokens, size = (*path, "batch_tokens"), (*path, "batch_size")
     if stage.batch_tokens and stage.batch_size:
         hint = "set batch_tokens = 0 or batch_size = 0"
-        yield Fault(tokens, "the step's size is given twice", hint, (size,))
+        yield Fault(tokens, "batch_tokens and batch_size are both set", hint, (size,))
     if not stage.batch_tokens and not stage.batch_size:
-        hint = "give batch_tokens or batch_size"
-        yield Fault(tokens, "the step has no size", hint, (size,))
+        hint = "set batch_tokens or batch_size"
+        yield Fault(tokens, "neither batch_tokens nor batch_size is set", hint, (size,))
     if stage.accumulation > 1 and not stage.batch_size:
-        hint = "give batch_size too, or raise batch_tokens"
+        hint = "set batch_size too, or raise batch_tokens"
         key = (*path, "accumulation")
-        yield Fault(key, "accumulation counts only beside a batch_size", hint, (size,))
+        yield Fault(key, "accumulation needs batch_size", hint, (size,))
 
 
 def _adapters(preset: Preset) -> Iterator[Fault]:
@@ -174,7 +174,7 @@ def _added_tokens(preset: Preset) -> Iterator[Fault]:
         if preset.model.added_tokens and stage.adapter.kind == "full" and stage.adapter.last_layers:
             yield Fault(
                 ("train", index, "adapter", "last_layers"),
-                "the last layers alone do not train the added tokens' rows",
+                "last_layers would leave the added tokens' rows untrained",
                 'use last_layers = 0, kind = "lora", or no model.added_tokens',
                 (("model", "added_tokens"),),
             )
@@ -186,13 +186,13 @@ def _full(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
     if preset.model.quantization != "none":
         yield Fault(
             (*path, "kind"),
-            f"quantized weights ({preset.model.quantization}) cannot be trained in full",
+            f"quantized weights ({preset.model.quantization}) cannot be fully fine-tuned",
             'use kind = "lora", or model.quantization = "none"',
             (("model", "quantization"),),
         )
     if adapter.rslora:
-        hint = 'leave rslora out, or use kind = "lora"'
-        yield Fault((*path, "rslora"), "no adapter to scale", hint, ((*path, "kind"),))
+        hint = 'remove rslora, or use kind = "lora"'
+        yield Fault((*path, "rslora"), "there is no adapter to scale", hint, ((*path, "kind"),))
 
 
 def _stacked(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
@@ -202,23 +202,23 @@ def _stacked(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
     hint = 'use continue = "merge" or "carry", or model.quantization = "none"'
     others: tuple[Path, ...] = (("model", "quantization"), ("train",))
     if any(stage.adapter.kind == "dora" for stage in preset.train):
-        message = "a DoRA adapter cannot be laid over or under another beside quantized weights"
+        message = "DoRA adapters cannot be stacked on a quantized base model"
         yield Fault((*path, "continue"), message, hint, others)
     if preset.model.added_tokens:
-        message = "the added tokens' rows cannot be trained twice beside quantized weights"
+        message = "added tokens cannot be trained in two stages on a quantized base model"
         yield Fault((*path, "continue"), message, hint, others)
 
 
 def _carried(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterator[Fault]:
     key, others = (*path, "continue"), (path, ("train",))
     if before is None:
-        yield Fault(key, "the first stage has no adapter to carry on", 'use "new"', others)
+        yield Fault(key, "the first stage has no earlier adapter to carry", 'use "new"', others)
     elif "full" in (adapter.kind, before.adapter.kind):
-        yield Fault(key, "a stage of all weights has no adapter to carry on", 'use "new"', others)
+        yield Fault(key, "full fine-tuning has no adapter to carry", 'use "new"', others)
     else:
         differing = [k for k in CARRIED if getattr(adapter, k) != getattr(before.adapter, k)]
         if differing:
-            hint = f"make them the same as in stage '{before.name}', or use \"new\""
+            hint = f"set them as in stage '{before.name}', or use \"new\""
             message = f"the carried adapter differs in {', '.join(differing)}"
             yield Fault(key, message, hint, others)
 
@@ -226,11 +226,11 @@ def _carried(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterato
 def _merged(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterator[Fault]:
     key, others = (*path, "continue"), (path, ("train",))
     if before is None:
-        yield Fault(key, "the first stage has no adapter to merge", 'use "new"', others)
+        yield Fault(key, "the first stage has no earlier adapter to merge", 'use "new"', others)
     elif before.adapter.kind == "full":
-        yield Fault(key, "a stage of all weights left no adapter to merge", 'use "new"', others)
+        yield Fault(key, "the previous stage is full fine-tuning: no adapter", 'use "new"', others)
     elif adapter.kind == "full":
-        yield Fault(key, "all weights take in what was learned by themselves", 'use "new"', others)
+        yield Fault(key, "full fine-tuning merges the adapter anyway", 'use "new"', others)
 
 
 def _generate(preset: Preset) -> Iterator[Fault]:
@@ -238,7 +238,7 @@ def _generate(preset: Preset) -> Iterator[Fault]:
     if generate.max_tokens >= generate.context:
         yield Fault(
             ("generate", "max_tokens"),
-            f"an answer of {generate.max_tokens} tokens leaves no room for the prompt"
+            f"a response of {generate.max_tokens} tokens leaves no room for the prompt"
             f" in a context of {generate.context}",
             "lower max_tokens or raise context",
             (("generate", "context"),),
@@ -246,7 +246,7 @@ def _generate(preset: Preset) -> Iterator[Fault]:
     if preset.evaluate.samples > 1 and generate.temperature == 0:
         yield Fault(
             ("evaluate", "samples"),
-            "at temperature 0 all answers to a prompt are the same",
+            "at temperature 0, all responses to a prompt are identical",
             "use samples = 1, or raise generate.temperature",
             (("generate", "temperature"),),
         )
@@ -257,33 +257,33 @@ def _evaluate(preset: Preset) -> Iterator[Fault]:
     if evaluate.prompts == "validation" and not validates(preset):
         yield Fault(
             ("evaluate", "prompts"),
-            "no validation rows to ask",
-            'give data.validation a share, name a file of prompts, or use "" for no evaluation',
+            "there are no validation rows to evaluate on",
+            'set data.validation above 0, give a prompt file, or use "" for no evaluation',
             (("data", "validation"), ("data", "source")),
         )
     if not preset.export.formats and evaluate.prompts:
         yield Fault(
             formats,
-            "evaluation asks an exported model, and none is written",
-            'give a format, or set evaluate.prompts = "" for no evaluation',
+            "evaluation needs an exported model, but formats is empty",
+            'add a format, or set evaluate.prompts = "" for no evaluation',
             (("evaluate",),),
         )
     if preset.ollama.create and not preset.export.formats:
-        hint = "give a format, or set create = false"
+        hint = "add a format to export.formats, or set create = false"
         yield Fault(("ollama", "create"), "no model file to create it from", hint, (formats,))
 
 
 def _guards(preset: Preset) -> Iterator[Fault]:
     if preset.evaluate.guard and not preset.evaluate.prompts:
-        hint = "name prompts, or leave the guards out"
+        hint = "set evaluate.prompts, or remove the guards"
         prompts = ("evaluate", "prompts")
-        yield Fault(prompts, "guards are judged only beside an evaluation", hint, (GUARD,))
+        yield Fault(prompts, "guards need an evaluation", hint, (GUARD,))
     for index, guard in enumerate(preset.evaluate.guard):
         path = (*GUARD, index)
         if not guard.name:
-            yield Fault((*path, "name"), "a guard without a name", "name the ability it guards")
+            yield Fault((*path, "name"), "the guard has no name", "name the guarded ability")
         if not guard.prompts:
-            yield Fault((*path, "prompts"), "a guard without prompts", "name a data file")
+            yield Fault((*path, "prompts"), "the guard has no prompts", "give a data file")
     yield from _same_names(GUARD, [guard.name for guard in preset.evaluate.guard])
 
 
@@ -298,9 +298,9 @@ def _same_names(path: Path, names: list[str]) -> Iterator[Fault]:
     for index, name in enumerate(folded):
         if name and name in folded[:index]:
             first = folded.index(name)
-            message = f"the name '{names[index]}' is taken"
+            message = f"the name '{names[index]}' is used twice"
             other = (*path, first, "name")
-            yield Fault((*path, index, "name"), message, f"number {first} has it", (other,))
+            yield Fault((*path, index, "name"), message, f"also used by number {first}", (other,))
 
 
 def _fits(source: DataSource, stage: TrainStage) -> bool:
@@ -317,7 +317,7 @@ def _index_or_none(preset: Preset, name: int | str) -> int | None:
 def _processes(preset: Preset) -> Iterator[Fault]:
     """How many GPUs there are is known where they are: the run and the dry run ask."""
     if preset.launch.processes > 1 and preset.model.device == "mps":
-        message = "MPS is one GPU and takes one process"
+        message = "MPS supports only one process"
         yield Fault(("launch", "processes"), message, "use 1", (("model", "device"),))
 
 
@@ -326,11 +326,11 @@ def _sharding(preset: Preset) -> Iterator[Fault]:
     if preset.launch.sharding == "none":
         return
     if model.quantization == "int8":
-        message = "int8 weights cannot be shared out: bitsandbytes keeps their scales by the row"
+        message = "int8 weights cannot be sharded: bitsandbytes keeps their scales per row"
         yield Fault(key, message, 'use "none", or nf4', (("model", "quantization"),))
     for index, stage in enumerate(preset.train):
         if stage.adapter.kind == "full" and stage.optimizer != "adamw":
-            message = f"{stage.optimizer} cannot be shared out: bitsandbytes takes whole tensors"
+            message = f"{stage.optimizer} cannot be sharded: bitsandbytes needs whole tensors"
             other = ("train", index, "optimizer")
             yield Fault(key, message, 'use "none", or optimizer = "adamw"', (other,))
 

@@ -34,17 +34,17 @@ __all__ = [
 
 
 class Preset(Section):
-    """A whole run: what is tuned, on what, how, and what comes out."""
+    """A complete run: base model, data, training, evaluation and outputs."""
 
-    description: str = Field("", description="One line for the list of presets.")
-    model: Model = Field(Model(), description="The model that is tuned.")
-    data: Data = Field(Data(), description="The examples.")
+    description: str = Field("", description="One-line description for the preset list.")
+    model: Model = Field(Model(), description="The base model to fine-tune.")
+    data: Data = Field(Data(), description="The training data.")
     train: list[TrainStage] = Field(
-        [], description="The training stages, in order. At least one is needed."
+        [], description="Training stages, in order. At least one is required."
     )
-    watch: Watch = Field(Watch(), description="What a run tells of itself while it trains.")
-    export: Export = Field(Export(), description="The model files that are written.")
-    generate: Generate = Field(Generate(), description="How answers are drawn.")
-    evaluate: Evaluate = Field(Evaluate(), description="How the tuned model is judged.")
+    watch: Watch = Field(Watch(), description="Extra measurements during training.")
+    export: Export = Field(Export(), description="The model files to export.")
+    generate: Generate = Field(Generate(), description="Sampling settings.")
+    evaluate: Evaluate = Field(Evaluate(), description="How to evaluate the tuned model.")
     ollama: Ollama = Field(Ollama(), description="The Modelfile and the Ollama server.")
-    launch: Launch = Field(Launch(), description="How the training is started.")
+    launch: Launch = Field(Launch(), description="Multi-GPU training.")

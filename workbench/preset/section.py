@@ -43,8 +43,8 @@ def _whole_steps(value: float) -> float:
 def _plain_name(value: str) -> str:
     if value and not NAME.fullmatch(value):
         raise Refused(
-            f"'{value}' is not a plain name",
-            "use up to 64 letters, digits, '-' or '_', not only digits",
+            f"'{value}' is not a valid name",
+            "use up to 64 letters, digits, '-' or '_', and not only digits",
         )
     return value
 

@@ -36,7 +36,7 @@ def find(name: str) -> Path:
     files = _preset_files()
     if name in files:
         return files[name]
-    raise UserError(f"no preset '{visible(name)}'", hint=did_you_mean(name, files))
+    raise UserError(f"preset '{visible(name)}' not found", hint=did_you_mean(name, files))
 
 
 def list_presets() -> list[tuple[str, str]]:
@@ -68,7 +68,7 @@ def resolve_data(path: str, preset_file: Path) -> Path:
         if _is_there(root / wanted):
             return root / wanted
     where = "" if wanted.is_absolute() else " (looked in " + ", ".join(map(str, roots)) + ")"
-    raise UserError(f"'{visible(path)}' is not there{where}", hint="give the path of your data")
+    raise UserError(f"'{visible(path)}' not found{where}", hint="give the path to your data")
 
 
 def locate(source: DataSource, preset_file: Path) -> DataSource:
@@ -89,7 +89,7 @@ def embedded_base(name: str) -> Path:
     if wanted in known:
         return folder / wanted
     hint = did_you_mean(name, [EMBEDDED + known_name for known_name in known])
-    raise UserError(f"no embedded model '{visible(wanted)}'", hint=hint)
+    raise UserError(f"unknown embedded model '{visible(wanted)}'", hint=hint)
 
 
 def _preset_files() -> dict[str, Path]:

@@ -35,4 +35,4 @@ def check_stage_names(wanted: Sequence[str], names: Sequence[str]) -> None:
     allowed = [*names, TRAIN]
     for name in wanted:
         if name not in allowed:
-            raise UserError(f"--stages: no stage '{name}'", hint=did_you_mean(name, allowed))
+            raise UserError(f"--stages: unknown stage '{name}'", hint=did_you_mean(name, allowed))

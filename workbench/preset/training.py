@@ -18,121 +18,121 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 def _targets(value: str | list[str]) -> str | list[str]:
     if value == [] or (isinstance(value, list) and "" in value):
-        raise Refused("no module to adapt", 'use "all-linear", "attention" or module names')
+        raise Refused("no modules to adapt", 'use "all-linear", "attention" or module names')
     return value
 
 
 class Adapter(Section):
-    """What is trained in a stage: a small adapter beside the weights, or the weights themselves."""
+    """What a stage trains: a small adapter, or all weights of the model."""
 
     kind: Literal["lora", "dora", "full"] = Field(
         "lora",
-        description="What is trained: a LoRA or DoRA adapter, or all weights (full). With 'full' "
-        "rank, alpha, dropout and targets have no meaning.",
+        description="What to train: a LoRA or DoRA adapter, or all weights (full). 'full' ignores "
+        "rank, alpha, dropout and targets.",
     )
-    rank: int = Field(
-        16, ge=1, le=4096, description="Rank r of the adapter's two matrices; more can learn more."
-    )
+    rank: int = Field(16, ge=1, le=4096, description="Adapter rank r; a higher rank adds capacity.")
     alpha: float = Field(
         64.0,
         gt=0,
         le=1_000_000,
-        description="Strength of the adapter: its update is scaled by alpha / rank. With rslora "
-        "by alpha / sqrt(rank).",
+        description="Adapter scaling: the update is scaled by alpha / rank. With rslora, by alpha "
+        "/ sqrt(rank).",
     )
-    rslora: bool = Field(False, description="Scale by alpha / sqrt(rank), steadier at high ranks.")
+    rslora: bool = Field(
+        False, description="Scale by alpha / sqrt(rank), more stable at high rank."
+    )
     dropout: float = Field(
-        0.05, ge=0, lt=1, description="Share of the adapter's inputs dropped while training."
+        0.05, ge=0, lt=1, description="Dropout probability on the adapter's inputs."
     )
     targets: Annotated[Literal["all-linear", "attention"] | list[str], AfterValidator(_targets)] = (
         Field(
             "all-linear",
-            description="Which layers get an adapter. 'all-linear' is every linear layer but the "
-            "output head, 'attention' its projections; or a list of module names such as "
-            '["q_proj", "v_proj"].',
+            description="Modules that get an adapter. 'all-linear' is every linear layer except "
+            "the output head, 'attention' the attention projections; or a list of module names "
+            'such as ["q_proj", "v_proj"].',
         )
     )
     last_layers: int = Field(
         0,
         ge=0,
         le=10_000,
-        description="Train only the last N transformer layers; 0 trains all of them. With 'full' "
-        "the weights below stay as they are.",
+        description="Train only the last N transformer layers; 0 trains all of them. With 'full', "
+        "earlier layers stay frozen.",
     )
     continue_: Literal["new", "carry", "merge"] = Field(
         "new",
         alias="continue",
-        description="What follows the previous stage's adapter: a new one, or the same carried "
-        "on. 'new' adds one on top of what that stage learned; 'merge' does so too, but writes the "
-        "merged model to the disk first, in the base's number format, and quantizes that where the "
-        "base is quantized; 'carry' needs the same kind, rank, alpha, rslora, targets and "
-        "last_layers as the stage before.",
+        description="What to do with the previous stage's adapter: new, carry or merge. 'new' adds "
+        "a fresh adapter on top of it; 'merge' does the same but first writes the merged model to "
+        "disk in the base model's data type, and quantizes it if the base is quantized; 'carry' "
+        "keeps training the same adapter and needs the same kind, rank, alpha, rslora, targets and "
+        "last_layers as the previous stage.",
     )
 
 
 class TrainStage(Section):
-    """One training stage; stages run in the order of their tables."""
+    """One training stage; stages run in the order they are listed."""
 
     name: PlainName = Field(
         "sft",
         min_length=1,
-        description="Name of the stage, its folder and its part of the report. Not given: its "
+        description="Name of the stage, used for its folder and in reports. Default: its "
         "objective.",
     )
     objective: Literal["pretrain", "sft"] = Field(
         "sft",
-        description="What is learned: raw text (pretrain) or the answers in conversations (sft). "
-        "pretrain trains on every token, sft on the assistant's alone.",
+        description="What to learn: raw text (pretrain) or responses in conversations (sft). "
+        "pretrain trains on every token, sft only on the assistant's tokens.",
     )
     source: list[int | str] = Field(
         [],
-        description="Indexes (from 0) or names of the data sources used. Empty: all that fit the "
+        description="Names or indexes (from 0) of the data sources to use. Empty: all that fit the "
         "objective.",
     )
     start_from: Literal["best", "last"] = Field(
         "best",
-        description="Which weights of the stage before to start from. 'best' has the lowest "
-        "validation loss and is the last where there is no validation; no meaning in the first "
-        "stage.",
+        description="Weights of the previous stage to start from. 'best' has the lowest validation "
+        "loss, or is the last if there is no validation. Ignored in the first stage.",
     )
     sequence_length: int = Field(
-        512, ge=8, le=1_048_576, description="Longest sequence, in tokens."
+        512, ge=8, le=1_048_576, description="Maximum sequence length, in tokens."
     )
     on_cut: Literal["drop", "cut", "refuse"] = Field(
         "drop",
-        description="What happens to a conversation longer than sequence_length. It is dropped, "
-        "cut at the end, or the run is refused, and counted; raw text is split into blocks.",
+        description="What to do with conversations longer than sequence_length. Drop them, "
+        "truncate them at the end ('cut'), or refuse the run; they are counted. Raw text is split "
+        "into blocks.",
     )
     packing: Literal["auto"] | bool = Field(
         True,
-        description="Lay short rows end to end to fill a sequence. Attention never crosses from "
-        "one row to another. false: rows of about one length side by side, padded. 'auto' tries "
-        "both on the device before the first step and keeps the quicker for the whole stage.",
+        description="Pack several rows into one sequence. Attention never crosses row boundaries. "
+        "false groups rows of similar length and pads them. 'auto' measures both on the device "
+        "before the first step and keeps the faster one for the whole stage.",
     )
     epochs: float = Field(
-        3.0, gt=0, le=100_000, description="Passes over the data; fractions are allowed."
+        3.0, gt=0, le=100_000, description="Number of passes over the data; fractions are allowed."
     )
     max_steps: int = Field(
         0,
         ge=0,
         le=MAX_STEPS,
-        description="Optimizer steps of the stage; 0: as many as epochs takes. Wins over epochs.",
+        description="Optimizer steps of the stage; 0 uses epochs. Overrides epochs.",
     )
     batch_tokens: int = Field(
         8192,
         ge=0,
         le=1_000_000_000,
-        description="Tokens in an optimizer step, whatever the batch size; 0 where batch_size is "
-        "used. Not given beside a batch_size: 0.",
+        description="Tokens per optimizer step, whatever the batch size; 0 if batch_size is used. "
+        "Defaults to 0 when batch_size is set.",
     )
     batch_size: int = Field(
         0,
         ge=0,
         le=1_000_000,
-        description="Rows (packed sequences, with packing) in a micro-batch; 0: by batch_tokens.",
+        description="Rows per micro-batch (packed sequences if packing); 0 uses batch_tokens.",
     )
     accumulation: int = Field(
-        1, ge=1, le=1_000_000, description="Micro-batches of batch_size rows in an optimizer step."
+        1, ge=1, le=1_000_000, description="Gradient accumulation: micro-batches per step."
     )
     learning_rate: float = Field(
         5e-5, gt=0, le=10, description="Peak learning rate, reached at the end of the warm-up."
@@ -141,80 +141,78 @@ class TrainStage(Section):
         0.0,
         ge=0,
         le=1,
-        description="Learning rate at the end, as a share of the peak. No meaning with a constant "
+        description="Final learning rate, as a share of the peak. Ignored by the constant "
         "schedule.",
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="Course of the learning rate after the warm-up."
+        "cosine", description="Learning-rate schedule after the warm-up."
     )
     warmup: ShareOrSteps = Field(
         0.1,
-        description="Warm-up from 0 to the peak: below 1 a share of the stage's steps, else steps.",
+        description="Warm-up from 0 to the peak: a share of the stage if below 1, else steps.",
     )
     weight_decay: float = Field(
-        0.01, ge=0, le=1, description="Decoupled weight decay of AdamW, per unit of learning rate."
+        0.01, ge=0, le=1, description="AdamW weight decay (decoupled, times the learning rate)."
     )
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = Field(
         "adamw",
-        description="Optimizer. The 8-bit ones need bitsandbytes and hold its state in a quarter "
-        "of the memory.",
+        description="Optimizer. The 8-bit ones require bitsandbytes and store the optimizer state "
+        "in a quarter of the memory.",
     )
     betas: list[Beta] = Field(
         [0.9, 0.999],
         min_length=2,
         max_length=2,
-        description="Decay of AdamW's running mean of the gradient and of its square.",
+        description="AdamW betas: decay of the running mean of the gradient and its square.",
     )
     adam_eps: float = Field(
-        1e-8, gt=0, le=1, description="AdamW's epsilon, added to the denominator."
+        1e-8, gt=0, le=1, description="AdamW epsilon, added to the denominator."
     )
     max_grad_norm: float = Field(
-        1.0, ge=0, le=1_000_000, description="Gradients are scaled down to this norm; 0: never."
+        1.0, ge=0, le=1_000_000, description="Clip gradients to this norm; 0 disables clipping."
     )
     gradient_checkpointing: Literal["auto"] | bool = Field(
         "auto",
-        description="Compute activations again in the backward pass to save memory. 'auto' does so "
-        "on a CUDA card that the largest step would not fit otherwise.",
+        description="Recompute activations in the backward pass to save memory. 'auto' does so on "
+        "a CUDA GPU if the largest step would not fit otherwise.",
     )
     compile: Literal["auto"] | bool = Field(
         "auto",
-        description="Compile feed-forward blocks and norms by torch.compile. 'auto' tries it on a "
-        "CUDA card where the stage is long enough to win the time back, and keeps it where it is "
-        "faster; a CPU and shared-out weights go without.",
+        description="Compile feed-forward blocks and norms with torch.compile. 'auto' tries it on "
+        "a CUDA GPU if the stage is long enough to pay off, and keeps it if it is faster; CPUs and "
+        "sharded weights do not use it.",
     )
     evaluate_every: ShareOrSteps = Field(
         0.1,
-        description="Validation loss every: below 1 a share of an epoch, else steps. 0: only at "
-        "the end of the stage, where it is always measured.",
+        description="Validation interval: a share of an epoch if below 1, else steps. 0: only at "
+        "the end of the stage, where the validation loss is always measured.",
     )
     early_stopping: int = Field(
-        0, ge=0, le=1_000_000, description="Stop after so many evaluations without gain; 0: never."
+        0, ge=0, le=1_000_000, description="Stop after N evaluations without improvement; 0: off."
     )
     save_every: ShareOrSteps = Field(
         0.25,
-        description="Checkpoint every: below 1 a share of the stage, else steps. 0: only at the "
-        "end of the stage, where one is always written.",
+        description="Checkpoint interval: a share of the stage if below 1, else steps. 0: only at "
+        "the end of the stage, where a checkpoint is always saved.",
     )
     keep_checkpoints: int = Field(
-        2, ge=1, le=1000, description="Newest checkpoints kept, beside the best one."
+        2, ge=1, le=1000, description="Number of newest checkpoints to keep, besides the best."
     )
     extensions: list[Annotated[int, Field(ge=1, le=MAX_STEPS)]] = Field(
         [],
-        description="Steps added after the planned ones, one number an extension. `workbench "
-        "resume RUN --steps +N` adds one. Each rises to 0.3 of the peak learning rate and falls in "
-        "a line to the end's; a constant schedule stays constant.",
+        description="Steps added after the planned ones, one number per extension. `workbench "
+        "resume RUN --steps +N` appends one. Each warms up to 0.3 of the peak learning rate and "
+        "decays linearly to the final rate; a constant schedule stays constant.",
     )
     seed: Seed = Field(
-        42, description="Seed of the stage: of all that has no seed of its own below."
+        42, description="Random seed of the stage, for everything without its own seed."
     )
-    order_seed: Seed = Field(
-        42, description="Seed of the order of rows. Not given: that of the stage."
-    )
-    dropout_seed: Seed = Field(42, description="Seed of dropout. Not given: that of the stage.")
+    order_seed: Seed = Field(42, description="Seed of the row order. Default: the stage's seed.")
+    dropout_seed: Seed = Field(42, description="Seed of dropout. Default: the stage's seed.")
     weights_seed: Seed = Field(
-        42, description="Seed of a new adapter's first values. Not given: that of the stage."
+        42, description="Seed of a new adapter's initial weights. Default: the stage's seed."
     )
-    adapter: Adapter = Field(Adapter(), description="What is trained in this stage.")
+    adapter: Adapter = Field(Adapter(), description="What this stage trains.")
 
     @model_validator(mode="before")
     @classmethod

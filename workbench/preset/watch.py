@@ -28,48 +28,47 @@ def _prompts(value: str | list[str]) -> str | list[str]:
         return value
     for prompt in value:
         if not prompt.strip():
-            raise Refused("a prompt is empty", "leave it out")
+            raise Refused("a prompt is empty", "remove it")
         if prompt == PROMPT_FILE:
-            raise Refused("'FILE:' names no file", "use FILE:prompts.jsonl")
+            raise Refused("'FILE:' does not name a file", "use FILE:prompts.jsonl")
     return distinct(value)
 
 
 class Watch(Section):
-    """What is measured beside the losses at every evaluation, within a share of the time."""
+    """Extra measurements during training, limited to a share of the time."""
 
     prompts: Annotated[Literal["auto"] | list[str], AfterValidator(_prompts)] = Field(
         "auto",
-        description="Prompts answered before the first step and at evaluations. "
-        "'auto' takes held-out prompts of the stage's kind, or a list of texts and FILE:PATH; an "
-        "empty list asks nothing.",
+        description="Prompts to generate samples for, before the first step and at evaluations. "
+        "'auto' uses held-out prompts of the stage's kind; or give a list of texts and FILE:PATH. "
+        "An empty list disables samples.",
     )
     count: int = Field(
-        3, ge=1, le=64, description="How many prompts are asked, at most; the first ones."
+        3, ge=1, le=64, description="Number of prompts to use, at most; the first ones."
     )
     max_tokens: int = Field(
         128,
         ge=1,
         le=8192,
-        description="Longest of these answers, in tokens. Everything else about them is as in "
-        "generate.",
+        description="Maximum length of a sample, in tokens. Everything else is as in [generate].",
     )
     general: bool = Field(
         True,
-        description="Measure the loss on a small general text that ships too. Where it rises, "
-        "the model forgets what it knew.",
+        description="Measure the loss on a small general text that ships with workbench. A rising "
+        "loss means that the model forgets what it knew.",
     )
     time_share: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Largest share of the training time that this may take. Evaluations that "
-        "would exceed it go without; the first and the last never do.",
+        description="Largest share of training time for these measurements. Evaluations that would "
+        "exceed it skip them; the first and the last never do.",
     )
     trackers: Annotated[list[Tracker], AfterValidator(distinct)] = Field(
         ["tensorboard"],
-        description="Where the figures go besides the run's own log. TensorBoard's files lie in "
-        "the run's folder; the others are accelerate's, each needs its own library and may need "
-        "an account.",
+        description="Experiment trackers, besides the run's own log. TensorBoard files are in the "
+        "run folder; the others go through accelerate, need their own library and may need an "
+        "account.",
     )
 
     @property

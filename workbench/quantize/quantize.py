@@ -42,8 +42,8 @@ class Fallback:
 
     def __str__(self) -> str:
         return (
-            f"{self.tensor}: {self.got} instead of {self.wished}, "
-            f"{self.columns} columns do not divide into its blocks"
+            f"{self.tensor}: {self.got} instead of {self.wished}; "
+            f"{self.columns} columns are not a multiple of its block size"
         )
 
 
@@ -108,9 +108,11 @@ def _told(
             problem = fields.get("problem", "")
             yield fields
     except ChildDied as died:
-        raise RunFailed(f"{source}: the process that quantizes died{died.cause}") from died
+        raise RunFailed(f"{source}: the quantization process died{died.cause}") from died
     if "iostream error" in problem:
-        raise RunFailed(f"{target.parent}: the file cannot be written to its end: disk full?")
+        raise RunFailed(
+            f"{target.parent}: the file could not be written completely: is the disk full?"
+        )
     if problem:
-        hint = "--again allows it, at a cost in quality" if "requantizing" in problem else ""
-        raise UserError(f"cannot be made {kind.name}: {problem}", path=source, hint=hint)
+        hint = "use --again to allow it; quality suffers" if "requantizing" in problem else ""
+        raise UserError(f"cannot be converted to {kind.name}: {problem}", path=source, hint=hint)

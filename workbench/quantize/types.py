@@ -31,27 +31,27 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("f32", 0, 32.0, "exact, and large", True),
-        Kind("f16", 1, 16.0, "exact for most models; to make others from", True),
-        Kind("bf16", 32, 16.0, "half the size of f32, with its range", True),
-        Kind("q8_0", 7, 8.5, "hardly told from f16", True),
-        Kind("q6_k", 18, 6.6, "near q8_0", True),
+        Kind("f32", 0, 32.0, "exact; largest files", True),
+        Kind("f16", 1, 16.0, "exact for most models; source for quantization", True),
+        Kind("bf16", 32, 16.0, "half the size of f32, same range", True),
+        Kind("q8_0", 7, 8.5, "nearly indistinguishable from f16", True),
+        Kind("q6_k", 18, 6.6, "close to q8_0", True),
         Kind("q5_k_m", 17, 5.7, "between q4_k_m and q6_k", True),
-        Kind("q5_k_s", 16, 5.5, "a little less than q5_k_m"),
-        Kind("q5_1", 9, 6.0, "an older five bits, with an offset"),
-        Kind("q5_0", 8, 5.5, "an older five bits"),
+        Kind("q5_k_s", 16, 5.5, "slightly smaller than q5_k_m"),
+        Kind("q5_1", 9, 6.0, "older 5-bit format, with an offset"),
+        Kind("q5_0", 8, 5.5, "older 5-bit format"),
         Kind("q4_k_m", 15, 4.9, "the usual choice", True),
-        Kind("q4_k_s", 14, 4.6, "a little less than q4_k_m", True),
-        Kind("iq4_nl", 25, 4.5, "four bits on a curve"),
-        Kind("iq4_xs", 30, 4.3, "as iq4_nl, smaller"),
-        Kind("q4_1", 3, 5.0, "an older four bits, with an offset"),
-        Kind("q4_0", 2, 4.5, "an older four bits, fast on some machines", True),
-        Kind("q3_k_l", 13, 4.3, "three bits, the largest mixture"),
-        Kind("q3_k_m", 12, 3.9, "three bits: costs a good deal"),
-        Kind("q3_k_s", 11, 3.5, "three bits, the smallest mixture"),
-        Kind("iq3_m", 27, 3.7, "three bits on a grid"),
-        Kind("iq3_s", 26, 3.4, "three bits on a grid, smaller"),
-        Kind("q2_k", 10, 3.0, "two bits: a last resort"),
+        Kind("q4_k_s", 14, 4.6, "slightly smaller than q4_k_m", True),
+        Kind("iq4_nl", 25, 4.5, "4-bit, non-linear"),
+        Kind("iq4_xs", 30, 4.3, "like iq4_nl, smaller"),
+        Kind("q4_1", 3, 5.0, "older 4-bit format, with an offset"),
+        Kind("q4_0", 2, 4.5, "older 4-bit format, fast on some machines", True),
+        Kind("q3_k_l", 13, 4.3, "3-bit, largest mix"),
+        Kind("q3_k_m", 12, 3.9, "3-bit: noticeable quality loss"),
+        Kind("q3_k_s", 11, 3.5, "3-bit, smallest mix"),
+        Kind("iq3_m", 27, 3.7, "3-bit, grid-based"),
+        Kind("iq3_s", 26, 3.4, "3-bit, grid-based, smaller"),
+        Kind("q2_k", 10, 3.0, "2-bit: last resort"),
     )
 }
 NEED_MATRIX = (
@@ -64,12 +64,12 @@ def kind_named(name: str) -> Kind:
     """The type of that name in any case. Raises UserError for one that cannot be made."""
     lower = name.strip().lower()
     if lower in NEED_MATRIX:
-        hint = "q2_k, q3_k_m and iq3_s come without one"
+        hint = "q2_k, q3_k_m and iq3_s do not need one"
         raise UserError(
-            f"type {lower} needs an importance matrix, which is not made here", hint=hint
+            f"type {lower} needs an importance matrix, which workbench does not create", hint=hint
         )
     if lower not in KINDS:
-        raise UserError(f"no GGUF type '{name}'", hint=did_you_mean(lower, KINDS))
+        raise UserError(f"unknown GGUF type '{name}'", hint=did_you_mean(lower, KINDS))
     return KINDS[lower]
 
 

@@ -63,8 +63,8 @@ def find(run: RunFolder, wanted: str) -> Checkpoint:
         if wanted in (one.name, f"{one.stage}/{one.name}"):
             return one
     if not there:
-        hint = f"workbench attach {run.name} tells how far it is"
-        raise UserError("this run has saved no weights yet", path=run.path, hint=hint)
+        hint = f"workbench attach {run.name} shows its progress"
+        raise UserError("this run has not saved any weights yet", path=run.path, hint=hint)
     names = [one.name for one in there if one.stage == there[0].stage]
     raise UserError(f"no checkpoint '{wanted}'", path=run.path, hint=did_you_mean(wanted, names))
 

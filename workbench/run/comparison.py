@@ -52,7 +52,7 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        return f"{self.models[0]} against {self.run} {self.models[1]}: {self.against.sentence}"
+        return f"{self.models[0]} vs. {self.run} {self.models[1]}: {self.against.sentence}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def compare(runs: Sequence[RunFolder]) -> Comparison:
         *_preset_rows(facts),
         *_training_rows(facts),
         *_rows("export", [_sizes(one.state) for one in facts], size),
-        *_rows("parity: KL in nats", [_parity(one.state) for one in facts], _figure),
+        *_rows("parity: mean KL (nats)", [_parity(one.state) for one in facts], _figure),
         *_evaluation_rows(facts),
     ]
     changes, notes = _changes(facts)
@@ -143,11 +143,11 @@ def _preset_rows(facts: Sequence[_Facts]) -> list[Row]:
 
 def _outcome(one: _Facts) -> dict[str, Value]:
     data = one.state.data
-    told: dict[str, Value] = {"state": one.standing}
+    told: dict[str, Value] = {"status": one.standing}
     if one.state.error:
         told["error"] = one.state.error
     if data:
-        told |= {"rows to train on": data.train_rows, "rows held out": data.validation_rows}
+        told |= {"training rows": data.train_rows, "validation rows": data.validation_rows}
     return told
 
 
@@ -172,7 +172,7 @@ def _training(stage: StageState | None) -> dict[str, Value]:
     if stage.best_loss is not None:
         told |= {"best validation loss": stage.best_loss}
         told |= {"last validation loss": stage.validations[-1].loss}
-    return told | {"memory at its end": size(last.memory_bytes)}
+    return told | {"memory at end": size(last.memory_bytes)}
 
 
 def _time(stage: StageState | None) -> dict[str, Value]:
@@ -220,7 +220,7 @@ def _share(figures: Figures, name: str) -> str:
 def _guards(report: Report | None) -> dict[str, Value]:
     if report is None or not report.guards:
         return {}
-    return {"guards": "kept" if report.passed else "LOST"}
+    return {"guards": "passed" if report.passed else "FAILED"}
 
 
 def _changes(facts: Sequence[_Facts]) -> tuple[tuple[Change, ...], tuple[str, ...]]:

@@ -20,7 +20,7 @@ def earlier_evaluations(run: RunFolder) -> Iterator[Earlier]:
     """
     own = _read(run.evaluation)
     if own:
-        yield Earlier(f"its evaluation of {own.date}", own)
+        yield Earlier(f"the evaluation of {own.date}", own)
     yield from _of_others(run)
 
 

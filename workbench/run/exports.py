@@ -57,7 +57,7 @@ def requests(run: RunFolder) -> list[ExportRequest]:
     except (ValueError, KeyError, TypeError, AttributeError):
         found = [None]
     if None in found:
-        raise UserError("the record of exports is damaged", path=path, hint="delete the file")
+        raise UserError("the export record is damaged", path=path, hint="delete it")
     return [request for request in found if request]
 
 

@@ -88,7 +88,9 @@ def create(root: Path, preset_name: str, name: str = "") -> RunFolder:
     when the wished name is taken or is no plain name, or when the folder cannot be written.
     """
     if name and not RUN_NAME.fullmatch(name):
-        raise UserError(f"run name {name!r} is not allowed", hint="letters, digits, . _ - only")
+        raise UserError(
+            f"invalid run name {name!r}", hint="use only letters, digits, '.', '_' and '-'"
+        )
     try:
         root.mkdir(parents=True, exist_ok=True)
         path = _make_named(root / name) if name else _make_numbered(root, plain_name(preset_name))
@@ -96,7 +98,7 @@ def create(root: Path, preset_name: str, name: str = "") -> RunFolder:
         for sub in (folder.control, folder.dataset, folder.export, folder.evaluation):
             sub.mkdir()
     except OSError as error:
-        raise UserError(f"cannot write runs here: {error.strerror}", path=root) from error
+        raise UserError(f"cannot create a run here: {error.strerror}", path=root) from error
     return folder
 
 
@@ -110,7 +112,7 @@ def find(root: Path, name: str) -> RunFolder:
         if folder.exists():
             return folder
     names = [run.name for run in list_runs(root)]
-    hint = did_you_mean(name, names[-10:]) if names else "there is no run yet"
+    hint = did_you_mean(name, names[-10:]) if names else "there are no runs yet"
     raise UserError(f"no run '{name}' in {root}", hint=hint)
 
 
@@ -133,8 +135,8 @@ def _make_named(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        hint = f"go on with it: workbench resume {path.name}; or choose another --name"
-        raise UserError("this run exists already", path=path, hint=hint) from None
+        hint = f"resume it: workbench resume {path.name}; or choose another --name"
+        raise UserError("this run already exists", path=path, hint=hint) from None
     return path
 
 

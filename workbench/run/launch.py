@@ -81,8 +81,8 @@ def heed_torchrun(detach: bool = False, worker: Sequence[str] = WORKER) -> None:
     """
     rank = torchrun_rank()
     if rank is not None and detach:
-        hint = "leave it out: torchrun takes the first's end for the end of all"
-        raise UserError("--detach is not possible under torchrun", hint=hint)
+        hint = "remove it: torchrun treats the end of the first process as the end of all"
+        raise UserError("--detach does not work under torchrun", hint=hint)
     if rank:
         os.execve(worker[0], [*worker, "."], {**DEFAULTS, **os.environ, **ENVIRONMENT})
 
@@ -98,7 +98,9 @@ def stop(run: RunFolder, limit_s: float = 600.0) -> bool:
     until = time.monotonic() + limit_s
     while lock.owner(run.lock_file):
         if time.monotonic() > until:
-            raise RunFailed(f"{run.name}: no safe point reached in {limit_s:.0f} s; still running")
+            raise RunFailed(
+                f"{run.name} reached no safe point within {limit_s:.0f} s; still running"
+            )
         time.sleep(0.1)
     return True
 

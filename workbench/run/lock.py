@@ -49,7 +49,7 @@ def taken(path: Path) -> UserError:
     owner = _read_owner(path)
     who = f"process {owner.pid}" if owner else "another process"
     hint = f"watch it: workbench attach {path.parent.name}"
-    return UserError(f"{who} is working on this run", path=path.parent, hint=hint)
+    return UserError(f"this run is in use by {who}", path=path.parent, hint=hint)
 
 
 def owner(path: Path) -> Owner | None:

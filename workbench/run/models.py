@@ -20,11 +20,11 @@ def served_gguf(run: RunFolder) -> Path:
     state = _state(run)
     made = [state.exported[name] for name in formats if name in state.exported]
     if not made:
-        hint = f"workbench attach {run.name} tells how far it is"
-        raise UserError("this run has exported no model yet", path=run.path, hint=hint)
+        hint = f"workbench attach {run.name} shows its progress"
+        raise UserError("this run has not exported a model yet", path=run.path, hint=hint)
     path = run.path / made[-1].path
     if not path.is_file():
-        raise UserError("the model is gone", path=path, hint=f"workbench resume {run.name}")
+        raise UserError("the model file is missing", path=path, hint=f"workbench resume {run.name}")
     return path
 
 
@@ -34,7 +34,7 @@ def exported_gguf(run: RunFolder, kind: str) -> Path:
     there = {name: path for name, path in there.items() if path.is_file()}
     path = there.get(kind.lower())
     if path is None:
-        hint = f"it has {', '.join(there)}; " if there else ""
+        hint = f"available: {', '.join(there)}; create it: " if there else ""
         hint += f"workbench export {run.name} --type {kind}"
         raise UserError(f"this run has no {kind} file", path=run.path, hint=hint)
     return path
@@ -44,8 +44,8 @@ def base_gguf(run: RunFolder) -> Path:
     """The base before tuning, as the evaluation asked it. Raises UserError when there is none."""
     path = next(iter(sorted(run.evaluation.glob("base-*.gguf"))), None)
     if path is None:
-        hint = "an evaluation with the baseline 'base' makes it; or name a .gguf file"
-        raise UserError("this run keeps no base model", path=run.path, hint=hint)
+        hint = "an evaluation with baseline 'base' creates it; or give a .gguf file"
+        raise UserError("this run has no base model file", path=run.path, hint=hint)
     return path
 
 

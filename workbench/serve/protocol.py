@@ -70,11 +70,11 @@ class Asked:
 def read_request(body: Any, name: str, manner: Manner) -> Asked:
     """What `body`, a JSON value, asks the model `name` for. Raises BadRequest."""
     if not isinstance(body, dict):
-        raise BadRequest("the request is no JSON object")
+        raise BadRequest("the request is not a JSON object")
     _refuse_unknown(body)
     if body.get("model") not in (None, name):
         wanted = one_line(str(body["model"]), 60)
-        raise BadRequest(f"there is no model '{wanted}'; '{name}' answers here", "model")
+        raise BadRequest(f"model '{wanted}' not found; this server serves '{name}'", "model")
     options = body.get("stream_options") or {}
     return Asked(
         messages=_messages(body.get("messages"), manner.system),
@@ -137,18 +137,18 @@ def _refuse_unknown(body: Mapping[str, Any]) -> None:
         if name in (*KNOWN, *NUMBERS, *IGNORED) or value is None:
             continue
         if name not in NEUTRAL:
-            raise BadRequest(f"'{one_line(name, 40)}' is not known here", name)
+            raise BadRequest(f"'{one_line(name, 40)}' is not supported", name)
         if value not in NEUTRAL[name]:
-            raise BadRequest(f"'{name}' cannot be {one_line(repr(value), 60)} here", name)
+            raise BadRequest(f"'{name}' cannot be {one_line(repr(value), 60)}", name)
 
 
 def _messages(given: Any, system: str) -> tuple[Message, ...]:
     """The conversation; the run's system prompt before it, where it has none of its own."""
     if not isinstance(given, list) or not given:
-        raise BadRequest("'messages' is no list of messages", "messages")
+        raise BadRequest("'messages' is not a list of messages", "messages")
     found = [_message(one, number) for number, one in enumerate(given)]
     if found[-1].role != USER:
-        raise BadRequest("the last message is not the user's", f"messages.{len(found) - 1}")
+        raise BadRequest("the last message is not from the user", f"messages.{len(found) - 1}")
     if system and found[0].role != SYSTEM:
         found.insert(0, Message(SYSTEM, system))
     return tuple(found)
@@ -157,18 +157,18 @@ def _messages(given: Any, system: str) -> tuple[Message, ...]:
 def _message(given: Any, number: int) -> Message:
     place = f"messages.{number}"
     if not isinstance(given, dict) or given.get("role") not in ROLES:
-        raise BadRequest(f"{place} has no role of {', '.join(ROLES)}", place)
+        raise BadRequest(f"{place} needs one of the roles {', '.join(ROLES)}", place)
     content = given.get("content")
     if isinstance(content, list):
         content = "".join(_text_part(part, place) for part in content)
     if not isinstance(content, str):
-        raise BadRequest(f"{place} has no text", place)
+        raise BadRequest(f"{place} has no text content", place)
     return Message(ROLES[given["role"]], content)
 
 
 def _text_part(part: Any, place: str) -> str:
     if not isinstance(part, dict) or part.get("type") != "text":
-        raise BadRequest(f"{place} has a part that is no text", place)
+        raise BadRequest(f"{place} has a part that is not text", place)
     return str(part.get("text", ""))
 
 
@@ -179,7 +179,7 @@ def _sampling(body: Mapping[str, Any], before: Sampling) -> Sampling:
     for name, value in given.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or (name in WHOLE and value != int(value)):
-            raise BadRequest(f"'{name}' is no {'whole ' if name in WHOLE else ''}number", name)
+            raise BadRequest(f"'{name}' is not a {'whole ' if name in WHOLE else ''}number", name)
     for name in WHOLE:
         if name in given:
             given[name] = int(given[name])
@@ -196,7 +196,7 @@ def _sampling(body: Mapping[str, Any], before: Sampling) -> Sampling:
 def _stops(given: Any) -> tuple[str, ...]:
     stops = [given] if isinstance(given, str) else given or []
     if not isinstance(stops, list) or not all(isinstance(one, str) and one for one in stops):
-        raise BadRequest("'stop' is no text, nor a list of texts", "stop")
+        raise BadRequest("'stop' is neither a string nor a list of strings", "stop")
     return tuple(stops)
 
 

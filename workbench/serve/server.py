@@ -111,14 +111,14 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/health":
             self._json(200, {"status": "ok"})
         else:
-            self._json(404, protocol.fault(f"there is no {self.path}; POST /v1/chat/completions"))
+            self._json(404, protocol.fault(f"{self.path} not found; use POST /v1/chat/completions"))
 
     def do_POST(self) -> None:
         if not self._is_ours():
             return
         if self.path != "/v1/chat/completions":
             self.close_connection = True
-            self._json(404, protocol.fault(f"there is no {self.path}; /v1/chat/completions is"))
+            self._json(404, protocol.fault(f"{self.path} not found; use /v1/chat/completions"))
             return
         try:
             desk = self.server.desk
@@ -130,7 +130,9 @@ class Handler(BaseHTTPRequestHandler):
             if ours:
                 self._answer(asked)
             else:
-                self._json(503, protocol.fault("too many wait already", kind="server_error"))
+                self._json(
+                    503, protocol.fault("too many requests are waiting", kind="server_error")
+                )
 
     def _is_ours(self) -> bool:
         """Whether the request was meant for this machine, by a program on it."""
@@ -141,21 +143,21 @@ class Handler(BaseHTTPRequestHandler):
         if host in OWN_NAMES:
             return True
         self.close_connection = True
-        self._json(403, protocol.fault("this server is for its own machine"))
+        self._json(403, protocol.fault("this server only accepts requests from its own machine"))
         return False
 
     def _body(self) -> Any:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
-            raise BadRequest("a body of a known length below 16 MiB is needed")
+            raise BadRequest("the body needs a Content-Length below 16 MiB")
         raw = self.rfile.read(int(length))
         if self.headers.get_content_type() != "application/json":
             raise BadRequest("the Content-Type is not application/json")
         try:
             return json.loads(raw)
         except (ValueError, RecursionError):
-            raise BadRequest("the body is no JSON") from None
+            raise BadRequest("the body is not valid JSON") from None
 
     def _answer(self, asked: Asked) -> None:
         desk, number = self.server.desk, next(self.server.desk.numbers)
@@ -173,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         except WorkbenchError as error:
             self._fail(500, protocol.fault(str(error), kind="server_error"))
         except OSError:
-            desk.tell(f"{number}: the client went away")
+            desk.tell(f"{number}: the client disconnected")
             self.close_connection = True
         else:
             answer = self._last

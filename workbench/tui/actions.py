@@ -47,29 +47,29 @@ def bindings(actions: Iterable[Action]) -> list[BindingType]:
 
 
 EVERYWHERE = (
-    Action("app.help", "question_mark,f1", "Help", "Keys and purpose of the focused pane."),
+    Action("app.help", "question_mark,f1", "Help", "Show the focused pane's purpose and keys."),
     Action(
         "app.command_palette",
         "ctrl+p,colon",
         "Commands",
-        "Find and run any action by its name.",
+        "Search and run any action.",
         palette=False,
     ),
-    Action("app.quit", "q,ctrl+q", "Quit", "Leave the screen; runs at work go on."),
-    Action("app.zoom", "z", "Zoom", "Give the focused pane the whole screen, or back.", False),
-    Action("app.change_theme", "ctrl+t", "Theme", "Choose the colours.", False),
-    Action("app.copy", "y", "Copy", "Copy what the focused pane offers.", False),
-    Action("app.messages", "M", "Messages", "All that was said and done, to read and copy.", False),
-    Action("app.debug", "f12", "Debug", "Versions and figures to paste into an issue.", False),
-    Action("app.how_to_leave", "ctrl+c", "Leave?", "Say how to leave.", False, False),
-    Action("app.picture", "f9", "Screenshot", "Save the screen as an SVG file.", False),
+    Action("app.quit", "q,ctrl+q", "Quit", "Quit the terminal UI; runs keep running."),
+    Action("app.zoom", "z", "Zoom", "Maximize the focused pane, or restore it.", False),
+    Action("app.change_theme", "ctrl+t", "Theme", "Choose a color theme.", False),
+    Action("app.copy", "y", "Copy", "Copy the focused pane's content.", False),
+    Action("app.messages", "M", "Messages", "Show all status messages and commands.", False),
+    Action("app.debug", "f12", "Debug", "Show versions and settings for a bug report.", False),
+    Action("app.how_to_leave", "ctrl+c", "Quit?", "Show how to quit.", False, False),
+    Action("app.picture", "f9", "Screenshot", "Save a screenshot as an SVG file.", False),
 )
 
 IN_LISTS = (
-    Action("list.cursor_up", "up,k", "Up", "One row up.", False, False),
-    Action("list.cursor_down", "down,j", "Down", "One row down.", False, False),
-    Action("list.page_up", "pageup", "Page up", "One page up.", False, False),
-    Action("list.page_down", "pagedown,space", "Page down", "One page down.", False, False),
-    Action("list.first", "home,g", "First", "To the first row.", False, False),
-    Action("list.last", "end,G", "Last", "To the last row.", False, False),
+    Action("list.cursor_up", "up,k", "Up", "Move up one row.", False, False),
+    Action("list.cursor_down", "down,j", "Down", "Move down one row.", False, False),
+    Action("list.page_up", "pageup", "Page up", "Move up one page.", False, False),
+    Action("list.page_down", "pagedown,space", "Page down", "Move down one page.", False, False),
+    Action("list.first", "home,g", "First", "Go to the first row.", False, False),
+    Action("list.last", "end,G", "Last", "Go to the last row.", False, False),
 )

@@ -35,7 +35,7 @@ def prompts_of(samples: Sequence[Sampled]) -> list[str]:
 def answer_lines(samples: Sequence[Sampled], chosen: int, width: int) -> list[Text]:
     """All prompts (`chosen` -1), or the one of that number with its answers over time."""
     if not samples:
-        return [Text(" No sample answers in this stage yet.", "dim")]
+        return [Text(" No samples in this stage yet.", "dim")]
     prompts = prompts_of(samples)
     if 0 <= chosen < len(prompts):
         return list(_history(samples, prompts[chosen], width))
@@ -100,7 +100,7 @@ def _said(sample: Sampled, before: Sampled | None, width: int) -> Iterator[Text]
                 line.stylize(NEW, max(first, start) - start + 5, min(last, end) - start + 5)
         yield line
     if not sample.stopped:
-        yield Text("     … (went on to its limit)", "dim")
+        yield Text("     … (token limit reached)", "dim")
 
 
 def _plain(sample: Sampled) -> str:

@@ -155,7 +155,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
 
     def _draw_tabs(self) -> None:
         at_work = sum(self.watching.glance(run).standing == "running" for run in self.watching.runs)
-        aside = f"{at_work} at work" if at_work else f"workbench {__version__}"
+        aside = f"{at_work} running" if at_work else f"workbench {__version__}"
         shown = {pane.ID for pane in self.panes_in_view()}
         self.query_one(PaneTabs).tell(shown, self.pane_id, aside)
 
@@ -246,7 +246,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         self.faults.append(error)
         path = crash.save(error, self.state_folder)
         fault = crash.redacted(repr(error))
-        self.say(f"workbench itself is at fault: {fault} (see {path})", "error")
+        self.say(f"internal error: {fault} (details in {path})", "error")
 
     async def run_action(
         self, action: Any, default_namespace: DOMNode | None = None, namespaces: Any = None
@@ -292,7 +292,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         if action.pane in {spec.id for spec in PANES}:
             pane = await self.go(action.pane)
             if not pane.allows(action.name):
-                self.say(f"{action.title}: not possible now. {action.help}", "warning")
+                self.say(f"{action.title} is not available now. {action.help}", "warning")
                 return
             await self.run_action(action.name, pane)
         else:
@@ -337,7 +337,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         self.exit()
 
     def action_how_to_leave(self) -> None:
-        self.say("q leaves the screen; runs at work go on")
+        self.say("press q to quit; runs keep running")
 
     # Memory
 

@@ -29,7 +29,7 @@ def copy(app: App[None], text: str, what: str, folder: Path) -> str:
         app.copy_to_clipboard(clean)
         way = "sent to the browser's clipboard"
     elif program := _desktop(clean):
-        way = f"in the clipboard ({program})"
+        way = f"copied to the clipboard ({program})"
     elif os.environ.get("TMUX"):
         way = _tmux(clean)
     elif os.environ.get("STY"):

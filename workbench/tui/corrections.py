@@ -51,9 +51,9 @@ def _append(
     tags = ("corrected", said_by)
     written = append(Path(typed), [*asked, Message(ASSISTANT, answer)], tags)
     app.memory.corrections = str(Path(typed).expanduser().absolute())
-    left = f"; {written.left_out} earlier messages left out" if written.left_out else ""
+    left = f"; {written.left_out} earlier messages omitted" if written.left_out else ""
     pair = keep_pair(written.place, asked, answer, rejected, said_by)
-    kept = f"; the rejected answer kept in {pair.name}" if pair else ""
+    kept = f"; rejected response saved in {pair.name}" if pair else ""
     app.say(f"row appended: {written.place} ({written.format}){left}{kept}")
 
 
@@ -61,7 +61,7 @@ def _target_fault(typed: str) -> str:
     from workbench.tui.chatting.correcting import format_of
 
     if not typed.strip():
-        return "name a file"
+        return "give a file"
     try:
         format_of(Path(typed))
     except UserError as error:

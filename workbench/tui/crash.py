@@ -53,4 +53,4 @@ def save(error: BaseException, folder: Path) -> str:
 def farewell(error: BaseException, folder: Path) -> str:
     """The last line on the terminal after a fault that the screen could not survive."""
     fault, place = one_line(redacted(repr(error)), 200), save(error, folder)
-    return f"workbench itself is at fault: {fault} (see {place}); runs at work go on"
+    return f"internal error: {fault} (details in {place}); runs keep running"

@@ -46,7 +46,7 @@ def export(run: RunFolder, request: ExportRequest) -> Started:
 def ask(run: RunFolder, request: control.Request) -> None:
     """Ask the worker to stop or to write a checkpoint, at its next safe point."""
     if lock.owner(run.lock_file) is None:
-        raise UserError(f"nobody works on {run.name}", hint="r resumes it")
+        raise UserError(f"{run.name} is not running", hint="press r to resume it")
     control.ask(run.control, request)
 
 
@@ -70,9 +70,9 @@ def delete(run: RunFolder) -> None:
 def name_fault(name: str, run: RunFolder) -> str:
     """What is wrong with the name, "" when it can be taken."""
     if not folder.RUN_NAME.fullmatch(name):
-        return "letters, digits, . _ - only, beginning with a letter or digit"
+        return "use only letters, digits, '.', '_' and '-', starting with a letter or digit"
     if name != run.name and run.path.with_name(name).exists():
-        return f"'{name}' is there already"
+        return f"'{name}' already exists"
     return ""
 
 
@@ -95,4 +95,4 @@ def ending(run: RunFolder, process: subprocess.Popen[bytes]) -> str:
 
 def _refuse_at_work(run: RunFolder) -> None:
     if lock.owner(run.lock_file):
-        raise UserError(f"a worker is at work on {run.name}", hint="stop it first")
+        raise UserError(f"{run.name} is still running", hint="stop it first")

@@ -24,11 +24,11 @@ def edit(app: App[None], path: Path, line: int = 1) -> None:
         with app.suspend():
             status = _run(words)
     except SuspendNotSupported:
-        raise UserError("this terminal cannot be handed over to an editor") from None
+        raise UserError("this terminal cannot start an editor") from None
     except FileNotFoundError:
-        raise UserError(f"no editor '{words[0]}'", hint="set $EDITOR to yours") from None
+        raise UserError(f"editor not found: '{words[0]}'", hint="set $EDITOR to yours") from None
     if status:
-        raise UserError(f"the editor '{words[0]}' ended with the status {status}")
+        raise UserError(f"the editor '{words[0]}' ended with exit status {status}")
 
 
 def command(path: Path, line: int) -> list[str]:
@@ -37,7 +37,7 @@ def command(path: Path, line: int) -> list[str]:
     try:
         words = shlex.split(set_one)
     except ValueError:
-        raise UserError(f"$EDITOR is no command: {set_one}") from None
+        raise UserError(f"$EDITOR is not a valid command: {set_one}") from None
     name = Path(words[0]).name if words else ""
     if name in ("code", "codium"):
         return [*words, "--wait", "--goto", f"{path}:{line}"]

@@ -23,8 +23,8 @@ from workbench.tui.styled import styled
 
 MODELFILE = "Modelfile"
 MAX_BYTES = 1 << 20
-COLUMNS = f"{'type':8}{'size':>10}  {'verdict':9}{'KL mean':>8}{'limit':>7}{'top-1':>7}"
-COLUMNS += f"{'KL max':>8}  {'ids':6}{'kept as':8}"
+COLUMNS = f"{'type':8}{'size':>10}  {'verdict':9}{'mean KL':>8}{'limit':>7}{'top-1':>7}"
+COLUMNS += f"{'max KL':>8}  {'ids':6}{'fallback':8}"
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def row(one: Exported) -> Text:
     text = Text(f"{one_line(one.type, 8):8}{about + size(one.bytes):>10}  ", no_wrap=True)
     parity = one.parity
     if parity is None:
-        return text.append("not compared yet" if one.path else "is being written", "dim")
+        return text.append("not compared yet" if one.path else "writing ...", "dim")
     text.append("✓ passed " if parity.passed else "✗ failed ", "green" if parity.passed else "red")
     limit = "" if one.limit is None else f"{one.limit:.0e}"
     text.append(f"{parity.kl_mean:>8.2g}{limit:>7}{parity.top1:>7.1%}{parity.kl_max:>8.2g}  ")
-    text.append("same  " if parity.ids_equal else "OTHER ", "" if parity.ids_equal else "red")
-    others = f"{one.fallbacks} other" if one.fallbacks else "all"
+    text.append("same  " if parity.ids_equal else "DIFF  ", "" if parity.ids_equal else "red")
+    others = f"{one.fallbacks}" if one.fallbacks else "none"
     text.append(f"{others:8}", "yellow" if one.fallbacks else "")
     return text.append(f"  {one.note}", "yellow")
 
@@ -92,7 +92,7 @@ def lower_lines(run: RunFolder, state: RunState) -> list[Text]:
         lines.append(styled(f"✗ {one_line(state.error, 300)}", "red"))
     commands = go_on(run, state)
     if commands:
-        lines += [Text(""), styled("Go on", "bold")]
+        lines += [Text(""), styled("Next steps", "bold")]
         lines += [Text(f"  {visible(command)}") for command in commands]
     return lines
 
@@ -108,7 +108,7 @@ def choices(run: RunFolder, state: RunState) -> list[tuple[str, str]]:
             (kind.name, f"about {size(n_bytes):>9}  {kind.about}" if n_bytes else kind.about)
         )
     if not (run.export / MERGED / "manifest.json").is_file():
-        found.append((MERGED, "the whole model as safetensors, for other tools"))
+        found.append((MERGED, "the merged model as safetensors, for other tools"))
     return found
 
 
@@ -137,17 +137,17 @@ def modelfile(run: RunFolder) -> str:
 def why_empty(followed: Followed | None) -> list[str]:
     """What stands here before there is a file."""
     if followed is None:
-        return ["No run is chosen. 1 lists the runs."]
+        return ["No run selected. Press 1 for the list of runs."]
     stage = followed.state.stage
     doing = telling.label(stage) if stage and followed.at_work else ""
     if doing and not is_export(stage):
-        return [f"The run is at {doing}; the export comes after the training."]
+        return [f"The run is at {doing}; the export starts after training."]
     if followed.at_work:
-        return ["The files come when all tensors are through."]
+        return ["Files appear here once all tensors are processed."]
     return [
-        "This run has exported nothing.",
+        "This run has not exported anything yet.",
         "",
-        f"r  resumes it: workbench resume {followed.run.name}",
+        f"r  Resume it: workbench resume {followed.run.name}",
     ]
 
 

@@ -88,7 +88,7 @@ def head(followed: Followed) -> Text:
 
 def _running(text: Text, stage: StageState, at_work: bool) -> Text:
     if not at_work:
-        return text.append("  its worker is gone; r resumes it", "not bold red")
+        return text.append("  the worker died; press r to resume", "not bold red")
     phrase = telling.running(stage)
     if phrase.share is not None:
         text.append(f"  {bar(phrase.share, BAR_CELLS)}▏", "not bold green")

@@ -111,18 +111,22 @@ def notes(followed: Followed) -> list[Text]:
     ]
     if state.error:
         lines.append(Text(f" ✗ {one_line(state.error, 400)}", "red"))
-    return lines or [Text(" No notes.", "dim")]
+    return lines or [Text(" No notes or warnings.", "dim")]
 
 
 def why_empty(followed: Followed | None) -> str:
     """What stands in the place of a curve that is not there yet."""
     if followed is None:
-        return "no run chosen"
+        return "no run selected"
     if followed.behind:
         return "reading the log ..."
     if not followed.state.last_seq:
-        return "this run has not begun; r starts it" if not followed.at_work else "starting ..."
-    return "no training step yet" if followed.at_work else "no training step in this run"
+        return (
+            "this run has not started; press r to start it"
+            if not followed.at_work
+            else "starting ..."
+        )
+    return "no training steps yet" if followed.at_work else "no training steps in this run"
 
 
 def _since(time: str) -> str:

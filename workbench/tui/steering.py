@@ -30,7 +30,7 @@ class Steering:
         from workbench.preset.shipped import list_presets
         from workbench.tui.dialogs.picker import Picker
 
-        hint = "the same: workbench --preset NAME --detach"
+        hint = "same as: workbench --preset NAME --detach"
         self._app.push_screen(
             Picker("Start a run from which preset?", list_presets(), hint),
             lambda name: self.start(name) if name else None,
@@ -38,7 +38,7 @@ class Steering:
 
     def start(self, preset: str, *overrides: str) -> None:
         """Start a run of a preset with `KEY=VALUE` overrides; it becomes the current one."""
-        self._app.say(f"starting {preset}: reading preset and data ...")
+        self._app.say(f"starting {preset}: reading the preset and data ...")
         sets = [word for override in overrides for word in ("--set", override)]
         command = ["--preset", preset, *sets, "--detach"]
 
@@ -73,7 +73,7 @@ class Steering:
     def checkpoint(self, run: RunFolder) -> None:
         """Ask the worker for a checkpoint at the end of its step."""
         doing.ask(run, "checkpoint")
-        self._app.say(f"{run.name} was asked for a checkpoint; it comes at the end of the step")
+        self._app.say(f"{run.name} will save a checkpoint at the end of the current step")
 
     def kill(self, run: RunFolder) -> None:
         """Ask the person, then end the worker at once (SIGTERM)."""
@@ -83,10 +83,10 @@ class Steering:
             if yes and launch.terminate(run):
                 self._app.say(f"{run.name}: SIGTERM sent")
             elif yes:
-                self._app.say_error(UserError(f"nobody works on {run.name}"))
+                self._app.say_error(UserError(f"{run.name} is not running"))
 
-        details = "It writes a checkpoint if it can. s waits for the next safe point instead."
-        self._app.push_screen(Confirm(f"End the worker of {run.name} at once?", details), then)
+        details = "It saves a checkpoint if it can. Press s instead to stop at the next safe point."
+        self._app.push_screen(Confirm(f"Terminate the worker of {run.name}?", details), then)
 
     def reap(self) -> None:
         """Take leave of workers of ours that are gone; tell of one that ended badly."""

@@ -55,9 +55,9 @@ class Taking:
             return _words(told)
         self.said, self.problem = told.get("said", ""), told.get("problem", "")
         if self.stopped and not self.said:
-            self.problem = "stopped; the model was not made in Ollama"
+            self.problem = "stopped; the model was not created in Ollama"
         elif not self.said and not self.problem:
-            self.problem = self._raw() or f"it ended with status {ended}"
+            self.problem = self._raw() or f"it ended with exit status {ended}"
         return ""
 
     def stop(self) -> None:
@@ -94,4 +94,4 @@ class Taking:
 def _words(told: dict[str, Any]) -> str:
     total = told.get("total", 0)
     of = f" {size(told['done'])} of {size(total)}" if total else ""
-    return one_line(str(told.get("what", "looking for the server")), 60) + of
+    return one_line(str(told.get("what", "connecting to the server")), 60) + of

@@ -38,5 +38,5 @@ def _shown(token: Token) -> str:
     if token.kind in ("newline", "end"):
         return "end of line" if token.kind == "newline" else "end of file"
     if token.kind in ("space", "spaces"):
-        return "blank space"
+        return "a space"
     return repr(token.value)

@@ -182,7 +182,7 @@ class Walk:
     def on_show(self, node: Node) -> None:
         self.below(node)
         if not self.tags:
-            raise ScopeError(node.line, "'= value' has to stand inside a tag")
+            raise ScopeError(node.line, "'= value' must be inside a tag")
 
     def on_tag(self, node: Node) -> None:
         self.placed(node)
@@ -191,11 +191,11 @@ class Walk:
     def placed(self, node: Node) -> None:
         """A tag outside of every other tag is what the function returns: there is one."""
         if len(self.scopes) == 1:
-            raise ScopeError(node.line, "a tag has to stand inside a function")
+            raise ScopeError(node.line, "a tag must be inside a function")
         if self.tags:
             return
         if self.scopes[-1].has_root or (len(self.branches) > 1 and any(self.branches)):
-            raise ScopeError(node.line, "the function has a root tag already")
+            raise ScopeError(node.line, "the function already has a root tag")
         if len(self.branches) > 1:
             self.branches[-1] = True
         else:

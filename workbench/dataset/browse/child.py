@@ -69,7 +69,7 @@ class Child:
                 heard(json.loads(line))
         status = self._process.wait()
         if not self._stopped:
-            heard({"end": f"a helper process ended with status {status}" if status else ""})
+            heard({"end": f"a helper process ended with exit status {status}" if status else ""})
 
 
 class Speaker:

@@ -24,7 +24,9 @@ def nth(source: Source, number: int) -> Row:
     if isinstance(entry, Fault):
         raise entry.error()
     if entry is None:
-        raise UserError(f"there is no row {number:,}: it has {count:,}", path=source.path)
+        raise UserError(
+            f"there is no row {number:,}: the data has {count:,} rows", path=source.path
+        )
     return entry
 
 

@@ -101,7 +101,7 @@ class Records:
             prologue = self.cut.prologue if number else b""
             self._copy.write_bytes(prologue + self._raw(spans))
         except ChangedError:
-            what = "the file changed as it was read"
+            what = "the file changed while it was being read"
             return [Fault(Place(str(self.path), 0), "changed", what)]
         places = [Place(str(self.path), span.line) for span in spans]
         found: list[Entry] = [_nothing(place) for place in places]

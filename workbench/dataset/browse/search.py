@@ -34,7 +34,7 @@ def pattern_fault(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        return f"no regular expression: {error}"
+        return f"invalid regular expression: {error}"
     return ""
 
 

@@ -88,7 +88,7 @@ def _blocks(path: Path, style: Style) -> Iterator[_Block | Fault]:
 
 def _pair(path: Path, style: Style, prompt: _Block | None, answer: _Block) -> Iterator[Row | Fault]:
     if prompt is None:
-        hint = f"put '{style.header(style.ask)}' and the prompt before it"
+        hint = f"add '{style.header(style.ask)}' and the prompt before it"
         message = f"{style.answer} without {style.ask}"
         yield Fault(Place(str(path), answer.line), "no-input", message, hint)
     elif prompt.text and answer.text:
@@ -98,7 +98,7 @@ def _pair(path: Path, style: Style, prompt: _Block | None, answer: _Block) -> It
 
 def _unanswered(path: Path, style: Style, prompt: _Block | None) -> Iterator[Fault]:
     if prompt:
-        hint = f"put '{style.header(style.answer)}' and the answer after it"
+        hint = f"add '{style.header(style.answer)}' and the response after it"
         message = f"{style.ask} without {style.answer}"
         yield Fault(Place(str(path), prompt.line), "no-output", message, hint)
 
@@ -109,7 +109,7 @@ def _empty(path: Path, style: Style, block: _Block) -> Iterator[Fault]:
         hint = "write the text or remove the pair"
         yield Fault(Place(str(path), block.line), "empty", f"empty {block.kind}", hint)
     elif not block.kind and block.text:
-        hint = f"head each prompt with '{style.header(style.ask)}'"
+        hint = f"start each prompt with '{style.header(style.ask)}'"
         yield Fault(Place(str(path), block.line), "stray", "text before the first block", hint)
 
 
@@ -123,6 +123,6 @@ def _block(kind: str, start: int, lines: list[Line], whole: bool) -> _Block:
 
 
 def _near_header(path: Path, number: int, written: str, usual: str) -> Fault:
-    hint = f"the headers of this file are spelt '{usual}'"
-    message = f"'{written}' is taken as text"
+    hint = f"headers in this file are written '{usual}'"
+    message = f"'{written}' is treated as text"
     return Fault(Place(str(path), number), "near-header", message, hint, fatal=False)

@@ -57,7 +57,7 @@ def turns_at(value: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(found, list):
         raise Refused("wrong-type", f"'{key}' is {a_type(found)}, not a list")
     if not found:
-        raise Refused("empty", f"'{key}' is empty", "write the conversation or remove the row")
+        raise Refused("empty", f"'{key}' is empty", "add the conversation or remove the row")
     return found
 
 
@@ -67,7 +67,7 @@ def known_keys(where: str, value: Any, keys: tuple[str, ...]) -> Mapping[str, An
         raise Refused("wrong-type", f"{where} is {a_type(value)}, not an object")
     for key, entry in value.items():
         if key not in keys and entry is not None:
-            what = f"{where} has the key '{one_line(key, 40)}', which is not read"
+            what = f"{where} has the unknown key '{one_line(key, 40)}'"
             raise Refused("unknown-key", what, did_you_mean(key, keys))
     return value
 
@@ -106,7 +106,7 @@ def _role(where: str, value: Mapping[str, Any]) -> str:
 
 
 def _other_format(value: Mapping[str, Any]) -> str:
-    return "that is a row of the sharegpt format" if "conversations" in value else ""
+    return "this looks like a sharegpt row" if "conversations" in value else ""
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -141,7 +141,7 @@ def _files(folder: Path, skipped: Skipped) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         for name in sorted(folders):
             if name.startswith(".") or name in VENDORED:
-                reason = "hidden" if name.startswith(".") else "built or copied code"
+                reason = "hidden" if name.startswith(".") else "generated or vendored code"
                 skipped.add("folder", reason, Path(here, name).relative_to(folder))
         folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in VENDORED)
         yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
@@ -151,7 +151,7 @@ def _reason(file: Path, suffixes: tuple[str, ...]) -> str:
     """What keeps a file from being read, `""` when nothing does."""
     wanted = file.suffix in suffixes if suffixes else file.suffix.lower() in LANGUAGE
     if not wanted:
-        return "of no language that is read"
+        return "no supported language"
     if file.name.lower().endswith((".min.js", ".min.css", ".map")):
         return "minified"
     opened = open_regular(file)

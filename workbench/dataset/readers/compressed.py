@@ -63,12 +63,12 @@ class _Bounded(io.RawIOBase):
         try:
             data = self._stream.read(len(buffer))
         except EOFError:
-            raise OSError(f"the {self._name} data end too early") from None
+            raise OSError(f"the {self._name} data is truncated") from None
         except _broken_data() as error:
-            raise OSError(f"the {self._name} data are broken: {error}") from None
+            raise OSError(f"the {self._name} data is corrupt: {error}") from None
         self._given += len(data)
         if self._given > max(FREE_BYTES, MAX_RATIO * self._packed.tell()):
-            raise OSError(f"it unpacks to more than {MAX_RATIO} times its size; unpack it yourself")
+            raise OSError(f"it expands to over {MAX_RATIO} times its size; decompress it yourself")
         buffer[: len(data)] = data
         return len(data)
 

@@ -22,7 +22,7 @@ from workbench.text import one_line
 
 SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t|"
-_QUOTES = "close the quotes, and write a quote inside a field twice"
+_QUOTES = "close the quotes; double any quote inside a field"
 
 
 def is_table(path: Path) -> bool:
@@ -63,7 +63,7 @@ def table_rows(
         elif len(cells) == len(names):
             yield place, dict(zip(names, cells, strict=True))
         else:
-            what = f"{len(cells)} fields where the header has {len(names)}"
+            what = f"{len(cells)} fields, but the header has {len(names)}"
             yield Fault(place, "fields", what, "is a comma or a quote missing?")
 
 
@@ -141,10 +141,10 @@ def _header_fault(place: Place, names: list[str]) -> Fault | None:
     name, count = Counter(names).most_common(1)[0]
     if count == 1:
         return None
-    what = f"the column '{one_line(name, 40)}' stands twice in the header"
-    return Fault(place, "duplicate-key", what, "rename one")
+    what = f"the column '{one_line(name, 40)}' appears twice in the header"
+    return Fault(place, "duplicate-key", what, "rename one of them")
 
 
 def _broken(place: Place, error: csv.Error) -> Fault:
     said = one_line(str(error), 100)
-    return Fault(place, "broken-csv", f"broken CSV: {said}", _QUOTES)
+    return Fault(place, "broken-csv", f"invalid CSV: {said}", _QUOTES)

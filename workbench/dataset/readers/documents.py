@@ -60,8 +60,8 @@ def _spelt(value: Mapping[str, Any]) -> dict[str, str]:
 def _the_text(spelt: Mapping[str, str]) -> str:
     found = [spelt[name] for name in TEXT if name in spelt]
     if len(found) > 1 and "text" not in spelt:
-        hint = f'say which: [data.source.fields] text = "{found[0]}"'
-        raise Refused("two-texts", f"{named(found)} may each be the text", hint)
+        hint = f'choose one: [data.source.fields] text = "{found[0]}"'
+        raise Refused("two-texts", f"{named(found)} could each be the text", hint)
     return found[0] if found else "text"
 
 

@@ -32,7 +32,7 @@ def text_field(value: Mapping[str, Any], key: str, *, optional: bool = False) ->
     if not isinstance(found, str):
         raise Refused("wrong-type", f"'{key}' is {a_type(found)}, not a string")
     if not optional and not found.strip():
-        raise Refused("empty", f"'{key}' is empty", "write the text or remove the row")
+        raise Refused("empty", f"'{key}' is empty", "add the text or remove the row")
     return found
 
 
@@ -45,7 +45,7 @@ def words_field(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise Refused("wrong-type", f"'{key}' is not a list of strings")
     if not all(words):
-        raise Refused("empty", f"'{key}' holds an empty string", "remove it")
+        raise Refused("empty", f"'{key}' contains an empty string", "remove it")
     return tuple(words)
 
 

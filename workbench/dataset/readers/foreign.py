@@ -43,7 +43,7 @@ def columns(path: Path) -> list[str] | Fault:
                 return _fault(path, line)
     finally:
         lines.close()
-    return Fault(Place(str(path), 1), "empty", "the file holds no records")
+    return Fault(Place(str(path), 1), "empty", "the file contains no records")
 
 
 def foreign_rows(path: Path) -> Iterator[JsonRow | Fault]:
@@ -55,7 +55,7 @@ def foreign_rows(path: Path) -> Iterator[JsonRow | Fault]:
             yield _fault(path, line)
         elif left_out := line.get("left_out"):
             names = ", ".join(f"'{one_line(name, 40)}'" for name in left_out[:8])
-            what = f"columns of bytes that are not read: {names}"
+            what = f"binary columns that are ignored: {names}"
             yield Fault(Place(str(path), 0), "unused-keys", what, fatal=False)
         elif "value" in line:
             yield Place(str(path), line["number"]), line["value"]
@@ -105,7 +105,7 @@ def _allowance(path: Path) -> float | Fault:
 
 
 def _bomb(path: Path, number: int) -> Fault:
-    what = f"it unpacks to more than {MAX_RATIO} times its size"
+    what = f"it expands to more than {MAX_RATIO} times its size"
     return Fault(Place(str(path), number), "too-large", what, "convert it to JSON Lines yourself")
 
 
@@ -137,6 +137,6 @@ def _fault(path: Path, line: dict[str, Any]) -> Fault:
 
 
 def _died(path: Path, number: int, status: int) -> Fault:
-    how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    what = f"the process that reads it ended {how}"
-    return Fault(Place(str(path), number), "broken-file", what, "is the file broken?")
+    how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
+    what = f"the reader process ended {how}"
+    return Fault(Place(str(path), number), "broken-file", what, "is the file corrupt?")

@@ -53,12 +53,12 @@ def front_matter(lines: list[Line]) -> FrontMatter:
     """The front matter of a file. Raises BadFrontMatter, also where there is none."""
     if not lines or lines[0].text.rstrip() != FENCE:
         raise BadFrontMatter(
-            1, Refused("no-front-matter", "no front matter", f"begin with {FENCE}")
+            1, Refused("no-front-matter", "no front matter", f"start with {FENCE}")
         )
     end = next((n for n, line in enumerate(lines) if n and line.text.rstrip() == FENCE), None)
     if end is None:
         raise BadFrontMatter(
-            1, Refused("no-front-matter", "the front matter does not end", f"end it with {FENCE}")
+            1, Refused("no-front-matter", "the front matter is not closed", f"end it with {FENCE}")
         )
     text = "\n".join(line.text for line in lines[1:end])
     values, places = _parsed(text)
@@ -80,21 +80,21 @@ def _parsed(text: str) -> tuple[dict[str, Any], dict[str, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.context_mark or error.problem_mark
         what = one_line(", ".join(filter(None, (error.context, error.problem))), 120)
-        raise _bad(mark.line if mark else 0, "broken-yaml", f"broken YAML: {what}") from None
+        raise _bad(mark.line if mark else 0, "broken-yaml", f"invalid YAML: {what}") from None
     except yaml.YAMLError as error:
-        what = f"broken YAML: {one_line(str(error), 120)}"
+        what = f"invalid YAML: {one_line(str(error), 120)}"
         raise _bad(0, "broken-yaml", what) from None
     except Refused as refused:
         raise BadFrontMatter(2, refused) from None
     except RecursionError:
-        raise _bad(0, "too-deep", "nested too deep") from None
+        raise _bad(0, "too-deep", "nested too deeply") from None
     except (ValueError, TypeError, OverflowError):
-        raise _bad(0, "broken-yaml", "a value that JSON does not have") from None
+        raise _bad(0, "broken-yaml", "a value that JSON cannot represent") from None
     finally:
         if loader is not None:
             loader.dispose()
     if not isinstance(value, dict):
-        raise _bad(0, "wrong-type", "the front matter is no list of 'key: value'")
+        raise _bad(0, "wrong-type", "the front matter is not a list of 'key: value' lines")
     return value, {key.value: key.start_mark.line for key, _ in node.value} if node else {}
 
 
@@ -114,7 +114,9 @@ def _loader_class() -> Any:
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 mark = self.peek_event().start_mark
-                raise yaml.constructor.ConstructorError(problem="an alias", problem_mark=mark)
+                raise yaml.constructor.ConstructorError(
+                    problem="aliases are not allowed", problem_mark=mark
+                )
             if self.depth == MAX_DEPTH:  # each level makes the scanner slower
                 raise RecursionError
             self.depth += 1
@@ -128,7 +130,9 @@ def _loader_class() -> Any:
             for key, _ in node.value:
                 said = f"{key.value}"
                 if key.tag != f"{_YAML}str" or said in seen:
-                    problem = f"key '{said}' " + ("stands twice" if said in seen else "is no text")
+                    problem = f"key '{said}' " + (
+                        "appears twice" if said in seen else "is not text"
+                    )
                     raise yaml.constructor.ConstructorError(
                         problem=problem, problem_mark=key.start_mark
                     )

@@ -49,13 +49,13 @@ def open_regular(path: Path) -> BufferedReader | Fault:
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        return Fault(place, "missing", "no such file", "check the path")
+        return Fault(place, "missing", "file not found", "check the path")
     except (OSError, ValueError) as error:
         return Fault(place, "unreadable", f"cannot be read: {_reason(error)}")
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         os.close(fd)
-        return Fault(place, "not-a-file", f"is {_kind(mode)}", "name a file")
+        return Fault(place, "not-a-file", f"is {_kind(mode)}", "give a file")
     return os.fdopen(fd, "rb")
 
 
@@ -102,7 +102,7 @@ def read_head(path: Path) -> str | Fault:
             return _unreadable(path, 0, error)
     bare = head.removeprefix(BOM.encode())
     if not bare.strip():
-        what = "the file holds only white space" if bare else "the file is empty"
+        what = "the file contains only whitespace" if bare else "the file is empty"
         return Fault(Place(str(path), 1), "empty", what)
     wide = _wide(path, head)
     return wide or head.decode("utf-8", "replace").removeprefix(BOM)
@@ -125,7 +125,7 @@ def _decoded(path: Path, file: BufferedReader, max_line_bytes: int) -> Iterator[
                 return
             if whole and piece.startswith(BOM.encode()):
                 piece = piece[3:]
-                yield _note(path, 1, "bom", "byte order mark at the beginning, skipped")
+                yield _note(path, 1, "bom", "byte order mark at the start, ignored")
         if not whole:
             yield _too_long(path, number, max_line_bytes)
             number += 1
@@ -137,7 +137,7 @@ def _decoded(path: Path, file: BufferedReader, max_line_bytes: int) -> Iterator[
             yield entry
             number += len(entry.texts) if isinstance(entry, Lines) else 1
     if crlf:
-        yield _note(path, crlf, "crlf", "Windows line ends, read as plain ones")
+        yield _note(path, crlf, "crlf", "Windows line endings, read as plain newlines")
 
 
 def _lines(path: Path, number: int, piece: bytes) -> Iterator[Lines | Fault]:
@@ -177,8 +177,8 @@ def _decode(path: Path, number: int, raw: bytes) -> Lines | Fault:
     if "\0" in text:
         return Fault(place, "nul", f"NUL character at column {text.index(chr(0)) + 1}", "remove it")
     if BOM in text and text.startswith(BOM):
-        hint = "files were joined; remove it"
-        return Fault(place, "bom-inside", "byte order mark in the middle of the file", hint)
+        hint = "remove it; it comes from joining files"
+        return Fault(place, "bom-inside", "byte order mark inside the file", hint)
     return Lines(number, [text])
 
 
@@ -208,7 +208,7 @@ def _note(path: Path, number: int, code: str, message: str) -> Fault:
 def _kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
-    return "a pipe" if stat.S_ISFIFO(mode) else "not an ordinary file"
+    return "a pipe" if stat.S_ISFIFO(mode) else "not a regular file"
 
 
 def _reason(error: Exception) -> str:

@@ -63,7 +63,7 @@ def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
         n_chars += len(line.text)
         if n_chars > MAX_CHARS:
             what = f"the file is larger than {size(MAX_CHARS)}"
-            yield Fault(Place(str(path), line.number), "too-large", what, "it is to be one example")
+            yield Fault(Place(str(path), line.number), "too-large", what, "a file is one example")
             return
     yield from _example(path, lines, options)
 
@@ -81,7 +81,7 @@ def _example(path: Path, lines: list[Line], options: Options) -> Iterator[Row | 
     except BadFrontMatter as bad:
         yield bad.refused.at(Place(str(path), bad.line))
     except OpenFence as open_fence:
-        what = "the code block does not end"
+        what = "the code block is not closed"
         yield Fault(Place(str(path), open_fence.line), "open-code", what, "close it with ```")
     except Refused as refused:
         yield refused.at(Place(str(path), 1))
@@ -102,7 +102,7 @@ def _row(path: Path, facts: FrontMatter, found: list[Section]) -> Row:
     kind = values.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
         hint = did_you_mean(kind, TYPES) if isinstance(kind, str) else "use " + ", ".join(TYPES)
-        raise Refused("type", f"no type of example is {one_line(repr(kind), 40)}", hint)
+        raise Refused("type", f"unknown example type {one_line(repr(kind), 40)}", hint)
     prompt, answer = TYPES[kind](values, found)
     generations = words_field(values, "generation")
     if generations and generations != (ALL,):
@@ -156,7 +156,7 @@ def _request(values: Mapping[str, Any], key: str) -> str:
     for name in ("prompt", key, "title"):
         if label := label_field(values, name):
             return label
-    raise Refused("missing-key", "no title", "say in the front matter what is asked")
+    raise Refused("missing-key", "no title", "add a title or prompt to the front matter")
 
 
 def _own_prompt(values: Mapping[str, Any]) -> str:
@@ -167,7 +167,7 @@ def _explained(found: list[Section]) -> str:
     """What the code does, then how."""
     parts = [_text(found, EXPECTED), _text(found, EXPLANATION)]
     if not any(parts):
-        raise Refused("missing-section", "no section 'Explanation'", "write '## Explanation'")
+        raise Refused("missing-section", "no section 'Explanation'", "add '## Explanation'")
     return "\n\n".join(filter(None, parts))
 
 
@@ -175,8 +175,8 @@ def _codes(found: list[Section], at_least: int) -> list[Code]:
     """The code blocks of all sections but the explanation."""
     codes = [code for section in found if _kind(section) != EXPLANATION for code in section.codes]
     if len(codes) < at_least:
-        what = f"{len(codes)} code blocks where {at_least} are needed" if codes else "no code block"
-        hint = "write the code before and the code after" if at_least > 1 else "write '## Code'"
+        what = f"{len(codes)} code blocks, but {at_least} are needed" if codes else "no code block"
+        hint = "add the code before and the code after" if at_least > 1 else "add '## Code'"
         raise Refused("missing-section", what, hint)
     return codes
 
@@ -196,10 +196,14 @@ def _kind(section: Section) -> str:
 def _unused(path: Path, facts: FrontMatter, found: list[Section]) -> Iterator[Fault]:
     keys = [f"'{one_line(key, 40)}'" for key in facts.values if key not in KEYS]
     if keys:
-        what = f"keys of the front matter that are not used: {', '.join(keys)}"
+        what = f"unused front matter keys: {', '.join(keys)}"
         yield Fault(Place(str(path), 1), "unused-keys", what, fatal=False)
     for section in found:
         if section.text and not _kind(section):
-            name = f"section '{one_line(section.name, 40)}'" if section.name else "text before it"
+            name = (
+                f"section '{one_line(section.name, 40)}'"
+                if section.name
+                else "text before the first section"
+            )
             what = f"{name} is not used"
             yield Fault(Place(str(path), section.line), "unused-section", what, fatal=False)

@@ -109,5 +109,5 @@ def _named(
 def _unused_note(place: Place, unused: dict[str, int]) -> Fault:
     told = [f"'{one_line(key, 40)}' ({count})" for key, count in unused.items()][:MAX_KEYS_TOLD]
     more = f" and {len(unused) - len(told)} more" if len(unused) > len(told) else ""
-    message = f"keys that are not used, with their rows: {', '.join(told)}{more}"
+    message = f"unused keys (with row counts): {', '.join(told)}{more}"
     return Fault(place, "unused-keys", message, fatal=False)

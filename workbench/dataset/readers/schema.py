@@ -37,9 +37,9 @@ class Schema:
                 key = str(error.absolute_path[0]) if error.absolute_path else ""
                 yield key, one_line(told.message, 200)
         except Unresolvable as error:
-            yield "", f"the schema refers to {one_line(str(error.ref), 80)}, which it does not hold"
+            yield "", f"the schema has an unresolved reference {one_line(str(error.ref), 80)}"
         except RecursionError:
-            yield "", "the schema refers to itself without end"
+            yield "", "the schema refers to itself endlessly"
 
 
 def read_schema(path: str) -> Schema | Fault:
@@ -76,6 +76,8 @@ def _read(path: str, stamp: tuple[int, int]) -> Schema | Fault:
     except Refused as refused:
         return Fault(place, "schema", refused.message)
     except (SchemaError, RecursionError) as error:
-        said = one_line(error.message if isinstance(error, SchemaError) else "nested too deep", 200)
-        return Fault(place, "schema", f"no JSON Schema: {said}")
+        said = one_line(
+            error.message if isinstance(error, SchemaError) else "nested too deeply", 200
+        )
+        return Fault(place, "schema", f"not a valid JSON Schema: {said}")
     return Schema(validator(found, registry=Registry()))

@@ -63,7 +63,7 @@ def _message(where: str, value: Any) -> Message:
 
 def _role(where: str, value: Mapping[str, Any]) -> str:
     if "from" not in value:
-        raise Refused("missing-key", f"{where} has no 'from'", "say who speaks, such as human")
+        raise Refused("missing-key", f"{where} has no 'from'", "add the speaker, such as human")
     name = value["from"]
     if not isinstance(name, str):
         raise Refused("wrong-type", f"'from' of {where} is {a_type(name)}, not a string")

@@ -29,7 +29,7 @@ MAX_ARRAY_BYTES = 1 << 30
 JsonRow = tuple[Place, dict[str, Any]]
 _SPACE = re.compile(r"[ \t\r\n]*")
 _FAR = 1 << 62
-_ONE_OBJECT = "write one JSON object a line"
+_ONE_OBJECT = "write one JSON object per line"
 
 
 class Refused(Exception):
@@ -51,7 +51,7 @@ def json_rows(path: Path) -> Iterator[JsonRow | Fault]:
     elif head.lstrip().startswith("["):
         yield from _array(path)
     elif head.lstrip().split("\n", 1)[0].strip() == "{":
-        what = "a JSON object over several lines"
+        what = "a JSON object spans several lines"
         number = 1 + head[: head.index("{")].count("\n")
         yield Fault(Place(str(path), number), "broken-json", what, _ONE_OBJECT)
     else:
@@ -198,12 +198,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         double = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise Refused("duplicate-key", f"key '{one_line(double, 40)}' stands twice", "keep one")
+        raise Refused("duplicate-key", f"key '{one_line(double, 40)}' appears twice", "keep one")
     return value
 
 
 def _constant(name: str) -> Any:
-    raise Refused("not-a-number", f"{name} is not JSON", "write a number, null or a string")
+    raise Refused("not-a-number", f"{name} is not JSON", "use a number, null or a string")
 
 
 def _check(value: Any, depth: int = 0) -> None:
@@ -228,7 +228,7 @@ def _check_text(value: str) -> None:
     if value[at] == "\0":
         raise Refused("nul", f"NUL character at character {at + 1} of a string", "remove it")
     what = f"lone surrogate \\u{ord(value[at]):04x} at character {at + 1} of a string"
-    raise Refused("surrogate", what, "write the whole pair or the character itself")
+    raise Refused("surrogate", what, "use the complete pair or the character itself")
 
 
 def _too_deep() -> Refused:
@@ -236,12 +236,12 @@ def _too_deep() -> Refused:
 
 
 def _too_many_digits() -> Refused:
-    return Refused("number", "a number of too many digits", "write it as a string")
+    return Refused("number", "a number with too many digits", "write it as a string")
 
 
 def _broken(error: json.JSONDecodeError, hint: str = "") -> Refused:
     what = error.msg[:1].lower() + error.msg[1:]
-    return Refused("broken-json", f"broken JSON at column {error.colno}: {what}", hint)
+    return Refused("broken-json", f"invalid JSON at column {error.colno}: {what}", hint)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)

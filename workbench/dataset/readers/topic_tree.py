@@ -67,8 +67,8 @@ def read_tree(path: Path) -> Tree:
         found = file.stat()
         return _read(file, (found.st_mtime_ns, found.st_size))
     except OSError:
-        hint = f"a tree of topics has a {STRUCTURE}"
-        return Tree(folder, (), (Fault(Place(str(file), 0), "missing", "no such file", hint),))
+        hint = f"a topic tree needs a {STRUCTURE}"
+        return Tree(folder, (), (Fault(Place(str(file), 0), "missing", "file not found", hint),))
 
 
 def topic_of(path: Path) -> Topic | None:
@@ -85,9 +85,11 @@ def notes(tree: Tree) -> list[Fault]:
     missing = [topic.path for topic in tree.topics if not topic.path.exists()]
     named = {topic.path for topic in tree.topics}
     strange = sorted(set((tree.folder / FOLDER).glob("*/*/*.json")) - named)
-    hint = "workbench data FOLDER --scaffold writes it"
-    told = [(path, "missing-topic", "named by the structure, not there", hint) for path in missing]
-    told += [(path, "strange-topic", f"not named by {STRUCTURE}, not read", "") for path in strange]
+    hint = "create it: workbench data FOLDER --scaffold"
+    told = [
+        (path, "missing-topic", "listed in the structure but missing", hint) for path in missing
+    ]
+    told += [(path, "strange-topic", f"not listed in {STRUCTURE}; ignored", "") for path in strange]
     return [Fault(Place(str(p), 0), code, what, cure, fatal=False) for p, code, what, cure in told]
 
 
@@ -150,11 +152,11 @@ def _topics(folder: Path, category: str, subcategory: str, facts: Any) -> list[T
     facts = _object(facts, where)
     kinds = words_field(facts, "content_type")
     if not kinds:
-        hint = 'say what it holds, such as "content_type": ["reasoning"]'
+        hint = 'describe its content, such as "content_type": ["reasoning"]'
         raise Refused("missing-key", f"{where} has no content_type", hint)
     for name in (category, subcategory, *kinds):
         if not _NAME.fullmatch(name):
-            raise Refused("name", f"'{one_line(name, 40)}' is no name of a file", "rename it")
+            raise Refused("name", f"'{one_line(name, 40)}' cannot be a file name", "rename it")
     below = folder / FOLDER / category / subcategory
     tags = words_field(facts, "tags")
     return [

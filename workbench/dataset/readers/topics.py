@@ -62,7 +62,7 @@ def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
         empty = empty and isinstance(entry, Fault) and not entry.fatal
         yield entry
     if empty:
-        yield Fault(Place(str(path), 1), "empty", "no questions here yet", fatal=False)
+        yield Fault(Place(str(path), 1), "empty", "no examples here yet", fatal=False)
 
 
 class _Shape:
@@ -134,7 +134,7 @@ def _difficulty(value: Mapping[str, Any]) -> str | None:
         found = int(word) if word in map(str, range(1, HARDEST + 1)) else WORDS.get(word, found)
         if isinstance(found, str):
             hint = f"use 1 to {HARDEST}, or {did_you_mean(word, WORDS).removeprefix('use ')}"
-            raise Refused("difficulty", f"no difficulty is '{one_line(found, 40)}'", hint)
+            raise Refused("difficulty", f"unknown difficulty '{one_line(found, 40)}'", hint)
     if isinstance(found, bool) or not isinstance(found, int):
         raise Refused("difficulty", f"'difficulty' is {a_type(found)}, not 1 to {HARDEST}")
     if not 1 <= found <= HARDEST:
@@ -147,8 +147,8 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
         if match[1]:
             return match[0][1:]
         if match[2] not in values:
-            hint = f'say what it is: [data.source.placeholders] {match[2]} = "..."'
-            raise Refused("placeholder", f"nothing fills {match[0]}", hint)
+            hint = f'define it: [data.source.placeholders] {match[2]} = "..."'
+            raise Refused("placeholder", f"{match[0]} is not defined", hint)
         return values[match[2]]
 
     return _PLACEHOLDER.sub(fill, text) if "${" in text else text

@@ -46,7 +46,7 @@ def check_order(messages: Sequence[Message]) -> None:
 def _check_closely(messages: Sequence[Message]) -> None:
     roles = [message.role for message in messages]
     if roles[0] in (ASSISTANT, TOOL):
-        raise Refused("role-order", f"message 1 has role '{roles[0]}'", "begin with system or user")
+        raise Refused("role-order", f"message 1 has role '{roles[0]}'", "start with system or user")
     for number, (role, after) in enumerate(zip(roles, roles[1:], strict=False), 2):
         if after not in AFTER[role]:
             what = f"message {number} has role '{after}' after '{role}'"
@@ -63,7 +63,7 @@ def text_of(where: str, role: str, content: Any, *, optional: bool = False) -> s
     if not isinstance(content, str):
         raise Refused("wrong-type", f"content of {where} is {a_type(content)}, not a string")
     if not (content.strip() or optional or role == SYSTEM):
-        raise Refused("empty", f"content of {where} is empty", "write the text or remove the row")
+        raise Refused("empty", f"content of {where} is empty", "add the text or remove the row")
     return content
 
 
@@ -75,7 +75,7 @@ def is_trained(where: str, role: str, value: Mapping[str, Any]) -> bool:
     if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
         raise Refused("wrong-type", f"'weight' of {where} is not 0 or 1")
     if train and role != ASSISTANT:
-        hint = "only the assistant's messages are learnt"
+        hint = "only assistant messages are trained"
         raise Refused("train", f"{where} has role '{role}' and 'train': true", hint)
     if train is not None and weight is not None and train != bool(weight):
         raise Refused("train", f"'train' and 'weight' of {where} contradict each other", "keep one")
@@ -140,9 +140,9 @@ def _part(where: str, number: int, part: Any) -> str:
     kind = part.get("type", "text") if isinstance(part, dict) else a_type(part)
     text = part.get("text") if isinstance(part, dict) else None
     if kind != "text" or not isinstance(text, str):
-        what = f"part {number} of the content of {where} is no text"
+        what = f"part {number} of the content of {where} is not text"
         kind = f"a part of type '{one_line(str(kind), 40)}'" if isinstance(part, dict) else kind
-        raise Refused("part", what, f"it is {kind}; only text is read")
+        raise Refused("part", what, f"it is {kind}; only text is supported")
     return text
 
 
@@ -154,7 +154,7 @@ def _reasoning(where: str, role: str, value: Mapping[str, Any]) -> str:
         what = f"{where} has both '{found[0]}' and '{found[1]}'"
         raise Refused("reasoning", what, "keep one")
     if role != ASSISTANT:
-        hint = "only the assistant's reasoning is read"
+        hint = "only assistant messages may have reasoning"
         raise Refused("reasoning", f"{where} has role '{role}' and '{found[0]}'", hint)
     return _string(where, value, found[0])
 
@@ -163,7 +163,7 @@ def _answering(where: str, role: str, value: Mapping[str, Any]) -> str:
     found = _string(where, value, "tool_call_id")
     if found and role != TOOL:
         what = f"{where} has role '{role}' and 'tool_call_id'"
-        raise Refused("tool-calls", what, "only a tool answers a call")
+        raise Refused("tool-calls", what, "only a tool message answers a call")
     return found
 
 
@@ -173,7 +173,7 @@ def _check_calls(messages: Sequence[Message]) -> None:
         made.update(call["id"] for call in message.tool_calls if "id" in call)
         if message.tool_call_id and message.tool_call_id not in made:
             what = f"message {number} answers the call '{one_line(message.tool_call_id, 40)}'"
-            raise Refused("tool-calls", f"{what}, which nobody made", "check tool_call_id")
+            raise Refused("tool-calls", f"{what}, which was never made", "check tool_call_id")
 
 
 def _parsed(where: str, text: str) -> Any:

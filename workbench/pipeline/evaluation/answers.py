@@ -55,7 +55,7 @@ def answer_all(
             n_answered += 1
             yield reply
     if n_answered < len(questions):
-        raise Interrupted(f"stopped after {n_answered} of {len(questions)} answers")
+        raise Interrupted(f"stopped after {n_answered} of {len(questions)} responses")
 
 
 def read_answers(path: Path, head: dict[str, Any]) -> dict[Key, Reply]:

@@ -37,7 +37,9 @@ def open_answerer(
     if word.startswith(OPENAI):
         url, _, model = word.removeprefix(OPENAI).partition("#")
         if not model:
-            raise UserError(f"'{word}' names no model", hint="use openai:https://HOST/v1#MODEL")
+            raise UserError(
+                f"'{word}' does not name a model", hint="use openai:https://HOST/v1#MODEL"
+            )
         return openai_answerer(url, model, asking, environment)
     stranger = isinstance(spec, str)
     return GgufAnswerer(Path(spec), asking, threads=threads, log_file=log_file, stranger=stranger)

@@ -47,7 +47,7 @@ def judge(question: Question, reply: Reply, row: Row, checker: Checker) -> Case:
     if checker.extract == "code-block" and first_code_block(reply.text) is None:
         passed, says = (False, "no code block") if checker.command else (None, "")
     elif checker.command and not code.strip():  # an empty program compiles, and answers nothing
-        passed, says = False, "nothing in the answer"
+        passed, says = False, "the response is empty"
     else:
         passed, says = _checked(code, checker, question, row)
     return Case(

@@ -96,7 +96,7 @@ class EndpointAnswerer:
             if stopping():
                 return
             if silent >= GIVE_UP_AFTER:
-                yield Reply(*question.key, problem=f"not asked: {self.url} stayed silent")
+                yield Reply(*question.key, problem=f"skipped: {self.url} did not respond")
                 continue
             reply = self._reply(question)
             silent = silent + 1 if reply.problem else 0
@@ -133,7 +133,7 @@ class EndpointAnswerer:
             return self._read(json.loads(raw))
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             start = one_line(self._clean(raw[:300].decode(errors="replace")), 120)
-            raise EndpointError(f"{self.url} answers nonsense: {start}") from None
+            raise EndpointError(f"{self.url} sent an invalid response: {start}") from None
 
     def _post(self, data: bytes) -> bytes:
         headers = {"Content-Type": "application/json"}
@@ -151,14 +151,14 @@ class EndpointAnswerer:
             except (OSError, ValueError) as error:
                 reason = getattr(error, "reason", None) or error
                 why = one_line(self._clean(str(reason)), 120)
-                raise EndpointError(f"{self.url} does not answer: {why}") from None
+                raise EndpointError(f"{self.url} did not respond: {why}") from None
             time.sleep(self._pause_s * (TRIES - left))
         raise AssertionError("unreachable")
 
     def _refusal(self, error: urllib.error.HTTPError) -> str:
         text = error.read(2000).decode(errors="replace")
         hint = f"; is {KEY_VARIABLE} set?" if error.code in (401, 403) else ""
-        return f"{self.url} says {error.code}: {one_line(self._clean(text), 160)}{hint}"
+        return f"{self.url} returned {error.code}: {one_line(self._clean(text), 160)}{hint}"
 
     def _clean(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
@@ -234,7 +234,7 @@ def _cut(said: Said, stop: Sequence[str]) -> tuple[str, str]:
 
 def _bounded(raw: bytes, url: str) -> bytes:
     if len(raw) > MAX_REPLY_BYTES:
-        raise EndpointError(f"{url} answers with more than {MAX_REPLY_BYTES >> 20} MiB")
+        raise EndpointError(f"{url} sent more than {MAX_REPLY_BYTES >> 20} MiB")
     return raw
 
 
@@ -244,6 +244,6 @@ def _check_key_is_safe(url: str, key: str) -> None:
         raise UserError(f"'{url}' is not a URL", hint="use openai:https://HOST/v1#MODEL")
     if key and parts.scheme != "https" and parts.hostname not in LOCAL_HOSTS:
         raise UserError(
-            f"{KEY_VARIABLE} would go to {parts.hostname} unprotected",
+            f"{KEY_VARIABLE} would be sent to {parts.hostname} unencrypted",
             hint="use https, or unset the variable",
         )

@@ -28,15 +28,15 @@ def guard_result(guard: Guard, before: Sequence[Case], after: Sequence[Case]) ->
     first, second = _verdicts(before), _verdicts(after)
     shared = sorted(first.keys() & second.keys())
     if not shared:
-        sentence = f"{guard.name}: not measured, so not shown to be kept"
+        sentence = f"{guard.name}: not measured, counted as failed"
         return GuardResult(guard.name, 0.0, 0.0, guard.max_drop, 0, False, sentence)
     was = sum(first[key] for key in shared) / len(shared)
     now = sum(second[key] for key in shared) / len(shared)
     kept = was - now <= guard.max_drop + TOLERANCE
-    verdict = "kept" if kept else "LOST"
+    verdict = "passed" if kept else "FAILED"
     sentence = (
         f"{guard.name}: {verdict}, {was:.0%} before, {now:.0%} after on {len(shared)} prompts "
-        f"(at most {guard.max_drop:.0%} may be lost)"
+        f"(maximum drop {guard.max_drop:.0%})"
     )
     return GuardResult(guard.name, was, now, guard.max_drop, len(shared), kept, sentence)
 

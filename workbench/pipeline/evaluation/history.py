@@ -33,7 +33,7 @@ def remember(folder: Path, result: EvaluationResult) -> list[Line]:
 
 
 def _lines(result: EvaluationResult) -> list[Line]:
-    guarded = result.guards and ("kept" if result.passed else "LOST")
+    guarded = result.guards and ("passed" if result.passed else "FAILED")
     found = []
     for name, model in result.models.items():
         told = headline(model.figures.headline)

@@ -55,7 +55,7 @@ class GgufAnswerer:
         self._model: NativeModel | None = None
         self.trouble: UserError | None = None
         if not path.is_file():
-            raise UserError("no such GGUF file", path=path)
+            raise UserError("GGUF file not found", path=path)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -192,4 +192,4 @@ def _too_long(question: Question, n_tokens: int, limit: int) -> Reply:
 
 
 def _beyond(what: str, n_tokens: int, limit: int) -> str:
-    return f"{what} has {n_tokens:,} tokens, the context holds {limit:,}"
+    return f"{what} has {n_tokens:,} tokens, but the context size is {limit:,}"

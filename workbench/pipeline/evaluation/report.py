@@ -30,16 +30,16 @@ from workbench.text import one_line
 
 NO_CATEGORY = "(none)"
 OTHER_TOKENS = (
-    "Perplexity is a token's: these models cut the answers into different tokens, or could read "
-    "different ones, so theirs do not compare."
+    "Perplexity is per token: these models tokenize the responses differently, or could read "
+    "different ones, so their values are not comparable."
 )
 
 MEASURES: tuple[tuple[str, Callable[[Figures], Estimate | None]], ...] = (
-    ("passes the checker", lambda figures: figures.passed),
-    ("holds what was asked for by name", lambda figures: figures.adheres),
-    ("equals the expected answer", lambda figures: figures.exact),
-    ("stops by itself", lambda figures: figures.stopped),
-    ("perplexity of the expected answers", lambda figures: figures.perplexity),
+    ("checker pass rate", lambda figures: figures.passed),
+    ("adherence (required strings)", lambda figures: figures.adheres),
+    ("exact match", lambda figures: figures.exact),
+    ("stops on its own", lambda figures: figures.stopped),
+    ("perplexity of expected responses", lambda figures: figures.perplexity),
 )
 
 
@@ -93,7 +93,7 @@ def as_markdown(result: EvaluationResult, history: Sequence[Line] = ()) -> str:
         _gains(result),
         _categories(result, "By category", lambda model: model.figures.categories),
         *_labels(result),
-        _categories(result, "Apart from the headline", lambda model: model.figures.apart),
+        _categories(result, "Reported separately", lambda model: model.figures.apart),
         _guards(result),
         examples(result),
         failures(result),
@@ -101,9 +101,9 @@ def as_markdown(result: EvaluationResult, history: Sequence[Line] = ()) -> str:
         not_measured(result),
         _history(history),
         bullets("Training", result.about.training),
-        bullets("Left out of the data", result.about.notes),
+        bullets("Data notes", result.about.notes),
         bullets("Files", [f"`{name}`" for name in result.about.files]),
-        bullets("How to go on", [f"`{command}`" for command in result.about.next_steps]),
+        bullets("Next steps", [f"`{command}`" for command in result.about.next_steps]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -121,8 +121,10 @@ def _head(result: EvaluationResult) -> str:
         if any(cells):
             table.append([title, *map(_share, cells)])
     table += _pass_at(models)
-    table.append(["tokens an answer", *(f"{m.figures.headline.mean_tokens:.0f}" for m in models)])
-    interval = f"In brackets: 95 % bootstrap interval over {prompts} prompts."
+    table.append(
+        ["tokens per response", *(f"{m.figures.headline.mean_tokens:.0f}" for m in models)]
+    )
+    interval = f"In parentheses: 95% bootstrap confidence intervals over {prompts} prompts."
     lines += [_table(table), "", interval, *_tokenizers(models)]
     return "\n".join([*lines, "", f"**{result.verdict}**"])
 
@@ -154,11 +156,10 @@ def _gains(result: EvaluationResult) -> str:
 
 
 def _gain(other: str, subject: str, test: PairedTest) -> str:
-    models = f"**{one_line(subject)} against {one_line(other)}**"
+    models = f"**{one_line(subject)} vs. {one_line(other)}**"
     return (
         f"{models}: {_signed(test.gain)} on {test.prompts} prompts; {test.only_second} newly pass, "
-        f"{test.only_first} newly fail; by chance alone with probability {chance(test.p_value)} "
-        "(McNemar, exact)"
+        f"{test.only_first} newly fail; p {chance(test.p_value)} (exact McNemar test)"
     )
 
 
@@ -216,7 +217,7 @@ def _history(history: Sequence[Line]) -> str:
     """How the folder's models have fared over time, where there is more than this evaluation."""
     if len({line.get("date") for line in history}) < 2 and not _repeated(history):
         return ""
-    rows = [["model", "passes", "guards", "date", "prompts", "notes"]]
+    rows = [["model", "pass rate", "guards", "date", "prompts", "notes"]]
     rows += [
         [
             one_line(str(line["model"])),
@@ -228,7 +229,7 @@ def _history(history: Sequence[Line]) -> str:
         ]
         for line in history[-HISTORY_SHOWN:]
     ]
-    return f"## Over time\n\n{_table(rows)}"
+    return f"## History\n\n{_table(rows)}"
 
 
 def _repeated(history: Sequence[Line]) -> bool:

@@ -23,7 +23,7 @@ def examples(result: EvaluationResult) -> str:
     if before is None or after is None or result.reference == result.subject:
         return ""
     first = {case.index: case for case in before.cases if case.sample == 0}
-    parts = ["## The same prompts, before and after"]
+    parts = ["## The same prompts before and after tuning"]
     for case in diverse([c for c in after.cases if c.sample == 0 and c.index in first], EXAMPLES):
         parts.append(f"### {one_line(case.prompt, 200)}")
         parts += [_said(before.name, first[case.index]), _said(after.name, case)]
@@ -55,12 +55,12 @@ def failures(result: EvaluationResult) -> str:
     failed = [case for case in model.cases if case.passed is False]
     if not failed:
         return ""
-    parts = [f"## What {one_line(result.subject)} still gets wrong ({len(failed)})"]
+    parts = [f"## Prompts that {one_line(result.subject)} fails ({len(failed)})"]
     for case in failed[:CASES_SHOWN]:
         parts += [
             f"{one_line(case.place)}: {one_line(case.prompt, 200)}",
             fenced(case.answer),
-            f"Checker: {one_line(case.checker_says, 300) or 'it said nothing'}",
+            f"Checker: {one_line(case.checker_says, 300) or 'no output'}",
         ]
     if len(failed) > CASES_SHOWN:
         parts.append(f"And {len(failed) - CASES_SHOWN} more in `{model.cases_file}`.")
@@ -74,8 +74,8 @@ def changes(result: EvaluationResult) -> str:
         return ""
     model = "" if told.model == result.subject else f", {one_line(told.model)}"
     dated = "" if told.date in told.name else f" ({told.date})"
-    parts = [f"## Against {one_line(told.name)}{model}{dated}", f"{told.against.sentence}."]
-    for title, cases in ("fail", told.newly_failing), ("pass", told.newly_passing):
+    parts = [f"## Compared with {one_line(told.name)}{model}{dated}", f"{told.against.sentence}."]
+    for title, cases in ("failing", told.newly_failing), ("passing", told.newly_passing):
         prompts = [f"{one_line(c.place)}: {one_line(c.prompt, 200)}" for c in cases]
         if len(prompts) > CASES_SHOWN:
             prompts[CASES_SHOWN:] = [f"and {len(prompts) - CASES_SHOWN} more"]

@@ -105,7 +105,7 @@ def verdict_of(guards: Sequence[GuardResult]) -> tuple[bool, str]:
     """Whether every guarded ability was kept, and a sentence that says so."""
     lost = [guard.sentence for guard in guards if not guard.kept]
     if lost:
-        return False, "The run fails its guards. " + "; ".join(lost) + "."
+        return False, "Guards failed: " + "; ".join(lost) + "."
     if not guards:
-        return True, "No ability was guarded."
-    return True, "Every guarded ability was kept: " + "; ".join(g.sentence for g in guards) + "."
+        return True, "No guards configured."
+    return True, "All guards passed: " + "; ".join(g.sentence for g in guards) + "."

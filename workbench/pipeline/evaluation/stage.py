@@ -208,9 +208,9 @@ def _guard_results(
 
 def _check_plan(plan: Plan, models: Mapping[str, Path | str], subject: str) -> None:
     if subject not in models:
-        raise UserError(f"the model '{subject}' is not among those asked")
+        raise UserError(f"the model '{subject}' is not being evaluated")
     if not plan.rows:
-        raise UserError("there is no prompt to evaluate on", hint="set evaluate.prompts")
+        raise UserError("there are no prompts to evaluate on", hint="set evaluate.prompts")
     for checker in (plan.checker, *(guard.checker for guard in plan.guards)):
         if checker.command:
             find_program(checker.command)

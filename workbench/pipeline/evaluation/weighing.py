@@ -58,7 +58,7 @@ def weigh_all(
             found[one.index] = one
             on_weighed(len(found), len(expected))
     if len(found) < len(expected):
-        raise Interrupted(f"stopped after {len(found)} of {len(expected)} expected answers")
+        raise Interrupted(f"stopped after {len(found)} of {len(expected)} expected responses")
     return found
 
 

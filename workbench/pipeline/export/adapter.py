@@ -206,11 +206,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError("no adapter_config.json here", path=folder) from None
+        raise UserError("adapter_config.json is missing", path=folder) from None
     except ValueError:
         config = None
     if not isinstance(config, dict):
-        raise UserError("this is no adapter configuration", path=path)
+        raise UserError("not an adapter configuration", path=path)
     return config
 
 
@@ -246,7 +246,7 @@ def _sort(adapter: Adapter, key: str) -> None:
     for inner in (".modules_to_save.default", ".token_adapter", ".base_layer"):
         target = target.replace(inner, "")
     if "lora_" in name or not name.endswith((".weight", ".bias")):
-        raise UserError(f"tensor {key} is not understood", path=adapter.folder)
+        raise UserError(f"unknown tensor {key}", path=adapter.folder)
     untouched = ".base_layer." in name and name.endswith(".weight")
     (adapter.copies if untouched else adapter.replacements)[target] = key
 
@@ -254,6 +254,6 @@ def _sort(adapter: Adapter, key: str) -> None:
 def _check_complete(adapter: Adapter, name: str, parts: dict[str, str]) -> None:
     pairs = ({"lora_A", "lora_B"}, {"lora_embedding_A", "lora_embedding_B"})
     if set(parts) - {"lora_magnitude_vector"} not in pairs:
-        raise UserError(f"the factors of {name} are not whole", path=adapter.folder)
+        raise UserError(f"the LoRA factors of {name} are incomplete", path=adapter.folder)
     if "lora_magnitude_vector" in parts and "lora_embedding_A" in parts:
         raise UserError(f"DoRA on the embedding {name} cannot be merged", path=adapter.folder)

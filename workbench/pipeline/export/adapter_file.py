@@ -78,21 +78,23 @@ def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> A
 def _check(adapter: Adapter, merged: MergedWeights, family: Family, config: ModelConfig) -> None:
     merged.check_fits(adapter)
     for name in (*adapter.token_rows, *adapter.experts):
-        raise NotAlone(f"changes parts of {name}: it has to be merged", path=adapter.folder)
+        raise NotAlone(f"it changes parts of {name} and must be merged", path=adapter.folder)
     if adapter.replacements:
         name = next(iter(adapter.replacements))
-        raise NotAlone(f"replaces {name}: it has to be merged", path=adapter.folder)
+        raise NotAlone(f"it replaces {name} and must be merged", path=adapter.folder)
     if any(adapter.replaced(name, merged.base) for name in adapter.copies):
-        raise NotAlone("changes the size of the vocabulary: merge it", path=adapter.folder)
+        raise NotAlone("it changes the vocabulary size and must be merged", path=adapter.folder)
     for name, parts in adapter.modules.items():
         if "lora_magnitude_vector" in parts:
-            raise NotAlone("DoRA cannot be added to a running model: merge it", path=adapter.folder)
+            raise NotAlone(
+                "DoRA cannot be applied to a loaded model and must be merged", path=adapter.folder
+            )
         if merged.tied and (name.endswith(EMBEDDING) or name not in merged.names):
-            reason = "changes one end of a matrix that is both: it has to be merged"
+            reason = "it changes one side of a tied matrix and must be merged"
             raise NotAlone(reason, path=adapter.folder)
         pieces = list(family.parts(name, merged.base.shape(name), config))
         if len(pieces) != 1 or pieces[0].of:
-            reason = f"changes {name}, which GGUF keeps in another form: merge it"
+            reason = f"it changes {name}, which GGUF stores differently, and must be merged"
             raise NotAlone(reason, path=adapter.folder)
 
 

@@ -68,15 +68,19 @@ class SmokeAnswers:
         """In one line, where each parts from the first."""
         first = next(iter(self.given))
         told = [
-            f"{who} {'as' if same == whole else f'{same} of {whole} tokens as'} the {first}"
+            f"{who} {'same as' if same == whole else f'{same} of {whole} tokens as'} the {first}"
             for who, (same, whole) in self.parting().items()
         ]
         count = f"{len(self.prompts)} prompt{'s' if len(self.prompts) > 1 else ''}"
-        return f"greedy answers to {count}: {', '.join(told)}"
+        return f"greedy responses to {count}: {', '.join(told)}"
 
     def page(self, decode: Callable[[list[int]], str]) -> str:
         """Every prompt with every answer, as Markdown."""
-        lines = ["# Answers of the adapter, its merge and the files", "", self.summary() + "."]
+        lines = [
+            "# Responses of the adapter, the merged model and the files",
+            "",
+            self.summary() + ".",
+        ]
         for i, prompt in enumerate(self.prompts):
             lines += ["", f"## Prompt {i + 1}", "", *_quoted(decode(list(prompt)))]
             for who, answers in self.given.items():

@@ -123,4 +123,4 @@ def library_path() -> Path:
     for name in _NAMES.get(sys.platform, _NAMES["linux"]):
         if (folder / name).is_file():
             return folder / name
-    raise RunFailed(f"{folder}: no ggml library here (reinstall llama-cpp-python)")
+    raise RunFailed(f"{folder}: the ggml library is missing (reinstall llama-cpp-python)")

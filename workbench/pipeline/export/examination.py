@@ -99,11 +99,11 @@ def examine(
             then=answers.ask_trained if answers else lambda model: None,
         )
         if quantization != "none":
-            on_compare(0, len(paths), f"the base in {quantization}")
+            on_compare(0, len(paths), f"the base model in {quantization}")
             coarse = _as_trained(plan, probes, reference, work / quantization, layers, quantization)
         for done, kind in enumerate(sorted(paths, key=_exactness)):
             if stopping():
-                raise Interrupted("the parity check was stopped; the files stand")
+                raise Interrupted("the parity check was stopped; the files were kept")
             on_compare(done, len(paths), kind)
             measured = measure(
                 kind,

@@ -57,7 +57,7 @@ def expert_factors(
         elif n and rank % n == 0 and (rows, columns) == (hidden, inner):
             parameter, parts = "down_proj", (down,)
         else:
-            message = f"the factors of {module} fit no experts of the base"
+            message = f"the LoRA factors of {module} match no experts of the base model"
             raise UserError(message, path=factors.folder)
         for i, expert in product(range(len(parts)), range(n)):
             share = slice(rows // len(parts) * i, rows // len(parts) * (i + 1))

@@ -152,7 +152,7 @@ def _proved(pieces: Pieces, render: Render) -> bool:
 def _notes(pieces: Pieces, render: Render) -> list[str]:
     notes = []
     if pieces.system is None:
-        notes.append("the template takes no system message: Ollama's SYSTEM has no effect")
+        notes.append("the template does not support system prompts: Ollama's SYSTEM has no effect")
     padded: list[Message] = [{"role": "user", "content": "  padded\n"}]
     if pieces.render(padded) != render(padded, True):
         notes.append("Ollama does not trim messages as the template does")

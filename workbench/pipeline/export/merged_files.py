@@ -174,7 +174,7 @@ def _encoded(entry: _Entry, merged: MergedWeights, stopping: Callable[[], bool])
     step = max(1, SLAB_BYTES // 4 // columns)
     for first in range(0, entry.shape[0], step):
         if stopping():
-            raise Interrupted("the export was stopped; nothing of it is left")
+            raise Interrupted("the export was stopped; partial files were removed")
         rows = tensor.rows(first, min(entry.shape[0], first + step))
         check_finite(rows, entry.name)
         yield _as_stored(rows, entry).tobytes()
@@ -184,7 +184,7 @@ def _as_stored(rows: Float32, entry: _Entry) -> NDArray[Any]:
     if entry.dtype == "BF16":
         return _bfloat16(rows)
     if entry.dtype == "F16" and float(np.abs(rows).max(initial=0.0)) > 65504:
-        raise RunFailed(f"{entry.name} is beyond the range of f16, which the base is stored in")
+        raise RunFailed(f"{entry.name} exceeds the range of f16, the data type of the base model")
     return rows.astype({"F64": "<f8", "F32": "<f4", "F16": "<f2"}[entry.dtype])
 
 

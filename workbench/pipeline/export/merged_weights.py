@@ -137,13 +137,13 @@ class MergedWeights:
             if not self._in_scope(name):
                 continue
             if self._begun(name) not in self.base:
-                message = f"changes {name}, which the base does not have"
+                message = f"the adapter changes {name}, which the base model does not have"
                 raise UserError(message, path=adapter.folder)
             source, key, _ = self._source(name)
             have, want = adapter.delta_shape(name), source.shape(key)
             rows_fit = have[0] <= want[0] if name in adapter.token_rows else have[0] == want[0]
             if not rows_fit or have[1] != want[1]:
-                message = f"{name} is {want} in the base, the adapter's factors are for {have}"
+                message = f"{name} is {want} in the base model, but the adapter is for {have}"
                 raise UserError(message, path=adapter.folder)
 
     def _tie_token_rows(self) -> None:

@@ -62,11 +62,11 @@ def modelfile(
     if render is not None:
         derived = go_template(render, special_tokens=special_tokens, added_bos=added_bos)
         if derived is None:
-            warnings.append("the chat template cannot be written for Ollama; TEMPLATE is left out")
+            warnings.append("the chat template cannot be expressed for Ollama; TEMPLATE is omitted")
     if derived is not None and render is not None:
         warnings += derived.notes
         if not render(_ONE, True).startswith(added_bos):
-            warnings.append(f"Ollama begins each talk with {added_bos}, which training did not")
+            warnings.append(f"Ollama starts each chat with {added_bos}, but training did not")
         _add(lines, warnings, "TEMPLATE", derived.text)
     all_stops = tuple(dict.fromkeys([*stops, *(derived.stops if derived else ())]))
     for field in fields(parameters):
@@ -83,6 +83,6 @@ def modelfile(
 def _add(lines: list[str], warnings: list[str], instruction: str, text: str) -> None:
     value = quoted(text)
     if value is None:
-        warnings.append(f"{instruction} is left out: a Modelfile cannot quote its text")
+        warnings.append(f"{instruction} is omitted: a Modelfile cannot quote its text")
     else:
         lines.append(f"{instruction} {value}")

@@ -70,7 +70,7 @@ class NativeFile:
         context = self._c.llama_init_from_model(self._model, parameters)
         if not context:
             self._c.llama_model_free(self._model)
-            raise RunFailed(f"{path}: llama.cpp has no memory for {size} positions")
+            raise RunFailed(f"{path}: llama.cpp has not enough memory for {size} positions")
         return context
 
     @property
@@ -125,4 +125,4 @@ class NativeFile:
 
 
 def _reason(errors: list[str]) -> str:
-    return " ".join(errors[0].split()) if errors else "it gave no reason"
+    return " ".join(errors[0].split()) if errors else "no reason given"

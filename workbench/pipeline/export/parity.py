@@ -164,9 +164,9 @@ def gate(parity: Parity, *, f32_limit: float = HARD_LIMITS["f32"], routed: bool 
     file diverges everywhere, so it is judged by `kl_most`.
     """
     if not parity.finite:
-        return Verdict(False, "its logits are not numbers, or not as many as the model's")
+        return Verdict(False, "its logits are not finite, or their number differs from the model's")
     if not parity.ids_equal:
-        return Verdict(False, "llama.cpp gives texts other token ids than training did")
+        return Verdict(False, "llama.cpp tokenizes texts differently than training did")
     limit = f32_limit if parity.type == "f32" else HARD_LIMITS.get(parity.type)
     if limit is None:
         return _judge_quantized(parity)
@@ -182,7 +182,7 @@ def _judge_quantized(parity: Parity) -> Verdict:
     if parity.kl_mean <= limit:
         return Verdict(True, limit=limit)
     warning = (
-        f"{parity.type} costs this model {parity.kl_mean:.2g} nats, more than {limit:g}: "
+        f"{parity.type} costs this model {parity.kl_mean:.2g} nats, above {limit:g}: "
         "try a larger type"
     )
     return Verdict(True, warning=warning, limit=limit)

@@ -86,8 +86,8 @@ class Fallback:
 
     def __str__(self) -> str:
         return (
-            f"{self.tensor}: {self.got} instead of {self.wished}, "
-            f"{self.columns} columns do not divide by {self.block}"
+            f"{self.tensor}: {self.got} instead of {self.wished}; "
+            f"{self.columns} columns are not a multiple of {self.block}"
         )
 
 
@@ -180,7 +180,7 @@ def plan_export(
 def _of_parting(merged: MergedWeights) -> list[str]:
     if not merged.parted:
         return []
-    return ["input and output embedding were one matrix, training parted them: both are written"]
+    return ["training untied the input and output embeddings: both are written"]
 
 
 def _outside(first: int, end: int) -> Callable[[str], bool]:

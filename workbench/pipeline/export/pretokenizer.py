@@ -34,7 +34,7 @@ def check_normalizer(normalizer: Mapping[str, Any] | None) -> None:
     """Raise UserError for a normalizer other than none or NFC: llama.cpp applies none at all."""
     kinds = normalizer_kinds(normalizer)
     if any(kind != "NFC" for kind in kinds):
-        raise UserError(f"llama.cpp does not normalise text as this tokenizer does: {kinds}")
+        raise UserError(f"llama.cpp does not normalize text as this tokenizer does: {kinds}")
 
 
 def normalizer_kinds(normalizer: Mapping[str, Any] | None) -> list[str]:
@@ -54,7 +54,7 @@ def _steps(pre: Mapping[str, Any] | None) -> tuple[Step, ...]:
         return tuple(step for part in pre["pretokenizers"] for step in _steps(part))
     if kind == "ByteLevel":
         if pre.get("add_prefix_space"):
-            raise UserError("llama.cpp never puts a space before a text, add_prefix_space does")
+            raise UserError("llama.cpp does not support add_prefix_space")
         return (("bytes", bool(pre.get("use_regex", True))),)
     if kind == "Digits":
         return (DIGIT if pre["individual_digits"] else ("digits", False),)

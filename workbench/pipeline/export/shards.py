@@ -56,7 +56,7 @@ class Shards:
             self.tensors |= _read_header(folder / file)
         missing = sorted(set(listed) - set(self.tensors))
         if missing:
-            raise UserError(f"lists tensor {missing[0]}, which no file has", path=index)
+            raise UserError(f"lists tensor {missing[0]}, which no file contains", path=index)
 
     def renamed(self, name: Callable[[str], str]) -> Shards:
         """The same files under other names; what gets an empty one is left out."""
@@ -85,7 +85,7 @@ class Shards:
         """Raise UserError for a tensor in a number format that is not plain floating point."""
         stored = self.tensors[name]
         if stored.dtype not in _NUMPY:
-            hint = "export from the base in full precision (F32, F16, BF16)"
+            hint = "export from the full-precision base model (F32, F16, BF16)"
             message = f"{name} is stored as {stored.dtype}"
             raise UserError(message, path=stored.file, hint=hint)
 
@@ -96,7 +96,7 @@ def _read(stored: Stored, first: int, count: int) -> NDArray[Any]:
     n_bytes = count * stored.row_elements * dtype.itemsize
     raw = _pread(stored.file, n_bytes, stored.offset + skipped)
     if len(raw) != n_bytes:
-        raise UserError("the file was cut short while it was read", path=stored.file)
+        raise UserError("the file was truncated while it was read", path=stored.file)
     return np.frombuffer(raw, dtype)
 
 
@@ -117,7 +117,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     try:
         listed = json.loads(index.read_bytes())["weight_map"]
     except (ValueError, KeyError, TypeError):
-        raise UserError("this is no index of safetensors files", path=index) from None
+        raise UserError("not a safetensors index", path=index) from None
     for file in listed.values():
         if not isinstance(file, str) or Path(file).name != file:
             raise UserError(f"names a file outside its folder: {file!r}", path=index)
@@ -131,7 +131,7 @@ def _read_header(path: Path) -> dict[str, Stored]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
-            raise UserError("this is no safetensors file, or it was cut short", path=path)
+            raise UserError("not a safetensors file, or truncated", path=path)
         try:
             header = json.loads(file.read(length))
             entries = {k: v for k, v in header.items() if k != "__metadata__"}
@@ -145,7 +145,7 @@ def _stored(path: Path, size: int, start: int, name: str, entry: dict[str, Any])
     shape = tuple(int(n) for n in entry["shape"])
     dtype = str(entry["dtype"])
     if start + end > size:
-        raise UserError(f"the file was cut short: {name} is not whole", path=path)
+        raise UserError(f"the file is truncated: {name} is incomplete", path=path)
     if not 0 <= first <= end or any(n < 0 for n in shape):
         raise ValueError("negative size")
     expected = math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize if dtype in _NUMPY else None

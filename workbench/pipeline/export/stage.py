@@ -183,7 +183,9 @@ def _require(judged: Sequence[Judged]) -> None:
     for one in judged:
         if not one.verdict.passed:
             kind, reason = one.parity.type, one.verdict.reason
-            raise RunFailed(f"parity: the {kind} file is not the trained model: {reason}")
+            raise RunFailed(
+                f"parity check failed: the {kind} file differs from the trained model: {reason}"
+            )
 
 
 def _result(

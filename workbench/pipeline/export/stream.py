@@ -144,7 +144,7 @@ def _write_all(
         for i, (name, parts) in enumerate(by_tensor):
             for encoded in parts:
                 if stopping():
-                    raise Interrupted("the export was stopped; nothing of it is left")
+                    raise Interrupted("the export was stopped; partial files were removed")
                 for target, data in zip(targets, encoded.data, strict=True):
                     target.take(data)
             tensor = plan.tensors[i]
@@ -157,5 +157,5 @@ def _write_all(
 def _exported(plan: ExportPlan, target: GgufFile) -> ExportedFile:
     fallbacks = sum(fallback.type == target.kind.name for fallback in plan.fallbacks)
     if target.path.stat().st_size != target.bytes:
-        raise RunFailed(f"{target.path}: the file changed while it was written")
+        raise RunFailed(f"{target.path}: the file changed while it was being written")
     return ExportedFile(target.kind.name, target.path, target.bytes, target.sha256, fallbacks)

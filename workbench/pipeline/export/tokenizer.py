@@ -80,7 +80,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     config = folder / "tokenizer_config.json"
     for path in (backend, config):
         if not path.is_file():
-            raise UserError("the tokenizer is not whole without this file", path=path)
+            raise UserError("the tokenizer needs this file", path=path)
     try:
         values = json.loads(config.read_bytes())
         return TokenizerFiles(folder, backend.read_text(encoding="utf-8"), values)
@@ -150,7 +150,7 @@ class _Reader:
             self.added = {t["id"]: t for t in self.backend.get("added_tokens", [])}
             self.kind = str(self.model["type"])
         except (ValueError, KeyError, TypeError):
-            raise UserError("this is no tokenizer of the tokenizers library") from None
+            raise UserError("not a tokenizer of the tokenizers library") from None
         self.ids = {t["content"]: i for i, t in self.added.items()}
         self._pre = ""
 
@@ -183,7 +183,7 @@ class _Reader:
 
     def _refuse(self) -> None:
         if self.kind != "BPE":
-            raise UserError(f"a {self.kind} tokenizer has no equivalent here", hint="BPE has")
+            raise UserError(f"{self.kind} tokenizers are not supported", hint="BPE has")
         for option in ("continuing_subword_prefix", "end_of_word_suffix"):
             if self.model.get(option):
                 raise UserError(f"llama.cpp's BPE has no {option}")
@@ -234,7 +234,7 @@ class _Reader:
         found["bos"] = found["eos"] if found["bos"] is None else found["bos"]
         if self.end_of_turn:
             if self.end_of_turn not in self.ids:
-                raise UserError(f"the end of a turn, {self.end_of_turn!r}, is no special token")
+                raise UserError(f"the end of turn {self.end_of_turn!r} is not a special token")
             if self.ids[self.end_of_turn] != found["eos"]:
                 found["eot"] = self.ids[self.end_of_turn]
         return {name: i for name, i in found.items() if i is not None}
@@ -251,7 +251,7 @@ class _Reader:
         start = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
         before, after = whole[:start], whole[start + len(plain) :]
         if before not in ([], [special["bos"]]) or after not in ([], [special["eos"]]):
-            raise UserError("it puts more than BOS and EOS around a text")
+            raise UserError("it adds more than BOS and EOS to a text")
         return bool(before), bool(after)
 
     def _prefixes_space(self) -> bool:
@@ -279,7 +279,7 @@ class _Reader:
             return ""
         opening = self._id_of("bos")
         if opening is None:
-            raise UserError("a space goes before the first word only, and there is no BOS token")
+            raise UserError("it adds a space before the first word only, and there is no BOS token")
         return str(self.added[opening]["content"])
 
     def _splits_at_spaces(self, pre: Mapping[str, Any]) -> bool:
@@ -300,12 +300,12 @@ class _Reader:
             yield "llama.cpp does not compose characters (NFC): decomposed text gets other ids"
         if self._stripping() and not self._is_phi3():
             first = min(self._stripping())
-            yield f"llama.cpp does not strip the spaces after {first}: such texts get other ids"
+            yield f"llama.cpp does not strip spaces after {first}: such texts get other ids"
         if self._first_word_only():
-            yield "llama.cpp puts no space before a text that begins without a special token"
+            yield "llama.cpp adds no space before a text that starts without a special token"
         deviation = DEVIATIONS.get(self._pre)
         if deviation:
-            yield f"llama.cpp splits {deviation.words} otherwise: such texts get other ids"
+            yield f"llama.cpp splits {deviation.words} differently: such texts get other ids"
         if any("\0" in text for text in self.model["vocab"]):
             yield "llama.cpp cuts tokens at a NUL character: texts with one get other ids"
 

@@ -71,7 +71,7 @@ def type_named(name: str) -> GgufType:
     """The type of that name in any case. Raises UserError for one that is not written here."""
     kind = TYPES.get(name.lower())
     if kind is None:
-        raise UserError(f"no GGUF type '{name}'", hint=did_you_mean(name.lower(), TYPES))
+        raise UserError(f"unknown GGUF type '{name}'", hint=did_you_mean(name.lower(), TYPES))
     return kind
 
 

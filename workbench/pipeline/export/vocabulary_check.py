@@ -61,7 +61,7 @@ class VocabularyReport:
             return
         first = self.mismatches[0]
         raise RunFailed(
-            f"tokenizer: llama.cpp ({self.pre}) gives other ids on {len(self.mismatches)} of "
+            f"tokenizer: llama.cpp ({self.pre}) gives different ids on {len(self.mismatches)} of "
             f"{self.texts} texts, first {one_line(repr(first.text))}: "
             f"{_around(first.got, first.expected)} instead of "
             f"{_around(first.expected, first.got)}"

@@ -82,7 +82,7 @@ def _of_folder(source: Path, target: Path) -> Path:
         given = json.loads((source / "config.json").read_bytes())
         kind = str(given.pop("model_type"))
     except (OSError, ValueError, KeyError):
-        raise UserError("no model's config.json here", path=source) from None
+        raise UserError("no config.json found", path=source) from None
     values = shrunk(given)
     with _folder(target) as tmp:
         _save_model(kind, values, tmp)

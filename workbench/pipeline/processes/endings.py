@@ -53,10 +53,10 @@ def told(error: BaseException | None) -> dict[str, Any]:
 def died(rank: int, returncode: int) -> Ending:
     """The ending of a rank that said no last word."""
     if returncode >= 0:
-        return Ending(rank, "died", f"ended with status {returncode}")
+        return Ending(rank, "died", f"ended with exit status {returncode}")
     name = signal.Signals(-returncode).name
-    why = ": somebody's doing, or the system's where memory ran out" if name == "SIGKILL" else ""
-    return Ending(rank, "died", f"was ended by {name}{why}")
+    why = ": by someone, or by the system if memory ran out" if name == "SIGKILL" else ""
+    return Ending(rank, "died", f"was killed by {name}{why}")
 
 
 def error_of(endings: Sequence[Ending], size: int, where: str) -> WorkbenchError | OSError | None:
@@ -78,4 +78,4 @@ def error_of(endings: Sequence[Ending], size: int, where: str) -> WorkbenchError
             return OSError(first.errno, text)
         case "failed":
             return RunFailed(text)
-    return RunFailed(f"{text} (all of it: {where})")
+    return RunFailed(f"{text} (details: {where})")

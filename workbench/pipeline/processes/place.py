@@ -91,7 +91,7 @@ def check_gpus(processes: int, device: str) -> None:
     have = torch.cuda.device_count() if kind == "cuda" else 1
     if processes > have and kind != "cpu":
         hint = f'use {have}, or model.device = "cpu"'
-        message = f"launch.processes: {processes}, but this machine has {have} of {kind}"
+        message = f"launch.processes: {processes}, but this machine has {have} {kind} device(s)"
         raise UserError(message, hint=hint)
 
 
@@ -99,8 +99,10 @@ def check_devices(ranks: Ranks, device: str) -> None:
     """Raise UserError unless every rank computes on the same kind of device, a GPU of its own."""
     kinds = ranks.words(device)
     if "mps" in kinds and ranks.size > 1:
-        raise UserError("MPS takes one process", hint='use model.device = "cpu"')
+        raise UserError("MPS supports only one process", hint='use model.device = "cpu"')
     odd = next((rank for rank, kind in enumerate(kinds) if kind != kinds[0]), None)
     if odd is not None:
-        hint = "start as many processes on a machine as it has GPUs"
-        raise UserError(f"rank {odd} of {ranks.size} has no {kinds[0]} of its own", hint=hint)
+        hint = "start one process per GPU on each machine"
+        raise UserError(
+            f"rank {odd} of {ranks.size} has no {kinds[0]} device of its own", hint=hint
+        )

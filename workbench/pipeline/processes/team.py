@@ -56,7 +56,7 @@ class Team:
             lost = isinstance(error, dist.DistError) or "by peer" in str(error)
             if not lost:  # gloo's own errors are plain ones: connection closed, or reset, by peer
                 raise
-            message = "another rank ended amid the training; torchrun tells which, and why"
+            message = "another rank ended during training; torchrun shows which one and why"
             raise RunFailed(f"{message} (workbench resume {context.run.name})") from error
 
 
@@ -114,7 +114,7 @@ def _refuse(ranks: Ranks, asked: str) -> None:
     there = (path / "preset.toml").is_file()
     blind = [host for host in ranks.words("" if there else socket.gethostname()) if host]
     if blind:
-        hint = "put the runs on storage that all machines share, see $WORKBENCH_RUNS"
+        hint = "put the runs on storage shared by all machines; see $WORKBENCH_RUNS"
         raise UserError(f"{blind[0]} does not see the run's folder {path}", hint=hint)
 
 

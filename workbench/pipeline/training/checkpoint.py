@@ -115,9 +115,9 @@ def load(
     """
     counters = Counters(**json.loads((path / "state.json").read_bytes()))
     if counters.plan != plan:
-        hint = "start a new run, or put the data, the base and the preset back as they were"
+        hint = "start a new run, or restore the data, base model and preset"
         raise UserError(
-            "this checkpoint was trained on other data or settings", path=path, hint=hint
+            "this checkpoint was trained with other data or settings", path=path, hint=hint
         )
     _copy_into(parameters, load_file(path / "trainable.safetensors"), path)
     optimizers.load_state(optimizer, parameters, load_file(path / "optimizer.safetensors"))

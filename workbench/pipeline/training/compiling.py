@@ -93,8 +93,8 @@ class Compiling:
         if not kept:
             undo(self._model)
         if compiled_s < float("inf"):
-            what = "kept" if kept else "left out"
-            self._note(f"{plain_s / compiled_s:.2f} times as fast on the largest batch, {what}")
+            what = "enabled" if kept else "not used"
+            self._note(f"{plain_s / compiled_s:.2f}x the speed on the largest batch, {what}")
         return kept
 
     def _seconds(self, work: Callable[[], object]) -> float:

@@ -23,7 +23,9 @@ def pick_device(wish: str) -> torch.device:
     if wish == "auto":
         return torch.device(next((name for name, there in have.items() if there), "cpu"))
     if not have.get(wish, True):
-        raise UserError(f"model.device: this machine has no {wish}", hint='use "auto" or "cpu"')
+        raise UserError(
+            f"model.device: this machine has no {wish} device", hint='use "auto" or "cpu"'
+        )
     return torch.device(wish)
 
 

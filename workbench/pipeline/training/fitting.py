@@ -20,7 +20,7 @@ from workbench.pipeline.training.ranks import Ranks
 from workbench.run import events
 from workbench.run.events import Emit
 
-LESS = "lower sequence_length, set gradient_checkpointing = true, quantize, or take a smaller base"
+LESS = "lower sequence_length, set gradient_checkpointing = true, quantize, or use a smaller base"
 
 
 class Fitting:
@@ -77,8 +77,8 @@ class Fitting:
             raise self._failed(reason)
         counters.parts *= 2
         message = (
-            f"out of memory in step {counters.step + 1}: every micro-batch is computed in "
-            f"{counters.parts} parts from here on; a step keeps its tokens ({reason})"
+            f"out of memory in step {counters.step + 1}: micro-batches are split into "
+            f"{counters.parts} parts from here on; tokens per step stay the same ({reason})"
         )
         self._emit(events.Note(message=message, level="warning"))
 

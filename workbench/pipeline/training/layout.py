@@ -97,13 +97,13 @@ def _known(path: Path) -> dict[str, Any]:
 
 
 def _told(packing: bool, figures: dict[str, float]) -> str:
-    kept = "rows are laid end to end" if packing else "rows are sorted by length and padded"
+    kept = "packing rows" if packing else "grouping rows by length with padding"
     packed_us, sorted_us = figures.values()
     if not sorted_us:
-        return f"there was not the memory to try both; {kept}"
+        return f"not enough memory to try both; {kept}"
     return (
-        f"end to end {packed_us:.3g} µs a token in {LAYERS} layers, "
-        f"sorted by length {sorted_us:.3g}; {kept}"
+        f"packed {packed_us:.3g} µs per token in {LAYERS} layers, "
+        f"grouped by length {sorted_us:.3g}; {kept}"
     )
 
 

@@ -97,7 +97,7 @@ class TrainingLoop:
         self._saved_step = self.counters.step
         begun = len(self.counters.extensions)
         if self.counters.extensions != list(self.settings.extensions[:begun]):
-            hint = "put train.extensions back as they were; more can be added at their end"
+            hint = "restore train.extensions; you can only append to it"
             message = "this checkpoint was trained with other extensions"
             raise UserError(message, path=path, hint=hint)
         self.hooks.emit(events.Resumed(from_step=self.counters.step, path=path.name))

@@ -75,7 +75,7 @@ def load(
             model = load_causal(weights.base, **arguments)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"this base cannot be loaded: {reason}", path=weights.base) from error
+        raise UserError(f"this base model cannot be loaded: {reason}", path=weights.base) from error
     widen(model, vocabulary)
     for adapter in weights.adapters:
         with without_bitsandbytes():

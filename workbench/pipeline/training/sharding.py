@@ -26,7 +26,7 @@ from workbench.pipeline.training.ranks import Ranks
 def refuse_half(dtype: torch.dtype) -> None:
     """Raise UserError where all weights are to be trained in float16; rules know the rest."""
     if dtype == torch.float16:
-        message = "all weights cannot be trained in float16 where they are shared out"
+        message = "sharded full fine-tuning does not work in float16"
         raise UserError(f"launch.sharding: {message}", hint='use dtype = "bfloat16" or "float32"')
 
 

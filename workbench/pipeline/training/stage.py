@@ -54,7 +54,7 @@ from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
 
-NO_ANSWERS = "the prompts of watch.prompts are not asked where the weights are shared out"
+NO_ANSWERS = "watch.prompts are skipped when weights are sharded"
 
 
 def train_stage(
@@ -285,8 +285,8 @@ def _extensions(loop: TrainingLoop) -> Iterator[str]:
         if end > loop.counters.step:
             first, last = loop.learning_rate(start), loop.learning_rate(end - 1)
             peak = max(loop.learning_rate(step) for step in range(start, end))
-            course = f"begins at {first:.2g}, is {peak:.2g} at most and {last:.2g} at the end"
-            yield f"steps {start + 1:,} to {end:,} extend it; the learning rate {course}"
+            course = f"starts at {first:.2g}, peaks at {peak:.2g} and ends at {last:.2g}"
+            yield f"extended by steps {start + 1:,} to {end:,}; the learning rate {course}"
 
 
 def _run(loop: TrainingLoop) -> Counters:

@@ -82,7 +82,7 @@ class Watcher:
             if not out_of_memory(error):
                 raise
             self._watched = replace(self._watched, prompts=())
-            message = "the prompts of watch.prompts are asked no more: out of memory"
+            message = "watch.prompts are disabled from here on: out of memory"
             self._emit(events.Note(message=message, level="warning"))
 
     def _general(self, step: int, examples: Examples) -> None:
@@ -128,7 +128,7 @@ def _keep(folder: Path, step: int, prompts: Sequence[Prompt], found: Sequence[An
     """The answers of one step as a text that a person reads: `step-000040.txt`."""
     parts = []
     for prompt, said in zip(prompts, found, strict=True):
-        end = "" if said.stopped else "\n[it went on to the limit]"
+        end = "" if said.stopped else "\n[token limit reached]"
         parts.append(f"> {visible(prompt.text)}\n\n{visible(said.text)}{end}\n")
     folder.mkdir(parents=True, exist_ok=True)
     rule = "\n" + "-" * 80 + "\n\n"

@@ -14,7 +14,7 @@ from workbench.tui.dialogs.entry import Entry
 if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
 
-QUESTION = "Save the chart (.svg, .png) or all figures of the stage (.csv) as"
+QUESTION = "Save the chart (.svg, .png) or the stage's data (.csv) as"
 
 
 def ask(app: WorkbenchApp, stem: str, picture: Callable[[], str], curves: StageCurves) -> None:

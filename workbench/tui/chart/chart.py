@@ -55,9 +55,7 @@ class Chart(KeptStyle, can_focus=True):
     class Looked(Message):
         """The window or the crosshair was moved with the mouse."""
 
-    def __init__(
-        self, title: str = "", id: str | None = None, empty: str = "no points yet"
-    ) -> None:
+    def __init__(self, title: str = "", id: str | None = None, empty: str = "no data yet") -> None:
         super().__init__(id=id)
         self.heading, self.empty = title, empty
         self.lines: Callable[[], Sequence[Line]] = lambda: ()
@@ -181,10 +179,14 @@ class Chart(KeptStyle, can_focus=True):
             parts.append([(f"━ {name} ", reading.style), (f"{shown}  ", "")])
         if picture.gaps:
             parts.append([(f"✗ {picture.gaps} NaN  ", "nan")])
-        marks = [("log", self.log_y), ("▲ peaks cut", picture.clipped), ("zoomed", self.view.fixed)]
+        marks = [
+            ("log", self.log_y),
+            ("▲ peaks clipped", picture.clipped),
+            ("zoomed", self.view.fixed),
+        ]
         said = "  ".join(mark for mark, on in marks if on)
         if picture.hidden:
-            said += "  not all above 0: left out"
+            said += "  values at or below 0 not shown"
         title = (f" {self.heading}  " if self.heading else " ", "title")
         return [title, *_fitting([*parts, [(said, "axis")]], width - len(title[0]))]
 

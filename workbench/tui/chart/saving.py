@@ -19,18 +19,18 @@ from workbench.text import one_line
 ENDINGS = (".svg", ".png", ".csv")
 PROGRAM = ("rsvg-convert", "--zoom=2", "--format=png")
 LIMIT_S = 30.0
-HINT = "take .svg, or install rsvg-convert (librsvg) or cairosvg"
+HINT = "use .svg, or install rsvg-convert (librsvg) or cairosvg"
 
 
 def fault(name: str) -> str:
     """What is wrong with the name of the file to write, "" when it can be taken."""
     path = Path(name).expanduser()
     if path.suffix.lower() not in ENDINGS:
-        return "end it in .svg or .png (the picture) or .csv (all figures)"
+        return "use .svg or .png for the chart, .csv for the data"
     if path.exists():
-        return f"{path} is there already"
+        return f"{path} already exists"
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
+        return f"folder not found: {path.parent}"
     return ""
 
 
@@ -67,9 +67,9 @@ def _png(svg: str) -> bytes:
 
 def _by_program(svg: str) -> bytes:
     if shutil.which(PROGRAM[0]) is None:
-        raise UserError("nothing here makes a PNG of an SVG", hint=HINT)
+        raise UserError("no program found to convert SVG to PNG", hint=HINT)
     done = subprocess.run(PROGRAM, input=svg.encode(), capture_output=True, timeout=LIMIT_S)
     if done.returncode or not done.stdout:
         said = one_line(done.stderr.decode(errors="replace"), 200)
-        raise UserError(f"{PROGRAM[0]} made no PNG: {said}", hint=HINT)
+        raise UserError(f"{PROGRAM[0]} could not create the PNG: {said}", hint=HINT)
     return done.stdout

@@ -47,7 +47,7 @@ def picture(
         f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13" fill="{INK}">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         _text(LEFT, 24, title, 'font-size="16" font-weight="bold"'),
-        *_legend(lines, "log scale" * log_y, "highest peaks cut" * clipped),
+        *_legend(lines, "log scale" * log_y, "highest peaks clipped" * clipped),
         *_axes(window, y, wide, high, quantity, log_y),
         f'<clipPath id="c"><rect x="{LEFT}" y="{TOP}" width="{wide}" height="{high}"/></clipPath>',
         '<g clip-path="url(#c)" fill="none" stroke-width="1.6" stroke-linejoin="round">',

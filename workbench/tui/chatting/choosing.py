@@ -84,11 +84,11 @@ class ChoosingPane(KeepingPane):
             self.app.call_from_thread(self._took_up, side)
 
     def _took_up(self, side: Side) -> None:
-        self.screen_app.say(f"{side.model.name}: {side.label} answers now")
+        self.screen_app.say(f"{side.model.name}: now using {side.label}")
         self.draw()
 
     def action_models(self) -> None:
-        self._pick("Talk to which model?", self.talk_to)
+        self._pick("Chat with which model?", self.talk_to)
 
     def action_compare(self) -> None:
         if len(self.sides) == 2:
@@ -105,16 +105,16 @@ class ChoosingPane(KeepingPane):
                 self._second(base)
                 self.screen_app.say_command("chat", run.name, "--compare", "base")
                 return
-        self._pick("Which model beside it?", self._second)
+        self._pick("Compare with which model?", self._second)
 
     def action_second(self) -> None:
         self._close_from(1)
-        self._pick("Which model beside it?", self._second)
+        self._pick("Compare with which model?", self._second)
 
     def _second(self, model: Model) -> None:
         if self.sides[0].exchanges:
             self.sides[0].restart()
-            self.say("a new conversation: both models begin alike")
+            self.say("started a new conversation with both models")
         self._open_side(model)
 
     def _open_side(self, model: Model) -> None:
@@ -149,11 +149,11 @@ class ChoosingPane(KeepingPane):
 
         def picked(name: str | None) -> None:
             if name == A_FILE:
-                self.app.push_screen(Entry("Path of a .gguf file", "", _file_fault), of_file)
+                self.app.push_screen(Entry("Path to a .gguf file", "", _file_fault), of_file)
             elif name:
                 self.screen_app.guarded(lambda: use(models[name]))
 
-        choices += [(A_FILE, "any GGUF by its path")]
+        choices += [(A_FILE, "any GGUF file, by path")]
         self.app.push_screen(Picker(question, choices), picked)
 
     def _faulty(self, error: Exception) -> None:
@@ -162,5 +162,5 @@ class ChoosingPane(KeepingPane):
 
 def _file_fault(typed: str) -> str:
     if not typed.endswith(".gguf"):
-        return "the name ends with .gguf"
-    return "" if Path(typed).expanduser().is_file() else "there is no such file"
+        return "the name must end in .gguf"
+    return "" if Path(typed).expanduser().is_file() else "file not found"

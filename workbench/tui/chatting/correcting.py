@@ -64,11 +64,11 @@ def format_of(path: Path) -> str:
             return prompt_completion.FORMAT
         if path.suffix in (".txt", ".md"):
             return input_output.FORMAT
-        raise UserError("cannot tell its format", path=path, hint="use .jsonl or .txt")
+        raise UserError("unknown file format", path=path, hint="use .jsonl or .txt")
     plan = plan_source(path)
     found = plan.files[0][1] if len(plan.files) == 1 and path.is_file() else ""
     if found not in FORMATS or (found != input_output.FORMAT and _bytes(path).lstrip()[:1] == b"["):
-        what = f"{found} rows" if found else "no file of rows"
+        what = f"{found} rows" if found else "not a file of rows"
         raise UserError(
             f"cannot be appended to: {what}", path=path, hint="use " + ", ".join(FORMATS)
         )
@@ -125,10 +125,10 @@ def _proved(path: Path, before: bytes, whole: bytes, format: str, kept: Sequence
         new = _rows(copy, whole, format)
     said = [(m.role, m.content) for m in kept]
     if len(new) != len(old) + 1 or [r.messages for r in new[:-1]] != [r.messages for r in old]:
-        hint = "it may hold a line like a header, or be no text of a row"
-        raise UserError("this answer cannot be written as a row of its own", path=path, hint=hint)
+        hint = "it may contain a line that looks like a header"
+        raise UserError("this response cannot be saved as a row", path=path, hint=hint)
     if [(m.role, m.content) for m in new[-1].messages] != said:
-        raise UserError("this answer would not be read back as it is", path=path)
+        raise UserError("this response would not be read back unchanged", path=path)
     return Place(str(path), new[-1].place.line)
 
 
@@ -140,7 +140,7 @@ def _rows(copy: Path, content: bytes, format: str) -> list[Row]:
 def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and path.stat().st_size > MAX_BYTES:
-            raise UserError("too large to be appended to here", path=path)
+            raise UserError("the file is too large to append to here", path=path)
         return path.read_bytes()
     except FileNotFoundError:
         return b""

@@ -32,7 +32,7 @@ class Model:
     def about(self) -> str:
         """Size and folder, or what it is, for a list."""
         if self.follows:
-            return "always the newest weights that training has saved"
+            return "always the newest saved weights"
         if self.checkpoint:
             return f"saved weights  {self.path}"
         try:
@@ -91,12 +91,12 @@ def weights_of(model: Model) -> Checkpoint:
 
     Raises UserError when there are none any more.
     """
-    assert model.run is not None, "only a run has weights"
+    assert model.run is not None, "only a run has saved weights"
     if model.checkpoint:
         return find(model.run, f"{model.checkpoint.stage}/{model.checkpoint.name}")
     found = newest(model.run)
     if found is None:
-        raise UserError("this run has saved no weights yet", path=model.run.path)
+        raise UserError("this run has not saved any weights yet", path=model.run.path)
     return found
 
 

@@ -43,7 +43,7 @@ def keep_pair(
     try:
         _append(path, line)
     except OSError as error:
-        reason = f"the row is appended, the rejected answer not kept: {error.strerror}"
+        reason = f"row appended, but the rejected response was not saved: {error.strerror}"
         raise UserError(reason, path=path) from error
     return path
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from workbench.chat.sampling import Sampling
 
 STATES = {
-    "opening": "opening the model ...",
+    "opening": "loading the model ...",
     "waiting": "waiting ...",
-    "reading": "reading ...",
-    "writing": "writing ...   Esc stops",
+    "reading": "reading the prompt ...",
+    "writing": "generating ...   Esc stops",
 }
 
 
@@ -67,7 +67,7 @@ def title(side: Side) -> Text:
     """The model's name, which of its weights answer, and how long a talk it can hold."""
     text = styled(f" {one_line(side.model.name, 40)}", "bold")
     if side.label:
-        follows = ", and newer ones" if side.follows else ""
+        follows = ", following the newest" if side.follows else ""
         text.append(f"  {one_line(side.label, 40)}{follows}", "not bold")
     told = f"  up to {side.context:,} tokens" if side.context else ""
     return text.append(told, "not bold dim")
@@ -85,6 +85,8 @@ def read_sampling(typed: str, before: Sampling) -> Sampling:
         key, equals, value = word.partition("=")
         if not equals:
             names = ", ".join(field.name for field in fields(before))
-            raise UserError(f"'{one_line(word, 30)}' sets nothing", hint=f"KEY=VALUE of {names}")
+            raise UserError(
+                f"'{one_line(word, 30)}' is not a setting", hint=f"use KEY=VALUE with {names}"
+            )
         sampling = sampling.with_text(key, value)
     return sampling

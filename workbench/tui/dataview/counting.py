@@ -39,8 +39,8 @@ class Counting:
         if self.trouble:
             return self.trouble
         counted = len(self.lengths) + self.refused
-        of = f"{self.of:,} of {rows:,} rows, chosen evenly" if self.of < rows else "all rows"
-        refused = f"; {self.refused:,} cannot be trained on" if self.refused else ""
+        of = f"{self.of:,} of {rows:,} rows, evenly sampled" if self.of < rows else "all rows"
+        refused = f"; {self.refused:,} cannot be used for training" if self.refused else ""
         if not self.done:
             so_far = f" {counted:,} of {self.of:,}" if self.of else ""
             return f"counting{so_far} ...{refused}"

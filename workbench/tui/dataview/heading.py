@@ -42,10 +42,10 @@ def _doing(reading: DataReading, selection: Selection) -> Iterator[str]:
     if told := selection.told():
         yield told
     if not reading.indexed:
-        yield "read from the beginning ..." if reading.spooled else "reading ..."
+        yield "reading from the start ..." if reading.spooled else "reading ..."
     elif not found.read:
-        yield f"looking for faults, {reading.share(found.rows):.0%}"
+        yield f"checking rows, {reading.share(found.rows):.0%}"
     elif not found.done:
-        yield "looking for duplicates ..."
+        yield "checking for duplicates ..."
     if found.full:
-        yield "no room in the temporary folder: the rows behind are not shown"
+        yield "the temporary folder is full: later rows are not shown"

@@ -34,7 +34,7 @@ def plain_lines(row: Row, width: int, notes: Sequence[str]) -> list[Text]:
     lines = [styled(f"! {one_line(line, 300)}", "yellow") for line in notes if line]
     left = MAX_CHARS
     for message in row.messages:
-        note = "" if message.train or message.role != "assistant" else " (not learnt)"
+        note = "" if message.train or message.role != "assistant" else " (not trained)"
         lines.append(styled(f"{one_line(message.role)}{note}", "bold"))
         style = TRAINED if message.role == "assistant" else ""
         lines += wrapped(message.said[:left], width, style)
@@ -47,7 +47,7 @@ def _facts(row: Row, width: int) -> list[Text]:
     """What the row says of itself beside its text, a line each."""
     facts = [("category", row.category), ("difficulty", row.difficulty)]
     facts += [("tags", ", ".join(row.tags)), *row.labels]
-    facts.append(("a good answer holds", ", ".join(row.must_contain)))
+    facts.append(("must contain", ", ".join(row.must_contain)))
     facts.append(("tools", ", ".join(_tool_name(tool) for tool in row.tools)))
     told = [f"{name}: {value}" for name, value in facts if value]
     return [styled(one_line(line, max(width, 20)), "dim") for line in told]
@@ -74,7 +74,7 @@ def _laid_out(pieces: Sequence[Piece], width: int, bounds: bool) -> Iterator[Tex
         if piece.beyond and not cut_told:
             cut_told = True
             page.end()
-            page.lines.append(styled("── the sequence length ends here ──", "bold red"))
+            page.lines.append(styled("── sequence length limit ──", "bold red"))
         style = _style(piece, bounds and number % 2 == 1)
         if page.room < _first_width(piece) <= width:
             page.end()

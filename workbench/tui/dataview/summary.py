@@ -34,7 +34,7 @@ def figure_lines(reading: DataReading, counting: Counting | None, width: int) ->
         lines += [Text(""), *_categories(reading, split)]
     lines += [Text(""), styled("Lengths in tokens", "bold")]
     if counting is None:
-        return [*lines, styled("once all rows are known", "dim")]
+        return [*lines, styled("available once all rows are read", "dim")]
     lines += wrapped(counting.told(len(reading)), width, "dim")
     limit = counting.limits.get(_kind(reading), 0)
     return lines + (list(_histogram(counting.lengths, limit)) if counting.lengths else [])
@@ -49,7 +49,7 @@ def _codes(reading: DataReading) -> Iterator[Text]:
     """How often what was found."""
     found = reading.found
     if not found.counts:
-        yield styled("nothing is wrong with them" if found.done else "looking ...", "dim")
+        yield styled("no findings" if found.done else "checking ...", "dim")
     examples = {fault.code: fault for fault in reversed(found.findings)}
     for code, count in sorted(found.counts.items(), key=lambda item: -item[1]):
         weight = severity(examples[code]) if code in examples else "warning"
@@ -79,7 +79,7 @@ def _histogram(lengths: Sequence[int], limit: int) -> Iterator[Text]:
     yield Text(str(Lengths.of(lengths)))
     over = sum(length > limit for length in lengths)
     if limit and over:
-        line = f"{over:,} of {len(lengths):,} are longer than sequence_length = {limit}"
+        line = f"{over:,} of {len(lengths):,} exceed sequence_length = {limit}"
         yield styled(f"! {line}", "yellow")
     width = max(1, -(-max(lengths) // BARS))
     counts = Counter(length // width for length in lengths)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Compare(Dialog[None]):
     """`push_screen(Compare([run, other]))`; the first run is told against the others."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q", "leave", "Close")]
     DEFAULT_CSS = """
     Compare > Vertical { width: 160; height: 90%; }
     Compare TextLines { height: 1fr; }
@@ -37,7 +37,7 @@ class Compare(Dialog[None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield TextLines("table")
-            yield Static("y copy   Esc leave", markup=False, classes="hint")
+            yield Static("y copy   Esc close", markup=False, classes="hint")
 
     def on_mount(self) -> None:
         self.query_one(TextLines).tell([styled("reading ...", "dim")])

@@ -33,13 +33,13 @@ class Correction(Dialog[tuple[str, str]]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static("What should the answer have been?", markup=False)
+            yield Static("What should the response have been?", markup=False)
             yield Static(f"› {one_line(self._question, 300)}", markup=False, id="question")
             yield TextArea(self._answer, id="answer", highlight_cursor_line=False)
-            yield Static("Append it to (.jsonl, or .txt with INPUT and OUTPUT)", markup=False)
+            yield Static("Append to file (.jsonl, or .txt with INPUT and OUTPUT)", markup=False)
             yield Input(self._path, id="path", compact=True, select_on_focus=False)
             yield Static("", markup=False, classes="fault", id="fault")
-            hint = "Tab to the file   Enter there or f2: append the row   Esc leave"
+            hint = "Tab: file name   Enter there or F2: append the row   Esc cancel"
             yield Static(hint, markup=False, classes="hint")
 
     def on_mount(self) -> None:
@@ -61,7 +61,7 @@ class Correction(Dialog[tuple[str, str]]):
             self.dismiss((answer, path))
 
     def _judge(self) -> str:
-        fault = "" if self.query_one(TextArea).text.strip() else "the answer is empty"
+        fault = "" if self.query_one(TextArea).text.strip() else "the response is empty"
         fault = fault or self._check(self.query_one("#path", Input).value)
         self.query_one("#fault", Static).update(visible(fault))
         return fault

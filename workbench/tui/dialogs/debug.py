@@ -27,12 +27,12 @@ VARIABLES = ("TERM", "COLORTERM", "NO_COLOR", "LANG")
 class Debug(Dialog[None]):
     """`y` copies it, Esc leaves."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q,f12", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q,f12", "leave", "Close")]
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(visible("\n".join(facts(self.app))), markup=False)
-            yield Static("y copy   Esc leave", markup=False, classes="hint")
+            yield Static("y copy   Esc close", markup=False, classes="hint")
 
     def action_copy(self) -> None:
         cast("WorkbenchApp", self.app).copy("\n".join(facts(self.app)), "debug information")
@@ -61,6 +61,6 @@ def _doing(app: App[object]) -> list[str]:
     at_work = sum(shown.watching.at_work(run) for run in runs)
     panes = ", ".join(pane.ID for pane in shown.panes_in_view())
     return [
-        f"runs {len(runs)}, at work {at_work}, pinned {len(shown.pinned)}; in view {panes}"
+        f"runs {len(runs)}, running {at_work}, pinned {len(shown.pinned)}; in view {panes}"
         f"{' (zoomed)' if shown.zoomed else ''}; keys changed {len(shown.own_keys)}"
     ]

@@ -26,7 +26,7 @@ class Entry(Dialog[str]):
             yield Static(visible(self._question), markup=False)
             yield Input(self._value, select_on_focus=False, compact=True)
             yield Static("", markup=False, classes="fault", id="fault")
-            yield Static("Enter take it   Esc leave", markup=False, classes="hint")
+            yield Static("Enter accept   Esc cancel", markup=False, classes="hint")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_one("#fault", Static).update(visible(self._check(event.value)))

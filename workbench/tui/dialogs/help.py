@@ -22,7 +22,7 @@ KEYS_WIDTH = 14
 class Help(Dialog[None]):
     """Purpose and keys of one pane, then the keys that are valid everywhere."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("q,question_mark,f1", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [("q,question_mark,f1", "leave", "Close")]
     DEFAULT_CSS = "Help VerticalScroll { height: auto; max-height: 100%; }"
 
     def __init__(
@@ -45,8 +45,8 @@ class Help(Dialog[None]):
         numbers = "  ".join(f"{spec.key} {spec.title}" for spec in PANES)
         self._add(text, f"Everywhere ({numbers})", EVERYWHERE)
         self._add(text, "In lists", IN_LISTS)
-        text.append("\nMouse: click a title, a row, a key of the footer; the wheel scrolls.")
-        text.append("\nEsc leaves.", "dim")
+        text.append("\nMouse: click a tab, a row or a footer key; scroll with the wheel.")
+        text.append("\nEsc closes this help.", "dim")
         return text
 
     def _add(self, text: Text, title: str, actions: Sequence[Action]) -> None:

@@ -44,7 +44,7 @@ class Said(Rows):
 class Messages(Dialog[None]):
     """`y` copies the line under the cursor, whose whole text stands below."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q,M", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "copy", "Copy"), ("q,M", "leave", "Close")]
     DEFAULT_CSS = "Messages > Vertical { width: 110; }"
 
     def __init__(self, said: Sequence[tuple[Level, str]]) -> None:
@@ -53,17 +53,17 @@ class Messages(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static("What was said and done, the newest first", markup=False)
+            yield Static("Messages and commands, newest first", markup=False)
             yield Said(self._said)
             yield Static("", markup=False, id="whole")
-            yield Static("y copy   Esc leave", markup=False, classes="hint")
+            yield Static("y copy   Esc close", markup=False, classes="hint")
 
     def on_mount(self) -> None:
         self.on_rows_moved()
 
     def on_rows_moved(self) -> None:
         """A row may have cut its line: here it is whole."""
-        self.query_one("#whole", Static).update(self._chosen or "nothing yet")
+        self.query_one("#whole", Static).update(self._chosen or "no messages yet")
 
     def action_copy(self) -> None:
         cast("WorkbenchApp", self.app).copy(self._chosen, "the line")

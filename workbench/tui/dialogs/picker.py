@@ -54,11 +54,11 @@ class Picker(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(visible(self._question), markup=False)
-            yield Input(placeholder="type to narrow down", compact=True)
+            yield Input(placeholder="type to filter", compact=True)
             yield Choices(self._all)
             yield Static("", markup=False, classes="hint", id="about")
             hint = f"{self._hint}   " if self._hint else ""
-            yield Static(f"{hint}Enter take it   Esc leave", markup=False, classes="hint")
+            yield Static(f"{hint}Enter select   Esc cancel", markup=False, classes="hint")
 
     def on_mount(self) -> None:
         self._narrow("")
@@ -91,7 +91,7 @@ class Picker(Dialog[str]):
     def _tell(self) -> None:
         """The whole of the description below the list: a row may have cut it."""
         rows = self.query_one(Choices)
-        about = rows.choices[rows.cursor][1] if rows.choices else "nothing of that name"
+        about = rows.choices[rows.cursor][1] if rows.choices else "no matches"
         self.query_one("#about", Static).update(one_line(about, 400))
 
     def _take(self) -> None:

@@ -45,7 +45,7 @@ class TokenRows(Rows):
 class Tokens(Dialog[None]):
     """`push_screen(Tokens([(model, its tokens), ...]))`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("q,t", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [("q,t", "leave", "Close")]
     DEFAULT_CSS = "Tokens > Vertical { width: 100; }"
 
     def __init__(self, found: Sequence[tuple[str, Sequence[Drawn]]]) -> None:
@@ -54,9 +54,9 @@ class Tokens(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static("The answer's tokens: probability, and the likeliest others", markup=False)
+            yield Static("Response tokens: probability and most likely alternatives", markup=False)
             yield TokenRows(self._found)
-            yield Static("at temperature 1, nothing filtered   Esc leave", classes="hint")
+            yield Static("at temperature 1, unfiltered   Esc close", classes="hint")
 
 
 def _lines(name: str, tokens: Sequence[Drawn]) -> list[Text]:

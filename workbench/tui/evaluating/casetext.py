@@ -22,7 +22,7 @@ STYLES = {"passed": "green", "failed": "bold red", "unmeasured": "yellow"}
 WORDS = {
     "passed": "passes",
     "failed": "fails",
-    "unjudged": "nothing to judge by",
+    "unjudged": "nothing to check against",
     "unmeasured": "not measured",
 }
 FINDINGS = {"failed": "red", "unmeasured": "yellow"}
@@ -38,7 +38,7 @@ def lines(asked: Asked, models: Sequence[str], other: Other | None, width: int) 
     found = [line for said in first.earlier for line in _earlier(said, width)]
     found += wrapped(f"› {first.prompt}", width, "bold")
     if first.must_contain:
-        found += wrapped(f"must hold: {', '.join(first.must_contain)}", width, "cyan")
+        found += wrapped(f"must contain: {', '.join(first.must_contain)}", width, "cyan")
     columns = max(2 if width >= LEAST_FOR_TWO else 1, width // COLUMN_WIDTH)
     titles = [(name, case) for name in models if (case := asked.cases.get(name))]
     twin = other.against.before.get(first.key) if other else None
@@ -76,7 +76,7 @@ def title(asked: Asked, subject: str, other: Other | None, number: int, of: int)
     text = styled(f" {number + 1:,} of {of:,}", "bold")
     text.append(f"  {one_line(asked.group, 30)}", "not bold cyan")
     if first.sample:
-        text.append(f"  answer {first.sample + 1}", "not bold")
+        text.append(f"  response {first.sample + 1}", "not bold")
     changed = change(subject, other, asked)
     if changed in CHANGES:
         text.append(f"  {changed}", f"not bold {CHANGES[changed][1]}")
@@ -93,7 +93,7 @@ def markdown(asked: Asked, models: Sequence[str]) -> str:
     parts += [f"## {role}\n\n{text}" for role, text in first.earlier]
     parts.append(f"## prompt\n\n{first.prompt}")
     if first.must_contain:
-        parts.append(f"must hold: {', '.join(first.must_contain)}")
+        parts.append(f"must contain: {', '.join(first.must_contain)}")
     if first.expected:
         parts.append(f"## expected\n\n{first.expected}")
     for name in models:
@@ -120,15 +120,15 @@ def _title(name: str, width: int, case: Case | None = None) -> Text:
 
 def _findings(case: Case) -> list[str]:
     """Why it passes or fails, a line each; nothing where there is nothing to say."""
-    found = [f"problem: {one_line(case.problem, 400)}"] if case.problem else []
+    found = [f"not measured: {one_line(case.problem, 400)}"] if case.problem else []
     if case.checker_says:
         found.append(f"checker: {one_line(case.checker_says, 400)}")
     if case.missing:
         found.append(f"missing: {', '.join(case.missing)}")
     if case.measured and case.stopped not in ("", "stop"):
-        found.append(f"did not stop by itself: {case.stopped} after {case.n_tokens:,} tokens")
+        found.append(f"did not stop on its own: {case.stopped} after {case.n_tokens:,} tokens")
     if (perplexity := case.perplexity) is not None:
-        found.append(f"perplexity of the expected answer: {perplexity:.4g}")
+        found.append(f"perplexity of the expected response: {perplexity:.4g}")
     return found
 
 

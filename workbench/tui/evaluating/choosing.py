@@ -43,7 +43,7 @@ class ChoosingPane(Pane):
             if name:
                 self.want(replace(self.wanted, show=name))
 
-        self.app.push_screen(Picker(f"Which prompts? ({self._subject})", choices), then)
+        self.app.push_screen(Picker(f"Show which prompts? ({self._subject})", choices), then)
 
     def action_category(self) -> None:
         from workbench.tui.dialogs.picker import Picker
@@ -57,7 +57,7 @@ class ChoosingPane(Pane):
             if name:
                 self.want(replace(self.wanted, group="" if name == "all" else name))
 
-        self.app.push_screen(Picker("Which category?", choices), then)
+        self.app.push_screen(Picker("Show which category?", choices), then)
 
     def action_find(self) -> None:
         from workbench.tui.dialogs.entry import Entry
@@ -66,7 +66,7 @@ class ChoosingPane(Pane):
             if typed is not None:
                 self.want(replace(self.wanted, text=typed.strip()))
 
-        question = "Show prompts that hold, in question or answers (empty: all)"
+        question = "Search prompts and responses (empty: all)"
         self.app.push_screen(Entry(question, self.wanted.text), then)
 
     def action_against(self) -> None:
@@ -80,7 +80,7 @@ class ChoosingPane(Pane):
             if run != here and (run.evaluation / NAME).is_file()
         }
         if not runs:
-            self.say("no other run here has been evaluated", "warning")
+            self.say("no other run has been evaluated", "warning")
             return
 
         def opened(found: Opened) -> None:
@@ -98,7 +98,7 @@ class ChoosingPane(Pane):
                 app.in_background(lambda: open_report(runs[name]), opened)
 
         choices = [(name, str(run.path)) for name, run in runs.items()]
-        choices += [(NOBODY, "without a comparison")] if self.other else []
+        choices += [(NOBODY, "no comparison")] if self.other else []
         self.app.push_screen(Picker("Compare with which run?", choices), then)
 
     def action_subject(self) -> None:
@@ -108,7 +108,7 @@ class ChoosingPane(Pane):
         self.opened.subject = models[at]
         if self.other:
             self.other = compare(self.opened, self.other.opened)
-        self.say(f"failed and passed are now those of {models[at]}")
+        self.say(f"now using the verdicts of {models[at]}")
         self.want(self.wanted)
 
     def action_measure(self) -> None:

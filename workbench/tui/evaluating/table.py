@@ -66,11 +66,11 @@ def live_lines(live: Live, width: int) -> list[Line]:
         judged = [case for case in cases if case.passes is not None]
         passed = sum(bool(case.passes) for case in judged)
         text = styled(f" {one_line(model, 30):20} ", "bold")
-        text.append(f"{len(cases):,} of {live.totals[model]:,} answered", "not bold")
+        text.append(f"{len(cases):,} of {live.totals[model]:,} done", "not bold")
         if judged:
-            text.append(f"  {passed:,} of {len(judged):,} judged pass", "not bold")
+            text.append(f"  {passed:,} of {len(judged):,} checked passed", "not bold")
         found.append(Line(text, ""))
-    told = "The figures, their intervals and the test between models come with the report."
+    told = "Metrics, intervals and the comparison of models appear with the report."
     return [*found, Line(Text("")), *_paragraph(told, "dim", width)]
 
 
@@ -78,9 +78,9 @@ def gain_words(subject: str, other: str, test: PairedTest) -> str:
     """`tuned against base: +0.950 (+0.908 to +0.983); 114 newly pass, ...`."""
     gain = test.gain
     return (
-        f"{subject} against {other}: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) on "
+        f"{subject} vs. {other}: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) on "
         f"{test.prompts:,} prompts; {test.only_second:,} newly pass, {test.only_first:,} newly "
-        f"fail; by chance alone with probability {chance(test.p_value)} (McNemar, exact)"
+        f"fail; p {chance(test.p_value)} (exact McNemar test)"
     )
 
 
@@ -94,10 +94,10 @@ def _words(opened: Opened, report: Report, other: Other | None, width: int) -> l
         mark, style = ("✓", "green") if report.passed else ("✗", "bold red")
         found += _paragraph(f"{mark} {report.verdict}", style, width)
     if other:
-        words = f"{opened.subject} against {other.name}: {other.against.sentence}"
+        words = f"{opened.subject} vs. {other.name}: {other.against.sentence}"
         found += _paragraph(words, "cyan", width)
     elif report.since:
-        found += _paragraph(f"{report.since} (v tells which)", "", width)
+        found += _paragraph(f"{report.since} (press v for details)", "", width)
     return found
 
 

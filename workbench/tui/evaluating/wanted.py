@@ -12,16 +12,16 @@ from workbench.evaluations.case import Case
 from workbench.tui.evaluating.opened import Asked, Opened, Other
 
 SHOWS = {
-    "all": "every prompt that was asked",
+    "all": "all prompts",
     "failed": "the model fails it",
     "passed": "the model passes it",
-    "differs": "one model passes it, another fails it",
-    "not measured": "no answer could be had",
+    "differs": "the models' verdicts differ",
+    "not measured": "no response was obtained",
     "newly failing": "passed in the other run, fails now",
     "newly passing": "failed in the other run, passes now",
 }
 NEEDS_OTHER = ("newly failing", "newly passing")
-ORDERS = ("as asked", "failing first", "by category")
+ORDERS = ("original order", "failing first", "by category")
 
 
 @dataclass(frozen=True)

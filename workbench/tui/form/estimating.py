@@ -106,9 +106,9 @@ class EstimatingPane(FilingPane):
         if self._seen in self._counted:
             self._tell(*self._counted[self._seen])
         elif self.draft.now.faults or self.draft.now.trouble:
-            self._tell([styled("Steps, time and memory: once there is no fault.", "dim")])
+            self._tell([styled("Fix the errors to see steps, time and memory.", "dim")])
         elif _is_large(self.draft.now.preset):
-            self._tell([styled("The data are large: p counts rows, steps and memory.", "dim")])
+            self._tell([styled("Large dataset: press p to count rows, steps and memory.", "dim")])
         else:
             self._tell([styled("counting rows, steps and memory ...", "dim")])
 

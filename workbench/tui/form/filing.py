@@ -51,12 +51,12 @@ class FilingPane(Pane):
         from workbench.preset.shipped import list_presets
         from workbench.tui.dialogs.picker import Picker
 
-        self.app.push_screen(Picker("Which preset?", list_presets()), self._leave_for)
+        self.app.push_screen(Picker("Open which preset?", list_presets()), self._leave_for)
 
     def action_open_file(self) -> None:
         from workbench.tui.dialogs.entry import Entry
 
-        self.app.push_screen(Entry("Path of the preset's TOML file"), self._leave_for)
+        self.app.push_screen(Entry("Path to the preset's TOML file"), self._leave_for)
 
     def action_undo(self) -> None:
         assert self.draft is not None
@@ -113,18 +113,18 @@ class FilingPane(Pane):
 
         def then(kind: str | None) -> None:
             if kind == "train":
-                kinds = [("sft", "answers to requests"), ("pretrain", "raw text")]
-                self.app.push_screen(Picker("What is learnt?", kinds), lambda o: typed(kind, o))
+                kinds = [("sft", "responses in conversations"), ("pretrain", "raw text")]
+                self.app.push_screen(Picker("Train on what?", kinds), lambda o: typed(kind, o))
             elif kind:
-                question = "Path of its file, folder or glob"
+                question = "Path to the file, folder or glob"
                 self.app.push_screen(Entry(question), lambda path: typed(kind, path))
 
         tables = [
-            ("data.source", "one more file, folder or glob with examples"),
-            ("train", "one more training stage, after the others"),
+            ("data.source", "another file, folder or glob with examples"),
+            ("train", "another training stage, after the others"),
             ("evaluate.guard", "prompts that must not get worse"),
         ]
-        self.app.push_screen(Picker("Add what?", tables), then)
+        self.app.push_screen(Picker("Add which section?", tables), then)
 
     def action_start(self) -> None:
         from workbench.preset.load import load
@@ -137,7 +137,9 @@ class FilingPane(Pane):
         except UserError:
             same = False
         if not same:
-            raise UserError("these changes cannot be said as flags", hint="save them with w first")
+            raise UserError(
+                "these changes cannot be passed as --set flags", hint="press w to save them first"
+            )
         self.screen_app.steer.start(self.called(), *flags)
 
     def read_preset(self, name: str) -> None:
@@ -162,7 +164,7 @@ class FilingPane(Pane):
         if not name:
             return
         if self.draft and self.draft.dirty:
-            question = f"Leave the changes to {self.draft.path.name} unsaved?"
+            question = f"Discard unsaved changes to {self.draft.path.name}?"
             self.app.push_screen(
                 Confirm(question), lambda yes: self.read_preset(name) if yes else None
             )
@@ -206,11 +208,13 @@ class FilingPane(Pane):
             return
         if draft.dirty:
             self._told_of = text
-            self.say(f"{draft.path.name} has changed on disk; u takes yours back", "warning")
+            self.say(
+                f"{draft.path.name} has changed on disk; your unsaved changes were kept", "warning"
+            )
             return
         draft.reload(text)
         self.draw()
-        self.say(f"{draft.path.name} was read again: it changed on disk; u has the old one")
+        self.say(f"{draft.path.name} changed on disk and was reloaded; press u to undo")
 
     def _line(self) -> int:
         """The line of the text where the cursor's key stands, or the fault."""
@@ -241,6 +245,6 @@ def _is_shipped(path: Path) -> bool:
 
 def _file_fault(typed: str) -> str:
     if not typed.endswith(".toml"):
-        return "the name ends with .toml"
+        return "the name must end in .toml"
     folder = Path(typed).expanduser().parent
-    return "" if folder.is_dir() else f"there is no folder {folder}"
+    return "" if folder.is_dir() else f"folder not found: {folder}"

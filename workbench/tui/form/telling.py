@@ -22,12 +22,12 @@ def head(draft: Draft) -> Text:
     """Which preset, where it lies, and how it stands."""
     text = Text(" ").append(one_line(draft.path.stem, 30), "bold")
     if draft.now.trouble:
-        text.append("  not TOML", "bold red")
+        text.append("  invalid TOML", "bold red")
     faults, changed = len(draft.now.faults), len(draft.changed())
     if faults:
-        text.append(f"  {_counted(faults, 'fault')}", "red")
+        text.append(f"  {_counted(faults, 'error')}", "red")
     if draft.dirty:
-        text.append(f"  {_counted(changed, 'change')} not saved", "yellow")
+        text.append(f"  {_counted(changed, 'change')} unsaved", "yellow")
     text.append(f"  {one_line(str(draft.path), SHOWN)}", "dim")
     return text
 
@@ -38,9 +38,9 @@ def explained(entry: Entry, width: int) -> list[Text]:
     lines += [Text(line) for line in _wrapped(entry.field.description, width)]
     lines += [styled(line, "dim") for line in _wrapped(f"Takes {summary(entry.field)}.", width)]
     if entry.changed and not entry.new:
-        lines.append(styled(f"In the file: {one_line(toml_value(entry.on_disk), SHOWN)}", "yellow"))
+        lines.append(styled(f"Saved value: {one_line(toml_value(entry.on_disk), SHOWN)}", "yellow"))
     elif not entry.said:
-        lines.append(styled("Not set: the default holds.", "dim"))
+        lines.append(styled("Not set; using the default.", "dim"))
     return lines
 
 
@@ -49,8 +49,8 @@ def attempted(refused: str, told: str, entry: Entry, width: int) -> list[Text]:
     lines = [styled(f"✗ {line}", "bold red") for line in _wrapped(refused, width - 2)]
     lines += [styled(f"! {line}", "yellow") for line in _wrapped(told, width - 2)]
     if len(choices_of(entry.field)) > 1:
-        lines.append(styled("Up and down go through the choices.", "dim"))
-    keys = "Enter takes it   Esc leaves it as it was"
+        lines.append(styled("Press Up or Down to cycle through the choices.", "dim"))
+    keys = "Enter accept   Esc cancel"
     return [*lines, *explained(entry, width)[len(entry.faults) :], styled(keys, "dim")]
 
 
@@ -59,14 +59,14 @@ def fault_lines(draft: Draft) -> list[Text]:
     if draft.now.trouble:
         return [
             styled(visible(str(draft.now.trouble)), "red"),
-            styled("e mends it by hand.", "dim"),
+            styled("Press e to edit the file.", "dim"),
         ]
     lines = []
     for fault in draft.now.faults:
         line = draft.now.places.line(fault.path)
         where = f"line {line}  " if line else ""
         lines.append(styled(f"✗ {where}{dotted(fault.path)}: {one_line(told(fault), 400)}", "red"))
-    return lines or [styled("No faults: this preset can be run.", "green")]
+    return lines or [styled("No errors: this preset is ready to run.", "green")]
 
 
 def change_lines(draft: Draft) -> list[Text]:
@@ -77,18 +77,18 @@ def change_lines(draft: Draft) -> list[Text]:
         old = one_line(toml_value(before[path]), 60) if path in before else "(new)"
         lines.append(Text(f"* {dotted(path)}: {old} → {one_line(toml_value(now[path]), 100)}"))
     for path in before.keys() - now.keys():
-        lines.append(Text(f"* {dotted(path)}: gone"))
+        lines.append(Text(f"* {dotted(path)}: removed"))
     if draft.dirty and not lines:
-        lines.append(Text("Only comments or the layout differ from the file."))
-    return lines or [styled("Nothing differs from the file.", "dim")]
+        lines.append(Text("Only comments or formatting differ from the file."))
+    return lines or [styled("No changes.", "dim")]
 
 
 def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
     """The counts of `workbench.headless.plan.estimated`, one line a stage."""
     lines = [
         Text(
-            f"{found['rows']:,} rows: {found['train_rows']:,} to train on, "
-            f"{found['validation_rows']:,} for validation, {found['prompts']:,} prompts to judge by"
+            f"{found['rows']:,} rows: {found['train_rows']:,} for training, "
+            f"{found['validation_rows']:,} for validation; {found['prompts']:,} evaluation prompts"
         )
     ]
     for stage in loaded.preset.train:

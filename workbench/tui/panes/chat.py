@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 DRAW_EVERY_S = 0.06
 LEAVE_LIMIT_S = 2.0
 EMPTY = (
-    "No model is open.",
+    "No model loaded.",
     "",
-    "Enter  opens the model of the current run (Runs shows which).",
-    "m      chooses any model of any run, or a file.",
-    "b      puts the base beside it: the same prompt goes to both; B any other model.",
-    "f      talks to the newest weights of the current run, also while it trains.",
+    "Enter  Load the current run's model (the one selected in Runs).",
+    "m      Choose any model of any run, or a file.",
+    "b      Compare with the base model: both get the same prompt; B: any other model.",
+    "f      Follow the current run's newest weights, even while it trains.",
 )
 
 
@@ -42,24 +42,24 @@ class ChatPane(ChoosingPane):
 
     ID = "chat"
     HELP = (
-        "Talk to the models of your runs. Enter sends, a backslash at the end of a line goes on "
-        "in the next; Esc stops an answer at once, or leaves the line so that letters are keys. "
-        "With a second model the same prompt goes to both, one after the other."
+        "Chat with the models of your runs. Enter sends; end a line with a backslash to continue "
+        "it. Esc stops a response, or leaves the input so that letters act as keys. With a second "
+        "model, every prompt goes to both, one after the other."
     )
     ACTIONS = (
-        Action("chat.write", "enter,i", "Write", "Open the run's model, then type a message."),
-        Action("chat.escape", "escape", "Stop", "Stop the answer; else leave the line."),
-        Action("chat.models", "m,f2", "Model", "Choose the model to talk to."),
-        Action("chat.compare", "b,f3", "A/B", "Put the base beside it, or take it away."),
-        Action("chat.follow", "f,f6", "Follow", "Always the run's newest weights; again: stay."),
-        Action("chat.correct", "c,ctrl+o", "Correct", "Put the answer right; keep it as a row."),
-        Action("chat.again", "r,ctrl+r", "Again", "Ask the last question again, another seed."),
-        Action("chat.tokens", "t", "Tokens", "The answer's tokens, and what else was likely."),
-        Action("chat.system", "s,f4", "System", "Change the system prompt."),
-        Action("chat.sampling", "p,f5", "Sampling", "Temperature and the other settings."),
-        Action("chat.change", "E,ctrl+g", "Edit", "Take the last question back to edit it.", False),
-        Action("chat.second", "B", "Beside", "Choose the model that is put beside it.", False),
-        Action("chat.new", "n,ctrl+n", "New", "Forget what was said.", False),
+        Action("chat.write", "enter,i", "Message", "Load the run's model, then type a message."),
+        Action("chat.escape", "escape", "Stop", "Stop the response, or leave the input."),
+        Action("chat.models", "m,f2", "Model", "Choose a model to chat with."),
+        Action("chat.compare", "b,f3", "Compare", "Show or hide the base model side by side."),
+        Action("chat.follow", "f,f6", "Follow", "Follow the newest weights; again: stop."),
+        Action("chat.correct", "c,ctrl+o", "Correct", "Correct the response; save it as a row."),
+        Action("chat.again", "r,ctrl+r", "Retry", "Regenerate the response with a new seed."),
+        Action("chat.tokens", "t", "Tokens", "Show token probabilities and alternatives."),
+        Action("chat.system", "s,f4", "System", "Edit the system prompt."),
+        Action("chat.sampling", "p,f5", "Sampling", "Change temperature and other settings."),
+        Action("chat.change", "E,ctrl+g", "Edit", "Edit and resend the last prompt.", False),
+        Action("chat.second", "B", "Second model", "Choose the second model.", False),
+        Action("chat.new", "n,ctrl+n", "New", "Start a new conversation.", False),
         Action("chat.save", "w", "Save", "Save the conversation as Markdown or JSON.", False),
     )
     DEFAULT_CSS = """
@@ -129,7 +129,7 @@ class ChatPane(ChoosingPane):
 
     def copied(self) -> tuple[str, str]:
         last = self.sides[0].last if self.sides else None
-        return (last.answer, "the answer") if last and last.answer else ("", "")
+        return (last.answer, "the response") if last and last.answer else ("", "")
 
     # Drawing
 
@@ -175,9 +175,9 @@ class ChatPane(ChoosingPane):
         if self.busy:
             opening = any(side.state == "opening" for side in self.sides)
             self.say(
-                "the model is being opened"
+                "the model is still loading"
                 if opening
-                else "an answer is being written; Esc stops it"
+                else "a response is being generated; press Esc to stop it"
             )
             return
         self._prompt.last_sent = message.text_sent
@@ -217,7 +217,9 @@ class ChatPane(ChoosingPane):
         self._asked += 1
         self._ask(question, self._asked)
         if self.settings.sampling.greedy and not self.follows:
-            self.say("temperature 0 gives the same answer every time; p changes it", "warning")
+            self.say(
+                "temperature 0 always gives the same response; press p to change it", "warning"
+            )
 
     def action_change(self) -> None:
         for side in self.sides:
@@ -261,7 +263,9 @@ class ChatPane(ChoosingPane):
                 self.draw()
 
         assert self.settings is not None
-        self.app.push_screen(Entry("System prompt (empty: none)", self.settings.system), then)
+        self.app.push_screen(
+            Entry("System prompt (leave empty for none)", self.settings.system), then
+        )
 
     def action_sampling(self) -> None:
         from workbench.tui.dialogs.entry import Entry

@@ -30,10 +30,10 @@ FIRST_PRESET = "quickstart"
 AT_ONCE_S = 0.02
 WIDE = 120
 EMPTY = (
-    "No data set is open.",
+    "No dataset is open.",
     "",
-    "o  opens a source of the preset that the Preset pane shows.",
-    "O  opens a file, folder or glob by its path.",
+    "o  Open a data source of the preset in the Preset pane.",
+    "O  Open a file, folder or glob by path.",
 )
 
 
@@ -42,24 +42,24 @@ class DataPane(Pane):
 
     ID = "data"
     HELP = (
-        "A data set row by row, however many. Below stands the row as the chat template of the "
-        "preset renders it: what is learnt is bold with a bar beside it, what is only read is "
-        "dim, control tokens are reversed, and what the sequence length cuts off is struck out."
+        "Browse a dataset of any size row by row. The detail view shows the row as the preset's "
+        "chat template renders it: trained tokens are bold with a bar beside them, context is dim, "
+        "special tokens are reversed, and truncated tokens are struck out."
     )
     ACTIONS = (
-        Action("data.look", "enter", "Read", "Scroll through the row's text; the same key back."),
-        Action("data.open", "o", "Open", "Open a source of the preset, or its prompts."),
-        Action("data.open_path", "O", "Path", "Open a file, folder or glob by its path."),
-        Action("data.find", "slash", "Find", "Show only rows that hold a regular expression."),
-        Action("data.category", "c", "Category", "Show only the rows of a category."),
-        Action("data.only_findings", "x", "Only !", "Show only rows with a fault or a note."),
-        Action("data.row", "number_sign", "Row", "Go to a row by its number.", False),
-        Action("data.clear", "escape", "All", "Stop the search; then show all rows.", False),
-        Action("data.findings", "f", "Findings", "Faults, duplicates and the rest, file:line."),
-        Action("data.figures", "s", "Figures", "Counts by category and split, token lengths."),
-        Action("data.editor", "e", "$EDITOR", "Open your editor at the line under the cursor."),
-        Action("data.bounds", "b", "Tokens", "Underline every second token.", False),
-        Action("data.reload", "r", "Reload", "Read the data again.", False),
+        Action("data.look", "enter", "View", "Scroll the row's text; press again to return."),
+        Action("data.open", "o", "Open", "Open a data source or prompt file of the preset."),
+        Action("data.open_path", "O", "Open path", "Open a file, folder or glob by path."),
+        Action("data.find", "slash", "Filter", "Show only rows that match a regular expression."),
+        Action("data.category", "c", "Category", "Show only rows of one category."),
+        Action("data.only_findings", "x", "Flagged", "Show only rows with findings."),
+        Action("data.row", "number_sign", "Go to row", "Go to a row by number.", False),
+        Action("data.clear", "escape", "Show all", "Stop the search, or clear the filter.", False),
+        Action("data.findings", "f", "Findings", "List all findings with file:line."),
+        Action("data.figures", "s", "Stats", "Show row counts, splits and token lengths."),
+        Action("data.editor", "e", "Editor", "Open $EDITOR at the current line."),
+        Action("data.bounds", "b", "Token bounds", "Show token boundaries by underlining.", False),
+        Action("data.reload", "r", "Reload", "Reload the data.", False),
     )
     DEFAULT_CSS = """
     DataPane #heads { color: $text-muted; }
@@ -97,7 +97,7 @@ class DataPane(Pane):
             yield RowView("detail")
 
     def on_mount(self) -> None:
-        self.query_one("#head", Bar).show(Text(" looking for data ...", "dim"))
+        self.query_one("#head", Bar).show(Text(" loading data ...", "dim"))
         if path := self.screen_app.memory.data:
             self.read(path)
         else:
@@ -120,7 +120,7 @@ class DataPane(Pane):
             return
         if reading.replaced:
             name = one_line(Path(reading.source.path).name, 80)
-            self.say(f"{name} changed on disk and is read again")
+            self.say(f"{name} changed on disk; reloading")
             self.action_reload()
         elif selection.generation != reading.generation:
             self._select(selection.wanted)  # the file has grown
@@ -270,7 +270,7 @@ class DataPane(Pane):
         def then(found: list[Named]) -> None:
             names = [(named.name, named.source.path) for named in found]
             by_name = {named.name: named for named in found}
-            question = f"Which source of {self._preset}?"
+            question = f"Open which source of {self._preset}?"
             self.app.push_screen(
                 Picker(question, names), lambda name: self._open(by_name[name]) if name else None
             )
@@ -281,7 +281,7 @@ class DataPane(Pane):
         from workbench.tui.dialogs.entry import Entry
 
         shown = "" if self.reading is None else self.reading.source.path
-        question = "Path of a file, folder or glob"
+        question = "Path to a file, folder or glob"
         self.app.push_screen(Entry(question, shown), lambda path: self.read(path) if path else None)
 
     def action_find(self) -> None:
@@ -289,7 +289,7 @@ class DataPane(Pane):
         from workbench.tui.dialogs.entry import Entry
 
         entry = Entry(
-            "Show rows that hold (regular expression)", self._wanted.pattern, pattern_fault
+            "Show rows matching (regular expression)", self._wanted.pattern, pattern_fault
         )
         self.app.push_screen(entry, lambda typed: self._filter(pattern=typed))
 
@@ -300,7 +300,7 @@ class DataPane(Pane):
         found = self.reading.found.categories.most_common()
         names = [(name, f"{count:,} rows") for name, count in found if name]
         self.app.push_screen(
-            Picker("Which category?", names), lambda name: self._filter(category=name)
+            Picker("Show which category?", names), lambda name: self._filter(category=name)
         )
 
     def action_only_findings(self) -> None:
@@ -317,7 +317,7 @@ class DataPane(Pane):
                 self._read_ahead(_row_index(typed))
             return fault
 
-        self.app.push_screen(Entry(f"Which row, 1 to {count:,}", "", check), self._go)
+        self.app.push_screen(Entry(f"Go to row (1 to {count:,})", "", check), self._go)
 
     def action_clear(self) -> None:
         from workbench.tui.dataview.selection import Wanted
@@ -423,4 +423,8 @@ def _row_fault(typed: str, count: int) -> str:
     digits = typed.replace(",", "").strip()
     if not digits:
         return ""
-    return "" if digits.isdecimal() and 1 <= int(digits) <= count else f"a number to {count:,}"
+    return (
+        ""
+        if digits.isdecimal() and 1 <= int(digits) <= count
+        else f"enter a number from 1 to {count:,}"
+    )

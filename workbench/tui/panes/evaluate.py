@@ -39,25 +39,29 @@ class EvaluatePane(ChoosingPane):
 
     ID = "evaluate"
     HELP = (
-        "What the models of a run answered to the held-out prompts, and what that was worth. Enter "
-        "goes from a figure to the prompts behind it and on to the answers side by side; Esc goes "
-        "back. Intervals are 95 % bootstrap; McNemar's test tells a gain from chance."
+        "How the run's models respond to the held-out prompts, and how well. Enter goes from a "
+        "metric to its prompts and on to the responses side by side; Esc goes back. Intervals are "
+        "95% bootstrap confidence intervals; McNemar's test separates gains from chance."
     )
     ACTIONS = (
-        Action("evaluate.open", "enter", "Open", "From a figure to its prompts, to the answers."),
-        Action("evaluate.next_failing", "n", "Next ✗", "To the next prompt that the model fails."),
-        Action("evaluate.verdicts", "f", "Filter", "Show failed, passed, newly failing ... only."),
-        Action("evaluate.category", "c", "Category", "Show the prompts of a category or a guard."),
-        Action("evaluate.find", "slash", "Find", "Show prompts that hold a text, answers too."),
-        Action("evaluate.against", "v", "Against", "Compare with the evaluation of another run."),
-        Action("evaluate.correct", "C,ctrl+o", "Correct", "Send the prompt, answered right, on."),
-        Action("evaluate.resume", "r", "Resume", "Go on with a run that is not evaluated yet."),
-        Action("evaluate.back", "escape", "Back", "From the answers back to the figures.", False),
-        Action("evaluate.last_failing", "N", "Before ✗", "To the failing prompt before.", False),
-        Action("evaluate.subject", "s", "Model", "Judge by the next model's verdicts.", False),
-        Action("evaluate.measure", "m", "Figure", "Another figure for the categories.", False),
-        Action("evaluate.order", "o", "Order", "Another order of categories or prompts.", False),
-        Action("evaluate.editor", "e", "$EDITOR", "Read the prompt and answers there.", False),
+        Action("evaluate.open", "enter", "Open", "Go from a metric to its prompts and responses."),
+        Action("evaluate.next_failing", "n", "Next ✗", "Go to the next failing prompt."),
+        Action("evaluate.verdicts", "f", "Filter", "Filter by verdict: failed, passed, changed."),
+        Action("evaluate.category", "c", "Category", "Filter by category or guard."),
+        Action("evaluate.find", "slash", "Search", "Search prompts and responses."),
+        Action("evaluate.against", "v", "Compare", "Compare with another run's evaluation."),
+        Action("evaluate.correct", "C,ctrl+o", "Correct", "Save a corrected response as a row."),
+        Action("evaluate.resume", "r", "Resume", "Resume a run that is not evaluated yet."),
+        Action("evaluate.back", "escape", "Back", "Go back to the metrics.", False),
+        Action(
+            "evaluate.last_failing", "N", "Previous ✗", "Go to the previous failing prompt.", False
+        ),
+        Action("evaluate.subject", "s", "Model", "Use the next model's verdicts.", False),
+        Action("evaluate.measure", "m", "Metric", "Show the next metric by category.", False),
+        Action("evaluate.order", "o", "Sort", "Change the order of categories or prompts.", False),
+        Action(
+            "evaluate.editor", "e", "Editor", "View the prompt and responses in $EDITOR.", False
+        ),
     )
     DEFAULT_CSS = """
     EvaluatePane #split { height: 1fr; }
@@ -137,11 +141,11 @@ class EvaluatePane(ChoosingPane):
             return "", ""
         if self.view == "figures":
             lines = [line.text.plain.rstrip() for line in self.query_one(FigureRows).lines]
-            return "\n".join(lines), "the figures"
+            return "\n".join(lines), "the metrics"
         asked = self.asked
         if asked is None:
             return "", ""
-        return casetext.markdown(asked, self.opened.models), "the prompt with its answers"
+        return casetext.markdown(asked, self.opened.models), "the prompt and responses"
 
     @property
     def wide(self) -> bool:
@@ -273,7 +277,7 @@ class EvaluatePane(ChoosingPane):
             return
         if asked is None:
             self.query_one("#title", Bar).show(Text(""))
-            text.tell([styled("No prompt is here. Esc shows all again.", "dim")])
+            text.tell([styled("No prompts match. Press Esc to show all.", "dim")])
             return
         cases = self.query_one(CaseRows)
         place = (cases.cursor, len(cases.asked))
@@ -290,7 +294,7 @@ class EvaluatePane(ChoosingPane):
         if opened.report:
             text.append(f"  {one_line(opened.report.date)}", "not bold dim")
         elif followed:
-            text.append("  being asked" if followed.at_work else "  left half-way", "not bold")
+            text.append("  in progress" if followed.at_work else "  incomplete", "not bold")
         shown, count = len(self.query_one(CaseRows).asked), len(opened.asked)
         told = self.wanted.told()
         if told:
@@ -299,25 +303,25 @@ class EvaluatePane(ChoosingPane):
             )
         else:
             text.append(f"  {count:,} prompts", "not bold")
-        return text.append(f"  judged: {one_line(opened.subject, 30)}", "not bold dim")
+        return text.append(f"  verdicts: {one_line(opened.subject, 30)}", "not bold dim")
 
     def _why_empty(self) -> Sequence[str]:
         followed = self._followed
         if followed is None:
-            return ["No run is chosen. 1 lists the runs; n there starts one."]
+            return ["No run selected. Press 1 for the list of runs; n there starts one."]
         if self._trouble:
             return [f"✗ {self._trouble}"]
         if self._reading or followed.behind:
             return ["reading ..."]
         name = followed.run.name
         if followed.at_work and EVALUATE not in followed.state.planned:
-            return ["The run at work was started without its stage evaluate."]
+            return ["The run was started without its evaluate stage."]
         if followed.at_work:
-            return ["The evaluation comes after the export; 4 shows how far the training is."]
+            return ["Evaluation starts after the export. Press 4 to see the training progress."]
         return [
-            "This run has not been evaluated.",
+            "This run has not been evaluated yet.",
             "",
-            f"r  goes on with it: workbench resume {name}",
+            f"r  Resume it: workbench resume {name}",
         ]
 
     # Actions
@@ -419,7 +423,7 @@ class EvaluatePane(ChoosingPane):
         found = next((row for row in rows if failing(opened, cases.asked[row])), None)
         if found is None:
             where = "below" if step > 0 else "above"
-            self.say(f"no prompt {where} that {opened.subject} fails")
+            self.say(f"no failing prompt {where} for {opened.subject}")
             return
         cases.cursor = found
         if self.view == "figures" and not self.wide:

@@ -50,18 +50,18 @@ class ExportPane(Pane):
 
     ID = "export"
     HELP = (
-        "The current run's way out, from the adapter to the Modelfile: each type with its size, "
-        "how many tensors had to take another type, and how far its answers are from the trained "
-        "model (Kullback-Leibler divergence in nats; top-1 is the share of places with the same "
-        "likeliest token). x writes one more type; what stands already stays."
+        "The current run's export, from the adapter to the Modelfile: each GGUF type with its "
+        "size, the tensors stored in a fallback type, and the distance from the trained model (KL "
+        "divergence in nats; top-1 is the share of positions with the same most likely token). x "
+        "exports another type; existing files are kept."
     )
     ACTIONS = (
-        Action("export.chat", "enter", "Chat", "Talk to the model under the cursor."),
-        Action("export.another", "x", "Export", "Write the model in one more type of GGUF."),
-        Action("export.ollama", "o", "Ollama", "Make the model in Ollama, or stop making it."),
-        Action("export.modelfile", "m", "Modelfile", "The Modelfile, or the commands again."),
-        Action("export.resume", "r", "Resume", "Go on with a run that has not exported yet."),
-        Action("export.lower", "tab", "Scroll", "Move between the table and the text.", False),
+        Action("export.chat", "enter", "Chat", "Chat with the selected model."),
+        Action("export.another", "x", "Export", "Export another GGUF type."),
+        Action("export.ollama", "o", "Ollama", "Create the model in Ollama, or cancel."),
+        Action("export.modelfile", "m", "Modelfile", "Show the Modelfile, or the next steps."),
+        Action("export.resume", "r", "Resume", "Resume a run that has not exported yet."),
+        Action("export.lower", "tab", "Scroll", "Switch between the table and the text.", False),
     )
     DEFAULT_CSS = """
     ExportPane #heads { color: $text-muted; }
@@ -187,9 +187,9 @@ class ExportPane(Pane):
                 request = ExportRequest(() if merged else (name,), merged)
                 self.screen_app.steer.export(run, request)
 
-        hint = "the same: workbench export RUN --type T"
+        hint = "same as: workbench export RUN --type T"
         choices = exports.choices(run, self.followed.state)
-        self.app.push_screen(Picker(f"Export {run.name} as what else?", choices, hint), then)
+        self.app.push_screen(Picker(f"Export {run.name} as which type?", choices, hint), then)
 
     def action_ollama(self) -> None:
         """The model under the cursor; its name is asked for. Once more: end it."""
@@ -207,7 +207,7 @@ class ExportPane(Pane):
             if name:
                 self.screen_app.guarded(lambda: self._take(run, name, chosen.type))
 
-        question = f"Name in Ollama of {run.name} {chosen.type}"
+        question = f"Ollama name for {run.name} {chosen.type}"
         self.app.push_screen(Entry(question, name_in_ollama(run), fault_of_name), then)
 
     def _take(self, run: RunFolder, name: str, kind: str) -> None:
@@ -223,7 +223,7 @@ class ExportPane(Pane):
             return
         words = taking.poll()
         if words:
-            self.screen_app.say(f"Ollama: {words}   o stops it")
+            self.screen_app.say(f"Ollama: {words}   press o to cancel")
             return
         self._taking = None
         if self._timer:
@@ -263,7 +263,11 @@ def fault_of_name(typed: str) -> str:
     """What is wrong with a name for Ollama, "" when it can be taken."""
     from workbench.preset.outputs import OLLAMA_NAME
 
-    return "" if OLLAMA_NAME.fullmatch(typed) else "such as gemma-blop, or me/gemma-blop:q8_0"
+    return (
+        ""
+        if OLLAMA_NAME.fullmatch(typed)
+        else "use a name such as gemma-blop or me/gemma-blop:q8_0"
+    )
 
 
 def trained(state: RunState) -> bool:

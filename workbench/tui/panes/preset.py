@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FIRST = "quickstart"
 WIDE = 110
 VIEWS = ("key", "faults", "changes", "plan")
-TITLES = {"key": "the key", "faults": "faults", "changes": "changes", "plan": "plan of the run"}
+TITLES = {"key": "preset key", "faults": "errors", "changes": "changes", "plan": "run plan"}
 
 
 class PresetPane(EstimatingPane):
@@ -33,29 +33,29 @@ class PresetPane(EstimatingPane):
 
     ID = "preset"
     HELP = (
-        "A preset as a form: sections on the left, the keys of one on the right, the meaning of a "
-        "key below. ✗ marks a fault, * what differs from the file; dim values are defaults. A run "
-        "that is started takes the changes along, saved or not."
+        "Edit a preset as a form: sections on the left, keys on the right, a key's description "
+        "below. ✗ marks an error, * an unsaved change; dim values are defaults. A run started here "
+        "uses the current values, saved or not."
     )
     ACTIONS = (
-        Action("preset.edit", "enter", "Edit", "Type another value; it is checked as you type."),
-        Action("preset.start", "r", "Run", "Start a run with the preset as it stands here."),
-        Action("preset.save", "w", "Save", "Write the changes; comments and order stay."),
-        Action("preset.open", "o", "Open", "Choose another preset."),
-        Action("preset.undo", "u", "Undo", "Take the last change back."),
-        Action("preset.redo", "U", "Redo", "Make the change again that was taken back.", False),
-        Action("preset.plan", "p", "Plan", "Count rows and steps, as --dry-run does."),
-        Action("preset.faults", "f", "Faults", "What is wrong, and what does not go together."),
-        Action("preset.next_fault", "n", "Next", "Go to the next key that is at fault."),
-        Action("preset.changes", "c", "Changes", "What differs from the file.", False),
-        Action("preset.default", "d", "Default", "Set the key to its default.", False),
-        Action("preset.editor", "e", "$EDITOR", "Edit the TOML text in your editor."),
-        Action("preset.add", "a", "Add", "Add a data source, a stage or a guard.", False),
-        Action("preset.open_file", "O", "Open file", "Open a preset by its path.", False),
-        Action("preset.save_as", "W", "Save as", "Write the preset to another file.", False),
-        Action("preset.sections", "left,h", "Sections", "Move to the list of sections.", False),
-        Action("preset.keys", "right,l", "Keys", "Move to the keys of the section.", False),
-        Action("preset.leave", "escape", "Leave", "Leave the value as it was.", False, False),
+        Action("preset.edit", "enter", "Edit", "Edit the value; it is checked as you type."),
+        Action("preset.start", "r", "Start run", "Start a run with the current values."),
+        Action("preset.save", "w", "Save", "Save changes; keeps comments and order."),
+        Action("preset.open", "o", "Open", "Open another preset."),
+        Action("preset.undo", "u", "Undo", "Undo the last change."),
+        Action("preset.redo", "U", "Redo", "Redo the last undone change.", False),
+        Action("preset.plan", "p", "Plan", "Count rows, steps and memory, as --dry-run does."),
+        Action("preset.faults", "f", "Errors", "Show invalid and conflicting values."),
+        Action("preset.next_fault", "n", "Next error", "Go to the next key with an error."),
+        Action("preset.changes", "c", "Changes", "Show changes from the file.", False),
+        Action("preset.default", "d", "Reset", "Reset the key to its default.", False),
+        Action("preset.editor", "e", "Editor", "Edit the TOML text in $EDITOR."),
+        Action("preset.add", "a", "Add", "Add a data source, stage or guard.", False),
+        Action("preset.open_file", "O", "Open file", "Open a preset file by path.", False),
+        Action("preset.save_as", "W", "Save as", "Save the preset to another file.", False),
+        Action("preset.sections", "left,h", "Sections", "Go to the section list.", False),
+        Action("preset.keys", "right,l", "Keys", "Go to the keys of the section.", False),
+        Action("preset.leave", "escape", "Cancel", "Discard the edited value.", False, False),
     )
     DEFAULT_CSS = """
     PresetPane #form { height: 1fr; min-height: 6; }
@@ -97,7 +97,7 @@ class PresetPane(EstimatingPane):
                 yield TextLines("more")
 
     def on_mount(self) -> None:
-        self.query_one("#head", Bar).show(styled(" reading the preset ...", "dim"))
+        self.query_one("#head", Bar).show(styled(" loading the preset ...", "dim"))
         self.read_preset(self.screen_app.memory.preset or FIRST)
 
     def on_resize(self) -> None:

@@ -23,10 +23,10 @@ from workbench.tui.widgets.textlines import TextLines, wrapped
 MAX_PINNED = 3
 EMPTY_PADDING = 6  # of an empty list's words, with room for a scrollbar
 EMPTY = (
-    "No runs here yet.",
+    "No runs yet.",
     "",
-    "n  starts one from a preset; `quickstart` takes minutes on a laptop.",
-    "?  tells all keys.",
+    "n  Start a run from a preset; `quickstart` takes minutes on a laptop.",
+    "?  Show all keys.",
 )
 
 
@@ -35,21 +35,21 @@ class RunsPane(Pane):
 
     ID = "runs"
     HELP = (
-        "All runs below the runs folder, the newest first. The one under the cursor is the "
-        "current run, which Train shows; pinned runs are drawn over its curves, and c puts them "
-        "beside it in a table."
+        "All runs in the runs folder, newest first. The run under the cursor is the current run, "
+        "shown in Train. Pinned runs are overlaid on its curves, and c compares them with it in a "
+        "table."
     )
     ACTIONS = (
         Action("runs.open", "enter", "Open", "Show the run's curves in Train."),
         Action("runs.new", "n", "New", "Start a run from a preset."),
-        Action("runs.stop", "s", "Stop", "Stop at the next safe point, with a checkpoint."),
-        Action("runs.resume", "r", "Resume", "Go on where the run stopped."),
-        Action("runs.pin", "p", "Pin", "Draw this run over the current one's curves."),
-        Action("runs.compare", "c", "Compare", "The current run beside the pinned ones, a table."),
-        Action("runs.find", "slash", "Find", "Show only runs whose name holds a text."),
-        Action("runs.rename", "R,f2", "Rename", "Give the run another name."),
-        Action("runs.delete", "d,delete", "Delete", "Delete the run and all its files; asks."),
-        Action("runs.kill", "K", "Stop at once", "End the worker now, without waiting.", False),
+        Action("runs.stop", "s", "Stop", "Stop at the next safe point; save a checkpoint."),
+        Action("runs.resume", "r", "Resume", "Resume the run where it stopped."),
+        Action("runs.pin", "p", "Pin", "Overlay this run on the current run's curves."),
+        Action("runs.compare", "c", "Compare", "Compare the current run with pinned runs."),
+        Action("runs.find", "slash", "Filter", "Show only runs whose name contains a text."),
+        Action("runs.rename", "R,f2", "Rename", "Rename the run."),
+        Action("runs.delete", "d,delete", "Delete", "Delete the run and its files (asks first)."),
+        Action("runs.kill", "K", "Terminate", "Terminate the worker without waiting.", False),
     )
     DEFAULT_CSS = """
     RunsPane #heads { color: $text-muted; }
@@ -99,7 +99,7 @@ class RunsPane(Pane):
 
     def copied(self) -> tuple[str, str]:
         run = self.screen_app.current
-        return (str(run.path), "the run's folder") if run else ("", "")
+        return (str(run.path), "the run folder") if run else ("", "")
 
     def on_rows_moved(self, message: RunList.Moved) -> None:
         if message.rows is self._rows and message.index < len(self._rows.runs):
@@ -128,7 +128,7 @@ class RunsPane(Pane):
         if run in pinned:
             pinned.remove(run)
         elif len(pinned) == MAX_PINNED:
-            self.say(f"{MAX_PINNED} runs are pinned already; p on one of them takes it off")
+            self.say(f"{MAX_PINNED} runs are already pinned; press p on one of them to unpin it")
         else:
             pinned.append(run)
         self.screen_app.poll()
@@ -145,7 +145,7 @@ class RunsPane(Pane):
         from workbench.tui.dialogs.entry import Entry
 
         self.app.push_screen(
-            Entry("Show runs whose name holds (empty: all)", self.part), self._find
+            Entry("Show runs whose name contains (empty: all)", self.part), self._find
         )
 
     def action_rename(self) -> None:
@@ -160,7 +160,7 @@ class RunsPane(Pane):
             if name and name != run.name:
                 self.screen_app.guarded(lambda: self._renamed(run, name))
 
-        self.app.push_screen(Entry(f"New name of {run.name}", run.name, check), then)
+        self.app.push_screen(Entry(f"New name for {run.name}", run.name, check), then)
 
     def action_delete(self) -> None:
         from workbench.tui.dialogs.confirm import Confirm
@@ -171,7 +171,7 @@ class RunsPane(Pane):
             if yes:
                 self.screen_app.guarded(lambda: self._deleted(run))
 
-        details = f"{run.path} with its checkpoints and exports. This cannot be undone."
+        details = f"This deletes {run.path} with its checkpoints and exports. It cannot be undone."
         self.app.push_screen(Confirm(f"Delete the run {run.name}?", details), then)
 
     @property
@@ -225,7 +225,7 @@ class RunsPane(Pane):
         if not app.watching.runs:
             return [Text(line) for line in EMPTY]
         if app.current is None or not self._rows.runs:
-            return [Text(f"No run's name holds '{one_line(self.part)}'; / changes it.")]
+            return [Text(f"No run name contains '{one_line(self.part)}'; press / to change it.")]
         followed = app.followed(app.current)
         return story(app.current, followed.state, followed.at_work)
 
@@ -247,7 +247,7 @@ def story(run: RunFolder, state: RunState, at_work: bool) -> list[Text]:
         lines.append(Text(f"✗ {one_line(state.error, 300)}", "red"))
     if not at_work and state.status in ("running", "failed", "stopped", "waiting"):
         died = "the worker died; " if state.status == "running" else ""
-        lines.append(Text(f"  {died}r resumes it: workbench resume {run.name}", "dim"))
+        lines.append(Text(f"  {died}press r to resume: workbench resume {run.name}", "dim"))
     if state.status == "done":
-        lines.append(Text(f"  talk to it: workbench chat {run.name}", "dim"))
+        lines.append(Text(f"  chat with it: workbench chat {run.name}", "dim"))
     return lines

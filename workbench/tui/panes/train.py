@@ -29,8 +29,9 @@ from workbench.tui.widgets.textlines import TextLines, wrapped
 DRAW_EVERY_S = 0.5
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 SMALL_CHARTS_WIDTH = 96
-FIGURES = ("loss", "general text", "learning rate", "gradient norm", "tokens a second")
+FIGURES = ("loss", "general text", "learning rate", "gradient norm", "tokens per second")
 LOWER = ("answers", "events", "log")
+LOWER_TITLES = {"answers": "Samples", "events": "Notes", "log": "Log"}
 PIN_STYLES = ("pin-1", "pin-2", "pin-3")
 
 
@@ -39,9 +40,9 @@ class TrainPane(Pane):
 
     ID = "train"
     HELP = (
-        "The current run's training: losses in nats a token over optimizer steps, with the "
-        "learning rate and the gradient norm small beside them; below, the model's answers to "
-        "the fixed prompts, notes and warnings, or the worker's log."
+        "The current run's training: losses in nats per token over optimizer steps, with small "
+        "charts of the learning rate and gradient norm; below, samples for the fixed prompts, "
+        "notes and warnings, or the worker log."
     )
     ACTIONS = ACTIONS
     DEFAULT_CSS = """
@@ -179,9 +180,11 @@ class TrainPane(Pane):
             return log.row(log.cursor).plain, "the line of the log"
         if self.lower != "log" and self.query_one(f"#{self.lower}").has_focus:
             lines = self.query_one(f"#{self.lower}", TextLines).lines
-            return "\n".join(line.plain for line in lines), f"the {self.lower}"
+            return "\n".join(
+                line.plain for line in lines
+            ), f"the {LOWER_TITLES[self.lower].lower()}"
         rows = [self.query_one(f"#{name}", Bar).text.plain.strip() for name in ("figures", "pace")]
-        return ("\n".join(rows), "the figures") if any(rows) else ("", "")
+        return ("\n".join(rows), "the metrics") if any(rows) else ("", "")
 
     def allows(self, name: str) -> bool:
         followed = self.followed
@@ -286,7 +289,7 @@ class TrainPane(Pane):
         from workbench.tui.dialogs.entry import Entry
 
         wanted = self.query_one(LogView).wanted
-        self.app.push_screen(Entry("Find in the log", wanted), self._find)
+        self.app.push_screen(Entry("Search the log for", wanted), self._find)
 
     def action_next_match(self) -> None:
         self._find(self.query_one(LogView).wanted)
@@ -340,7 +343,7 @@ class TrainPane(Pane):
     def _draw_bars(self, followed: Followed | None) -> None:
         head, line = self.query_one("#head", Bar), self.query_one("#figures", Bar)
         if followed is None:
-            head.show(Text(" No run. 1 lists the runs, n there starts one."))
+            head.show(Text(" No run selected. Press 1 for the list of runs; n there starts one."))
             line.show(Text(""))
             self.query_one("#pace", Bar).show(Text(""))
             return
@@ -413,12 +416,14 @@ class TrainPane(Pane):
         text = Text()
         for name, key in zip(LOWER, "aew", strict=True):
             style = "bold" if name == self.lower else "dim"
-            text.append(f" {key} ", "bold dim").append(f"{name.title()}{counts[name]}  ", style)
+            text.append(f" {key} ", "bold dim").append(
+                f"{LOWER_TITLES[name]}{counts[name]}  ", style
+            )
         if self.lower == "log":
-            text.append("following" if log.following else "f follows", "dim")
+            text.append("following" if log.following else "f to follow", "dim")
         elif self.lower == "answers" and asked:
-            others = {-1: "a shows one alone", asked - 1: "a shows all"}
-            text.append(others.get(self.prompt, "a shows the next"), "dim")
+            others = {-1: "a: show one", asked - 1: "a: show all"}
+            text.append(others.get(self.prompt, "a: show the next"), "dim")
         self.query_one("#lower-head", Bar).show(text)
 
     def _take_glyphs(self) -> None:
@@ -430,7 +435,7 @@ class TrainPane(Pane):
         """The large chart as it is seen now, as SVG."""
         from workbench.tui.chart.svg import picture
 
-        quantity = "loss, nats a token" if self.figure == "loss" else self.figure
+        quantity = "loss, nats per token" if self.figure == "loss" else self.figure
         title, window = f"{self._run.name}, {self.stage}", self._main.view.window
         return picture(self.main_lines(), window, title, quantity, self._main.log_y)
 

@@ -63,7 +63,7 @@ class CaseRows(Rows):
     def heads(self) -> str:
         """The titles of the columns."""
         models = ", ".join(self._opened.models) if self._opened else ""
-        return f" verdicts of {one_line(models, 200)}"
+        return f" verdicts: {one_line(models, 200)}"
 
     def row(self, index: int) -> Text:
         from workbench.tui.evaluating.casetext import CHANGES, MARKS, STYLES

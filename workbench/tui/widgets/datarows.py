@@ -76,7 +76,7 @@ class DataRows(Rows):
         if self.documents:
             return f"  {place} {category}  chars text"
         width = self._prompt_width()
-        return f"  {place} {category}{'turns':>{TURNS + 2}} {'prompt':{width}} → answer"
+        return f"  {place} {category}{'turns':>{TURNS + 2}} {'prompt':{width}} → response"
 
     def _entry(self, index: int) -> Entry | None:
         selection = self.selection
@@ -139,7 +139,7 @@ class Findings(Rows):
         from workbench.tui.dataview.painting import finding_line
 
         if index >= len(self.findings):
-            more = f"and {self.left_out:,} more, which `workbench data` tells"
+            more = f"and {self.left_out:,} more; run `workbench data` to see them"
             return Text(more, "dim", no_wrap=True)
         line = finding_line(self.findings[index])
         return Text(line.plain) if index == self.cursor and self.has_focus else line

@@ -24,7 +24,9 @@ class Prompt(TextArea):
             self.text_sent = text
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id, highlight_cursor_line=False, placeholder="Ask; Enter sends it")
+        super().__init__(
+            id=id, highlight_cursor_line=False, placeholder="Type a message; Enter sends"
+        )
         self.last_sent = ""
 
     async def _on_key(self, event: events.Key) -> None:

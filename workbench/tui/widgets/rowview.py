@@ -91,7 +91,7 @@ class RowView(Vertical):
         hint = f" ({finding.hint})" if finding.hint else ""
         lines = wrapped(one_line(f"{finding.message}{hint}", 800), self._width, "")
         name = one_line(finding.place.path.rpartition("/")[2], 80)
-        title = f"{name}:{finding.place.line}  e opens it in your editor"
+        title = f"{name}:{finding.place.line}  press e to open it in $EDITOR"
         self.tell(title, [*lines, Text(""), *wrapped(_meaning(finding), self._width, "dim")])
 
     def show_figures(self) -> None:
@@ -110,7 +110,7 @@ class RowView(Vertical):
             self._generation = reading.generation
             self._counting = Counting(reading, self._preset, self._news)
         lines = figure_lines(reading, self._counting, self._width)
-        self.tell(f"Figures, as {one_line(self._preset, 60)} sees it", lines)
+        self.tell(f"Stats for preset {one_line(self._preset, 60)}", lines)
 
     def tell(self, title: str, lines: list[Text]) -> None:
         """Show these lines."""
@@ -144,7 +144,7 @@ class RowView(Vertical):
 
     def _draw_nothing(self) -> None:
         known = self._reading is not None and self._reading.indexed
-        self.tell("", [styled("No row is here." if known else "", "dim")])
+        self.tell("", [styled("No rows match." if known else "", "dim")])
 
     def _draw(self, row: Row, shown: Shown | str) -> None:
         from workbench.tui.dataview import painting
@@ -158,8 +158,8 @@ class RowView(Vertical):
         else:
             title.append(f"{one_line(row.place.path.rpartition('/')[2], 80)}", "bold")
             title.append(f":{row.place.line}  {shown.tokens:,} of {shown.limit:,} tokens, ")
-            title.append(f"{shown.trained:,} learnt", painting.TRAINED)
-            title.append(f"  as {one_line(self._preset, 60)} sees it", "dim")
+            title.append(f"{shown.trained:,} trained", painting.TRAINED)
+            title.append(f"  for preset {one_line(self._preset, 60)}", "dim")
             text.tell(painting.token_lines(row, shown, self._width, self.bounds, notes))
         self.query_one("#title", Bar).show(title)
 

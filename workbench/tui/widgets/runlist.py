@@ -47,7 +47,7 @@ class RunList(Rows):
     def heads(self) -> str:
         """The titles of the columns at this width."""
         return _columns(
-            self.size.width, " ", "run", "state", "stage", "progress", "best loss", "age"
+            self.size.width, " ", "run", "status", "stage", "progress", "best val", "age"
         )
 
     def row(self, index: int) -> Text:

@@ -114,7 +114,7 @@ class ModelConfig:
         """
         text = self.need("text_config")
         if not isinstance(text, dict):
-            raise UserError("text_config is no configuration", path=self.path)
+            raise UserError("text_config is not a configuration", path=self.path)
         shared = {key: self.values[key] for key in _SHARED if self.values.get(key) is not None}
         return ModelConfig(self.path, {**shared, **text, "architectures": [architecture]})
 
@@ -129,9 +129,9 @@ def read_config(folder: Path) -> ModelConfig:
     try:
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError("no config.json here: this is no model folder", path=folder) from None
+        raise UserError("config.json is missing: not a model folder", path=folder) from None
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise UserError("this is no model configuration", path=path)
+        raise UserError("not a model configuration", path=path)
     return ModelConfig(path, values)

@@ -103,7 +103,7 @@ class Family:
         names = _name_map(self.gguf_arch, config.layers)
         found = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if found is None:
-            raise UserError(f"tensor {name} has no place in GGUF", path=config.path.parent)
+            raise UserError(f"tensor {name} has no GGUF equivalent", path=config.path.parent)
         return str(found)
 
     def heads_to_permute(self, name: str, config: ModelConfig) -> int:
@@ -217,7 +217,7 @@ def check_pattern(config: ModelConfig, every: int) -> None:
     for layer, kind in enumerate(kinds[: config.layers]):
         full = (layer + 1) % every == 0
         if kind != ("full_attention" if full else "sliding_attention"):
-            message = f"layer_types: layer {layer} is {kind}; llama.cpp has another order"
+            message = f"layer_types: layer {layer} is {kind}; llama.cpp expects another order"
             raise UserError(message, path=config.path)
 
 
@@ -226,7 +226,7 @@ def window_warning(config: ModelConfig) -> list[str]:
     window = config.get("sliding_window", 0)
     if not window or window >= config.context:
         return []
-    return [f"llama.cpp ignores the sliding window: answers differ beyond {window} tokens"]
+    return [f"llama.cpp ignores the sliding window: responses differ beyond {window} tokens"]
 
 
 def as_float32(values: Any) -> Float32:

@@ -45,7 +45,7 @@ def _check_attention_scale(config: ModelConfig, known_by_depth: int) -> None:
     wanted = by_depth if config.layers == known_by_depth else config.head_dim
     if scale != wanted:
         message = f"query_pre_attn_scalar = {scale} cannot be expressed in GGUF"
-        raise UserError(message, path=config.path, hint=f"only {wanted} can")
+        raise UserError(message, path=config.path, hint=f"only {wanted} is supported")
 
 
 def _keys_gemma2(writer: Any, config: ModelConfig) -> None:
@@ -68,7 +68,9 @@ def _sliding_theta(config: ModelConfig) -> float:
 
 
 def _blind(config: ModelConfig) -> list[str]:
-    return ["the files read text alone: the base's vision tower is left out, and was not trained"]
+    return [
+        "the files are text-only: the base model's vision tower was neither trained nor exported"
+    ]
 
 
 _COMMON: dict[str, Any] = dict(

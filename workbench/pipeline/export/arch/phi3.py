@@ -56,7 +56,7 @@ def _warnings(config: ModelConfig) -> list[str]:
     original = _original_context(config)
     if config.rope().kind != "longrope" or original >= config.context:
         return []
-    return [f"with a context beyond {original} llama.cpp uses the long factors for every text"]
+    return [f"with a context above {original}, llama.cpp uses the long factors for every text"]
 
 
 FAMILIES = (

@@ -21,7 +21,9 @@ def _check(config: ModelConfig) -> None:
         return
     for layer, has_rope in enumerate(rotated[: config.layers]):
         if bool(has_rope) == ((layer + 1) % INTERVAL == 0):
-            message = f"no_rope_layers: layer {layer} is {has_rope}; llama.cpp has another order"
+            message = (
+                f"no_rope_layers: layer {layer} is {has_rope}; llama.cpp expects another order"
+            )
             raise UserError(message, path=config.path)
 
 
