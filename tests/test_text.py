@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.text import did_you_mean, duration, one_line, size, table, visible
+from workbench.text import did_you_mean, duration, one_line, quantity, size, table, visible
 
 HOSTILE = [
     "\x1b[31m",
@@ -95,6 +95,13 @@ def test_duration(seconds: float, shown: str) -> None:
 )
 def test_size(n_bytes: int, shown: str) -> None:
     assert size(n_bytes) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1250, "1,250 rows")]
+)
+def test_quantity(count: int, shown: str) -> None:
+    assert quantity(count, "row") == shown
 
 
 def test_a_table_is_aligned_cut_and_visible() -> None:

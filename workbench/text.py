@@ -47,6 +47,11 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     return "use " + ", ".join(names) if names else ""
 
 
+def quantity(count: int, noun: str) -> str:
+    """`1 row`, `1,250 rows`: the noun takes an s unless there is one of it."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """`75` as `1:15`, `3675` as `1:01:15`; negative counts as zero."""
     whole = max(0, round(seconds))

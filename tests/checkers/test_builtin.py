@@ -29,20 +29,20 @@ SCHEMA = {
     ("words", "answer", "passed", "says"),
     [
         (["exact"], " yes\n", True, ""),
-        (["exact"], "Yes", False, "not the expected answer"),
+        (["exact"], "Yes", False, "differs from the expected response"),
         (["contains"], "a for loop", True, ""),
-        (["contains"], "a while loop", False, "not in it: for"),
+        (["contains"], "a while loop", False, "missing: for"),
         (["contains", "while", "loop"], "a while loop", True, ""),
-        (["contains", "do", "for"], "a while loop", False, "not in it: do, for"),
+        (["contains", "do", "for"], "a while loop", False, "missing: do, for"),
         (["regex", r"^\w{3}$"], "yes", True, ""),
-        (["regex", r"{file} \d"], "yes 1", False, r"no match of {file} \d"),
+        (["regex", r"{file} \d"], "yes 1", False, r"no match for {file} \d"),
         (["json"], ' {"a": [1, null]}\n', True, ""),
-        (["json"], '{"a": }', False, "no JSON: line 1: Expecting value"),
-        (["json"], "NaN", False, "no JSON: NaN is no number"),
+        (["json"], '{"a": }', False, "not valid JSON: line 1: Expecting value"),
+        (["json"], "NaN", False, "not valid JSON: NaN is not a JSON number"),
         (["python"], "def f(x):\r\n    return x\n", True, ""),
         (["python"], "x = 1\ny = = 2", False, "line 2: invalid syntax"),
-        (["similar", "0.9"], "yes", True, "chrF 1.000, asked for 0.9"),
-        (["similar", "0.9"], "yesterday", False, "chrF 0.615, asked for 0.9"),
+        (["similar", "0.9"], "yes", True, "chrF 1.000, required 0.9"),
+        (["similar", "0.9"], "yesterday", False, "chrF 0.615, required 0.9"),
     ],
 )
 def test_verdicts(words: list[str], answer: str, passed: bool, says: str) -> None:
@@ -59,20 +59,20 @@ def test_a_schema_is_found_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     answers = ['{"n": 1}', '{"n": "1"}', '{"n": 1, "m": 2}', "{"]
     says = [verdict.reason for verdict in check_many(command, map(Item, answers))]
     assert says[0] == "" and says[1] == "$.n: '1' is not of type 'integer'"
-    assert "('m' was unexpected)" in says[2] and says[3].startswith("no JSON: line 1")
+    assert "('m' was unexpected)" in says[2] and says[3].startswith("not valid JSON: line 1")
 
 
 def test_a_schema_s_references_are_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text('{"$ref": "http://127.0.0.1:9/x.json"}')
     verdict = check(["builtin:json-schema", str(tmp_path / "s.json")], "1")
-    assert verdict.reason == "the schema refers to what is not in it: http://127.0.0.1:9/x.json"
+    assert verdict.reason == "the schema has an unresolved reference: http://127.0.0.1:9/x.json"
 
 
 def test_a_row_that_gives_nothing_to_judge_by_gets_no_verdict() -> None:
     for word in (["builtin:exact"], ["builtin:similar", "0.5"]):
         verdict = check(word, "x")
         assert (verdict.passed, verdict.status) == (None, None)
-        assert verdict.reason == "the row has no expected answer"
+        assert verdict.reason == "the row has no expected response"
     assert check(["builtin:contains"], "x").reason == "the row has no must_contain"
 
 
@@ -96,12 +96,12 @@ def test_hostile_input_ends_in_a_verdict(command: list[str], answer: str) -> Non
     [
         (["builtin:exat"], "no built-in checker 'exat' (did you mean 'exact'?)"),
         (["builtin:"], "no built-in checker '' (use contains, exact, json"),
-        (["builtin:exact", "x"], 'builtin:exact takes no further word (write ["builtin:exact"])'),
-        (["builtin:regex"], 'one further word, PATTERN (write ["builtin:regex", "PATTERN"])'),
-        (["builtin:contains", ""], "takes words that are not empty"),
-        (["builtin:regex", "("], "'(' is no regular expression: missing )"),
-        (["builtin:similar", "80"], "'80' is no share of chrF (a number above 0"),
-        (["builtin:similar", "nan"], "'nan' is no share of chrF"),
+        (["builtin:exact", "x"], 'builtin:exact takes no arguments (use ["builtin:exact"])'),
+        (["builtin:regex"], 'one argument, PATTERN (use ["builtin:regex", "PATTERN"])'),
+        (["builtin:contains", ""], "takes non-empty arguments"),
+        (["builtin:regex", "("], "'(' is not a valid regular expression: missing )"),
+        (["builtin:similar", "80"], "'80' is not a valid chrF threshold (use a number above 0"),
+        (["builtin:similar", "nan"], "'nan' is not a valid chrF threshold"),
     ],
 )
 def test_words_that_cannot_be_meant(command: list[str], says: str) -> None:
@@ -126,9 +126,9 @@ def test_every_kind_is_taken_by_a_preset() -> None:
     ("content", "says"),
     [
         (None, "s.json: the schema cannot be read: No such file"),
-        ("{", "s.json: no JSON: "),
-        ("[]", "s.json: no JSON Schema: it is neither"),
-        ('{"type": "strin"}', "s.json: no JSON Schema: $.type: 'strin' is not valid"),
+        ("{", "s.json: not valid JSON: "),
+        ("[]", "s.json: not a JSON Schema: it is neither"),
+        ('{"type": "strin"}', "s.json: not a valid JSON Schema: $.type: 'strin' is not valid"),
     ],
 )
 def test_a_file_that_is_no_schema(tmp_path: Path, content: str | None, says: str) -> None:
@@ -173,5 +173,5 @@ def test_a_schema_beside_the_preset_is_found_by_a_run(
     assert frozen(loaded).evaluate.checker == ["builtin:json-schema", schema]
     assert checker_command(["builtin:contains", "./x"], loaded.path) == ["builtin:contains", "./x"]
     gone = load(str(beside / "mine.toml"), ['evaluate.checker=["builtin:json-schema", "n.json"]'])
-    with pytest.raises(UserErrors, match="'n.json' is not there"):
+    with pytest.raises(UserErrors, match="'n.json' not found"):
         preflight.check(gone, tmp_path)

@@ -83,7 +83,7 @@ def test_a_helper_that_dies_is_told_and_its_rows_are_encoded_here(crew: Crew) ->
     for helper in crew.helpers:
         helper.process.kill()
     assert first + list(found) == list(encoder().encode(rows(100)))
-    assert TOLD == ["a process that helped to tokenize ended (SIGKILL); going on"] * 2
+    assert TOLD == ["a tokenizer process ended (SIGKILL); continuing"] * 2
     assert list(crew.encode(rows(10))) == list(encoder().encode(rows(10)))
 
 
@@ -127,7 +127,7 @@ def test_where_no_process_can_be_started_it_goes_on_alone(
     with Crew(encoder(), TOLD.append, helpers=2, alone_chars=0) as crew:
         assert list(crew.encode(rows(40))) == list(encoder().encode(rows(40)))
         assert list(crew.encode(rows(20))) == list(encoder().encode(rows(20)))
-    told = "no further process to tokenize with could be started (no more processes); going on"
+    told = "no more tokenizer processes could be started (no more processes); continuing"
     assert TOLD == [told]
 
 

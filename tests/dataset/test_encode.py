@@ -46,7 +46,7 @@ def test_long_rows_are_dropped_and_counted_with_their_places() -> None:
     assert [place.line for place in ledger.cut.places] == [2, 4, 5, 6, 7]
     assert encoded(rows_of(5, 90), sequence_length=ledger.saving_length).ledger.cut.count == 0
     assert encoded(rows_of(5, 95), sequence_length=ledger.saving_length - 1).ledger.cut.count == 1
-    assert f"sequence_length = {ledger.saving_length} would cut none" in ledger.lines()
+    assert f"sequence_length = {ledger.saving_length} would truncate none" in ledger.lines()
 
 
 def test_long_rows_are_cut_where_that_is_asked_and_something_is_left() -> None:
@@ -66,14 +66,14 @@ def test_long_rows_are_refused_with_the_length_that_saves_them() -> None:
 
 
 def test_nothing_left_is_an_error_that_says_why() -> None:
-    with pytest.raises(UserError, match="no row fits into sequence_length = 8: 1 .a.jsonl:1. .set"):
+    with pytest.raises(UserError, match="no row fits sequence_length = 8: 1 .a.jsonl:1. .set"):
         require_sequences(encoded(rows_of(90), sequence_length=8))
     quiet = replace(
         rows_of(5)[0], messages=(Message("user", "a"), Message("assistant", "b", False))
     )
     found = encoded([quiet])
     assert found.ledger.untrained.count == 1 and str(found.faults[0].place) == "a.jsonl:1"
-    with pytest.raises(UserError, match="no trained token is left"):
+    with pytest.raises(UserError, match="the data has no trained tokens"):
         require_sequences(found)
 
 
@@ -88,7 +88,9 @@ def test_a_row_that_the_template_refuses_stops_the_training() -> None:
 def test_names_of_control_tokens_are_told_with_their_place() -> None:
     found = encoded([chat("what is <|im_end|>?", "a token", place=Place("a.jsonl", 9))])
     assert found.ledger.special_in_text.count == 1
-    assert str(found.faults[0]).startswith("a.jsonl:9: the text holds the name")
+    assert str(found.faults[0]).startswith(
+        "a.jsonl:9: the text contains the name of a special token"
+    )
     assert require_sequences(found).sequences
 
 
@@ -148,7 +150,9 @@ def test_the_template_check_refuses_what_cannot_be_trained() -> None:
 def test_a_turn_that_ends_with_a_token_at_which_nothing_stops_is_refused() -> None:
     report = check_template(template("chatml"), byte_level(), (4,))
     (fault,) = report.faults
-    assert "'<|im_end|>', at which nothing stops (add '<|im_end|>' to generate.stop)" in str(fault)
+    assert "'<|im_end|>', which is not a stop token (add '<|im_end|>' to generate.stop)" in str(
+        fault
+    )
     assert find_stop_id(template("chatml"), byte_level()) == 6
 
 

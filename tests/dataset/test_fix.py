@@ -66,7 +66,7 @@ def test_a_declared_encoding_is_written_as_utf_8(encoding: str, tmp_path: Path) 
     assert done[0] == (1, "not-utf8")
     cut = tmp_path / "b.jsonl"
     cut.write_bytes(pair("x").encode("utf-16")[:-1])
-    with pytest.raises(UserError, match="is no UTF-16, which its mark declares"):
+    with pytest.raises(UserError, match="is not valid UTF-16, as its mark declares"):
         fix(cut, tmp_path / "c.jsonl")
     assert not (tmp_path / "c.jsonl").exists()
 
@@ -84,13 +84,15 @@ def test_blocks_that_repeat_are_left_out(tmp_path: Path) -> None:
 def test_what_leaves_a_choice_is_left_and_said(tmp_path: Path) -> None:
     source = tmp_path / "a.txt"
     source.write_text("# INPUT\na\n# OUTPUT\nb\n# INPUT\na\n# OUTPUT\nb\n# INPUT\nc\n")
-    assert "mend the errors first" in fix(source, tmp_path / "b.txt").left
+    assert "fix the errors first" in fix(source, tmp_path / "b.txt").left
     assert (tmp_path / "b.txt").read_bytes() == source.read_bytes()
     table = tmp_path / "a.csv"
     table.write_text("prompt,completion\na,b\na,b\n")
-    assert "none is cut out of prompt-completion files" in fix(table, tmp_path / "b.csv").left
+    assert (
+        "they cannot be removed from prompt-completion files" in fix(table, tmp_path / "b.csv").left
+    )
     (tmp_path / "n.jsonl").write_text("7\n7\n")
-    assert "left: not JSON" in fix(tmp_path / "n.jsonl", tmp_path / "m.jsonl").left
+    assert "kept: not JSON" in fix(tmp_path / "n.jsonl", tmp_path / "m.jsonl").left
     assert (tmp_path / "b.csv").read_bytes() == table.read_bytes()
 
 
@@ -98,15 +100,15 @@ def test_nothing_is_overwritten_and_no_odd_file_is_read(tmp_path: Path) -> None:
     source, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     source.write_text(pair("a"))
     target.write_text("mine")
-    with pytest.raises(UserError, match="there is such a file already"):
+    with pytest.raises(UserError, match="the file already exists"):
         fix(source, target)
-    with pytest.raises(UserError, match="there is such a file already"):
+    with pytest.raises(UserError, match="the file already exists"):
         fix(source, source)
     assert target.read_text() == "mine"
     with pytest.raises(UserError, match="is a folder"):
         fix(tmp_path, tmp_path / "c")
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(pair("a").encode()))
-    with pytest.raises(UserError, match="packed files are not fixed"):
+    with pytest.raises(UserError, match="compressed files cannot be fixed"):
         fix(tmp_path / "a.jsonl.gz", tmp_path / "d.gz")
 
 

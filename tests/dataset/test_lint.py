@@ -30,8 +30,8 @@ def test_contradictions_name_both_places() -> None:
         at(4, "what is it", "a", system="other"),
     ]
     repeated, contradicted = lint(rows)
-    assert str(repeated) == "a:3: repeats a:1 (keep one)"
-    assert str(contradicted).startswith("a:2: the prompt of a:1 with another answer")
+    assert str(repeated) == "a:3: duplicates a:1 (keep one)"
+    assert str(contradicted).startswith("a:2: same prompt as a:1 with a different response")
     assert not contradicted.fatal
 
 
@@ -75,7 +75,7 @@ def test_a_row_far_longer_or_shorter_than_the_others_is_told() -> None:
     documents = [Row(Place("a", n), text="word " * 9000) for n in range(70, 120)]
     found = [f for f in lint([*rows, *odd, *documents]) if f.code == "length"]
     assert told(found) == [(60, "length"), (61, "length")]
-    assert "3,6" in found[0].message and "nearly all have" in found[0].message
+    assert "3,6" in found[0].message and "nearly all rows have" in found[0].message
 
 
 def test_few_rows_have_no_ordinary_length() -> None:
@@ -92,5 +92,5 @@ def test_repeats_are_those_that_would_be_dropped(pairs: list[tuple[str, str]]) -
     _, dropped = dedupe(rows, "exact")
     found = [fault for fault in lint(rows) if fault.code == "duplicate"]
     assert [(f.place, f.message) for f in found] == [
-        (row.place, f"repeats {first.place}") for row, first in dropped
+        (row.place, f"duplicates {first.place}") for row, first in dropped
     ]

@@ -67,7 +67,7 @@ def word_by_word(text: str) -> str:
     for word in re.findall(r"\w+", text):
         odd = [char for char in word if char in LATIN_OF]
         if odd and re.search("[A-Za-z]", word):
-            return f"'{word[:40]}' is written with {lookalikes._named(odd[0])}"
+            return f"'{word[:40]}' contains {lookalikes._named(odd[0])}"
     return ""
 
 

@@ -31,11 +31,11 @@ def pair(**keys: object) -> str:
 
 # file name, contents, line of the fault (0: the whole file), words of the fault
 CASES: dict[str, tuple[str, str | bytes, int, str]] = {
-    "cut json": ("a.jsonl", GOOD + GOOD[:-10], 2, "broken JSON at column"),
+    "cut json": ("a.jsonl", GOOD + GOOD[:-10], 2, "invalid JSON at column"),
     "two objects on a line": ("a.jsonl", GOOD + GOOD.strip() + GOOD, 2, "extra data"),
     "single quotes": ("a.jsonl", "{'messages': []}\n", 1, "JSON"),
-    "trailing comma": ("a.jsonl", GOOD + '{"messages": [],}\n', 2, "broken JSON at column"),
-    "pretty printed": ("a.jsonl", json.dumps(json.loads(GOOD), indent=1), 1, "over several lines"),
+    "trailing comma": ("a.jsonl", GOOD + '{"messages": [],}\n', 2, "invalid JSON at column"),
+    "pretty printed": ("a.jsonl", json.dumps(json.loads(GOOD), indent=1), 1, "spans several lines"),
     "utf-16 with mark": ("a.jsonl", GOOD.encode("utf-16"), 1, "UTF-16"),
     "utf-16 without mark": ("a.jsonl", GOOD.encode("utf-16-le"), 1, "UTF-16"),
     "utf-16 big": ("a.txt", GOOD.encode("utf-16-be"), 1, "UTF-16"),
@@ -57,8 +57,8 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     "nan": ("a.jsonl", pair(n=1).replace("1", "NaN"), 1, "NaN is not JSON"),
     "infinity": ("a.jsonl", pair(n=1).replace("1", "-Infinity"), 1, "-Infinity is not JSON"),
     "many digits": ("a.jsonl", pair(n=1).replace("1", "1" * 5000), 1, "too many digits"),
-    "duplicate key": ("a.jsonl", GOOD + '{"messages": [], "messages": []}', 2, "stands twice"),
-    "duplicate role": ("a.jsonl", chat('{"role": "user", "role": "x"}'), 1, "'role' stands twice"),
+    "duplicate key": ("a.jsonl", GOOD + '{"messages": [], "messages": []}', 2, "appears twice"),
+    "duplicate role": ("a.jsonl", chat('{"role": "user", "role": "x"}'), 1, "'role' appears twice"),
     "deep": ("a.jsonl", GOOD + "[" * 100_000 + "]" * 100_000, 2, "nested"),
     "deep object": ("a.jsonl", '{"messages":' * 100_000, 1, "nested"),
     "deep array file": ("a.json", "[" * 100_000 + "]" * 100_000, 1, "no known format"),
@@ -109,7 +109,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat('{"role": "user", "content": [{"type": "text"}]}', ANSWER),
         1,
-        "part 1 of the content of message 1 is no text",
+        "part 1 of the content of message 1 is not text",
     ),
     "empty content": (
         "a.jsonl",
@@ -121,7 +121,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat('{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}', ANSWER),
         1,
-        "a part of type 'image_url'; only text is read",
+        "a part of type 'image_url'; only text is supported",
     ),
     "tool calls are a string": (
         "a.jsonl",
@@ -150,7 +150,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
             ),
         ),
         1,
-        "call 1 of message 2: broken JSON",
+        "call 1 of message 2: invalid JSON",
     ),
     "tool call with a list of arguments": (
         "a.jsonl",
@@ -168,7 +168,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat(USER, ANSWER, '{"role": "tool", "content": "x", "tool_call_id": "c1"}', ANSWER),
         1,
-        "message 3 answers the call 'c1', which nobody made",
+        "message 3 answers the call 'c1', which was never made",
     ),
     "tools are an object": (
         "a.jsonl",
@@ -186,7 +186,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat(USER.replace("}", ', "thinking": "hm"}'), ANSWER),
         1,
-        "only the assistant's reasoning is read",
+        "only assistant messages may have reasoning",
     ),
     "thought twice": (
         "a.jsonl",
@@ -211,7 +211,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat(USER.replace("}", ', "train": true}'), ANSWER),
         1,
-        "only the assistant's",
+        "only assistant messages are trained",
     ),
     "train against weight": (
         "a.jsonl",
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         2,
         "'input' is a number",
     ),
-    "array cut": ("a.json", '[{"instruction": "a", "output": "b"},\n', 1, "broken JSON"),
+    "array cut": ("a.json", '[{"instruction": "a", "output": "b"},\n', 1, "invalid JSON"),
     "array without comma": (
         "a.json",
         '[{"instruction": "a", "output": "b"}\n{"instruction": "a", "output": "b"}]',
@@ -274,12 +274,27 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "twice",
     ),
     "csv named jsonl": ("a.jsonl", "prompt,completion\na,b\n", 1, "not JSON"),
-    "csv of other columns": ("a.csv", "a,b\n1,2\n", 1, "CSV of no known format (the keys are 'a'"),
-    "csv with a field too few": ("a.csv", "prompt,completion\na,b\nc\n", 3, "1 fields where the"),
-    "csv with a field too many": ("a.csv", "prompt,completion\na,b,c\n", 2, "3 fields where the"),
+    "csv of other columns": (
+        "a.csv",
+        "a,b\n1,2\n",
+        1,
+        "CSV rows in no known format (the keys are 'a'",
+    ),
+    "csv with a field too few": (
+        "a.csv",
+        "prompt,completion\na,b\nc\n",
+        3,
+        "1 field, but the header has 2",
+    ),
+    "csv with a field too many": (
+        "a.csv",
+        "prompt,completion\na,b,c\n",
+        2,
+        "3 fields, but the header has 2",
+    ),
     "csv with an open quote": ("a.csv", 'prompt,completion\na,b\n"c,d\n', 3, "unexpected end of"),
-    "csv with a loose quote": ("a.csv", 'prompt,completion\n"a"x,b\n', 2, "broken CSV"),
-    "csv with a column twice": ("a.csv", "prompt,prompt\na,b\n", 1, "'prompt' stands twice"),
+    "csv with a loose quote": ("a.csv", 'prompt,completion\n"a"x,b\n', 2, "invalid CSV"),
+    "csv with a column twice": ("a.csv", "prompt,prompt\na,b\n", 1, "'prompt' appears twice"),
     "csv with an empty field": ("a.csv", "prompt,completion\na,\n", 2, "'completion' is empty"),
     "csv in latin-1": ("a.csv", "prompt,completion\né,b\n".encode("latin-1"), 2, "byte 0xe9"),
     "csv in latin-1 within quotes": (
@@ -291,13 +306,28 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     "csv header in latin-1": ("a.csv", "prömpt,completion\na,b\n".encode("latin-1"), 1, "0xf6"),
     "csv without rows": ("a.csv", "prompt,completion\n", 1, "no prompt-completion rows"),
     "csv in utf-16": ("a.csv", "prompt,completion\na,b\n".encode("utf-16"), 1, "UTF-16"),
-    "csv of two texts": ("a.csv", "content,body\na,b\n", 2, "'content' and 'body' may each be"),
-    "xlsx": ("a.xlsx", b"PK\x03\x04", 1, ".xlsx files are not read"),
-    "gzip cut short": ("a.jsonl.gz", gzip.compress(GOOD.encode() * 99)[:-9], 0, "end too early"),
-    "gzip broken": ("a.jsonl.gz", gzip.compress(GOOD.encode())[:12] + b"xxxx" * 9, 0, "broken"),
+    "csv of two texts": ("a.csv", "content,body\na,b\n", 2, "'content' and 'body' could each be"),
+    "xlsx": ("a.xlsx", b"PK\x03\x04", 1, ".xlsx files are not supported"),
+    "gzip cut short": (
+        "a.jsonl.gz",
+        gzip.compress(GOOD.encode() * 99)[:-9],
+        0,
+        "the gzip data is truncated",
+    ),
+    "gzip broken": (
+        "a.jsonl.gz",
+        gzip.compress(GOOD.encode())[:12] + b"xxxx" * 9,
+        0,
+        "the gzip data is corrupt",
+    ),
     "gzip of nothing": ("a.jsonl.gz", gzip.compress(b""), 1, "the file is empty"),
     "gzip of a fault": ("a.jsonl.gz", gzip.compress((GOOD + "{}\n").encode()), 2, "is missing"),
-    "zstd broken": ("a.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 99, 0, "zstd data are broken"),
+    "zstd broken": (
+        "a.jsonl.zst",
+        b"\x28\xb5\x2f\xfd" + b"\xff" * 99,
+        0,
+        "the zstd data is corrupt",
+    ),
     "sharegpt of nobody": (
         "a.jsonl",
         '{"conversations": [{"value": "a"}]}\n',
@@ -327,7 +357,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         '{"conversations": [{"from": "human", "value": "a"},'
         ' {"from": "function_call", "value": "f()"}]}\n',
         1,
-        "the call of turn 2: broken JSON",
+        "the call of turn 2: invalid JSON",
     ),
     "dolly without response": (
         "a.jsonl",
@@ -337,26 +367,31 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     ),
     "document of a number": ("a.jsonl", '{"text": 7}\n', 1, "'text' is a number"),
     "document of nothing": ("a.jsonl", '{"text": "a"}\n{"text": " "}\n', 2, "'text' is empty"),
-    "markdown without end": ("a.md", MARKDOWN.replace("\n---\n", "\n", 1), 1, "does not end"),
-    "markdown with broken yaml": ("a.md", MARKDOWN.replace("Loop", '"Loop'), 2, "broken YAML"),
-    "markdown with a key twice": ("a.md", MARKDOWN.replace("tags:", "type:"), 4, "stands twice"),
+    "markdown without end": (
+        "a.md",
+        MARKDOWN.replace("\n---\n", "\n", 1),
+        1,
+        "the front matter is not closed",
+    ),
+    "markdown with broken yaml": ("a.md", MARKDOWN.replace("Loop", '"Loop'), 2, "invalid YAML"),
+    "markdown with a key twice": ("a.md", MARKDOWN.replace("tags:", "type:"), 4, "appears twice"),
     "markdown with an alias": (
         "a.md",
         MARKDOWN.replace("[a, b]", "[&x a, *x]"),
         4,
-        "broken YAML: an alias",
+        "invalid YAML: aliases are not allowed",
     ),
     "markdown with a python tag": (
         "a.md",
         MARKDOWN.replace("Loop", "!!python/object/apply:os.system [true]"),
         2,
-        "broken YAML: could not determine a constructor",
+        "invalid YAML: could not determine a constructor",
     ),
     "markdown with a date": ("a.md", MARKDOWN.replace("Loop", "!!timestamp 2024-01-01"), 2, "JSON"),
     "markdown that nests deep": ("a.md", MARKDOWN.replace("Loop", "[" * 9000), 2, "nested"),
     "markdown of another type": ("a.md", MARKDOWN.replace("[a, b]", "7"), 4, "tags: 7 is not of"),
     "markdown without title": ("a.md", MARKDOWN.replace("title:", "name:"), 1, "'title' is a req"),
-    "markdown with an open code": ("a.md", MARKDOWN[:-4], 9, "the code block does not end"),
+    "markdown with an open code": ("a.md", MARKDOWN[:-4], 9, "the code block is not closed"),
     "markdown without code": ("a.md", MARKDOWN.replace("```", "~~"), 1, "no code block"),
     "markdown without explanation": (
         "a.md",
@@ -368,7 +403,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.md",
         MARKDOWN.replace("completion", "migration"),
         1,
-        "1 code blocks where 2 are needed",
+        "only 1 code block, but 2 are needed",
     ),
     "task without code": ("a.txt", "TASK: a\nTASK: b\nCODE: c\n", 1, "TASK without CODE"),
     "code without task": ("a.txt", "CODE: a\nTASK: b\nCODE: c\n", 1, "CODE without TASK"),
@@ -376,7 +411,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
     "html named jsonl": ("a.jsonl", "<html></html>\n", 1, "not JSON"),
     "empty jsonl": ("a.jsonl", "", 1, "the file is empty"),
     "empty txt": ("a.txt", "", 1, "the file is empty"),
-    "white space only": ("a.txt", " \n\n\t\n", 1, "only white space"),
+    "white space only": ("a.txt", " \n\n\t\n", 1, "only whitespace"),
     "mark only": ("a.txt", b"\xef\xbb\xbf", 1, "empty"),
     "separators only": ("a.txt", "<|endoftext|>\n<|endoftext|>\n", 1, "no text rows"),
     "input without output": (
@@ -429,11 +464,11 @@ def test_a_long_line_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_ordinary_file_is_one_line(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "thing"
     words = {
-        "missing": "no such file",
-        "folder": "no files in this folder",
-        "empty folder": "no files in this folder",
+        "missing": "file not found",
+        "folder": "the folder is empty",
+        "empty folder": "the folder is empty",
         "fifo": "is a pipe",
-        "device": "is not an ordinary file",
+        "device": "is not a regular file",
         "secret": "Permission denied",
     }
     if kind.endswith("folder"):
@@ -467,7 +502,7 @@ def test_a_flood_of_faults_is_given_up(tmp_path: Path) -> None:
     path.write_text(GOOD + "{}\n" * 5000)
     reading = read_source(path)
     assert len(reading.faults) == 1001
-    assert "1000 faults in this file" in str(reading.faults[-1])
+    assert "1000 errors in this file" in str(reading.faults[-1])
 
 
 def test_hostile_text_in_a_fault_is_made_visible(tmp_path: Path) -> None:

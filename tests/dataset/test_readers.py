@@ -84,7 +84,7 @@ def test_chat(tmp_path: Path) -> None:
         Message("assistant", "two"),
     )
     assert found.category == "loops and more" and found.must_contain == ("for",)
-    assert str(reading.faults[0]).endswith("keys that are not used, with their rows: 'id' (1)")
+    assert str(reading.faults[0]).endswith("unused keys (with row counts): 'id' (1)")
     assert not reading.fatal
 
 
@@ -168,7 +168,7 @@ def test_a_markdown_file_that_begins_with_a_bracket_is_text(tmp_path: Path) -> N
 
 
 def test_require_wants_rows(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^x.jsonl: no rows"):
+    with pytest.raises(UserError, match=r"^x.jsonl: the data has no rows"):
         require(Reading(), "x.jsonl")
 
 

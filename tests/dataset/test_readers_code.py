@@ -56,8 +56,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "1 file skipped: larger than 1.0 MiB (such as huge.py)",
         "1 file skipped: minified (such as app.min.js)",
         "1 folder skipped: hidden (such as .git)",
-        "2 files skipped: of no language that is read (such as README.md)",
-        "2 folders skipped: built or copied code (such as dist)",
+        "2 files skipped: no supported language (such as README.md)",
+        "2 folders skipped: generated or vendored code (such as dist)",
     ]
 
 

@@ -47,7 +47,7 @@ def test_records_are_read_with_their_numbers(name: str, tmp_path: Path) -> None:
     ]
     assert [str(row.place) for row in reading.rows] == [f"{path}:1", f"{path}:2"]
     assert [fault.message for fault in reading.faults] == [
-        "keys that are not used, with their rows: 'level' (2)"
+        "unused keys (with row counts): 'level' (2)"
     ]
 
 
@@ -72,7 +72,7 @@ def test_columns_of_bytes_are_told_and_left(tmp_path: Path) -> None:
     reading = read_source(write(tmp_path / "a.parquet", rows), "documents")
     assert len(reading.rows) == 1
     assert [fault.message for fault in reading.faults] == [
-        "columns of bytes that are not read: 'image', 'frames', 'at'"
+        "binary columns that are ignored: 'image', 'frames', 'at'"
     ]
 
 
@@ -82,19 +82,22 @@ def bad_utf8() -> pyarrow.Table:
 
 
 CASES: dict[str, tuple[Any, str]] = {
-    "cut parquet": (lambda p: p.write_bytes(p.read_bytes()[:-40]), "the file is broken"),
-    "only magic": (lambda p: p.write_bytes(b"PAR1"), "the file is broken"),
-    "no parquet": (lambda p: p.write_bytes(b'{"prompt": "a"}\n'), "the file is broken"),
-    "empty": (lambda p: p.write_bytes(b""), "the file is broken"),
-    "missing": (lambda p: p.unlink(), "no such file"),
+    "cut parquet": (lambda p: p.write_bytes(p.read_bytes()[:-40]), "the file is corrupt"),
+    "only magic": (lambda p: p.write_bytes(b"PAR1"), "the file is corrupt"),
+    "no parquet": (lambda p: p.write_bytes(b'{"prompt": "a"}\n'), "the file is corrupt"),
+    "empty": (lambda p: p.write_bytes(b""), "the file is corrupt"),
+    "missing": (lambda p: p.unlink(), "file not found"),
     "two columns": (
         lambda p: write(p, pyarrow.table([["a"], ["b"]], names=["prompt", "prompt"])),
-        "the column 'prompt' stands twice",
+        "the column 'prompt' appears twice",
     ),
-    "other columns": (lambda p: write(p, [{"x": 1}]), "Parquet of no known format (the keys are"),
+    "other columns": (
+        lambda p: write(p, [{"x": 1}]),
+        "Parquet rows in no known format (the keys are",
+    ),
     "no rows": (
         lambda p: write(p, pyarrow.table({"text": pyarrow.array([], pyarrow.string())})),
-        "the file holds no documents rows",
+        "the file contains no documents rows",
     ),
     "not utf-8": (lambda p: write(p, bad_utf8()), ":2: text that is not UTF-8"),
 }
@@ -118,7 +121,7 @@ def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(foreign, "FREE_BYTES", 1 << 20)
     texts = pyarrow.DictionaryArray.from_arrays([0] * 100, ["x" * (1 << 18)])
     reading = read_source(write(tmp_path / "a.parquet", pyarrow.table({"text": texts})))
-    assert "it unpacks to more than 1000 times its size" in str(reading.fatal[0])
+    assert "it expands to more than 1000 times its size" in str(reading.fatal[0])
     assert 0 < len(reading.rows) < 100
 
 
@@ -141,9 +144,7 @@ def test_a_killed_process_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "executable", str(stand_in))
     path = write(tmp_path / "a.parquet", PAIRS)
     (fault,) = read_source(path).faults
-    assert str(fault) == (
-        f"{path}:1: the process that reads it ended by signal 11 (is the file broken?)"
-    )
+    assert str(fault) == (f"{path}:1: the reader process ended by signal 11 (is the file corrupt?)")
 
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     here = str(Path(foreign.__file__).parents[3])
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{here}")
     (fault,) = read_source(path).faults
-    assert str(fault).endswith("it needs the library pyarrow (pip install 'workbench[data]')")
+    assert str(fault).endswith("the library pyarrow is needed (pip install 'workbench[data]')")
 
 
 def test_the_front_reads_parquet_without_the_library(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_data_set_of_the_hub_is_streamed(tmp_path: Path) -> None:
     [
         ("clone", ""),
         ("clone:none", "Bad split: none"),
-        ("nowhere", "no such folder"),
+        ("nowhere", "folder not found"),
         ("owner/name", "cannot be reached"),
     ],
 )

@@ -98,8 +98,8 @@ def test_what_is_not_used_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", "Intro.\n\n" + BODY + "## Notes\n\nx\n", author="me")
     told = [(fault.message, fault.fatal) for fault in read_source(path).faults]
     assert told == [
-        ("keys of the front matter that are not used: 'author'", False),
-        ("text before it is not used", False),
+        ("unused front matter keys: 'author'", False),
+        ("text before the first section is not used", False),
         ("section 'Notes' is not used", False),
     ]
 
@@ -118,7 +118,9 @@ def test_a_named_format_takes_the_markdown_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "logo.png").write_bytes(b"\x89PNG")
     reading = read_source(tmp_path, "markdown")
     assert len(reading.rows) == 1 and not reading.fatal
-    assert str(reading.faults[0]).endswith("and were skipped (such as logo.png)")
+    assert str(reading.faults[0]).endswith(
+        ": 1 file skipped: not .md or .markdown (such as logo.png)"
+    )
 
 
 SCHEMA = {
@@ -149,10 +151,10 @@ def test_a_schema_of_ones_own(tmp_path: Path) -> None:
     ("schema", "words"),
     [
         ([], "the schema is a list"),
-        ({"type": "nonsense"}, "no JSON Schema: 'nonsense' is not valid"),
-        ({"$ref": "https://example.org/x.json"}, "which it does not hold"),
-        ({"$ref": "#"}, "refers to itself without end"),
-        ({"properties": {"title": {"pattern": "("}}}, "no JSON Schema"),
+        ({"type": "nonsense"}, "not a valid JSON Schema: 'nonsense' is not valid"),
+        ({"$ref": "https://example.org/x.json"}, "unresolved reference https://example.org/x.json"),
+        ({"$ref": "#"}, "refers to itself endlessly"),
+        ({"properties": {"title": {"pattern": "("}}}, "not a valid JSON Schema"),
     ],
 )
 def test_a_bad_schema_is_one_line(schema: object, words: str, tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_a_missing_schema_is_told_once(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.md")
     reading = read_source(tmp_path, options=Options(schema=str(tmp_path / "none.json")))
     assert [str(fault) for fault in reading.faults] == [
-        f"{tmp_path}/none.json: no such file (check the path)"
+        f"{tmp_path}/none.json: file not found (check the path)"
     ]
 
 

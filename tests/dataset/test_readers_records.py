@@ -156,7 +156,7 @@ def test_fields_are_mapped_in_every_container(container: str, tmp_path: Path) ->
     assert reading.format == "prompt-completion"
     assert pairs(reading) == [("a", "b"), ("c", "d")]
     assert [row.difficulty for row in reading.rows] == ["7", "8"]
-    told = "keys that are not used, with their rows: 'prompt' (2)"
+    told = "unused keys (with row counts): 'prompt' (2)"
     assert [fault.message for fault in reading.faults] == [told]
 
 
@@ -210,7 +210,7 @@ def test_a_bomb_ends_in_little_memory(name: str, unit: bytes, tmp_path: Path) ->
     assert reading.fatal and not reading.rows
     assert peak < 150 << 20
     if unit == b"x":
-        assert "it unpacks to more than 200 times its size" in str(reading.faults[-1])
+        assert "it expands to over 200 times its size" in str(reading.faults[-1])
 
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

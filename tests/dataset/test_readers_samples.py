@@ -60,7 +60,7 @@ def test_a_sample_is_read_as_what_it_is(name: str) -> None:
     assert {fault.code for fault in reading.faults} <= {"skipped"}
     assert all(row.place.line >= 1 for row in reading.rows)
     named = read_source(SAMPLES / name, format, options=FILLED)
-    assert (named.rows, named.why) == (reading.rows, "as named") or format == "topics"
+    assert (named.rows, named.why) == (reading.rows, "as specified") or format == "topics"
 
 
 @pytest.mark.parametrize("name", EXPECTED)

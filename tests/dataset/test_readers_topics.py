@@ -42,7 +42,7 @@ def test_a_tree_gives_rows_their_place(tmp_path: Path) -> None:
     (row,) = reading.rows
     assert (reading.format, reading.why) == (
         "topics",
-        "a tree of topics with structure.enriched.json",
+        "a topic tree with structure.enriched.json",
     )
     assert row.messages == (Message("user", "Who?"), Message("assistant", "Ana.", reasoning="Hm."))
     assert (row.category, row.difficulty, row.tags) == ("logic", "2", ("c", "a", "b"))
@@ -88,13 +88,13 @@ def test_difficulties(said: object, difficulty: str, tmp_path: Path) -> None:
     ("row", "words"),
     [
         ({**ROW, "difficulty": 0}, "the difficulty 0 is not 1 to 6"),
-        ({**ROW, "difficulty": "hrad"}, "no difficulty is 'hrad' (use 1 to 6, or did you mean"),
+        ({**ROW, "difficulty": "hrad"}, "unknown difficulty 'hrad' (use 1 to 6, or did you mean"),
         ({**ROW, "difficulty": True}, "'difficulty' is a boolean"),
         ({**ROW, "q": "What?"}, "the row has both 'question' and 'q'"),
         ({**ROW, "output": ""}, "'output' is empty"),
         ({"question": "Who?"}, "'output' is missing"),
         ({**ROW, "tags": [1]}, "'tags' is not a list of strings"),
-        ({**ROW, "output": "I am ${NAME}."}, "nothing fills ${NAME} (say what it is: [data.source"),
+        ({**ROW, "output": "I am ${NAME}."}, "${NAME} is not defined (define it: [data.source"),
     ],
 )
 def test_faults_of_a_row(row: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -137,9 +137,9 @@ def test_gaps_and_strangers_are_told(tmp_path: Path) -> None:
     assert len(reading.rows) == 1 and not reading.fatal
     told = {Path(fault.place.path).name: fault.message for fault in reading.faults}
     assert told == {
-        "logic.order.qa.json": "named by the structure, not there",
-        "logic.ordre.qa.json": "not named by structure.enriched.json, not read",
-        "self.name.reasoning.json": "no questions here yet",
+        "logic.order.qa.json": "listed in the structure but missing",
+        "logic.ordre.qa.json": "not listed in structure.enriched.json; ignored",
+        "self.name.reasoning.json": "no examples here yet",
     }
 
 
@@ -151,10 +151,10 @@ def test_gaps_and_strangers_are_told(tmp_path: Path) -> None:
         ({"logic": {"order": []}}, 3, "'order' is a list, not an object"),
         ({"logic": {"order": {}}}, 3, "'order' has no content_type"),
         ({"logic": {"order": {"content_type": [1]}}}, 3, "'content_type' is not a list of strings"),
-        ({"logic": {"..": {"content_type": "qa"}}}, 3, "'..' is no name of a file"),
-        ({"logic": {"a/b": {"content_type": "qa"}}}, 3, "'a/b' is no name of a file"),
-        ({"logic": {"order": {"content_type": "../../x"}}}, 3, "'../../x' is no name of a file"),
-        ({"/tmp": {"order": {"content_type": "qa"}}}, 3, "'/tmp' is no name of a file"),
+        ({"logic": {"..": {"content_type": "qa"}}}, 3, "'..' cannot be a file name"),
+        ({"logic": {"a/b": {"content_type": "qa"}}}, 3, "'a/b' cannot be a file name"),
+        ({"logic": {"order": {"content_type": "../../x"}}}, 3, "'../../x' cannot be a file name"),
+        ({"/tmp": {"order": {"content_type": "qa"}}}, 3, "'/tmp' cannot be a file name"),
     ],
 )
 def test_faults_of_the_structure(structure: Any, line: int, words: str, tmp_path: Path) -> None:
@@ -169,21 +169,21 @@ def test_scaffolding_writes_what_is_missing_and_nothing_else(
     before = (folder / ORDER).read_text()
     assert main(["data", str(folder), "--scaffold"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"written  {folder}/topics/logic/order/logic.order.qa.json",
-        f"written  {folder}/topics/self/name/self.name.reasoning.json",
+        f"created  {folder}/topics/logic/order/logic.order.qa.json",
+        f"created  {folder}/topics/self/name/self.name.reasoning.json",
     ]
     assert (folder / ORDER).read_text() == before
     assert len(read_source(folder).rows) == 1 and not read_source(folder).fatal
     assert main(["data", str(folder), "--scaffold"]) == 0
-    assert capsys.readouterr().out == "nothing is missing\n"
+    assert capsys.readouterr().out == "no files are missing\n"
 
 
 def test_scaffolding_wants_a_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", str(tmp_path), "--scaffold"]) == 2
-    assert "a tree of topics has a structure.enriched.json" in capsys.readouterr().err
+    assert "a topic tree needs a structure.enriched.json" in capsys.readouterr().err
     tree(tmp_path, {"logic": {"..": {"content_type": "qa"}}})
     assert main(["data", str(tmp_path), "--scaffold"]) == 2
-    assert "'..' is no name of a file" in capsys.readouterr().err
+    assert "'..' cannot be a file name" in capsys.readouterr().err
     assert not (tmp_path / "topics").exists()
 
 

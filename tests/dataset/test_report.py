@@ -42,11 +42,11 @@ def test_a_summary_counts_and_shows_everything(path: Path) -> None:
     summary = summarise(path, held_out=(held,))
     text = "\n".join(summary.lines())
     assert f"{path}: prompt-completion (" in text
-    assert "rows          4" in text and "numbers\\x1b[31m 1" in text
-    assert "findings      1 error, 4 warnings, 0 notes" in text
-    assert f"{path}:2: repeats {path}:1" in text
-    assert "begins as held.jsonl:7, which is held out" in text
-    assert "1 contradiction: an earlier row answers" in text
+    assert "rows            4" in text and "numbers\\x1b[31m 1" in text
+    assert "findings        1 error, 4 warnings, 0 notes" in text
+    assert f"{path}:2: duplicates {path}:1" in text
+    assert "same opening prompt as held.jsonl:7, which is held out" in text
+    assert "1 contradiction: an earlier row has a different response" in text
     assert "'prompt' is empty" not in text
     (error,) = summary.error_lines()
     assert error.startswith(f"{path}:5: 'prompt' is empty")
@@ -85,4 +85,4 @@ def test_long_lists_are_shortened_and_say_so(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nothing_read_has_a_summary() -> None:
     summary = Survey().summary("a", "", "")
-    assert not summary.usable and "rows          0" in summary.lines()
+    assert not summary.usable and "rows            0" in summary.lines()

@@ -16,7 +16,7 @@ def row(line: int, question: str, answer: str) -> Row:
 def test_near_is_told_with_both_places_and_exact_is_not() -> None:
     rows = [row(1, LONG, "yes"), row(2, LONG, " yes"), row(3, f"{LONG} more", "yes")]
     (fault,) = near_findings(rows)
-    assert str(fault).startswith("a:3: says nearly what a:1 says") and not fault.fatal
+    assert str(fault).startswith("a:3: nearly identical to a:1") and not fault.fatal
 
 
 def test_a_near_leak_is_one_in_the_prompt() -> None:

@@ -17,7 +17,7 @@ FAULTS = [
     Fault(Place("data/a b#1%.jsonl", 3), "broken-json", "broken \x1b[31m", "write it"),
     Fault(Place("data/größe.jsonl", 9), "duplicate", "repeats x:1", fatal=False),
     Fault(Place("/elsewhere/x.jsonl", 1), "bom", "byte order mark", fatal=False),
-    Fault(Place("folder", 0), "empty-folder", "no files in this folder"),
+    Fault(Place("folder", 0), "empty-folder", "the folder is empty"),
     Fault(Place("a", 2), "made-up", "of a code that nobody knows", fatal=False),
 ]
 

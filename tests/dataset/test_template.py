@@ -98,7 +98,7 @@ def test_plain_goes_on_with_what_it_is_given() -> None:
 
 def test_auto_is_the_model_s_own_and_must_exist() -> None:
     assert template_for("auto", "{{ 'own' }}").render(turns(["a"])) == "own"
-    with pytest.raises(UserError, match="brings no chat template.*chatml"):
+    with pytest.raises(UserError, match="has no chat template.*chatml"):
         template_for("auto", None)
 
 
@@ -106,7 +106,7 @@ def test_a_file_is_found_beside_the_preset(tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text("{{ messages[0].content }}!")
     made = template_for("FILE:mine.jinja", None, folder=tmp_path)
     assert made.render(turns(["hey"])) == "hey!"
-    with pytest.raises(UserError, match=r"^none.jinja: no such chat template"):
+    with pytest.raises(UserError, match=r"^none.jinja: chat template not found"):
         template_for("FILE:none.jinja", None, folder=tmp_path)
     (tmp_path / "latin.jinja").write_bytes(b"\xe9")
     with pytest.raises(UserError, match="not UTF-8"):

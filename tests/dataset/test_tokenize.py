@@ -148,7 +148,9 @@ def test_a_template_that_leaves_its_generation_prompt_is_refused() -> None:
     source += "{% if add_generation_prompt %}{{ 'assistant says' }}{% endif %}"
     found = encode_row(chat("a", "b"), ChatTemplate(source), byte_level(), LONG, (6,))
     assert isinstance(found, Fault) and found.code == "prefix"
-    assert str(found).startswith("data.jsonl:1: the template does not go on")
+    assert str(found).startswith(
+        "data.jsonl:1: the template does not continue its generation prompt"
+    )
 
 
 def test_a_template_that_refuses_a_role_names_the_row() -> None:

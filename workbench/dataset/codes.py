@@ -100,7 +100,7 @@ CODES: dict[str, Code] = {
     "special-token": Code("warning", "the text contains a special token's name"),
     "duplicate": Code("warning", "the row duplicates an earlier one", fixable=True),
     "near-duplicate": Code("warning", "the row is nearly identical to an earlier one"),
-    "contradiction": Code("warning", "an earlier row has another response to the prompt"),
+    "contradiction": Code("warning", "an earlier row has a different response"),
     "leak": Code("warning", "the row has the same opening prompt as a held-out row"),
     "near-leak": Code("warning", "the opening prompt is nearly that of a held-out row"),
     "length": Code("note", "the row is much longer or shorter than the others"),

@@ -22,7 +22,7 @@ from workbench.dataset.readers.schema import read_schema
 from workbench.dataset.readers.topic_tree import STRUCTURE, is_tree, notes, read_tree
 from workbench.dataset.rows import Fault, Place, Row, raise_faults
 from workbench.errors import UserError
-from workbench.text import did_you_mean, one_line
+from workbench.text import did_you_mean, one_line, quantity
 
 _ACCOUNTED = ("empty", "skipped")  # codes that say why a file gave no rows
 
@@ -170,7 +170,7 @@ def _fitting(paths: list[Path], format: str, path: str) -> tuple[list[Path], lis
     left = [file.name for file in paths if plain_suffix(file) not in suffixes]
     if not left:
         return kept, []
-    what = f"{len(left)} files are not {' or '.join(suffixes)} and were skipped"
+    what = f"{quantity(len(left), 'file')} skipped: not {' or '.join(suffixes)}"
     fault = Fault(Place(path, 0), "skipped", what, f"such as {one_line(left[0], 40)}", fatal=False)
     return kept, [fault]
 

@@ -74,7 +74,7 @@ def test_every_record_is_what_the_reader_reads(tmp_path: Path, name: str) -> Non
         else:
             with pytest.raises(UserError, match=str(entry.place.line)):
                 nth(source, number)
-    with pytest.raises(UserError, match=f"it has {len(wanted)}"):
+    with pytest.raises(UserError, match=f"the data has {len(wanted)} rows?$"):
         nth(source, len(wanted) + 1)
 
 

@@ -9,6 +9,7 @@ from workbench.dataset.browse.library import Library
 from workbench.dataset.browse.request import Source
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.errors import UserError
+from workbench.text import quantity
 
 
 def nth(source: Source, number: int) -> Row:
@@ -24,9 +25,8 @@ def nth(source: Source, number: int) -> Row:
     if isinstance(entry, Fault):
         raise entry.error()
     if entry is None:
-        raise UserError(
-            f"there is no row {number:,}: the data has {count:,} rows", path=source.path
-        )
+        what = f"there is no row {number:,}: the data has {quantity(count, 'row')}"
+        raise UserError(what, path=source.path)
     return entry
 
 

@@ -19,7 +19,7 @@ from workbench.dataset.readers import text
 from workbench.dataset.readers.compressed import plain_suffix
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.text import one_line, size
+from workbench.text import one_line, quantity, size
 
 FORMAT = "code"
 MAX_BYTES = 1 << 20
@@ -117,7 +117,7 @@ class Skipped:
             Fault(
                 place,
                 "skipped",
-                f"{count} {thing}{'' if count == 1 else 's'} skipped: {reason}",
+                f"{quantity(count, thing)} skipped: {reason}",
                 f"such as {one_line(str(self.first[thing, reason]), 80)}",
                 fatal=False,
             )
@@ -151,7 +151,7 @@ def _reason(file: Path, suffixes: tuple[str, ...]) -> str:
     """What keeps a file from being read, `""` when nothing does."""
     wanted = file.suffix in suffixes if suffixes else file.suffix.lower() in LANGUAGE
     if not wanted:
-        return "no supported language"
+        return "not of the given suffixes" if suffixes else "no supported language"
     if file.name.lower().endswith((".min.js", ".min.css", ".map")):
         return "minified"
     opened = open_regular(file)

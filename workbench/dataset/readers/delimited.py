@@ -18,7 +18,7 @@ from workbench.dataset.readers.compressed import plain_suffix
 from workbench.dataset.readers.fields import FIELDS
 from workbench.dataset.readers.lines import MAX_LINE_BYTES, Line, read_lines
 from workbench.dataset.rows import Fault, Place
-from workbench.text import one_line
+from workbench.text import one_line, quantity
 
 SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t|"
@@ -63,7 +63,7 @@ def table_rows(
         elif len(cells) == len(names):
             yield place, dict(zip(names, cells, strict=True))
         else:
-            what = f"{len(cells)} fields, but the header has {len(names)}"
+            what = f"{quantity(len(cells), 'field')}, but the header has {len(names)}"
             yield Fault(place, "fields", what, "is a comma or a quote missing?")
 
 

@@ -175,7 +175,7 @@ def _codes(found: list[Section], at_least: int) -> list[Code]:
     """The code blocks of all sections but the explanation."""
     codes = [code for section in found if _kind(section) != EXPLANATION for code in section.codes]
     if len(codes) < at_least:
-        what = f"{len(codes)} code blocks, but {at_least} are needed" if codes else "no code block"
+        what = f"only 1 code block, but {at_least} are needed" if codes else "no code block"
         hint = "add the code before and the code after" if at_least > 1 else "add '## Code'"
         raise Refused("missing-section", what, hint)
     return codes

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.pipeline.export.native import NativeFile
-from workbench.text import visible
+from workbench.text import quantity, visible
 
 PROMPTS, TOKENS = 2, 24
 TRAINED, MERGED = "adapter", "peft's merge"
@@ -71,7 +71,7 @@ class SmokeAnswers:
             f"{who} {'same as' if same == whole else f'{same} of {whole} tokens as'} the {first}"
             for who, (same, whole) in self.parting().items()
         ]
-        count = f"{len(self.prompts)} prompt{'s' if len(self.prompts) > 1 else ''}"
+        count = quantity(len(self.prompts), "prompt")
         return f"greedy responses to {count}: {', '.join(told)}"
 
     def page(self, decode: Callable[[list[int]], str]) -> str:
