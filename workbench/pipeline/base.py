@@ -13,6 +13,7 @@ from typing import Any
 from workbench import files
 from workbench.errors import UserError
 from workbench.pipeline import hub
+from workbench.pipeline.base_files import check_files
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
@@ -33,8 +34,8 @@ def fetch(model: Model, progress: hub.Progress | None = None) -> Path:
         return miniature(model.base.removeprefix(MINIATURE))
     local = Path(model.base).expanduser()
     if local.is_dir():
-        return _checked(local.resolve())
-    return _checked(hub.snapshot(model.base, model.revision, progress))
+        return _checked(local.resolve(), model.base)
+    return _checked(hub.snapshot(model.base, model.revision, progress), model.base)
 
 
 def load_tokenizer(base: Path, added: Sequence[str] = ()) -> Any:
@@ -80,11 +81,6 @@ def stop_ids(tokenizer: Any, base: Path) -> list[int]:
     return list(dict.fromkeys(ids))
 
 
-def _checked(folder: Path) -> Path:
-    if not (folder / "config.json").is_file():
-        hint = "a base model folder contains config.json, *.safetensors and tokenizer.json"
-        raise UserError("config.json is missing", path=folder, hint=hint)
-    if not any(folder.glob("*.safetensors")):
-        hint = "pickled weights (*.bin) are not supported; convert them to safetensors"
-        raise UserError("*.safetensors files are missing", path=folder, hint=hint)
+def _checked(folder: Path, name: str) -> Path:
+    check_files(folder, name)
     return folder
