@@ -19,13 +19,34 @@ from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
 
 
-def fetch(model: Model, progress: hub.Progress | None = None) -> Path:
+def fetch(
+    model: Model, progress: hub.Progress | None = None, *, pinned: Path | None = None
+) -> Path:
     """The base's folder: shipped, local, or from the hub's cache or the hub itself.
 
     `progress` hears, about once a second, how many bytes of how many have come from the hub.
+    `pinned`: what `fetch_config` gave; the weights then come from the same commit.
 
     Raises UserError saying what to do: wrong name, licence to accept, no network.
     """
+    local = _local(model)
+    if local is not None:
+        return _checked(local, model.base)
+    revision = model.revision if pinned is None else hub.commit_of(pinned)
+    return _checked(hub.snapshot(model.base, revision, progress), model.base)
+
+
+def fetch_config(model: Model) -> Path:
+    """The base's folder with config.json and tokenizer, weights perhaps not in it yet.
+
+    Raises UserError as `fetch` does.
+    """
+    local = _local(model)
+    return hub.config_snapshot(model.base, model.revision) if local is None else local
+
+
+def _local(model: Model) -> Path | None:
+    """The folder of a base that needs no hub."""
     if model.base.startswith(EMBEDDED):
         return embedded_base(model.base)
     if model.base.startswith(MINIATURE):
@@ -33,9 +54,7 @@ def fetch(model: Model, progress: hub.Progress | None = None) -> Path:
 
         return miniature(model.base.removeprefix(MINIATURE))
     local = Path(model.base).expanduser()
-    if local.is_dir():
-        return _checked(local.resolve(), model.base)
-    return _checked(hub.snapshot(model.base, model.revision, progress), model.base)
+    return local.resolve() if local.is_dir() else None
 
 
 def load_tokenizer(base: Path, added: Sequence[str] = ()) -> Any:

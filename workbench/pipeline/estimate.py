@@ -28,7 +28,15 @@ from workbench.estimate.memory import Memory
 from workbench.estimate.past import past_speed
 from workbench.estimate.shape import ModelShape
 from workbench.pipeline import base as bases
-from workbench.pipeline.prepare import Prepared, chat_format, read_all, tokenize_stage
+from workbench.pipeline.candidate import Candidate, When
+from workbench.pipeline.checking import check, has_weights
+from workbench.pipeline.prepare import (
+    Prepared,
+    chat_format,
+    read_all,
+    tokenize_stage,
+    with_tokenizer,
+)
 from workbench.pipeline.processes.place import check_gpus
 from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.examples import Examples
@@ -36,7 +44,7 @@ from workbench.pipeline.training.need import device_bytes, foreseen, read_shape,
 from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.load import parse
 from workbench.preset.schema import Preset, TrainStage
-from workbench.run.events import Event, Note
+from workbench.run.events import Emit, Event, Note
 from workbench.run.folder import runs_root
 
 
@@ -62,6 +70,9 @@ def estimate(preset: Preset) -> dict[str, Any]:
         if isinstance(event, Note):
             notes.append(event.message)
 
+    base, unknown = _config_of(preset)
+    if base:
+        check(When.CONFIG, Candidate(base, preset), emit)
     prepared = read_all(preset, emit)
     found: dict[str, Any] = {
         "rows": sum(len(reading.rows) for _, reading in prepared.readings),
@@ -71,24 +82,44 @@ def estimate(preset: Preset) -> dict[str, Any]:
         "device": _device(preset),
         "stages": {},
     }
-    try:
-        base = bases.fetch(preset.model)
-    except UserError as error:
-        fetches = isinstance(error.__cause__, LocalEntryNotFoundError)
-        not_here = f"model.base: {preset.model.base} is not downloaded yet; a run downloads it"
-        found["unknown"] = not_here if fetches else str(error)
-        shape = _shape(preset)
-        for stage in preset.train if shape else ():
+    if base and (base / "tokenizer.json").is_file():
+        found["stages"] = _stages(preset, prepared, base, emit)
+    elif shape := _shape(preset):
+        for stage in preset.train:
             memory = foreseen(shape, stage, preset.model, shares=_shares(preset))
             found["stages"][stage.name] = _memory(memory)
-    else:
-        tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
-        with tempfile.TemporaryDirectory() as folder:
-            for stage in preset.train:
-                found["stages"][stage.name] = _stage(
-                    stage, preset, prepared, tokenizer, base, Path(folder), emit
-                )
+    if unknown:
+        found["unknown"] = unknown
     return {**found, "notes": notes}
+
+
+def _config_of(preset: Preset) -> tuple[Path | None, str]:
+    """The base's folder, its weights perhaps not in it, and what of the base is not here."""
+    not_here = f"model.base: {preset.model.base} is not downloaded yet; a run downloads it"
+    try:
+        base = bases.fetch_config(preset.model)
+    except UserError as error:
+        fetches = isinstance(error.__cause__, LocalEntryNotFoundError)
+        return None, not_here if fetches else str(error)
+    return base, "" if has_weights(base) else not_here
+
+
+def _stages(preset: Preset, prepared: Prepared, base: Path, emit: Emit) -> dict[str, Any]:
+    """All stages' counts, and what can be known of the export."""
+    tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
+    template, _, end_of_turn = chat_format(preset, tokenizer, base)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bases.save_tokenizer(tokenizer, template.source if template else "", folder / "tokenizer")
+        candidate = Candidate(base, preset)
+        ready = with_tokenizer(candidate, folder / "tokenizer", template, end_of_turn, prepared)
+        check(When.TOKENIZER, ready, emit)
+        if has_weights(base):
+            check(When.WEIGHTS, ready, emit)
+        return {
+            stage.name: _stage(stage, preset, prepared, tokenizer, base, folder, emit)
+            for stage in preset.train
+        }
 
 
 def _stage(
@@ -98,7 +129,7 @@ def _stage(
     tokenizer: Any,
     base: Path,
     folder: Path,
-    emit: Any,
+    emit: Emit,
 ) -> dict[str, Any]:
     """The stage's counts, by the very code that the worker prepares and plans it with."""
     template, stops, _ = chat_format(preset, tokenizer, base)

@@ -6,25 +6,68 @@ far it is is read off the cache's growing files.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from workbench import files
 from workbench.errors import UserError
 
-NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+CONFIG = ["*.json", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
+BELOW = ["*/*"]  # other formats of the same weights: original/, onnx/
 POLL_S = 1.0
 OR_LOCAL = ", or use a local folder; HF_HOME sets the cache folder"
 Progress = Callable[[int, int], None]  # bytes that are here, bytes in all
 
 
+def config_snapshot(name: str, revision: str) -> Path:
+    """The folder of `name` at `revision` in the hub's cache with all but its weights.
+
+    Raises UserError as `snapshot` does.
+    """
+    return _told_plainly(name, revision, lambda: _fetched(name, revision, CONFIG, None))
+
+
+def commit_of(folder: Path) -> str:
+    """The commit of a folder in the hub's cache: the folder's own name."""
+    return folder.name
+
+
 def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path:
     """The folder of `name` at `revision` in the hub's cache, fetched where it is not there.
 
+    Config and tokenizer come first, then the files that hold the weights, and no others.
+
     Raises UserError saying what to do: wrong name, licence to accept, no network, a full disk.
     """
+    folder = config_snapshot(name, revision)
+    wanted = weight_files(folder)
+
+    def fetched() -> Path:
+        found = _fetched(name, commit_of(folder), wanted, progress)
+        _require_offline(found, wanted)
+        return found
+
+    return _told_plainly(name, revision, fetched)
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The files that hold the weights of a model: those of its index, else the single file."""
+    index = folder / INDEX
+    if not index.is_file():
+        return [SINGLE]
+    try:
+        listed = json.loads(index.read_bytes())["weight_map"].values()
+        return sorted({str(file) for file in listed})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError("not a safetensors index", path=index) from None
+
+
+def _told_plainly(name: str, revision: str, fetched: Callable[[], Path]) -> Path:
+    """What `fetched()` gives; what the hub's library raises becomes one line."""
     from huggingface_hub import constants
     from huggingface_hub import errors as hub
 
@@ -34,7 +77,7 @@ def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path
             f"HF_ENDPOINT: {constants.ENDPOINT!r} is not a valid Hub address", hint=hint
         )
     try:
-        return _fetched(name, revision, progress)
+        return fetched()
     except hub.GatedRepoError as error:
         hint = f"accept its license at https://huggingface.co/{name}, then run: hf auth login"
         raise UserError(f"model.base: {name} is gated", hint=hint) from error
@@ -54,6 +97,16 @@ def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path
         raise UserError(what, hint=hint) from error
 
 
+def _require_offline(folder: Path, wanted: Sequence[str]) -> None:
+    """Raise LocalEntryNotFoundError where the hub was not asked and files are not here."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    missing = [file for file in wanted if not (folder / file).is_file()]
+    if missing and constants.HF_HUB_OFFLINE:
+        raise LocalEntryNotFoundError(f"{missing[0]} is not in the cache")
+
+
 def _unreachable(error: BaseException) -> tuple[str, str]:
     """Why the hub gave nothing, and what mends it."""
     from huggingface_hub import constants
@@ -69,30 +122,35 @@ def _unreachable(error: BaseException) -> tuple[str, str]:
     return f"no connection to {constants.ENDPOINT}", f"go online once{OR_LOCAL}"
 
 
-def _fetched(name: str, revision: str, progress: Progress | None) -> Path:
+def _fetched(name: str, revision: str, wanted: list[str], progress: Progress | None) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.file_download import repo_folder_name
 
-    missing = _missing_bytes(name, revision)
+    missing = _missing_bytes(name, revision, wanted)
     cache = Path(constants.HF_HUB_CACHE)
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
         files.check_space(cache, missing, f"the base model {name}")
     blobs = cache / repo_folder_name(repo_id=name, repo_type="model") / "blobs"
     with _told(blobs, missing, progress if missing else None):
-        return Path(snapshot_download(name, revision=revision, allow_patterns=NEEDED))
+        found = snapshot_download(
+            name, revision=revision, allow_patterns=wanted, ignore_patterns=BELOW
+        )
+    return Path(found)
 
 
-def _missing_bytes(name: str, revision: str) -> int:
+def _missing_bytes(name: str, revision: str, wanted: list[str]) -> int:
     """How much is still to be fetched; 0 where the hub cannot be asked: fetching says why."""
     from huggingface_hub import errors as hub
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = snapshot_download(name, revision=revision, allow_patterns=NEEDED, dry_run=True)
+        found = snapshot_download(
+            name, revision=revision, allow_patterns=wanted, ignore_patterns=BELOW, dry_run=True
+        )
     except (hub.DryRunError, hub.HfHubHTTPError, OSError, ValueError):
         return 0
-    return sum(file.file_size or 0 for file in wanted if file.will_download)
+    return sum(file.file_size or 0 for file in found if file.will_download)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from workbench.dataset.template import ChatTemplate
 from workbench.files import write_atomic
 from workbench.pipeline.export.go_template import renderer
-from workbench.pipeline.export.modelfile import Parameters, modelfile
+from workbench.pipeline.export.modelfile import Modelfile, Parameters, modelfile
 from workbench.pipeline.export.tokenizer import tokenizer_vocabulary
 from workbench.preset.schema import Preset
 from workbench.run.folder import RunFolder
@@ -26,10 +26,26 @@ def write_modelfile(
 
     `end_of_turn`: text of the token that ends an answer, when it is not EOS.
     """
+    comment = f"created by workbench from run {run.name}"
+    made = modelfile_of(preset, run.tokenizer, gguf.name, template, end_of_turn, comment)
+    path = run.export / "Modelfile"
+    write_atomic(path, made.text)
+    return path, made.warnings
+
+
+def modelfile_of(
+    preset: Preset,
+    tokenizer: Path,
+    gguf_name: str,
+    template: ChatTemplate,
+    end_of_turn: str = "",
+    comment: str = "",
+) -> Modelfile:
+    """The Modelfile for the file `gguf_name`, in memory; `tokenizer`: the folder of training's."""
     generate = preset.generate
-    vocabulary = tokenizer_vocabulary(run.tokenizer, end_of_turn)
-    made = modelfile(
-        gguf.name,
+    vocabulary = tokenizer_vocabulary(tokenizer, end_of_turn)
+    return modelfile(
+        gguf_name,
         renderer(template),
         parameters=Parameters(
             temperature=generate.temperature,
@@ -45,11 +61,8 @@ def write_modelfile(
         system=preset.ollama.system or preset.data.system,
         special_tokens=vocabulary.control_tokens,
         added_bos=vocabulary.bos_token if vocabulary.add_bos else "",
-        comment=f"created by workbench from run {run.name}",
+        comment=comment,
     )
-    path = run.export / "Modelfile"
-    write_atomic(path, made.text)
-    return path, made.warnings
 
 
 def command_for_ollama(preset: Preset, run: RunFolder, path: Path) -> str:

@@ -6,14 +6,15 @@
     base.json, tokenizer/                                  the base's folder; the tokenizer in use
 
 After this stage the run no longer looks at the sources: its own copy rules. No model is loaded
-here, so whatever is wrong with the data is said before that costs anything.
+here, so whatever is wrong with the data or the base is said before that costs anything: config.json
+and the tokenizer come first and are checked, the weights last.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
 from workbench.pipeline import base as bases
+from workbench.pipeline.candidate import Candidate, When
+from workbench.pipeline.checking import check
 from workbench.pipeline.earlier import Earlier, way_of
-from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.sequences import SequenceWriter
 from workbench.pipeline.uncollected import uncollected
@@ -65,21 +67,20 @@ class Prepared:
 
 def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
     """Do the stage; returns the files that later stages rely on. Raises UserError for bad data."""
-    with uncollected():
-        prepared = read_all(preset, emit)
-    base = bases.fetch(preset.model, _download_told(emit))
-    if preset.export.formats:
-        family_of(base)  # what cannot be exported is refused before it is trained
+    base = bases.fetch_config(preset.model)
+    candidate = Candidate(base, preset)
+    check(When.CONFIG, candidate, emit)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
+    with uncollected():
+        prepared = read_all(preset, emit)
     with uncollected():  # transformers is imported
         tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)
-    base_file = run.path / "base.json"
-    facts = {"base": preset.model.base, "path": str(base), "end_of_turn": end_of_turn}
-    files.write_json(base_file, facts)
-    written = [base_file, run.tokenizer / "tokenizer.json", *_write_rows(prepared, run)]
+    candidate = with_tokenizer(candidate, run.tokenizer, template, end_of_turn, prepared)
+    check(When.TOKENIZER, candidate, emit)
+    written = [run.tokenizer / "tokenizer.json", *_write_rows(prepared, run)]
     ledgers = {}
     for stage in preset.train:
         paths, ledgers[stage.name] = tokenize_stage(
@@ -94,10 +95,29 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
             remember=True,
         )
         written += paths
+    base = bases.fetch(preset.model, _download_told(emit), pinned=base)
+    check(When.WEIGHTS, replace(candidate, base=base), emit)
+    base_file = run.path / "base.json"
+    facts = {"base": preset.model.base, "path": str(base), "end_of_turn": end_of_turn}
+    files.write_json(base_file, facts)
     report = run.dataset / "report.json"
     files.write_json(report, report_of(prepared, ledgers))
     emit(_ready(prepared))
-    return [*written, report]
+    return [base_file, *written, report]
+
+
+def with_tokenizer(
+    candidate: Candidate,
+    tokenizer: Path,
+    template: ChatTemplate | None,
+    end_of_turn: str,
+    prepared: Prepared,
+) -> Candidate:
+    """The candidate with the tokenizer in use and the rows, for the TOKENIZER checks."""
+    rows = (*prepared.splits.train, *prepared.splits.validation, *prepared.held_out)
+    return replace(
+        candidate, tokenizer=tokenizer, template=template, end_of_turn=end_of_turn, rows=rows
+    )
 
 
 def read_all(preset: Preset, emit: Emit) -> Prepared:

@@ -145,22 +145,13 @@ def plan_export(
     answer, when it is not EOS. `layers`: keep only so many (for parity of a model that does not
     fit into memory). Raises UserError with place and reason for all that cannot be exported.
     """
-    kinds = tuple(dict.fromkeys(type_named(wished) for wished in types))
-    family, config = family_of(weights.base)
-    kept = min(layers or config.layers, config.layers)
-    in_scope = _outside(kept, config.layers)
-    merged = MergedWeights(
-        weights,
-        tied_in_config=family.tied(config),
-        in_scope=in_scope,
-        storage=family.storage,
-    )
-    config = config.with_layers(kept)
+    kinds = _kinds(types)
+    settled = _settle(weights, kinds, layers)
+    family, config, merged = settled.family, settled.config, settled.merged
     rows = merged.shape(merged.embedding)[0]
     family.keys(gguf.GGUFWriter(None, family.gguf_name), config, rows)  # what is missing shows now
     files = read_tokenizer(tokenizer)
     vocabulary = read_vocabulary(files, rows, end_of_turn)
-    tensors, fallbacks = _plan_tensors(family, config, merged, kinds)
     return ExportPlan(
         name=name or weights.base.name,
         weights=weights,
@@ -171,10 +162,52 @@ def plan_export(
         vocabulary=vocabulary,
         chat_template=chat_template,
         types=kinds,
-        tensors=tuple(tensors),
-        fallbacks=tuple(fallbacks),
+        tensors=tuple(settled.tensors),
+        fallbacks=tuple(settled.fallbacks),
         warnings=(*family.warnings(config), *vocabulary.warnings, *_of_parting(merged)),
     )
+
+
+def base_fallbacks(base: Path, types: Sequence[str]) -> list[Fallback]:
+    """Tensors of the untrained `base` that cannot have the format that a type would give them.
+
+    Reads the headers of its files only. Raises UserError for a tensor without a place in GGUF or in
+    a number format that is not plain floating point.
+    """
+    settled = _settle(Weights(base), _kinds(types), None)
+    rows = settled.merged.shape(settled.merged.embedding)[0]
+    writer = gguf.GGUFWriter(None, settled.family.gguf_name)
+    settled.family.keys(writer, settled.config, rows)
+    return settled.fallbacks
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """All of a plan that needs no tokenizer."""
+
+    family: Family
+    config: ModelConfig
+    merged: MergedWeights
+    tensors: list[TensorPlan]
+    fallbacks: list[Fallback]
+
+
+def _kinds(types: Sequence[str]) -> tuple[GgufType, ...]:
+    return tuple(dict.fromkeys(type_named(wished) for wished in types))
+
+
+def _settle(weights: Weights, kinds: Sequence[GgufType], layers: int | None) -> _Settled:
+    family, config = family_of(weights.base)
+    kept = min(layers or config.layers, config.layers)
+    merged = MergedWeights(
+        weights,
+        tied_in_config=family.tied(config),
+        in_scope=_outside(kept, config.layers),
+        storage=family.storage,
+    )
+    config = config.with_layers(kept)
+    tensors, fallbacks = _plan_tensors(family, config, merged, kinds)
+    return _Settled(family, config, merged, tensors, fallbacks)
 
 
 def _of_parting(merged: MergedWeights) -> list[str]:

@@ -1,0 +1,45 @@
+"""Everything about a base that can be checked before training, run where it is known first.
+
+`prepare` calls `check` three times: with config.json before anything is read, with the tokenizer
+before rows are tokenized, and with the headers of the weights before it ends. `--dry-run` does the
+same as far as the files are on this machine. Invariant: no training starts that a check here would
+have refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from workbench.findings import Finding, collect, raise_errors
+from workbench.pipeline import base_checks
+from workbench.pipeline.candidate import Candidate, When
+from workbench.pipeline.export import checks as export_checks
+from workbench.run import events
+from workbench.run.events import Emit
+
+
+def check(when: When, candidate: Candidate, emit: Emit) -> None:
+    """Run the checks of that moment; each warning becomes a note.
+
+    Raises UserErrors with every error found. Those of the export run where GGUF is asked for.
+    """
+    checks = dict(base_checks.CHECKS[when])
+    if candidate.preset.export.formats:
+        checks |= export_checks.CHECKS[when]
+    report(collect(checks, candidate), emit)
+
+
+def report(found: Iterable[Finding], emit: Emit) -> None:
+    """Emit what blocks nothing, each once, and raise UserErrors with the rest."""
+    found = list(dict.fromkeys(found))
+    for one in found:
+        if one.level != "error":
+            level = "warning" if one.level == "warning" else "info"
+            emit(events.Note(message=str(one), level=level))
+    raise_errors(found)
+
+
+def has_weights(base: Path) -> bool:
+    """Whether the folder holds weights, and not only the files that say what they are."""
+    return any(base.glob("*.safetensors"))

@@ -1,0 +1,68 @@
+"""Checks of the export that need no trained weights; `pipeline.checking` runs them in `prepare`.
+
+To add one, write the function and its line in `CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from workbench.findings import Finding, warning
+from workbench.pipeline.candidate import Candidate, Check, When
+from workbench.pipeline.export.arch import family_of
+from workbench.pipeline.export.making import wish
+from workbench.pipeline.export.plan import base_fallbacks
+from workbench.pipeline.export.tokenizer import plain_backend, read_tokenizer, read_vocabulary
+from workbench.pipeline.packaging import modelfile_of
+
+FALLBACKS_SHOWN = 5
+
+
+def check_architecture(candidate: Candidate) -> Iterator[Finding]:
+    """An architecture, or a setting of it, that cannot be written as GGUF."""
+    family, config = family_of(candidate.base)
+    for line in family.warnings(config):
+        yield warning(line)
+
+
+def check_vocabulary(candidate: Candidate) -> Iterator[Finding]:
+    """A tokenizer without an equivalent in llama.cpp, or with known differences."""
+    files = read_tokenizer(candidate.tokenizer_folder)
+    _, config = family_of(candidate.base)
+    highest = max(plain_backend(files).get_vocab(with_added_tokens=True).values())
+    rows = max(int(config.get("vocab_size", 0)), highest + 1)
+    for line in read_vocabulary(files, rows, candidate.end_of_turn).warnings:
+        yield warning(line)
+
+
+def check_modelfile(candidate: Candidate) -> Iterator[Finding]:
+    """What the Modelfile for Ollama has to leave out."""
+    if candidate.template is None:
+        return
+    made = modelfile_of(
+        candidate.preset,
+        candidate.tokenizer_folder,
+        "model.gguf",
+        candidate.template,
+        candidate.end_of_turn,
+    )
+    for line in made.warnings:
+        yield warning(f"Modelfile: {line}")
+
+
+def check_tensors(candidate: Candidate) -> Iterator[Finding]:
+    """A stored tensor without a place in GGUF, of an unknown number format or an odd shape."""
+    export = candidate.preset.export
+    found = base_fallbacks(candidate.base, wish(export.formats, export.parity).in_pass)
+    told = [one for one in found if one.type in export.formats]
+    for fallback in told[:FALLBACKS_SHOWN]:
+        yield warning(f"{fallback.type}: {fallback}")
+    if len(told) > FALLBACKS_SHOWN:
+        yield warning(f"{len(told) - FALLBACKS_SHOWN} more tensors get a different format")
+
+
+CHECKS: Mapping[When, Mapping[str, Check]] = {
+    When.CONFIG: {"architecture": check_architecture},
+    When.TOKENIZER: {"vocabulary": check_vocabulary, "modelfile": check_modelfile},
+    When.WEIGHTS: {"tensors": check_tensors},
+}
