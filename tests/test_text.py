@@ -104,6 +104,10 @@ def test_quantity(count: int, shown: str) -> None:
     assert quantity(count, "row") == shown
 
 
+def test_quantity_of_a_hissing_noun() -> None:
+    assert [quantity(2, noun) for noun in ("fix", "batch")] == ["2 fixes", "2 batches"]
+
+
 def test_a_table_is_aligned_cut_and_visible() -> None:
     rows = [("name", "what"), ("x" * 9, "\x1b[31m"), ("y", "")]
     assert table(rows, width=6) == ["name    what", "xxxxx…  \\x1b[31m", "y"]

@@ -48,8 +48,9 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 
 def quantity(count: int, noun: str) -> str:
-    """`1 row`, `1,250 rows`: the noun takes an s unless there is one of it."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """`1 row`, `1,250 rows`, `2 batches`: the noun in the plural unless there is one of it."""
+    ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
 def duration(seconds: float) -> str:

@@ -74,9 +74,9 @@ def test_a_file_talks_with_the_defaults(
     ("arguments", "told"),
     [
         (["nobody"], "no run 'nobody'"),
-        (["absent.gguf"], "'absent.gguf' is no file"),
-        (["one"], "exported no model yet"),
-        (["x.gguf", "--compare", "base"], "is no file"),
+        (["absent.gguf"], "file not found: 'absent.gguf'"),
+        (["one"], "not exported a model yet"),
+        (["x.gguf", "--compare", "base"], "file not found"),
     ],
 )
 def test_what_cannot_talk_is_one_line(
@@ -91,10 +91,10 @@ def test_what_cannot_talk_is_one_line(
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
-        ("temperature", "no '='"),
+        ("temperature", "'=' is missing"),
         ("temprature=1", "did you mean 'temperature'?"),
-        ("context=many", "'many' is no number of tokens"),
-        ("context=0", "no number of tokens"),
+        ("context=many", "'many' is not a valid number of tokens"),
+        ("context=0", "not a valid number of tokens"),
         ("temperature=hot", "temperature"),
         ("top_p=7", "top_p"),
     ],

@@ -39,23 +39,23 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["runz"], "no command 'runz' (did you mean 'runs'?)"),
-        (["xyz"], "no command 'xyz' (use attach, chat, data, evaluate, export, keys,"),
-        (["\x1b[31m"], "no command '\\x1b[31m'"),
+        (["runz"], "unknown command 'runz' (did you mean 'runs'?)"),
+        (["xyz"], "unknown command 'xyz' (use attach, chat, data, evaluate, export, keys,"),
+        (["\x1b[31m"], "unknown command '\\x1b[31m'"),
         (["--preset"], "argument --preset: expected one argument (see workbench --help)"),
         (["--presets", "x"], "unrecognized arguments: --presets x"),
-        (["--name", "x"], "--preset is missing (workbench presets lists them)"),
-        (["--preset", "quikstart"], "no preset 'quikstart' (did you mean 'quickstart'?)"),
+        (["--name", "x"], "--preset is missing (run `workbench presets` to list the presets)"),
+        (["--preset", "quikstart"], "preset 'quikstart' not found (did you mean 'quickstart'?)"),
         (["--preset", "absent.toml"], "absent.toml"),
         (["--preset", "quickstart", "--set", "train.0.rnk=3"], "--set train.0.rnk: unknown key"),
-        (["--preset", "quickstart", "--set", "x"], "--set: 'x' sets nothing"),
+        (["--preset", "quickstart", "--set", "x"], "--set: 'x' has no key or no '='"),
         (
             ["--preset", "quickstart", "--stages", "trian"],
-            "no stage 'trian' (did you mean 'train'?)",
+            "unknown stage 'trian' (did you mean 'train'?)",
         ),
         (["resume"], "the following arguments are required: RUN (see workbench resume --help)"),
         (["resume", "nothing"], "no run 'nothing' in"),
-        (["attach", "nothing"], "there is no run yet"),
+        (["attach", "nothing"], "there are no runs yet"),
         (["stop", "nothing"], "no run 'nothing'"),
         (["keys", "trian"], "no section 'trian' (did you mean 'train'?)"),
         (["data", "absent.txt"], "absent.txt"),
@@ -82,7 +82,7 @@ def test_a_bug_of_ours_is_one_line_and_a_traceback_in_a_file(
     monkeypatch.setattr(cli.tempfile, "tempdir", str(tmp_path))
     assert main(["stop", "one"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("workbench itself is at fault: KeyError('surprise')")
+    assert err.startswith("internal error: KeyError('surprise')")
     assert err.count("\n") == 1
     (log,) = tmp_path.glob("workbench-*.log")
     assert str(log) in err and "Traceback" in log.read_text()
@@ -98,7 +98,7 @@ def test_without_arguments_it_tells_what_is_here(
         make_run(tmp_path / "runs", f"run{number}")
     assert main([]) == 0
     told = capsys.readouterr().out
-    assert "Runs (2 older: workbench runs)" in told and "workbench chat run6" in told
+    assert "Runs (2 older runs: workbench runs)" in told and "workbench chat run6" in told
 
 
 def test_no_runs_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def test_no_runs_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_presets_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["presets"]) == 0
-    assert "Teach the embedded base" in capsys.readouterr().out
+    assert "Teach the bundled base model" in capsys.readouterr().out
     assert main(["keys", "generate"]) == 0
     told = capsys.readouterr().out
     assert "temperature" in told and "learning_rate" not in told
@@ -122,10 +122,10 @@ def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "workbench", "runz"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2 and done.stderr == "no command 'runz' (did you mean 'runs'?)\n"
+    assert done.returncode == 2 and done.stderr == "unknown command 'runz' (did you mean 'runs'?)\n"
 
 
 def test_output_into_a_closed_pipe_is_no_traceback() -> None:
     code = f"{sys.executable} -m workbench keys | head -1"
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == "" and done.stdout.startswith("At the top")
+    assert done.stderr == "" and done.stdout.startswith("Top level")

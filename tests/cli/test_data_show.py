@@ -42,10 +42,10 @@ def test_set_reaches_the_row_that_is_shown(
     "arguments, told",
     [
         (["--show", "3", "--preset", "quickstart"], "rows.jsonl:4: 'prompt' is a number"),
-        (["--show", "5", "--preset", "quickstart"], "there is no row 5: it has 4"),
-        (["--show", "0", "--preset", "quickstart"], "rows count from 1"),
+        (["--show", "5", "--preset", "quickstart"], "there is no row 5: the data has 4 rows"),
+        (["--show", "0", "--preset", "quickstart"], "rows are numbered from 1"),
         (["--show", "1"], "--show needs PATH and --preset"),
-        (["--show", "1", "--preset", "absent"], "no preset 'absent'"),
+        (["--show", "1", "--preset", "absent"], "preset 'absent' not found"),
     ],
 )
 def test_what_cannot_be_shown_is_told_in_a_line(

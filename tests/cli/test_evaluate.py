@@ -52,8 +52,8 @@ def test_a_run_and_a_file_are_asked_as_the_run_s_preset_says(
     assert main(arguments) == 0
     said = capsys.readouterr()
     folder = run.path / "evaluation-p"
-    assert said.out.split()[:2] == ["one", "m.gguf"] and "passes the checker" in said.out
-    assert "one against m.gguf: +0.000 (+0.000 to +0.000), by chance alone" in said.out
+    assert said.out.split()[:2] == ["one", "m.gguf"] and "checker pass rate" in said.out
+    assert "one vs. m.gguf: +0.000 (+0.000 to +0.000), p = 1.00" in said.out
     assert said.err == "report: runs/one/evaluation-p/report.md\n"
     report = read_report(folder)
     cases = [case for model in report.models.values() for case in model.read_cases()]
@@ -85,7 +85,7 @@ def test_two_do_not_write_into_one_folder(place: Path, capsys: pytest.CaptureFix
     with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout and holder.stdout.readline()
         assert main(["evaluate", "m.gguf", "--prompts", "p.jsonl", "-o", "out"]) == 2
-    assert capsys.readouterr().err.startswith("out: another evaluation writes here")
+    assert capsys.readouterr().err.startswith("out: another evaluation is writing to this folder")
 
 
 def test_what_a_run_lends_and_what_flags_change(place: Path) -> None:
@@ -111,18 +111,18 @@ def test_what_a_run_lends_and_what_flags_change(place: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["absent.gguf"], "'absent.gguf' is no file"),
+        (["absent.gguf"], "file not found: 'absent.gguf'"),
         (["nobody"], "no run 'nobody'"),
-        (["m.gguf", "--prompts", "no.jsonl"], "no.jsonl: there is no such file of prompts"),
+        (["m.gguf", "--prompts", "no.jsonl"], "no.jsonl: prompt file not found"),
         (["m.gguf", "--checker", "builtin:jsn"], "did you mean 'json'?"),
         (["m.gguf", "--checker", "'x"], "--checker: No closing quotation"),
-        (["m.gguf", "--checker", "python"], "never sees the answer (put {file}"),
+        (["m.gguf", "--checker", "python"], "never receives the response (add {file}"),
         (["m.gguf", "--checker", "no-such", "{file}"], "'no-such' is not installed"),
         (["m.gguf", "--baseline", "base"], "--baseline base needs a run"),
-        (["m.gguf", "--baseline", "m"], "'m' is asked already"),
+        (["m.gguf", "--baseline", "m"], "'m' is listed twice"),
         (["m.gguf", "--samples", "0"], "--samples must be at least 1"),
-        (["m.gguf", "--limit", "-1"], "--limit and --seed no less than 0"),
-        (["m.gguf", "-o", "p.jsonl"], "p.jsonl: is no folder"),
+        (["m.gguf", "--limit", "-1"], "--limit and --seed must not be negative"),
+        (["m.gguf", "-o", "p.jsonl"], "p.jsonl: is not a folder"),
     ],
 )
 def test_faults_of_the_arguments(
@@ -142,4 +142,4 @@ def test_an_interruption_says_that_the_answers_are_kept(
 
     monkeypatch.setattr(evaluate, "ask", interrupted)
     assert main(["evaluate", "m.gguf", "--prompts", "p.jsonl"]) == 130
-    assert capsys.readouterr().err.startswith("interrupted; the answers are kept")
+    assert capsys.readouterr().err.startswith("interrupted; responses are kept")

@@ -33,18 +33,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["mine"], "no --type is named"),
-        ([], "name a run or a .gguf file"),
+        (["mine"], "no --type given"),
+        ([], "no run or .gguf file given"),
         (["mine", "--type", "q4_km"], "did you mean 'q4_k_m'?"),
         (["mine", "--type", "iq2_xs"], "needs an importance matrix"),
-        (["mine", "--type", "q8_0", "-o", "x.gguf"], "--output is for a .gguf file"),
+        (["mine", "--type", "q8_0", "-o", "x.gguf"], "--output only applies to a .gguf file"),
         (["yours", "--type", "q8_0"], "no run 'yours'"),
-        (["none.gguf", "--type", "q8_0", "-o", "x.gguf"], "none.gguf: there is no such file"),
-        (["here.gguf", "--type", "q8_0"], "a FILE needs one --type and an --output"),
-        (["here.gguf", "--type", "q8_0", "-o", "x.bin"], "x.bin: the name of the new file does"),
-        (["here.gguf", "--type", "q8_0", "-o", "no/x.gguf"], "no: there is no such folder"),
-        (["here.gguf", "--type", "q8_0", "-o", "./here.gguf"], "this is the file that is read"),
-        (["here.gguf", "--type", "q8_0", "-o", "x.gguf", "--merged"], "are for a run"),
+        (["none.gguf", "--type", "q8_0", "-o", "x.gguf"], "none.gguf: file not found"),
+        (["here.gguf", "--type", "q8_0"], "a FILE needs exactly one --type and an --output"),
+        (
+            ["here.gguf", "--type", "q8_0", "-o", "x.bin"],
+            "x.bin: the output file name must end in .gguf",
+        ),
+        (["here.gguf", "--type", "q8_0", "-o", "no/x.gguf"], "no: folder not found"),
+        (
+            ["here.gguf", "--type", "q8_0", "-o", "./here.gguf"],
+            "input and output are the same file",
+        ),
+        (["here.gguf", "--type", "q8_0", "-o", "x.gguf", "--merged"], "only apply to a run"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -61,7 +67,7 @@ def test_what_stands_already_needs_no_worker(
     run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", "mine", "--type", "F16"]) == 0
-    assert "mine has all of it already" in capsys.readouterr().err
+    assert "nothing to do: mine already has these files in" in capsys.readouterr().err
     assert not run.lock_file.exists()
 
 

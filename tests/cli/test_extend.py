@@ -50,7 +50,7 @@ def extensions(run: RunFolder) -> list[list[int]]:
 
 
 def test_steps_and_epochs_are_added_to_the_last_stage(run: RunFolder) -> None:
-    assert "sft is extended by 12 steps" in extend(run, steps="+12")
+    assert "extended sft by 12 steps; later stages will run again" in extend(run, steps="+12")
     tell(run, PLAN)  # ten steps an epoch
     extend(run, epochs="+1")
     extend(run, epochs="+0.25")
@@ -60,12 +60,12 @@ def test_steps_and_epochs_are_added_to_the_last_stage(run: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("epochs", "steps", "message"),
     [
-        ("1", "", "--epochs 1: not a number of epochs to add (write +1)"),
+        ("1", "", "--epochs 1: not a number of epochs to add (use +1)"),
         ("+0", "", "not a number of epochs to add"),
-        ("", "+1.5", "not a number of steps to add (write +100)"),
+        ("", "+1.5", "not a number of steps to add (use +100)"),
         ("", "-3", "not a number of steps"),
-        ("+1", "+1", "say the same thing"),
-        ("+1", "", "train:sft has not begun, its epoch is not known (give --steps)"),
+        ("+1", "+1", "cannot be combined"),
+        ("+1", "", "train:sft has not started; its epoch is unknown (use --steps)"),
     ],
 )
 def test_what_cannot_be_added(run: RunFolder, epochs: str, steps: str, message: str) -> None:
@@ -87,8 +87,6 @@ def test_the_command_extends_and_resumes(
     monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
     monkeypatch.setenv("STORY", "done")
     assert main(["resume", "one", "--steps", "+7"]) == 0
-    assert (
-        "sft is extended by 7 steps; what comes after it is done again" in capsys.readouterr().err
-    )
+    assert "extended sft by 7 steps; later stages will run again" in capsys.readouterr().err
     assert extensions(run) == [[], [7]]
     assert main(["resume", "one", "--steps", "7"]) == 2

@@ -49,9 +49,9 @@ def test_done(
     assert resume(monkeypatch, "done") == 0
     out, err = capsys.readouterr()
     assert out == f"{run.path}\n"
-    assert "✓ prepare" in err and "9 rows to train on, 1 held out  2 duplicates" in err
+    assert "✓ prepare" in err and "9 training rows, 1 validation row  duplicates: 2" in err
     assert "4 steps  loss 2.00 → 0.50  best 0.50  5,000 tok/s  0:58" in err
-    assert "passes the checker  0.00  0.94 (0.90 to 0.97)" in err
+    assert "checker pass rate  0.00  0.94 (0.90 to 0.97)" in err
     assert "model-q8_0.gguf  2.0 KiB" in err
     assert "workbench chat one" in err and "ollama create x" in err
     assert "\r" not in err
@@ -74,13 +74,13 @@ def test_warnings_are_told_once_and_cannot_steer_the_terminal(
         (
             "killed",
             1,
-            "the worker died (signal 9, perhaps out of memory); "
-            "nothing before step 2 is lost: workbench resume one",
+            "the worker died (signal 9, possibly out of memory); "
+            "progress up to step 2 is saved: workbench resume one",
         ),
         (
             "silent",
             1,
-            "the worker died (exit status 3; its last line: ImportError: no such library); "
+            "the worker died (exit status 3; last log line: ImportError: no such library); "
             "finished stages are kept: workbench resume one",
         ),
     ],
@@ -128,8 +128,8 @@ def test_ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on(run: RunFolder) -> N
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "stopping at the next safe point, with a checkpoint" in err
-    assert err.splitlines()[-1] == "stopped; nothing before step 2 is lost: workbench resume one"
+    assert "stopping at the next safe point with a checkpoint" in err
+    assert err.splitlines()[-1] == "stopped; progress up to step 2 is saved: workbench resume one"
     assert out == f"{run.path}\n"
     assert lock.owner(run.lock_file) is None
 
@@ -156,7 +156,7 @@ def test_ctrl_c_twice_leaves_at_once(run: RunFolder, story: str) -> None:
     _, err = process.communicate(timeout=20)
     assert time.monotonic() - started < 10
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "left; finished stages are kept: workbench resume one"
+    assert err.splitlines()[-1] == "aborted; finished stages are kept: workbench resume one"
     assert lock.owner(run.lock_file) is None
 
 
@@ -189,7 +189,7 @@ def test_detach_returns_and_attach_watches(run: RunFolder) -> None:
     watcher = front("attach", "one", story="")
     _, err = watcher.communicate(timeout=20)
     assert watcher.returncode == 0
-    assert "✓ train sft" in err and "passes the checker  0.00" in err
+    assert "✓ train sft" in err and "checker pass rate  0.00" in err
 
 
 def test_detach_tells_of_a_worker_that_ends_at_once(run: RunFolder) -> None:
@@ -209,11 +209,11 @@ def test_ctrl_c_only_detaches_a_watcher(run: RunFolder) -> None:
     watcher.send_signal(signal.SIGINT)
     _, err = watcher.communicate(timeout=20)
     assert watcher.returncode == 130
-    assert err.splitlines()[-1] == "detached; one goes on"
+    assert err.splitlines()[-1] == "detached; one is still running"
     assert lock.owner(run.lock_file)
     stopper = front("stop", "one", story="")
     _, err = stopper.communicate(timeout=20)
-    assert stopper.returncode == 0 and "one has stopped; go on: workbench resume one" in err
+    assert stopper.returncode == 0 and "one has stopped; resume it: workbench resume one" in err
     assert read(run.events_file)[-1].event.kind == "run_stopped"
 
 
@@ -221,7 +221,7 @@ def test_attach_to_a_finished_run_tells_its_story_and_status(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["attach", "one"]) == 2
-    assert "one has not begun (workbench resume one)" in capsys.readouterr().err
+    assert "one has not started (workbench resume one)" in capsys.readouterr().err
     resume(monkeypatch, "failed")
     capsys.readouterr()
     assert main(["attach", "one"]) == 1
@@ -235,7 +235,7 @@ def test_a_run_at_work_cannot_be_resumed(run: RunFolder) -> None:
     again = front("resume", "one", story="patient")
     _, err = again.communicate(timeout=20)
     assert again.returncode == 2
-    assert "is working on this run (watch it: workbench attach one)" in err
+    assert "this run is in use by process " in err and "(watch it: workbench attach one)" in err
     assert main(["stop", "one"]) == 0
 
 
@@ -243,7 +243,7 @@ def test_stopping_what_is_not_at_work_is_said(
     run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stop", "one"]) == 0
-    assert "nobody works on one" in capsys.readouterr().err
+    assert "nothing to stop: one is not running" in capsys.readouterr().err
 
 
 def test_runs_shows_every_standing(
@@ -262,7 +262,7 @@ def test_runs_shows_every_standing(
     assert standings == {"one": "new", "a": "done", "b": "failed", "c": "died"}
     assert views["a"]["best_loss"] == 0.5 and views["c"]["step"] == 4
     assert "\x1b" not in listed and "disk full: no room" in listed
-    assert "go on: workbench resume c" in listed
+    assert "the worker died; resume it: workbench resume c" in listed
 
 
 def test_a_front_that_dies_leaves_a_run_that_can_be_attached(run: RunFolder) -> None:

@@ -131,14 +131,14 @@ def test_a_taken_name_is_refused_and_the_run_left_alone(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["data.source.0.path=absent.txt"], "--set data.source.0.path: 'absent.txt' is not there"),
+        (["data.source.0.path=absent.txt"], "--set data.source.0.path: 'absent.txt' not found"),
         (["data.source.0.path=empty.txt"], "empty.txt"),
         (["data.source.0.path=half.txt"], "half.txt:1: INPUT without"),
         (["data.source.0.path=latin.txt"], "latin.txt:2:"),
-        (["model.base=embedded:tinny"], "--set model.base: no embedded model 'tinny'"),
+        (["model.base=embedded:tinny"], "--set model.base: unknown embedded model 'tinny'"),
         (["model.base=./tools"], "--set model.base: no config.json in 'tools'"),
         (["model.base=./absent"], "--set model.base"),
-        (["model.base=a b/c"], "no folder and no hub id: 'a b/c'"),
+        (["model.base=a b/c"], "'a b/c' is neither a folder nor a Hub id"),
         (["model.chat_template=FILE:absent.jinja"], "--set model.chat_template"),
         (['evaluate.checker=["blopp", "{file}"]'], "--set evaluate.checker"),
         (["evaluate.prompts=absent.jsonl"], "--set evaluate.prompts"),
@@ -205,8 +205,8 @@ def test_a_dry_run_tells_values_origins_and_steps_and_writes_nothing(
     assert lines["train.0.max_steps"][-2:] == ["7", "flag"]
     assert lines["train.0.sequence_length"][-2:] == ["64", "preset"]
     assert lines["train.0.learning_rate"][-1] == "default"
-    assert "30 rows read: 27 to train on, 3 held out" in out
-    assert "7 steps," in out and "1 prompts, 2 models" in out
+    assert "30 rows: 27 for training, 3 for validation" in out
+    assert "7 steps," in out and "1 prompt, 2 models" in out
     assert sorted(place.rglob("*")) == before
 
 
@@ -216,7 +216,7 @@ def test_a_dry_run_tells_how_processes_share_a_step(
     flags = ["--set", "launch.processes=2", "--set", "model.device=cpu"]
     assert main(["--preset", "mine.toml", "--dry-run", *flags]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "1 micro-batch a step, cut into parts, for 2 processes" in out
+    assert "1 micro-batch per step, split into parts, for 2 processes" in out
     assert "of memory on each of 2 processes (cpu)" in out
 
 
@@ -226,9 +226,9 @@ def test_a_dry_run_of_a_base_that_is_not_here_says_so(
     flags = ["--set", "model.base=nobody/nothing", "--stages", "prepare,train"]
     assert main(["--preset", "mine.toml", "--dry-run", *flags]) == 0
     out = capsys.readouterr().out
-    assert "steps are known once the base is here" in out
-    assert "not asked for; must stand already" in out
-    assert "nobody/nothing is not here; a run fetches it" in out
+    assert "steps: known once the base model is downloaded" in out
+    assert "not selected; must already be done" in out
+    assert "nobody/nothing is not downloaded yet; a run downloads it" in out
 
 
 def test_detached_under_torchrun_is_refused(
@@ -238,5 +238,5 @@ def test_detached_under_torchrun_is_refused(
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["--preset", "mine.toml", "--detach"]) == 2
-    assert "--detach is not possible under torchrun (leave it out" in capsys.readouterr().err
+    assert "--detach does not work under torchrun (remove it" in capsys.readouterr().err
     assert not (place / "runs").exists()

@@ -33,7 +33,7 @@ def training(*steps: int) -> RunState:
         (1234.5, "1,234.50"),
         (1.2e-5, "1.2e-05"),
         (0.0, "0.00"),
-        (math.nan, "not a number"),
+        (math.nan, "not finite"),
         (True, "True"),
         ("\x1b[1m", "\\x1b[1m"),
         (None, "None"),
@@ -63,18 +63,18 @@ def test_memory_and_what_became_of_the_general_text() -> None:
     records = told((PLAN, STAGE), (memory, STAGE), (step(1), STAGE), *((g, STAGE) for g in general))
     state = fold(records)
     (line,) = Narrator().lines(records, state)
-    words = "at most 1.5 GiB of memory by its worst batch (estimated 1.0 GiB), 5.0 GiB free"
+    words = "peak memory 1.5 GiB for the largest batch (estimated 1.0 GiB), 5.0 GiB free"
     assert line == f"  train sft        {words}"
-    assert "general text 3.00 → 3.25" in telling.finished(state.stages[STAGE], state)
+    assert "general-text loss 3.00 → 3.25" in telling.finished(state.stages[STAGE], state)
 
 
 def test_several_processes_are_told_of() -> None:
     for plan, wanted in (
         (PLAN, []),
-        (replace(PLAN, processes=4), ["  train sft        by 4 processes (cpu)"]),
+        (replace(PLAN, processes=4), ["  train sft        on 4 processes (cpu)"]),
         (
             replace(PLAN, processes=2, shared=True),
-            ["  train sft        by 2 processes (cpu), each with a share of the weights"],
+            ["  train sft        on 2 processes (cpu), weights sharded"],
         ),
     ):
         records = told((plan, STAGE))
@@ -116,9 +116,9 @@ def test_an_export_tells_its_files_and_its_worst_parity() -> None:
     said = [(event, "export") for event in (*exported, good)]
     state = fold(told(*said, (done, "export")))
     line = telling.finished(state.stages["export"], state)
-    assert "f16 2.0 KiB  q8_0 2.0 KiB  parity kept, KL at most 1.0e-05  0:03" in line
+    assert "f16 2.0 KiB  q8_0 2.0 KiB  parity passed, mean KL at most 1.0e-05  0:03" in line
     state.apply(told((bad, "export"), first=9))
-    assert "parity LOST, KL at most 0.50" in telling.finished(state.stages["export"], state)
+    assert "parity FAILED, mean KL at most 0.50" in telling.finished(state.stages["export"], state)
 
 
 def test_an_evaluation_tells_before_and_after() -> None:
@@ -129,7 +129,7 @@ def test_an_evaluation_tells_before_and_after() -> None:
     ]
     state = fold(told(*said))
     line = telling.finished(state.stages["evaluate"], state)
-    assert "passes 0.00 → 0.94  stops 1.00  0:01" in line
+    assert "pass rate 0.00 → 0.94  stops 1.00  0:01" in line
 
 
 def test_a_stage_without_events_of_its_own_tells_its_summary() -> None:
@@ -151,8 +151,8 @@ def test_every_ending_and_skip_is_one_line() -> None:
     lines = list(Narrator().lines(records, fold(records)))
     assert lines == [
         "✓ prepare          skipped: unchanged",
-        "  train sft goes on after step 7",
-        "! step-9 passed over: a is damaged",
+        "  train sft resumes after step 7",
+        "! skipped step-9: a is damaged",
         "  for your information",
         "! careful",
     ]

@@ -32,7 +32,7 @@ from workbench.dataset.rows import Fault, Row
 from workbench.dataset.sarif import to_sarif
 from workbench.errors import EXIT_DONE, EXIT_INPUT, UserError
 from workbench.files import write_json
-from workbench.text import one_line
+from workbench.text import one_line, quantity
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
@@ -101,13 +101,14 @@ def look(args: argparse.Namespace) -> Summary:
     if args.near or survey.rows <= NEAR_ROWS:
         survey.findings.add(near_findings(list(data.rows()), held_out))
     else:
-        notes.append(f"near duplicates not checked in {survey.rows:,} rows: use --near")
+        notes.append(f"near duplicates not checked in {quantity(survey.rows, 'row')}: use --near")
     survey.findings.add(eyes.tokenized(data.rows, notes))
     if eyes.judge and not args.no_check:
         verdicts = list(counted(eyes.refused(data.rows(), args.recheck), "responses checked"))
         refused = [found for found in verdicts if found]
         survey.findings.add(refused)
-        notes.append(f"checked         {len(verdicts):,} responses, {len(refused):,} failed")
+        checked = quantity(len(verdicts), "response")
+        notes.append(f"checked         {checked}, {len(refused):,} failed")
     return survey.summary(args.path or f"preset {args.preset}", *data.told(), notes)
 
 
@@ -119,7 +120,7 @@ def _fix(args: argparse.Namespace) -> Path:
     target = Path(args.output) if args.output else fixed_name(source)
     of_source, _ = split_keys(args.set, args.preset)
     fixed = fix(source, target, args.format, source_options(of_source))
-    lines = [f"{one_line(str(target), 200)}: {len(fixed.done):,} fixes"]
+    lines = [f"{one_line(str(target), 200)}: {quantity(len(fixed.done), 'fix')}"]
     lines += [*fixed.done.lines(every=bool(args.only)), *filter(None, [fixed.left])]
     print("\n".join(lines), file=sys.stderr)
     return target

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.text import duration, one_line, size
+from workbench.text import duration, one_line, quantity, size
 
 TOLD_SHARE = 0.01  # a part of the memory below this is not named
 
@@ -50,9 +50,10 @@ def _steps(counts: Mapping[str, Any]) -> str:
     if "steps" not in counts:
         return "steps: known once the base model is downloaded"
     return (
-        f"{counts['steps']:,} steps, {counts['steps_per_epoch']:,} per epoch "
-        f"({counts['tokens']:,} tokens); {counts['validations']:,} validations, "
-        f"{counts['checkpoints']:,} checkpoints{_shared(counts)}"
+        f"{quantity(counts['steps'], 'step')}, {counts['steps_per_epoch']:,} per epoch "
+        f"({quantity(counts['tokens'], 'token')}); "
+        f"{quantity(counts['validations'], 'validation')}, "
+        f"{quantity(counts['checkpoints'], 'checkpoint')}{_shared(counts)}"
     )
 
 
@@ -61,9 +62,8 @@ def _shared(counts: Mapping[str, Any]) -> str:
     processes, dealt = counts.get("processes", 1), counts.get("micro_batches", 1)
     if processes == 1:
         return ""
-    name = "micro-batch" if dealt == 1 else "micro-batches"
     cut = ", split into parts" if dealt < processes else ""
-    return f"; {dealt:,} {name} per step{cut}, for {processes} processes"
+    return f"; {quantity(dealt, 'micro-batch')} per step{cut}, for {processes} processes"
 
 
 def _time(counts: Mapping[str, Any]) -> str:

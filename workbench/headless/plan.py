@@ -14,7 +14,7 @@ from workbench.headless.freeze import frozen
 from workbench.preset.load import LoadedPreset
 from workbench.preset.render import explain, to_toml
 from workbench.preset.stages import TRAIN, stage_names
-from workbench.text import one_line, table
+from workbench.text import one_line, quantity, table
 
 ESTIMATE = (sys.executable, "-m", "workbench.pipeline.estimate")
 VALUE_WIDTH = 72
@@ -28,7 +28,7 @@ def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
         "",
         *table(explain(loaded), width=VALUE_WIDTH),
         "",
-        f"{estimate['rows']:,} rows: {estimate['train_rows']:,} for training, "
+        f"{quantity(estimate['rows'], 'row')}: {estimate['train_rows']:,} for training, "
         f"{estimate['validation_rows']:,} for validation",
         *(f"  {one_line(note, 200)}" for note in estimate["notes"]),
         "",
@@ -83,12 +83,12 @@ def _told(kind: str, stage: str, loaded: LoadedPreset, estimate: dict[str, Any])
     preset = loaded.preset
     match kind:
         case "prepare":
-            return f"read, check and tokenize {len(preset.data.source)} sources"
+            return f"read, check and tokenize {quantity(len(preset.data.source), 'source')}"
         case "export":
             return ", ".join(preset.export.formats)
         case "evaluate":
             models = 1 + len(preset.evaluate.baselines)
-            return f"{estimate['prompts']:,} prompts, {models} models"
+            return f"{quantity(estimate['prompts'], 'prompt')}, {quantity(models, 'model')}"
         case "package":
             return "Modelfile for Ollama"
     assert kind == TRAIN

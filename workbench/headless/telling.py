@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.run.events import MemoryMeasured, Step
 from workbench.run.state import RunState, StageState
-from workbench.text import duration, one_line, size
+from workbench.text import duration, one_line, quantity, size
 
 # The figures of an evaluation that are told in a stage's line, with what they are called there.
 SHARES = {
@@ -130,7 +130,8 @@ def _prepared(state: RunState) -> list[str]:
     data = state.data
     if data is None:
         return []
-    parts = [f"{data.train_rows:,} training rows, {data.validation_rows:,} validation rows"]
+    training = quantity(data.train_rows, "training row")
+    parts = [f"{training}, {quantity(data.validation_rows, 'validation row')}"]
     left_out = [(data.duplicates, "duplicates"), (data.leaks, "leaks"), (data.faults, "findings")]
     return parts + [f"{what}: {count:,}" for count, what in left_out if count]
 
