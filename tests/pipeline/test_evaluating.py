@@ -22,8 +22,7 @@ def test_a_preset_may_do_without_it_and_then_it_is_said(tmp_path):
     loaded = load("quickstart", [ABSENT, "evaluate.checker_required=false"])
     preflight.check(loaded, tmp_path)
     assert missing_checker(loaded.preset.evaluate) == (
-        "checker program 'no-such-compiler' is not installed: "
-        "the share that passes was not measured"
+        "checker program 'no-such-compiler' is not installed: the pass rate was not measured"
     )
 
 

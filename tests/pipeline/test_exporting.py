@@ -66,7 +66,7 @@ def test_the_merged_model_has_a_card(trained_run: RunFolder) -> None:
     assert work(run, "export:q8_0+merged") == 0, state_of(run).error
     card = (run.export / "merged" / "README.md").read_text()
     assert "license: apache-2.0" in card and "base_model" not in card
-    assert "- **raw** (pretrain): all weights, 3 steps" in card
+    assert "- **raw** (pretrain): full fine-tuning, 3 steps" in card
     assert "- **sft** (sft): lora, rank 4, 6 steps, learning rate 0.001; best" in card
     assert sha256(run.dataset / "train.jsonl") in card and "`pairs.txt`, `raw`" in card
     assert sha256(run.preset_file) in card
@@ -79,7 +79,7 @@ def test_the_merged_model_has_a_card(trained_run: RunFolder) -> None:
 def test_a_type_there_is_not_is_refused_and_not_kept(trained_run: RunFolder) -> None:
     run = trained_run
     assert work(run, "export:q9") == 2
-    assert "no GGUF type 'q9'" in state_of(run).error and exports.requests(run) == []
+    assert "unknown GGUF type 'q9'" in state_of(run).error and exports.requests(run) == []
 
 
 def test_what_has_not_trained_cannot_be_exported(trained_run: RunFolder) -> None:
@@ -97,7 +97,7 @@ def test_a_request_that_failed_is_off_the_record(
         __import__("workbench.pipeline.export.parity", fromlist=["x"]).HARD_LIMITS, "f16", -1.0
     )
     assert work(run, "export:q8_0") == 1
-    assert "parity: the f16 file is not the trained model" in state_of(run).error
+    assert "parity check failed: the f16 file differs from the trained model" in state_of(run).error
     assert exports.requests(run) == []
 
 
@@ -111,14 +111,16 @@ def test_the_preset_has_the_model_made_in_ollama(
     with running("refuses") as server:
         monkeypatch.setenv("OLLAMA_HOST", server.address)
         assert work(run, *stages) == 1
-        refusal = f"{server.address} did not make {run.name}: unknown type"
+        refusal = f"{server.address} did not create {run.name}: unknown type"
         assert state_of(run).error.startswith(refusal)
         server.fault = ""
         assert work(run, *stages) == 0, state_of(run).error
     assert server.created[-1]["parameters"]["stop"] == ["<|im_end|>"]
     assert list(server.created[-1]["files"]) == [f"{run.name}-f16.gguf"]
     state = state_of(run)
-    assert f"{run.name} is in Ollama at {server.address}" in [note.message for note in state.notes]
+    assert f"created {run.name} in Ollama at {server.address}" in [
+        note.message for note in state.notes
+    ]
     assert state.packaged[0].command.startswith(f"ollama create {run.name} -f /")
 
 

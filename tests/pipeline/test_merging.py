@@ -63,7 +63,10 @@ def test_the_second_stage_stands_on_the_merged_first(
     assert same(Weights(second.weights.base), first.weights)
     state = state_of(merging)
     assert state.parity["f16"].passed and state.parity["f16"].kl_mean <= 1e-5
-    assert any(note.message.startswith("merged what was learned") for note in state.notes)
+    assert any(
+        note.message.startswith("merged the adapters so far into a new base model, ")
+        for note in state.notes
+    )
     seen = state.last_seq
     assert work(merging) == 0
     again = [record for record in read(merging.events_file) if record.seq > seen]

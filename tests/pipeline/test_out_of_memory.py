@@ -31,7 +31,7 @@ def fails(made: RunFolder, *stages: str) -> None:
     assert work(made, *stages) == 1
     said = state_of(made).error
     assert said.startswith("out of memory") and "\n" not in said
-    assert said.endswith(f": free some, then: workbench resume {made.name}"), said
+    assert said.endswith(f": free some memory, then run: workbench resume {made.name}"), said
 
 
 @pytest.mark.parametrize(

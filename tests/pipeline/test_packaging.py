@@ -35,4 +35,4 @@ def test_what_llama_cpp_begins_with_is_written_once(
     text = path.read_text(encoding="utf-8")
     assert "<bos>" not in text and text.count(opens or "[user]") >= 1
     assert f'PARAMETER stop "{eos}"' in text.splitlines()
-    assert not any("left out" in warning for warning in warnings)
+    assert not any("is omitted" in warning for warning in warnings)

@@ -103,7 +103,10 @@ def test_a_base_is_made_once_and_told_of(
     run = trained_run
     told = list[dict[str, object]]()
     first = make_ready(run, "sft", "best", "q8_0", told.append)
-    assert told[-1]["doing"] == "write the base as q8_0" and told[-1]["done"] == told[-1]["total"]
+    assert (
+        told[-1]["doing"] == "writing the base model as q8_0"
+        and told[-1]["done"] == told[-1]["total"]
+    )
     told.clear()
     again = make_ready(run, "sft", "step-000006", "q8_0", told.append)
     assert again.base == first.base and told == []
@@ -148,7 +151,7 @@ def test_weights_that_are_gone(
 ) -> None:
     run = trained_run
     monkeypatch.setattr("workbench.pipeline.ready.TRIES", 2)
-    with pytest.raises(UserError, match="step-000099: these weights are not there any more"):
+    with pytest.raises(UserError, match="step-000099: these weights no longer exist"):
         ready(run, "step-000099")
 
 
@@ -192,8 +195,8 @@ def test_following_a_run_in_a_chat(trained_run: RunFolder, tmp_path: Path) -> No
         return line
 
     chat({"one": source}, replace(settings, trusted=[first.sha256]), read=read, out=out)
-    said = [line for line in out.getvalue().splitlines() if "answers now" in line]
-    assert said == ["[sft/last, step 9 answers now]"]
+    said = [line for line in out.getvalue().splitlines() if "now using" in line]
+    assert said == ["[now using sft/last, step 9]"]
 
 
 def save_newer(run: RunFolder, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_tracker_that_fails_is_left_out_and_said_once(
         emit(step(2))
     notes = [event.message for event in told if isinstance(event, events.Note)]
     assert len(told) == 3 and len(notes) == 1
-    assert notes[0].startswith("watch.trackers: tensorboard is left out from here on: Connection")
+    assert notes[0].startswith("watch.trackers: tensorboard is disabled from here on: Connection")
 
 
 def test_a_tracker_that_is_not_installed_is_refused(

@@ -122,4 +122,4 @@ def test_what_does_not_fit_is_told(prepared: Prepared) -> None:
     found = prepared.watched(1, f'watch.prompts=["{long}", "short"]')
     assert [prompt.text for prompt in found.prompts] == ["short"]
     notes = [event.message for event in prepared.told if isinstance(event, events.Note)]
-    assert notes[-1] == "watch.prompts: 1 empty or longer than generate.context, not asked"
+    assert notes[-1] == "watch.prompts: skipped 1 that are empty or longer than generate.context"

@@ -131,7 +131,7 @@ def test_all_the_way_and_then_nothing_again(run: RunFolder) -> None:
     assert state.data is not None and state.data.duplicates == 1
     assert state.load is not None and state.stages["train:sft"].memory is not None
     report = (run.evaluation / "report.md").read_text()
-    assert "## Training" in report and "loss on the general text that ships" in report
+    assert "## Training" in report and "general-text loss" in report
     modelfile = (run.export / "Modelfile").read_text()
     assert f"FROM ./{run.name}-q8_0.gguf" in modelfile and "<|im_end|>" in modelfile
     seen = state.last_seq
@@ -236,7 +236,7 @@ def test_a_sequence_length_that_leaves_no_row_is_refused(run: RunFolder) -> None
     text = run.preset_file.read_text()
     run.preset_file.write_text(text.replace("sequence_length = 128", "sequence_length = 10"))
     assert work(run) == 2
-    assert "no row fits into sequence_length = 10" in state_of(run).error
+    assert "no row fits sequence_length = 10" in state_of(run).error
     assert not run.training("raw").exists(), "it was known before anything was trained"
 
 
@@ -255,7 +255,7 @@ def test_a_full_disk_fails_in_one_line_and_resumes(run: RunFolder) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     state = state_of(run)
     assert done.returncode == 1 and state.status == "failed"
-    assert state.error == f"disk full: free some space, then: workbench resume {run.name}"
+    assert state.error == f"disk full: free some space, then run: workbench resume {run.name}"
     assert work(run, "prepare", "train") == 0
 
 
@@ -287,7 +287,7 @@ def test_a_second_worker_is_turned_away(run: RunFolder) -> None:
         before = run.path.stat().st_mtime_ns
         command = [sys.executable, "-m", "workbench.pipeline.worker", str(run.path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 2 and f"process {held.pid} is working on this run" in done.stderr
+        assert done.returncode == 2 and f"this run is in use by process {held.pid}" in done.stderr
         assert run.path.stat().st_mtime_ns == before and not run.events_file.exists()
     finally:
         held.kill()

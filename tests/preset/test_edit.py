@@ -109,7 +109,7 @@ def test_a_key_without_a_place_is_refused(key: str) -> None:
 def test_an_edit_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last line of defence: whatever the splicing does, a wrong text is not returned."""
     monkeypatch.setattr(edit, "_splice", lambda text, path, value: text + "[other]\n")
-    with pytest.raises(UserError, match="cannot be set in this layout"):
+    with pytest.raises(UserError, match="cannot be set automatically in this file layout"):
         set_value(TEXT, "data.seed", 7)
 
 

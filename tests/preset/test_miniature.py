@@ -26,7 +26,7 @@ def test_a_hub_id_names_its_family(name):
 
 
 def test_an_owner_called_like_a_family_does_not_decide():
-    with pytest.raises(UserError, match="no miniature of 'gemma-fans/novel'.*known are deepseek2"):
+    with pytest.raises(UserError, match="no miniature for 'gemma-fans/novel'.*known: deepseek2"):
         check("miniature:gemma-fans/novel")
 
 

@@ -91,30 +91,30 @@ def test_a_flag_mends_a_fault_of_the_file() -> None:
             "train.1.epohcs=1",
             "--set train.1.epohcs: unknown key 'epohcs' (did you mean 'epochs'?)",
         ),
-        ("train.stf.epochs=1", "--set train.stf.epochs: nothing in train is called 'stf' (did you"),
-        ("data.source.row.path=1", "--set data.source.row.path: nothing in source is called 'row'"),
-        ("train.3.epochs=1", "--set train.3.epochs: train has 2 tables, none has the index 3"),
-        ("train.-1.epochs=1", "--set train.-1.epochs: nothing in train is called '-1'"),
+        ("train.stf.epochs=1", "--set train.stf.epochs: train has no table named 'stf' (did you"),
+        ("data.source.row.path=1", "--set data.source.row.path: source has no table named 'row'"),
+        ("train.3.epochs=1", "--set train.3.epochs: train has 2 tables; index 3 is too high"),
+        ("train.-1.epochs=1", "--set train.-1.epochs: train has no table named '-1'"),
         ("train.0.epochs=many", '--set train.0.epochs: "many" is a string (use a number, above 0'),
         ("train.0.epochs=", "--set train.0.epochs: is empty (use a number, above 0"),
         ("train.0.epochs=0", "--set train.0.epochs: 0 is out of range"),
-        ("train.0.epochs.x=0", "--set train.0.epochs.x: 'epochs' has no keys below it"),
+        ("train.0.epochs.x=0", "--set train.0.epochs.x: 'epochs' has no keys of its own"),
         ("train.0=1", "--set train.0: this is a table, not a key"),
         ("model={}", "--set model: this is a table, not a key"),
         ("train.0.adapter=1", "--set train.0.adapter: this is a table, not a key"),
         ('evaluate.checker=["a",', '--set evaluate.checker: ["a", is not TOML ('),
         (
             "evaluate.checker=blop",
-            "--set evaluate.checker: the checker is one string (write a list",
+            "--set evaluate.checker: the checker is a string (use a list",
         ),
         ("export.formats=f16", '--set export.formats: "f16" is a string (use a list of'),
         ("evaluate.apart=[1]", "--set evaluate.apart: 1 is a whole number"),
         ("data.seed=1\nmodel.dtype = 3", '--set data.seed: "1\\nmodel.dtype = 3" is a string'),
         ("data.system=\udcff", "--set data.system: the value is not UTF-8"),
-        ("data.seed", "--set: 'data.seed' sets nothing (write SECTION.KEY=VALUE)"),
-        ("=1", "--set: '=1' sets nothing"),
+        ("data.seed", "--set: 'data.seed' has no key or no '=' (use SECTION.KEY=VALUE)"),
+        ("=1", "--set: '=1' has no key or no '='"),
         (".=1", "--set .: unknown key ''"),
-        ("train..epochs=1", "--set train..epochs: nothing in train is called ''"),
+        ("train..epochs=1", "--set train..epochs: train has no table named ''"),
     ],
 )
 def test_a_flag_is_refused(override: str, expected: str) -> None:
@@ -130,14 +130,16 @@ def test_all_flags_are_judged_at_once() -> None:
 def test_a_broken_file_is_not_blamed_on_the_flag() -> None:
     found = refused("model = 3\n" + MINIMAL, "model.base=x")
     assert found == [
-        "presets/mine.toml:1: model: 3 is a whole number (write [model] and its keys below it)"
+        "presets/mine.toml:1: model: 3 is a whole number (write [model] with its keys below)"
     ]
     assert "train: 3 is" in refused("train = 3\n", "train.0.epochs=1", "data.source.0.path=a")[0]
 
 
 def test_a_combination_is_placed_at_the_flag_that_makes_it() -> None:
     found = refused(MINIMAL, "train.0.batch_tokens=0")
-    assert found[0].startswith("--set train.0.batch_tokens: the step has no size")
+    assert found[0].startswith(
+        "--set train.0.batch_tokens: neither batch_tokens nor batch_size is set"
+    )
 
 
 def test_a_name_of_a_table_of_strings_is_set_alone() -> None:

@@ -26,9 +26,9 @@ def test_every_absent_file_is_told_at_its_key(
     )
     with pytest.raises(UserErrors) as caught:
         require_files(loaded)
-    starts = [str(error).split(" is not there")[0] for error in caught.value.errors]
+    starts = [str(error).split(" not found")[0] for error in caught.value.errors]
     assert starts == [
-        "--set model.base: './nowhere' is not a folder (give the folder of a model)",
+        "--set model.base: './nowhere' is not a folder (give a model folder)",
         "--set model.chat_template: 'no.jinja'",
         "mine.toml:2: data.source.0.path: 'a.txt'",
         "--set evaluate.prompts: 'no.jsonl'",
@@ -60,5 +60,7 @@ def test_an_unknown_embedded_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     Path("a.txt").touch()
     Path("mine.toml").write_text(f'model.base = "embedded:nano"\n{MINIMAL}')
-    with pytest.raises(UserErrors, match=r"mine\.toml:1: model\.base: no embedded model 'nano'"):
+    with pytest.raises(
+        UserErrors, match=r"mine\.toml:1: model\.base: unknown embedded model 'nano'"
+    ):
         require_files(load("mine.toml"))

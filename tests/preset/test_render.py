@@ -37,7 +37,7 @@ def test_every_default_is_written_out() -> None:
 def test_comments_are_short_and_say_the_meaning() -> None:
     text = to_toml(loaded(MINIMAL).preset)
     assert max(map(len, text.splitlines())) <= WIDTH
-    assert "sequence_length = 512             # Longest sequence, in tokens" in text
+    assert "sequence_length = 512             # Maximum sequence length, in tokens" in text
 
 
 def test_explain_tells_value_and_origin() -> None:

@@ -36,53 +36,58 @@ def test_no_source_no_stage_no_path() -> None:
         "data.source: no data source",
         "train: no training stage",
     ]
-    assert faults("[[data.source]]\n[[train]]\n")[0].startswith("data.source.0.path: no path")
+    assert faults("[[data.source]]\n[[train]]\n")[0].startswith(
+        "data.source.0.path: path is missing"
+    )
 
 
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["train.two.name=One"], "the name 'One' is taken (number 0 has it)"),
-        (["data.source.1.name=raw"], "the name 'raw' is taken (number 0 has it)"),
-        (["train.two.name=a/b"], "'a/b' is not a plain name"),
-        (["train.two.name=.."], "'..' is not a plain name"),
-        (["train.two.name=12"], "'12' is not a plain name"),
+        (["train.two.name=One"], "the name 'One' is used twice (also used by number 0)"),
+        (["data.source.1.name=raw"], "the name 'raw' is used twice (also used by number 0)"),
+        (["train.two.name=a/b"], "'a/b' is not a valid name"),
+        (["train.two.name=.."], "'..' is not a valid name"),
+        (["train.two.name=12"], "'12' is not a valid name"),
         (["train.two.source=['row']"], "no data source 'row' (did you mean 'raw'?)"),
-        (["train.two.source=[2]"], "no data source 2 (there are 2, counted from 0)"),
-        (["train.two.source=[-1]"], "no data source -1 (there are 2, counted from 0)"),
+        (["train.two.source=[2]"], "no data source 2 (there are 2, numbered from 0)"),
+        (["train.two.source=[-1]"], "no data source -1 (there are 2, numbered from 0)"),
         (["train.two.source=['']"], "no data source ''"),
         (["train.one.source=[0, 'raw']"], "a data source is listed twice"),
         (
             ["train.two.source=['raw']"],
-            "data source raw has the format 'text', which the objective",
+            "data source raw has format 'text', which objective",
         ),
-        (["train.one.source=[1]"], "data source 1 has the format 'input-output', which the"),
+        (["train.one.source=[1]"], "data source 1 has format 'input-output', which objective"),
         (
             ["train.one.source=[0]", "data.source.0.use=validation"],
-            "data source 0 is not for train",
+            "data source 0 is reserved for validation",
         ),
-        (["data.source.1.format=text"], "no data source fits the objective 'sft'"),
-        (["train.two.batch_size=4", "train.two.batch_tokens=8"], "the step's size is given twice"),
-        (["train.two.batch_tokens=0"], "the step has no size"),
-        (["train.two.accumulation=2"], "accumulation counts only beside a batch_size"),
-        (["train.one.adapter.continue=carry"], "the first stage has no adapter to carry on"),
-        (["train.one.adapter.continue=merge"], "the first stage has no adapter to merge"),
+        (["data.source.1.format=text"], "no data source fits objective 'sft'"),
+        (
+            ["train.two.batch_size=4", "train.two.batch_tokens=8"],
+            "batch_tokens and batch_size are both set",
+        ),
+        (["train.two.batch_tokens=0"], "neither batch_tokens nor batch_size is set"),
+        (["train.two.accumulation=2"], "accumulation needs batch_size"),
+        (["train.one.adapter.continue=carry"], "the first stage has no earlier adapter to carry"),
+        (["train.one.adapter.continue=merge"], "the first stage has no earlier adapter to merge"),
         (
             ["train.two.adapter.continue=merge", "train.one.adapter.kind=full"],
-            "a stage of all weights left no adapter to merge",
+            "the previous stage is full fine-tuning: no adapter",
         ),
         (
             ["train.two.adapter.continue=merge", "train.two.adapter.kind=full"],
-            "all weights take in what was learned",
+            "full fine-tuning merges the adapter anyway",
         ),
         (
             ['model.added_tokens=["<think>"]', "train.one.adapter.kind=full"]
             + ["train.one.adapter.last_layers=1"],
-            "the last layers alone do not train the added tokens' rows",
+            "last_layers would leave the added tokens' rows untrained",
         ),
         (
             ["train.two.adapter.continue=carry", "train.two.adapter.rank=8"],
-            "the carried adapter differs in rank (make them the same as in stage 'one'",
+            "the carried adapter differs in rank (set them as in stage 'one'",
         ),
         (
             ["train.two.adapter.continue=carry", 'train.two.adapter.targets=["a"]']
@@ -91,75 +96,84 @@ def test_no_source_no_stage_no_path() -> None:
         ),
         (
             ["train.two.adapter.continue=carry", "train.one.adapter.kind=full"],
-            "a stage of all weights has no adapter to carry on",
+            "full fine-tuning has no adapter to carry",
         ),
         (["train.one.adapter.kind=full", "train.one.adapter.rslora=true"], "no adapter to scale"),
         (
             ["model.quantization=nf4", "train=[{adapter = {kind = 'full'}}]"],
-            "quantized weights (nf4) cannot be trained in full",
+            "quantized weights (nf4) cannot be fully fine-tuned",
         ),
         (
             ["model.quantization=int8", "train.one.adapter.kind=dora"],
-            "a DoRA adapter cannot be laid over or under another",
+            "DoRA adapters cannot be stacked on a quantized base model",
         ),
         (
             ["model.quantization=nf4", 'model.added_tokens=["<a>"]'],
-            "the added tokens' rows cannot be trained twice",
+            "added tokens cannot be trained in two stages on a quantized base",
         ),
         (["model.revision=v2"], "'embedded:tiny' is a local folder and has no revisions"),
         (["model.revision=v2", "model.base=./mine"], "'./mine' is a local folder and has no"),
-        (["generate.max_tokens=4096"], "an answer of 4096 tokens leaves no room for the prompt"),
+        (["generate.max_tokens=4096"], "a response of 4096 tokens leaves no room for the prompt"),
         (
             ["evaluate.samples=4", "generate.temperature=0"],
-            "at temperature 0 all answers to a prompt",
+            "at temperature 0, all responses to a prompt are identical",
         ),
-        (["data.validation=0"], "no validation rows to ask"),
-        (["export.formats=[]"], "evaluation asks an exported model, and none is written"),
+        (["data.validation=0"], "there are no validation rows to evaluate on"),
+        (["export.formats=[]"], "evaluation needs an exported model, but formats is empty"),
         (
             ["export.formats=[]", "evaluate.prompts=", "ollama.create=true"],
             "no model file to create it from",
         ),
         (["data.validation=0", "evaluate.prompts=a.jsonl", "train.two.early_stopping=3"], "early"),
-        (["evaluate.guard.0.name=g"], "a guard without prompts"),
-        (["evaluate.guard.0.prompts=g.jsonl"], "a guard without a name"),
+        (["evaluate.guard.0.name=g"], "the guard has no prompts"),
+        (["evaluate.guard.0.prompts=g.jsonl"], "the guard has no name"),
         (
             ["evaluate.guard.0.prompts=g", "evaluate.guard.0.name=g", "evaluate.prompts="],
-            "guards are judged only beside an evaluation",
+            "guards need an evaluation",
         ),
         (
             ["evaluate.guard=[{name='g', prompts='g', max_drop=1.5}]"],
             "1.5 is out of range (use a number from 0 to 1)",
         ),
-        (["model.chat_template=gema"], "no chat template 'gema' (did you mean 'gemma'?)"),
-        (["model.chat_template=FILE:"], "'FILE:' names no file"),
+        (["model.chat_template=gema"], "unknown chat template 'gema' (did you mean 'gemma'?)"),
+        (["model.chat_template=FILE:"], "'FILE:' does not name a file"),
         (["model.base= "], "no base model"),
-        (["model.base=embedded:"], "'embedded:' names no model"),
+        (["model.base=embedded:"], "'embedded:' does not name a model"),
         (
             ["launch.processes=2", "model.device=mps"],
-            "MPS is one GPU and takes one process (use 1)",
+            "MPS supports only one process (use 1)",
         ),
         (['model.added_tokens=["<a>", "<a>"]'], "'<a>' is listed twice"),
         (["model.added_tokens=['']"], "an added token is empty"),
         (["export.formats=['f16', 'f16']"], "'f16' is listed twice"),
-        (["evaluate.baselines=['openai:https://h/v1']"], "no model after the URL"),
+        (["evaluate.baselines=['openai:https://h/v1']"], "the URL has no model"),
         (["evaluate.baselines=['openai:h#m']"], "'h#m' is not a URL"),
         (["evaluate.baselines=['openai:http://[#m']"], "'http://[#m' is not a URL"),
-        (["evaluate.baselines=['openai:https://u:p@h/v1#m']"], "a password does not belong into"),
-        (["evaluate.baselines=['ollama:']"], "baseline 'ollama:' names nothing"),
-        (["evaluate.checker=['a', 'b']"], "the checker never sees the answer (put {file} among"),
-        (["evaluate.checker=['a', '{File}']"], "no placeholder '{File}' (did you mean 'file'?)"),
-        (["evaluate.checker=['', '{file}']"], "the checker names no program"),
+        (["evaluate.baselines=['openai:https://u:p@h/v1#m']"], "credentials do not belong in"),
+        (["evaluate.baselines=['ollama:']"], "baseline 'ollama:' does not name a model"),
+        (
+            ["evaluate.checker=['a', 'b']"],
+            "the checker never receives the response (add {file} to",
+        ),
+        (
+            ["evaluate.checker=['a', '{File}']"],
+            "unknown placeholder '{File}' (did you mean 'file'?)",
+        ),
+        (["evaluate.checker=['', '{file}']"], "the checker command has no program"),
         (["evaluate.checker_suffix=py"], "'py' is not a file suffix (use one such as .py)"),
-        (["generate.stop=['']"], "an empty stop string would stop every answer"),
-        (["ollama.name=a b"], "'a b' is not an Ollama name"),
-        (["data.source.0.fields.promt=q"], "no format has a field 'promt' (did you mean 'prompt'"),
+        (["generate.stop=['']"], "an empty stop string would end every response"),
+        (["ollama.name=a b"], "'a b' is not a valid Ollama name"),
+        (["data.source.0.fields.promt=q"], "unknown field 'promt' (did you mean 'prompt'"),
         (['data.source.0.fields={prompt=""}'], "the field 'prompt' has an empty name"),
-        (["data.source.0.fields={prompt=1}"], "holds something else (use a table of strings)"),
+        (
+            ["data.source.0.fields={prompt=1}"],
+            "has values of another type (use a table of strings)",
+        ),
         (["data.source.0.fields=x"], "is a string (use a table of strings)"),
-        (["data.source.0.placeholders.A-B=x"], "'A-B' is no placeholder's name"),
-        (['data.source.0.suffixes=["py"]'], "'py' is no suffix (write .py)"),
-        (['data.source.0.separator="a\\nb"'], "a separator is one line"),
-        (["data.source.0.path=hub:a"], "'hub:a' names no data set (use hub:OWNER/NAME"),
+        (["data.source.0.placeholders.A-B=x"], "'A-B' is not a valid placeholder name"),
+        (['data.source.0.suffixes=["py"]'], "'py' is not a file suffix (use one such as .py)"),
+        (['data.source.0.separator="a\\nb"'], "a separator must be a single line"),
+        (["data.source.0.path=hub:a"], "'hub:a' is not a dataset name (use hub:OWNER/NAME"),
     ],
 )
 def test_an_impossible_combination(overrides: list[str], expected: str) -> None:
@@ -169,7 +183,7 @@ def test_an_impossible_combination(overrides: list[str], expected: str) -> None:
 
 
 def test_every_source_for_validation() -> None:
-    assert "every source is for validation" in faults(MINIMAL, "data.source.0.use=validation")[0]
+    assert "all sources are for validation" in faults(MINIMAL, "data.source.0.use=validation")[0]
 
 
 @pytest.mark.parametrize(

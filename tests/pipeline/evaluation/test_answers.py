@@ -42,7 +42,7 @@ def test_every_question_gets_one_reply_and_a_second_run_asks_nothing(tmp_path: P
 def test_an_interruption_keeps_what_was_answered(tmp_path: Path) -> None:
     whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
     ask(Parrot(say), whole)
-    with pytest.raises(Interrupted, match="stopped after 7 of 20 answers"):
+    with pytest.raises(Interrupted, match="stopped after 7 of 20 responses"):
         ask(Parrot(say), part, stop_after=7)
     rest = Parrot(say)
     ask(rest, part)

@@ -44,7 +44,7 @@ def test_a_built_in_checker_sees_the_row_s_own_answer_and_words() -> None:
         assert judge(QUESTIONS[0], reply(0, answer), fenced, checker).passed is True
         assert judge(QUESTIONS[0], reply(0, "other"), fenced, checker).passed is False
     without = judge(QUESTIONS[1], reply(1, "x"), ROWS[1], Checker(("builtin:exact",)))
-    assert (without.passed, without.checker_says) == (None, "the row has no expected answer")
+    assert (without.passed, without.checker_says) == (None, "the row has no expected response")
 
 
 def test_an_answer_without_the_wanted_code_block_fails() -> None:
@@ -56,7 +56,7 @@ def test_an_answer_without_the_wanted_code_block_fails() -> None:
 
 def test_an_empty_answer_passes_no_checker() -> None:
     case = judge(QUESTIONS[1], reply(1, "\n \n"), ROWS[1], COMPILES)
-    assert (case.passed, case.checker_says) == (False, "nothing in the answer")
+    assert (case.passed, case.checker_says) == (False, "the response is empty")
     assert judge(QUESTIONS[1], reply(1, ""), ROWS[1], Checker()).passed is None
 
 

@@ -105,17 +105,17 @@ def test_a_busy_server_is_asked_again(server: Server) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [
-        (200, b"<html>", "answers nonsense: <html>"),
-        (200, b'{"choices": []}', "answers nonsense"),
+        (200, b"<html>", "sent an invalid response: <html>"),
+        (200, b'{"choices": []}', "sent an invalid response"),
         (
             200,
             b'{"choices": [{"message": {"content": null}, "finish_reason": "stop"}]}',
-            "nonsense",
+            "sent an invalid response",
         ),
-        (200, b"[1]", "answers nonsense"),
-        (400, b'{"error": "no such model"}', "says 400: .*no such model"),
-        (401, b"bad key", "says 401: bad key; is OPENAI_API_KEY set"),
-        (500, b"broken", "says 500: broken"),
+        (200, b"[1]", "sent an invalid response"),
+        (400, b'{"error": "no such model"}', "returned 400: .*no such model"),
+        (401, b"bad key", "returned 401: bad key; is OPENAI_API_KEY set"),
+        (500, b"broken", "returned 500: broken"),
     ],
 )
 def test_what_a_server_does_wrong_is_one_line(
@@ -133,22 +133,22 @@ def test_a_server_that_is_down_is_given_up(server: Server) -> None:
         port = free.getsockname()[1]
     answerer = openai_answerer(f"http://127.0.0.1:{port}/v1", "m", ASKING, {}, pause_s=0.0)
     problems = [reply.problem for reply in replies(answerer)]
-    assert all("does not answer: " in problem for problem in problems[:3])
-    assert all("stayed silent" in problem for problem in problems[3:])
+    assert all("did not respond: " in problem for problem in problems[:3])
+    assert all("did not respond" in problem for problem in problems[3:])
 
 
 def test_a_slow_server_costs_its_time_limit(server: Server) -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
     answerer = openai_answerer(url, "m", ASKING, {}, pause_s=0.0, timeout_s=0.1)
-    assert "does not answer" in replies(answerer, 1)[0].problem
+    assert "did not respond" in replies(answerer, 1)[0].problem
     silent.close()
 
 
 def test_the_key_follows_no_redirect_and_shows_in_no_message(server: Server) -> None:
     with http_server() as other:
         server.answer = lambda _: (302, b"", {"Location": f"{other.url}/v1"})
-        assert "says 302" in replies(openai(server), 1)[0].problem
+        assert "returned 302" in replies(openai(server), 1)[0].problem
         assert other.requests == []
     server.answer = lambda _: (400, f"bad key {KEY}".encode(), {})
     problem = replies(openai(server), 1)[0].problem
@@ -157,7 +157,7 @@ def test_the_key_follows_no_redirect_and_shows_in_no_message(server: Server) -> 
 
 
 def test_the_key_is_not_sent_unprotected_to_strangers() -> None:
-    with pytest.raises(UserError, match="OPENAI_API_KEY would go to example.org unprotected"):
+    with pytest.raises(UserError, match="OPENAI_API_KEY would be sent to example.org unencrypted"):
         openai_answerer("http://example.org/v1", "m", ASKING, {"OPENAI_API_KEY": KEY})
     assert openai_answerer("http://example.org/v1", "m", ASKING, {})
 
@@ -165,7 +165,7 @@ def test_the_key_is_not_sent_unprotected_to_strangers() -> None:
 def test_an_endless_answer_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.pipeline.evaluation.endpoint.MAX_REPLY_BYTES", 1000)
     server.answer = lambda _: chat_answer("x" * 5000)
-    assert "answers with more than" in replies(openai(server), 1)[0].problem
+    assert "sent more than" in replies(openai(server), 1)[0].problem
 
 
 def test_names_of_models(tmp_path: Path) -> None:
@@ -177,9 +177,9 @@ def test_names_of_models(tmp_path: Path) -> None:
         "model": "m",
     }
     assert opened("ollama:blop") == {"endpoint": "http://127.0.0.1:11434/api/chat", "model": "blop"}
-    with pytest.raises(UserError, match="names no model"):
+    with pytest.raises(UserError, match="does not name a model"):
         opened("openai:https://host/v1")
     with pytest.raises(UserError, match="is not a URL"):
         opened("openai:host#m")
-    with pytest.raises(UserError, match="no such GGUF file"):
+    with pytest.raises(UserError, match="GGUF file not found"):
         opened(tmp_path / "none.gguf")

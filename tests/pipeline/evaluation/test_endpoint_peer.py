@@ -100,7 +100,7 @@ def test_it_answers_as_the_same_file_answers_here(server: str, chain: Path) -> N
     assert {reply.text for reply in (first, second, last)} == {SAYS}
     assert {reply.stopped for reply in (first, second, last)} == {"stop"}
     assert first.n_tokens in (len(SAYS), len(SAYS) + 1), "with the token that ends it or without"
-    assert not long.text and "says 400" in long.problem and "\n" not in long.problem
+    assert not long.text and "returned 400" in long.problem and "\n" not in long.problem
 
 
 def test_limits_and_stop_texts_are_understood(server: str) -> None:
@@ -122,8 +122,8 @@ def test_a_key_is_wanted_and_given(chain: Path, tmp_path: Path) -> None:
     with serving(chain, tmp_path / "log", "--api_key", KEY) as url:
         (refused, *_), (taken, *_) = ask(url, GREEDY), ask(url, GREEDY, OPENAI_API_KEY=KEY)
         wrong = ask(url, GREEDY, OPENAI_API_KEY="sk-wrong")[0]
-    assert "says 401" in refused.problem and "is OPENAI_API_KEY set?" in refused.problem
-    assert "says 401" in wrong.problem and "sk-wrong" not in wrong.problem
+    assert "returned 401" in refused.problem and "is OPENAI_API_KEY set?" in refused.problem
+    assert "returned 401" in wrong.problem and "sk-wrong" not in wrong.problem
     assert taken.text == SAYS
 
 
@@ -143,4 +143,4 @@ def test_a_server_that_goes_away_costs_a_line_a_question(chain: Path, tmp_path: 
     with serving(chain, tmp_path / "log") as url:
         assert ask(url, GREEDY)[0].text == SAYS
     problems = [reply.problem for reply in ask(url, GREEDY)]
-    assert "does not answer" in problems[0] and all("\n" not in one for one in problems)
+    assert "did not respond" in problems[0] and all("\n" not in one for one in problems)

@@ -28,10 +28,9 @@ def test_the_verdict_names_what_was_lost_in_words() -> None:
     passed, words = verdict_of([good, bad])
     assert not passed
     assert words == (
-        "The run fails its guards. python: LOST, 60% before, 15% after on 20 prompts "
-        "(at most 5% may be lost)."
+        "Guards failed: python: FAILED, 60% before, 15% after on 20 prompts (maximum drop 5%)."
     )
-    assert verdict_of([good]) == (True, f"Every guarded ability was kept: {good.sentence}.")
+    assert verdict_of([good]) == (True, f"All guards passed: {good.sentence}.")
     assert verdict_of([])[0]
 
 

@@ -13,7 +13,7 @@ from workbench.pipeline.evaluation.report import write_report
 
 def test_a_line_a_model_when_something_has_changed(tmp_path: Path) -> None:
     first = write(tmp_path, {"base": [case(0, False)], "tuned": [case(0, False)]})
-    assert "## Over time" not in first.report_markdown.read_text()
+    assert "## History" not in first.report_markdown.read_text()
     later = replace(first, about=replace(first.about, date="2026-12-01"))
     write_report(later)
     lines = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
@@ -25,7 +25,7 @@ def test_a_line_a_model_when_something_has_changed(tmp_path: Path) -> None:
     trained = replace(better.about, date="2026-12-02", training=["sft: 9 steps | x"])
     write_report(replace(better, about=trained))
     text = better.report_markdown.read_text()
-    rows = text.partition("## Over time")[2].partition("##")[0].strip().splitlines()[2:]
+    rows = text.partition("## History")[2].partition("##")[0].strip().splitlines()[2:]
     assert rows == [
         "| base | 0.000 (0.000 to 0.000) |  | 2026-11-21 | 1 |  |",
         "| tuned | 0.000 (0.000 to 0.000) |  | 2026-11-21 | 1 |  |",

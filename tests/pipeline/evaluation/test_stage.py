@@ -85,12 +85,12 @@ def test_the_test_between_models_leaves_out_what_is_reported_apart(
 def test_the_report_tells_it_all(models: dict[str, Path | str], tmp_path: Path) -> None:
     result = evaluate(models, tmp_path, about=About("Blop", notes=["3 rows cut"], files=["m.gguf"]))
     text = result.report_markdown.read_text()
-    assert "| passes the checker | 0.000 (0.000 to 0.000) | 1.000 (1.000 to 1.000) |" in text
-    assert "**tuned against base**: +1.000" in text and "2 newly pass, 0 newly fail" in text
+    assert "| checker pass rate | 0.000 (0.000 to 0.000) | 1.000 (1.000 to 1.000) |" in text
+    assert "**tuned vs. base**: +1.000" in text and "2 newly pass, 0 newly fail" in text
     assert "### first | prompt" in text and "Base\\x1b." in text and "\x1b" not in text
     assert "- 3 rows cut" in text and "`m.gguf`" in text
-    assert "## Apart from the headline" in text and "invented" in text
-    assert "## Not measured (2)" in text and "the context holds 256" in text
+    assert "## Reported separately" in text and "invented" in text
+    assert "## Not measured (2)" in text and "the context size is 256" in text
     value = json.loads(result.report_json.read_text())
     assert value["models"]["tuned"]["headline"]["passed"] == 1.0
     assert value["models"]["base"]["cases"] == "cases/base.jsonl"
@@ -103,17 +103,19 @@ def test_the_report_names_what_has_changed_since_an_earlier_one(
 ) -> None:
     before = {**models, "tuned": write_tiny(tmp_path / "old.gguf", Tiny(says=b"Old."))}
     first = evaluate(before, tmp_path / "before")
-    assert first.since is None and "## Against" not in first.report_markdown.read_text()
+    assert first.since is None and "## Compared with" not in first.report_markdown.read_text()
     earlier = [Earlier("run-1", read_report(tmp_path / "before"))]
     result = evaluate(models, tmp_path / "now", earlier=earlier)
-    section = result.report_markdown.read_text().partition("## Against run-1\n\n")[2]
-    assert section.startswith("2 newly pass, 0 newly fail on 2 shared prompts; by chance alone")
-    assert "Newly pass:\n\n- data/held.jsonl:1: first | prompt\n" in section
-    assert "Newly fail:" not in section
+    section = result.report_markdown.read_text().partition("## Compared with run-1\n\n")[2]
+    assert section.startswith(
+        "2 newly pass, 0 newly fail on 2 shared prompts; p = 0.5000 (exact McNemar test)"
+    )
+    assert "Newly passing:\n\n- data/held.jsonl:1: first | prompt\n" in section
+    assert "Newly failing:" not in section
     value = json.loads(result.report_json.read_text())["since"]
     assert (value["name"], value["newly_passing"], value["p_value"]) == ("run-1", 2, 0.5)
     told = read_report(tmp_path / "now").since
-    assert told.startswith(f"tuned against run-1 ({first.about.date}): 2 newly pass, 0 newly fail")
+    assert told.startswith(f"tuned vs. run-1 ({first.about.date}): 2 newly pass, 0 newly fail")
 
 
 def test_a_second_run_loads_no_model(
@@ -163,7 +165,7 @@ def test_the_expected_answers_are_weighed(models: dict[str, Path | str], tmp_pat
     assert tuned.perplexity.n == 2, "the third does not fit the context"
     assert tuned.expected_tokens == 2 * len("Tuned.") + 2, "each with the token that ends it"
     text = result.report_markdown.read_text()
-    assert re.search(r"\| perplexity of the expected answers \| [\d.e+]+ \(.*\) \| 1\.0", text)
+    assert re.search(r"\| perplexity of expected responses \| [\d.e+]+ \(.*\) \| 1\.0", text)
     head = json.loads(result.report_json.read_text())["models"]["tuned"]["headline"]
     assert 1 <= head["perplexity_low"] <= head["perplexity"] <= head["perplexity_high"] < 1.1
     case = next(read_report(tmp_path).models["tuned"].read_cases())
@@ -187,7 +189,7 @@ def texts(out: Path) -> list[tuple[int, int, str]]:
 def test_guards_decide_the_verdict(models: dict[str, Path | str], tmp_path: Path) -> None:
     words = Guard("base words", (row("hi", must_contain=("Base",)),))
     lost = evaluate(models, tmp_path / "1", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[words]))
-    assert not lost.passed and "base words: LOST, 100% before, 0% after" in lost.verdict
+    assert not lost.passed and "base words: FAILED, 100% before, 0% after" in lost.verdict
     assert lost.verdict in lost.report_markdown.read_text()
     asked = list(read_report(tmp_path / "1").models["tuned"].read_cases())
     assert [(one.guard, one.prompt, one.passes) for one in asked] == [
@@ -216,12 +218,12 @@ def test_a_server_beside_the_files(models: dict[str, Path | str], tmp_path: Path
 def test_what_cannot_work_is_said_before_a_model_is_loaded(
     models: dict[str, Path | str], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="no prompt to evaluate on"):
+    with pytest.raises(UserError, match="there are no prompts to evaluate on"):
         evaluate(models, tmp_path, Plan([], ASKING))
     missing = Checker(("no-such-checker-program", "{file}"))
     with pytest.raises(UserError, match="no-such-checker-program"):
         evaluate(models, tmp_path, Plan(ROWS, ASKING, missing))
-    with pytest.raises(UserError, match="no such GGUF file"):
+    with pytest.raises(UserError, match="GGUF file not found"):
         evaluate(models | {"third": tmp_path / "none.gguf"}, tmp_path)
     assert not (tmp_path / "answers").exists()
 
@@ -235,7 +237,10 @@ def test_a_model_that_cannot_be_asked_is_not_measured_and_the_others_go_on(
     models |= {"bad": way(tmp_path / "bad.gguf"), "bare": way(bare)}
     result = evaluate(models, tmp_path / "out", Plan(ROWS[:2], ASKING, SAYS_TUNED))
     assert result.models["tuned"].figures.headline.passed.value == 1.0
-    for name, said in (("bad", "GGUF|cannot open"), ("bare", "carries no chat template")):
+    for name, said in (
+        ("bad", "GGUF|cannot open"),
+        ("bare", "this GGUF file has no chat template"),
+    ):
         figures = result.models[name].figures.headline
         assert figures.not_measured == 2 and figures.perplexity is None
         assert re.search(said, result.models[name].cases[0].problem)

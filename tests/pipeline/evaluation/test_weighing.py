@@ -50,7 +50,7 @@ def test_each_is_weighed_once_and_problems_again(tmp_path: Path) -> None:
 
 def test_an_interruption_keeps_what_was_weighed(tmp_path: Path) -> None:
     path, rest = tmp_path / "m.jsonl", parrot()
-    with pytest.raises(Interrupted, match="after 1 of 3 expected answers"):
+    with pytest.raises(Interrupted, match="after 1 of 3 expected responses"):
         weigh(parrot(), path, stop_after=1)
     path.write_bytes(path.read_bytes() + b'{"index": 2, "n_tok')
     assert weigh(rest, path)[2].n_tokens == 3 and rest.weighed == [2, 3]
@@ -79,7 +79,7 @@ def test_other_tokens_do_not_compare(tmp_path: Path) -> None:
     cases = with_weights([case(0)], {0: Weighed(0, 4, 2.0)})
     others = with_weights([case(0)], {0: Weighed(0, 7, 2.0)})
     same = as_markdown(write(tmp_path / "1", {"base": cases, "tuned": cases}))
-    assert "perplexity of the expected answers" in same and OTHER_TOKENS not in same
+    assert "perplexity of expected responses" in same and OTHER_TOKENS not in same
     assert OTHER_TOKENS in as_markdown(write(tmp_path / "2", {"base": others, "tuned": cases}))
     without = as_markdown(write(tmp_path / "3", {"base": [case(0)], "tuned": cases}))
     assert OTHER_TOKENS not in without

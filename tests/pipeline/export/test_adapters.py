@@ -182,7 +182,7 @@ def test_one_matrix_for_both_ends_is_what_training_made_of_it(tie: str, tmp_path
     planned = plan(weights, ["f32"])
     stays = tie in ("kept-equal", "saved-equal", "some-tokens", "tokens-by-name")
     assert planned.merged.tied == stays
-    assert any("parted" in warning for warning in planned.warnings) == (not stays)
+    assert any("untied" in warning for warning in planned.warnings) == (not stays)
     assert parities(weights, tmp_path, "f32")["f32"].kl_mean <= 1e-6
 
 
@@ -196,7 +196,7 @@ def test_ends_that_are_two_matrices_are_changed_by_themselves(tmp_path: Path) ->
 def test_rows_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "llama")
     adapter = save_adapter(base, tmp_path / "adapter", trainable_token_indices=[5, 600])
-    for ids, said in (([5, 9000], "factors are for"), ([5], "does not fit the rows")):
+    for ids, said in (([5, 9000], "but the adapter is for"), ([5], "does not fit the rows")):
         _edit(adapter, trainable_token_indices=ids)
         with pytest.raises(UserError, match=said):
             plan(Weights(base, (adapter,)), ["f16"])
@@ -291,16 +291,16 @@ def test_experts_trained_by_an_older_peft_have_factors_each(tmp_path: Path) -> N
 def test_factors_that_fit_no_experts_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "qwen3-moe")
     adapter = save_adapter(base, tmp_path / "adapter")
-    with pytest.raises(UserError, match="fit no experts of the base"):
+    with pytest.raises(UserError, match="match no experts of the base model"):
         plan(Weights(made[0], (adapter,)), ["f16"])
 
 
 def test_an_adapter_of_another_model_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     other = save_base(tmp_path / "other", "qwen2", hidden=32)
-    with pytest.raises(UserError, match="the adapter's factors are for"):
+    with pytest.raises(UserError, match="but the adapter is for"):
         plan(Weights(other, (made[1],)), ["f16"])
     smaller = save_base(tmp_path / "smaller", "qwen2", layers=1)
-    with pytest.raises(UserError, match="which the base does not have"):
+    with pytest.raises(UserError, match="which the base model does not have"):
         plan(Weights(smaller, (made[1],)), ["f16"])
 
 
@@ -309,5 +309,5 @@ def test_half_a_pair_of_factors_is_refused(made: tuple[Path, Path], tmp_path: Pa
     tensors = load_file(adapter / "adapter_model.safetensors")
     tensors.pop(next(name for name in tensors if "lora_B" in name))
     save_file(tensors, adapter / "adapter_model.safetensors")
-    with pytest.raises(UserError, match="not whole"):
+    with pytest.raises(UserError, match="the LoRA factors of .* are incomplete"):
         plan(Weights(made[0], (adapter,)), ["f16"])

@@ -19,7 +19,9 @@ def test_where_answers_part() -> None:
         "q4_0": [[5, 9, 7], [8, 8]],
     }
     assert found.parting() == {"f16": (4, 4), "q4_0": (2, 5)}
-    told = "greedy answers to 2 prompts: f16 as the adapter, q4_0 2 of 5 tokens as the adapter"
+    told = (
+        "greedy responses to 2 prompts: f16 same as the adapter, q4_0 2 of 5 tokens as the adapter"
+    )
     assert found.summary() == told
 
 

@@ -82,12 +82,12 @@ def _config(folder: Path, **changes: object) -> None:
 
 TABLE: list[tuple[Callable[[Path], None], str]] = [
     (missing_shard, "this file of the model is missing"),
-    (cut_shard, "the file was cut short"),
+    (cut_shard, "the file is truncated"),
     (missing_layer, "no tensor of layer 2, config.json says 3 layers"),
     (unknown_architecture, "architecture NovelForCausalLM cannot be written as GGUF"),
-    (wrong_adapter, "the adapter's factors are for"),
+    (wrong_adapter, "but the adapter is for"),
     (half_an_adapter, "adapter_model.safetensors: this file of the model is missing"),
-    (adapter_without_configuration, "this is no adapter configuration"),
+    (adapter_without_configuration, "not an adapter configuration"),
     (one_text_twice, "<|endoftext|>"),
     (unsupported_tokenizer, "Whitespace"),
 ]

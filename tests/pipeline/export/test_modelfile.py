@@ -64,7 +64,7 @@ def test_the_go_text_gives_the_prompt_of_the_jinja(name: str) -> None:
     assert made is not None
     assert (stop in made.stops) == bool(stop)
     assert "{{-" not in made.text and "-}}" not in made.text
-    with_system = not any("no system" in note for note in made.notes)
+    with_system = not any("does not support system prompts" in note for note in made.notes)
     for talk in proof_conversations(with_system):
         assert execute(made.text, talk) == render(talk, True).removeprefix(bos)
 
@@ -116,7 +116,9 @@ def test_what_is_lost_is_said() -> None:
         "<|{{ m.role }}|>{{ m.content }}{% endfor %}"
     )
     made, _ = of(no_system)
-    assert made is not None and any("no system message" in note for note in made.notes)
+    assert made is not None and any(
+        "does not support system prompts" in note for note in made.notes
+    )
 
 
 def test_the_file_says_what_was_set() -> None:
@@ -143,7 +145,7 @@ def test_the_file_says_what_was_set() -> None:
 def test_a_beginning_that_training_did_not_have_is_said(written: str, said: bool) -> None:
     render = renderer(ChatTemplate(built_in("llama3"), bos_token=written))
     made = modelfile("a.gguf", render, parameters=Parameters(), added_bos="<bos>")
-    told = "Ollama begins each talk with <bos>, which training did not"
+    told = "Ollama starts each chat with <bos>, but training did not"
     assert (told in made.warnings) is said and "<bos>" not in made.text
 
 
@@ -152,7 +154,7 @@ def test_a_template_with_turns_of_its_own_is_left_out_with_a_warning() -> None:
     made = modelfile("a.gguf", render, parameters=Parameters())
     assert "TEMPLATE" not in made.text
     assert made.warnings == (
-        "the chat template cannot be written for Ollama; TEMPLATE is left out",
+        "the chat template cannot be expressed for Ollama; TEMPLATE is omitted",
     )
 
 
@@ -167,4 +169,4 @@ def test_quotes_are_those_of_ollama(text: str, value: str) -> None:
 def test_text_that_cannot_be_quoted_is_left_out_and_said() -> None:
     assert quoted('a"""b') is None and quoted('a"') is None
     made = modelfile("a.gguf", None, parameters=Parameters(), system='"""')
-    assert "SYSTEM" not in made.text and "SYSTEM is left out" in made.warnings[0]
+    assert "SYSTEM" not in made.text and "SYSTEM is omitted" in made.warnings[0]

@@ -99,7 +99,9 @@ def test_a_wrong_file_fails_the_run_in_one_line(
 ) -> None:
     wrong = dataclasses.replace(arch.FAMILIES["Qwen2ForCausalLM"], permute=True)
     monkeypatch.setitem(arch.FAMILIES, "Qwen2ForCausalLM", wrong)
-    with pytest.raises(RunFailed, match="parity: the f16 file is not the trained model") as caught:
+    with pytest.raises(
+        RunFailed, match="parity check failed: the f16 file differs from the trained model"
+    ) as caught:
         export_stage(weights, weights.base, tmp_path, name="made", formats=["q8_0"], threads=1)
     assert "\n" not in str(caught.value)
     assert report(tmp_path)["files"][0]["passed"] is False
@@ -107,7 +109,7 @@ def test_a_wrong_file_fails_the_run_in_one_line(
 
 
 def test_other_ids_fail_before_any_weight_is_read(weights: Weights, tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match="gives other ids on 1 of"):
+    with pytest.raises(RunFailed, match="gives different ids on 1 of"):
         export_stage(
             weights,
             weights.base,
@@ -154,7 +156,7 @@ def test_what_an_earlier_kill_left_is_swept(weights: Weights, tmp_path: Path) ->
 
 
 def test_an_unknown_type_is_refused_before_any_work(weights: Weights, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no GGUF type 'q3_k'"):
+    with pytest.raises(UserError, match="unknown GGUF type 'q3_k'"):
         export_stage(weights, weights.base, tmp_path, name="made", formats=["q3_k"])
     assert names(tmp_path) == []
 
@@ -184,5 +186,5 @@ def test_adapter_merge_and_files_answer_side_by_side(weights: Weights, tmp_path:
     ]
     assert said[0] == said[1] == said[2] != said[3], "four bits cost a random model its words"
     assert "<|im_start|>" in page and len(heard) == 1 and heard[0] in page
-    assert "peft's merge as the adapter, f32 as the adapter, q4_0 " in heard[0]
+    assert "peft's merge same as the adapter, f32 same as the adapter, q4_0 " in heard[0]
     assert tmp_path / "answers.md" not in result.artefacts, "a later export writes it anew"

@@ -104,7 +104,7 @@ def test_another_spelling_of_the_same_split_is_known(wide: Path, tmp_path: Path)
 def test_a_space_before_the_first_word_only_is_said(wide: Path, tmp_path: Path) -> None:
     plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", "pieces-first"))
     assert plan.vocabulary.opening == "<bos>" and not plan.vocabulary.add_space_prefix
-    assert any("begins without a special token" in warning for warning in plan.warnings)
+    assert any("starts without a special token" in warning for warning in plan.warnings)
     with pytest.raises(UserError, match="no BOS token"):
         bare = _edited(tmp_path / "bare", "pieces-first", post_processor=None)
         (bare / "tokenizer_config.json").write_text('{"eos_token": "<eos>"}')
@@ -118,7 +118,7 @@ def test_a_wrong_pretokenizer_is_found_out(wrong: str, base: Path, tmp_path: Pat
     plan = dataclasses.replace(plan, vocabulary=vocabulary)
     report = check_vocabulary(plan, tmp_path, expected_ids(plan))
     assert len(report.mismatches) > 20
-    with pytest.raises(RunFailed, match=r"gives other ids on \d+ of \d+ texts") as caught:
+    with pytest.raises(RunFailed, match=r"gives different ids on \d+ of \d+ texts") as caught:
         report.require()
     assert "\n" not in str(caught.value)
 
@@ -269,7 +269,7 @@ def test_the_end_of_a_turn_gets_its_key(base: Path, tmp_path: Path) -> None:
     tokenizer = save_tokenizer(tmp_path / "tokenizer", eos_token="<|endoftext|>")
     assert planned(base, tokenizer, end_of_turn="<|im_end|>").vocabulary.special["eot"] == 2
     assert "eot" not in planned(base, tokenizer, end_of_turn="<|endoftext|>").vocabulary.special
-    with pytest.raises(UserError, match="no special token"):
+    with pytest.raises(UserError, match="is not a special token"):
         planned(base, tokenizer, end_of_turn="<end>")
 
 

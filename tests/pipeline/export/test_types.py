@@ -95,7 +95,9 @@ def test_fallbacks_are_listed_before_any_work(tmp_path: Path) -> None:
     fallbacks = plan(Weights(base), ["f16", "q8_0", "q4_k_m"]).fallbacks
     assert {f.type for f in fallbacks} == {"q8_0", "q4_k_m"}
     (one,) = [f for f in fallbacks if f.tensor == "blk.0.attn_q.weight" and f.type == "q4_k_m"]
-    assert str(one) == "blk.0.attn_q.weight: F16 instead of Q4_K, 48 columns do not divide by 256"
+    assert (
+        str(one) == "blk.0.attn_q.weight: F16 instead of Q4_K; 48 columns are not a multiple of 256"
+    )
     wide = save_base(tmp_path / "wide", "qwen2", hidden=256, layers=1)
     assert plan(Weights(wide), ["q4_k_m"]).fallbacks == ()
 

@@ -109,5 +109,5 @@ def test_a_local_model_keeps_its_architecture_and_tokenizer(tmp_path):
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no model's config.json here"):
+    with pytest.raises(UserError, match="no config.json found"):
         miniature(str(tmp_path))

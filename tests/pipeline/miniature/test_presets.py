@@ -24,9 +24,11 @@ def test_a_preset_goes_all_the_way(preset: str, tmp_path: Path) -> None:
     run = tmp_path / f"{preset}-miniature"
     assert "\nFROM ./" in (run / "export" / "Modelfile").read_text(encoding="utf-8")
     report = (run / "evaluation" / "report.md").read_text(encoding="utf-8")
-    assert "| base | tuned |" in report and "## The same prompts, before and after" in report
+    assert "| base | tuned |" in report and "## The same prompts before and after tuning" in report
     answered = run / "export" / "answers.md"  # by adapter, merge and files; raw text asks nothing
     assert answered.is_file() == (preset != "speakger-gemma3-270m")
     told = (run / "events.jsonl").read_text(encoding="utf-8")
     assert "random weights" in told
-    assert ("trained on the base in nf4, merged into the base" in told) == (preset in IN_FOUR_BITS)
+    assert ("trained on the nf4 base model, merged into the full-precision one" in told) == (
+        preset in IN_FOUR_BITS
+    )

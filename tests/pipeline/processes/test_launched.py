@@ -111,7 +111,7 @@ def test_a_killed_rank_ends_all_and_the_rest_has_the_same_bits(
         return False
 
     assert work(run, "train", stopping=once_at(run, 4, kill)) == 1
-    assert f"rank {rank} of 2: was ended by SIGKILL" in state_of(run).error
+    assert f"rank {rank} of 2: was killed by SIGKILL" in state_of(run).error
     assert not ranks_of(psutil.Process())
     assert work(run, "train") == 0, state_of(run).error
     assert adapter(run) == adapter(by_two)

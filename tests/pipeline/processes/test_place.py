@@ -47,7 +47,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     check_gpus(2, "auto")
     with pytest.raises(UserError) as refused:
         check_gpus(4, "auto")
-    wanted = 'launch.processes: 4, but this machine has 2 of cuda (use 2, or model.device = "cpu")'
+    wanted = (
+        "launch.processes: 4, but this machine has 2 cuda device(s) "
+        '(use 2, or model.device = "cpu")'
+    )
     assert str(refused.value) == wanted
 
 
@@ -60,4 +63,4 @@ def test_ranks_on_unlike_devices_are_refused_by_all(tmp_path: Path) -> None:
         return str(refused.value)
 
     said = together(tmp_path / "group", 2, job)
-    assert said[0] == said[1] and said[0].startswith("rank 1 of 2 has no cuda of its own (")
+    assert said[0] == said[1] and said[0].startswith("rank 1 of 2 has no cuda device of its own (")

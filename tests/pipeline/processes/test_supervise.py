@@ -106,7 +106,7 @@ def test_a_killed_rank_is_the_cause_whoever_speaks_first(play: Play) -> None:
 if rank == 1: time.sleep(0.3); os.kill(os.getpid(), signal.SIGKILL)
 say(kind="fault", text="RuntimeError: connection closed by peer"); time.sleep(60)
 """
-    with pytest.raises(RunFailed, match="rank 1 of 2: was ended by SIGKILL: .*memory ran out"):
+    with pytest.raises(RunFailed, match="rank 1 of 2: was killed by SIGKILL: .*memory ran out"):
         play(lines)
 
 
@@ -123,12 +123,14 @@ def test_what_all_of_them_say_is_said_once(play: Play) -> None:
 
 
 def test_one_that_leaves_without_a_word_did_not_do_its_part(play: Play) -> None:
-    with pytest.raises(RunFailed, match=r"rank 0 of 2: ended with status 0 \(all of it: .*\.log\)"):
+    with pytest.raises(
+        RunFailed, match=r"rank 0 of 2: ended with exit status 0 \(details: .*\.log\)"
+    ):
         play('if rank == 1: say(kind="done")')
 
 
 def test_a_word_cut_off_by_a_kill_is_none(play: Play) -> None:
-    with pytest.raises(RunFailed, match="rank 0 of 2: was ended by SIGKILL"):
+    with pytest.raises(RunFailed, match="rank 0 of 2: was killed by SIGKILL"):
         play(
             'if rank == 0: os.write(tell, b\'{"kind": "do\'); os.kill(os.getpid(), 9)\n'
             'say(kind="done")'
@@ -177,5 +179,5 @@ def test_errors_go_through_the_pipe_and_come_out_the_same() -> None:
         out = error_of([Ending(n, **told(error)) for n in (0, 1)], 2, "log")
         assert type(out) is type(error) and (str(out) == str(error) or isinstance(error, OSError))
     fault = error_of([Ending(0, **told(ZeroDivisionError("x\ny")))], 1, "worker.log")
-    assert str(fault) == "ZeroDivisionError: x (all of it: worker.log)"
+    assert str(fault) == "ZeroDivisionError: x (details: worker.log)"
     assert error_of([Ending(n, **told(None)) for n in (0, 1)], 2, "log") is None

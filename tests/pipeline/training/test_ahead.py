@@ -72,7 +72,7 @@ def test_a_damaged_file_is_told_as_without(tmp_path: Path) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
     (base / "model.safetensors").write_bytes(b"\x10" * 64)
     ahead = read_ahead(base, FLOAT32, "none")
-    with pytest.raises(UserError, match="this base cannot be loaded"):
+    with pytest.raises(UserError, match="this base model cannot be loaded"):
         loaded(base, ahead)
 
 

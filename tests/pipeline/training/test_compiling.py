@@ -83,9 +83,9 @@ class Timed:
 @pytest.mark.parametrize(
     ("compiled_s", "left", "kept", "said"),
     [
-        (0.5, 1000, True, "torch.compile: 2.00 times as fast on the largest batch, kept"),
-        (0.97, 1000, False, "torch.compile: 1.03 times as fast on the largest batch, left out"),
-        (2.0, 1000, False, "torch.compile: 0.50 times as fast on the largest batch, left out"),
+        (0.5, 1000, True, "torch.compile: 2.00x the speed on the largest batch, enabled"),
+        (0.97, 1000, False, "torch.compile: 1.03x the speed on the largest batch, not used"),
+        (2.0, 1000, False, "torch.compile: 0.50x the speed on the largest batch, not used"),
         (0.5, 100, False, ""),
     ],
 )

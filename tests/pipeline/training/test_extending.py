@@ -40,9 +40,9 @@ def test_the_course_of_the_learning_rate_is_told(bench: Bench) -> None:
     (note,) = [event.message for event in told if isinstance(event, events.Note)]
     first, last = planned.steps + 1, planned.steps + 20
     assert note.startswith(
-        f"train.sft: steps {first} to {last} extend it; the learning rate begins"
+        f"train.sft: extended by steps {first} to {last}; the learning rate starts"
     )
-    assert "is 0.0015 at most" in note
+    assert "peaks at 0.0015" in note
     rates = [event.learning_rate for event in told if isinstance(event, events.Step)]
     assert len(rates) == 20 and max(rates) == pytest.approx(0.3 * 5e-3)
 

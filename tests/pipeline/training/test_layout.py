@@ -58,9 +58,9 @@ def test_the_run_is_that_of_a_preset_that_says_so(
     _, told = bench.train("auto", settings=AUTO)
     assert files.sha256(bench.adapter("auto")) == files.sha256(bench.adapter("explicit"))
     assert trials.count == 1 and said(plain) == []
-    how = "laid end to end" if packing else "sorted by length and padded"
+    how = "packing rows" if packing else "grouping rows by length with padding"
     (note,) = said(told)
-    assert note.endswith(f"sorted by length {sorted_us:.3g}; rows are {how}")
+    assert note.endswith(f"grouped by length {sorted_us:.3g}; {how}")
 
 
 def test_what_was_chosen_is_kept_on_resuming(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_without_the_memory_to_try_rows_are_laid_end_to_end(
     told: list[events.Event] = []
     settled = layout.settle(AUTO, Examples.of(rows(9)), None, tmp_path, told.append, Ranks())
     assert settled.packing is True
-    assert "there was not the memory to try both" in said(told)[0]
+    assert "not enough memory to try both" in said(told)[0]
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "gemma2", "gemma3"])

@@ -68,7 +68,7 @@ def test_halved_batches_give_the_same_steps(
     assert device.refused >= 1
     assert losses(told) == pytest.approx(losses(whole), abs=1e-5)
     said = warnings(told)[0]
-    assert said.startswith("out of memory in step 1: every micro-batch is computed in 2 parts")
+    assert said.startswith("out of memory in step 1: micro-batches are split into 2 parts")
     assert "Tried to allocate 9 GiB" in said and "\n" not in said
 
 

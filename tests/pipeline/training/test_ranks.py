@@ -170,7 +170,7 @@ def test_memory_that_one_rank_lacks_halves_for_all(
 
     first, second = together(tmp_path / "group", 2, job)
     assert first["loss"] == pytest.approx(alone["loss"], abs=1e-5)
-    assert [note for note in first["notes"] if "in step 3: every micro-batch" in note]
+    assert [note for note in first["notes"] if "in step 3: micro-batches are split" in note]
     assert "no memory on the second" in first["notes"][0] and not second["notes"]
 
 

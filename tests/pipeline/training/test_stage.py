@@ -102,7 +102,7 @@ def test_other_data_is_refused_on_resume(bench: Bench) -> None:
     with pytest.raises(Interrupted):
         bench.train(stopping=After(3))
     Examples.of(rows(40, seed=9)).save(bench.train_file)
-    with pytest.raises(UserError, match="trained on other data or settings"):
+    with pytest.raises(UserError, match="trained with other data or settings"):
         bench.train()
 
 

@@ -94,7 +94,7 @@ def test_without_memory_for_answers_training_goes_on(
     monkeypatch.setattr("workbench.pipeline.training.watching.answer", too_much)
     result, told = bench.train(watched=watched())
     notes = [event.message for event in told if isinstance(event, events.Note)]
-    assert notes == ["the prompts of watch.prompts are asked no more: out of memory"]
+    assert notes == ["watch.prompts are disabled from here on: out of memory"]
     assert result.steps == bench.train("again")[0].steps and not looked_at(told)
 
 

@@ -162,7 +162,7 @@ def test_11_stopped_and_resumed_it_is_the_same_run(home: Home, packing: bool) ->
         assert files.sha256(ours) == files.sha256(theirs)
     with pytest.raises(Interrupted):
         home.train("other", settings=stage, stopping=After(4))
-    with pytest.raises(UserError, match="trained on other data or settings"):
+    with pytest.raises(UserError, match="trained with other data or settings"):
         home.train("other", settings=stage.model_copy(update={"batch_tokens": 64}))
 
 
