@@ -81,7 +81,7 @@ def test_max_tokens_and_the_context_end_an_answer(open_tiny: Callable[..., Sessi
 
 def test_a_conversation_beyond_the_context_is_one_line(session: Session) -> None:
     long = [Message("user", "x" * 600)]
-    with pytest.raises(UserError, match="has 6[0-9][0-9] tokens, the context holds 512"):
+    with pytest.raises(UserError, match="has 6[0-9][0-9] tokens, but the context size is 512"):
         session.answer(long, GREEDY)
     assert session.answer(ASK, GREEDY).n_tokens == 40, "the session is still of use"
 

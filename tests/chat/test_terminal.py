@@ -84,7 +84,7 @@ def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, Source]) -> 
 def test_a_talk(models: dict[str, Source]) -> None:
     shown = talk({"tuned": models["tuned"]}, "hello", "", "again")
     assert shown.count("Fine.\n[6 tokens, ") == 2
-    assert "stopped by itself]" in shown
+    assert "stopped on its own]" in shown
 
 
 def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Source]) -> None:
@@ -114,7 +114,7 @@ def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
     )
     assert "temperature = 0.5, top_k = 3" in shown
     assert "did you mean 'temperature'?" in shown
-    assert "no command '/frobnicate'" in shown
+    assert "unknown command '/frobnicate'" in shown
     assert "/save needs a file" in shown and "/system" in shown
     saved = json.loads(target.read_text())
     assert [m["role"] for m in saved["messages"]] == ["system", "user", "assistant"]
@@ -123,14 +123,14 @@ def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
 
 def test_the_tokens_of_an_answer_and_what_else_was_likely(models: dict[str, Source]) -> None:
     shown = talk(models, "/tokens", "hello", "/tokens 2", "/tokens x", "/tokens 99")
-    assert shown.count("no answer to look at") == 2
+    assert shown.count("no response to inspect yet") == 2
     tuned, base = shown.rpartition("--- base\n")[0].rpartition("--- tuned\n")[2], shown
     lines = tuned.splitlines()
     assert len(lines) == len("Fine.") + 1, "and the token that ends it"
     assert [line.split()[1] for line in lines[:5]] == [f"'{letter}'" for letter in "Fine."]
     assert all(line.count("%") == 3 for line in lines) and "'<|im_end|>'" in lines[-1]
     assert "'\\x1b'" in base and "\x1b" not in shown
-    assert shown.count("of rivals, 1 to 50") == 2
+    assert shown.count("use 1 to 50 alternatives") == 2
 
 
 def test_a_new_conversation_forgets(models: dict[str, Source], tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def test_prompts_are_paired_by_what_they_say_not_by_their_number() -> None:
     assert found.before[now[0].key] is before[1] and now[2].key not in found.before
     assert found.gone == 1
     assert found.sentence == (
-        "1 newly pass, 1 newly fail on 2 shared prompts; by chance alone with probability 1.0000 "
-        "(McNemar, exact); 1 not comparable; 1 asked before only"
+        "1 newly pass, 1 newly fail on 2 shared prompts; p = 1.0000 "
+        "(exact McNemar test); 1 not comparable; 1 only in the earlier evaluation"
     )
 
 

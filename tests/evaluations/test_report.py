@@ -66,13 +66,13 @@ def test_the_first_format_held_the_cases_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (None, "no evaluation has ended here yet"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[]", "no report of an evaluation"),
-        ("7", "no report of an evaluation"),
-        ('{"format": "workbench-report-2"}', "no report of an evaluation"),
-        ('{"format": "other"}', "a report of the format 'other'"),
+        (None, "no finished evaluation here"),
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "not an evaluation report"),
+        ("7", "not an evaluation report"),
+        ('{"format": "workbench-report-2"}', "not an evaluation report"),
+        ('{"format": "other"}', "unsupported report format 'other'"),
     ],
 )
 def test_what_is_no_report_is_one_line(tmp_path: Path, text: str | None, fault: str) -> None:
@@ -106,7 +106,7 @@ def test_a_field_of_another_kind_is_one_line(
         place = place[name]
     place[path[-1]] = value
     (tmp_path / "report.json").write_text(json.dumps(told))
-    with pytest.raises(UserError, match="no report of an evaluation"):
+    with pytest.raises(UserError, match="not an evaluation report"):
         read_report(tmp_path)
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_case_is_told_with_its_line(tmp_path: Path, line: str) -> None
     path = tmp_path / "cases.jsonl"
     path.write_text(to_lines([case(0)]) + line + "\n")
     found: list[Case] = []
-    with pytest.raises(UserError, match="cases.jsonl:2: no case of an evaluation"):
+    with pytest.raises(UserError, match="cases.jsonl:2: not a valid evaluation case"):
         found.extend(read_cases(path))
 
 

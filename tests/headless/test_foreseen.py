@@ -21,5 +21,5 @@ COUNTS: dict[str, Any] = {
 def test_what_a_trial_will_decide_is_said(packing: bool | str, tried: bool) -> None:
     found = {"stages": {"sft": COUNTS | {"packing": packing}}}
     said = "\n".join(stage_lines(found, "sft"))
-    assert said.startswith("12 steps, 4 an epoch of 30,000 tokens")
-    assert ("sorted by length: tried before the first step" in said) == tried
+    assert said.startswith("12 steps, 4 per epoch (30,000 tokens); 3 validations, 2 checkpoints")
+    assert ("packing or grouping by length: chosen before the first step" in said) == tried

@@ -59,7 +59,7 @@ def test_what_the_sequence_length_cuts_is_beyond(lens: Lens) -> None:
     shown = lens.look(row_of("x", "word " * 600))
     beyond = [piece.beyond for piece in shown.pieces]
     assert (
-        "tokens too many for 512: training drops the row" in shown.told[0]
+        "tokens over the limit of 512: training drops the row" in shown.told[0]
         and beyond == sorted(beyond)
         and any(beyond)
     )
@@ -110,7 +110,7 @@ def test_the_lens_has_the_stop_with_which_the_template_ends_a_turn(tmp_path: Pat
 
 
 def test_a_base_that_is_not_on_this_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="is not here"):
+    with pytest.raises(UserError, match="is not downloaded yet"):
         lens_of("blop-gemma-2b")
 
 

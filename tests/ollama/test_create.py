@@ -18,7 +18,7 @@ from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog
 
-TEXT = '''# made by workbench, run one
+TEXT = '''# created by workbench from run one
 FROM ./one-q8_0.gguf
 TEMPLATE """{{ range .Messages }}<|im_start|>{{ .Role }}
 {{ .Content }}<|im_end|>
@@ -83,12 +83,15 @@ def test_what_the_server_has_is_not_sent_again(
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("dies", "did not take the file: the connection broke off"),
-        ("full", f"did not take the file: {FULL}"),
-        ("refuses", "did not make mine: unknown type: unsupported architecture"),
-        ("stops", "did not make mine: it ended the talk; its last word: using existing layer"),
-        ("breaks off", "did not make mine: the connection broke off"),
-        ("another", "is not an Ollama server: its answer makes no sense"),
+        ("dies", "did not accept the file: the connection was lost"),
+        ("full", f"did not accept the file: {FULL}"),
+        ("refuses", "did not create mine: unknown type: unsupported architecture"),
+        (
+            "stops",
+            "did not create mine: it closed the connection; last message: using existing layer",
+        ),
+        ("breaks off", "did not create mine: the connection was lost"),
+        ("another", "is not an Ollama server: invalid response"),
     ],
 )
 def test_every_trouble_is_one_line_that_names_the_server(
@@ -130,7 +133,7 @@ def test_an_address_that_is_none(
     modelfile: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", host)
-    with pytest.raises(UserError, match="OLLAMA_HOST: '.*' is no address"):
+    with pytest.raises(UserError, match="OLLAMA_HOST: '.*' is not a valid address"):
         create_model(modelfile, "mine")
 
 
@@ -150,13 +153,13 @@ def test_a_stop_ends_the_upload(modelfile: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_name_the_server_refuses(modelfile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running() as server:
         at(server, monkeypatch)
-        with pytest.raises(RunFailed, match="did not make a//b: invalid model name"):
+        with pytest.raises(RunFailed, match="did not create a//b: invalid model name"):
             create_model(modelfile, "a//b")
 
 
 def test_a_file_that_is_gone(modelfile: Path) -> None:
     (modelfile.parent / "one-q8_0.gguf").unlink()
-    with pytest.raises(UserError, match="one-q8_0.gguf: there is no such file"):
+    with pytest.raises(UserError, match="one-q8_0.gguf: file not found"):
         create_model(modelfile, "mine")
 
 
@@ -183,7 +186,9 @@ def test_the_command(
         assert main(["ollama", "one"]) == 0
         told = capsys.readouterr()
         assert told.out == "ollama run called\n"
-        assert told.err == f"called is in Ollama 0.22.1 at {server.address}; 3.9 MiB sent\n"
+        assert (
+            told.err == f"created called in Ollama 0.22.1 at {server.address}; 3.9 MiB uploaded\n"
+        )
         assert main(["ollama", "one", "--name", "other", "--type", "F16", "--json"]) == 0
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert lines[-1]["created"] == "other" and lines[0]["what"] == "reading the file"
@@ -200,7 +205,7 @@ def test_the_command(
         (["nothing"], "no run 'nothing'"),
         (["one", "--type", "q2_k"], "has no q2_k file (it has q8_0, f16; workbench export one"),
         (["Modelfile"], "Modelfile: a Modelfile needs a --name"),
-        (["one", "--name", "a b"], "'a b' is not an Ollama name"),
+        (["one", "--name", "a b"], "'a b' is not a valid Ollama name"),
     ],
 )
 def test_what_cannot_be_is_one_line(

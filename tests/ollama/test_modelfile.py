@@ -47,13 +47,16 @@ def test_words_of_a_person(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "there is no FROM"),
-        ("# only\n", "there is no FROM"),
-        ("FROM ./x\nADAPTER ./y\n", ":2: 'ADAPTER' is not known here (use FROM, TEMPLATE,"),
-        ("FROM ./x\n\nfoo\n", ":3: 'foo' is not known here"),
-        ('FROM ./x\nSYSTEM """a\n', ":2: the quotes are not closed"),
+        ("", "FROM is missing"),
+        ("# only\n", "FROM is missing"),
+        (
+            "FROM ./x\nADAPTER ./y\n",
+            ":2: 'ADAPTER' is not a known instruction (use FROM, TEMPLATE,",
+        ),
+        ("FROM ./x\n\nfoo\n", ":3: 'foo' is not a known instruction"),
+        ('FROM ./x\nSYSTEM """a\n', ":2: unclosed quotes"),
         ("FROM ./x\nPARAMETER top_k x\n", ":2: top_k: 'x' is not a number"),
-        ("FROM ./x\nPARAMETER top_q 1\n", ":2: no parameter 'top_q' (use stop,"),
+        ("FROM ./x\nPARAMETER top_q 1\n", ":2: unknown parameter 'top_q' (use stop,"),
         ("FROM ./x\nPARAMETER top_k\n", ":2: PARAMETER without a name and a value"),
     ],
 )

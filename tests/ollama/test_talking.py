@@ -85,7 +85,7 @@ def test_how_an_answer_ends(server: Server) -> None:
     assert next(stream) == "a"
     talk.cancel()
     assert list(stream) == [] and talk.last_answer.stopped == "cancelled"
-    with pytest.raises(UserError, match="does not tell what else was likely"):
+    with pytest.raises(UserError, match="does not report alternative tokens"):
         talk.alternatives()
     talk.close()
 
@@ -93,8 +93,8 @@ def test_how_an_answer_ends(server: Server) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((404, b'{"error": "model \'m\' not found"}', {}), "did not answer as m: .*not found"),
-        ((500, b"broken", {}), "did not answer as m: .*broken"),
+        ((404, b'{"error": "model \'m\' not found"}', {}), "did not respond as m: .*not found"),
+        ((500, b"broken", {}), "did not respond as m: .*broken"),
         ((200, b"<html>\n", {}), "makes no sense"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_talk_in_the_terminal_and_for_scripts(
     [
         (["chat", "ollama:m", "--follow"], "are for a run"),
         (["chat", "ollama:m", "--compare", "base"], "--compare base needs a run"),
-        (["serve", "ollama:m"], "Ollama serves its models itself"),
+        (["serve", "ollama:m"], "Ollama already serves its own models"),
     ],
 )
 def test_what_is_for_runs_alone(

@@ -55,7 +55,9 @@ def test_tensors_that_cannot_have_the_type_are_named(source: Path, tmp_path: Pat
 
 def test_a_quantized_source_is_refused_unless_asked_for(source: Path, tmp_path: Path) -> None:
     once = quantize(source, tmp_path / "once.gguf", KINDS["q8_0"]).path
-    with pytest.raises(UserError, match="once.gguf: cannot be made q4_0: requantizing .*--again"):
+    with pytest.raises(
+        UserError, match="once.gguf: cannot be converted to q4_0: requantizing .*--again"
+    ):
         quantize(once, tmp_path / "twice.gguf", KINDS["q4_0"])
     assert names(tmp_path) == ["once.gguf"]
     assert quantize(once, tmp_path / "twice.gguf", KINDS["q4_0"], again=True).bytes
@@ -65,7 +67,7 @@ def test_a_quantized_source_is_refused_unless_asked_for(source: Path, tmp_path: 
 def test_a_source_that_was_cut_short_is_one_line(source: Path, tmp_path: Path, kept: int) -> None:
     short = tmp_path / "short.gguf"
     short.write_bytes(source.read_bytes()[:kept])
-    with pytest.raises(UserError, match="short.gguf: cannot be made q4_0: .") as caught:
+    with pytest.raises(UserError, match="short.gguf: cannot be converted to q4_0: .") as caught:
         quantize(short, tmp_path / "out.gguf", KINDS["q4_0"])
     assert "\n" not in str(caught.value) and names(tmp_path) == ["short.gguf"]
 

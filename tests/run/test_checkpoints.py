@@ -49,7 +49,9 @@ def saved(step: int) -> events.CheckpointSaved:
 
 def test_before_anything_is_saved(run: RunFolder) -> None:
     assert checkpoints(run) == [] and newest(run) is None and saved_last_ns(run) == 0
-    with pytest.raises(UserError, match="this run has saved no weights yet .workbench attach one"):
+    with pytest.raises(
+        UserError, match="this run has not saved any weights yet .workbench attach one"
+    ):
         find(run, "best")
 
 

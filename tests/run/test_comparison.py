@@ -63,14 +63,14 @@ def test_facts_stand_beside_each_other(runs: list[RunFolder]) -> None:
     found = compare(runs)
     told = values(found)
     assert found.names == ("new", "old", "bare") and found.notes == ()
-    assert told["run", "state"] == ("done", "done", "new")
+    assert told["run", "status"] == ("done", "done", "new")
     assert told["preset", "train.0.lr"] == (0.002, 0.001, 0.001)
     assert not [name for section, name in told if name == "train.0.targets"]
     assert told["train sft", "best validation loss"] == (0.25, 0.5, None)
     assert told["train sft", "last validation loss"] == (0.75, 1.0, None)
     assert told["train sft", "steps"] == (10, 10, None)
     assert told["export", "f16"] == (3 << 20, 3 << 20, None)
-    assert told["evaluation: tuned", "passes the checker"] == (0.8, 0.7, None)
+    assert told["evaluation: tuned", "checker pass rate"] == (0.8, 0.7, None)
 
 
 def test_the_first_is_told_against_each_of_the_others(runs: list[RunFolder]) -> None:
@@ -96,7 +96,7 @@ def test_lines_fit_and_keep_their_columns(runs: list[RunFolder], width: int) -> 
     assert max(map(len, table)) <= max(width, 8 * 4 + 6)
     heads = table[0]
     at = heads.index("old")
-    rows = [line for line in table if line.startswith(f"{INDENT}state")]
+    rows = [line for line in table if line.startswith(f"{INDENT}status")]
     assert rows[0][at:].startswith("done")
 
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_a_note(runs: list[RunFolder]) -> None:
     found = compare(runs)
     assert len(found.notes) == 1 and found.notes[0].startswith("new: ")
     runs[0].preset_file.write_text(PRESET.format(lr=1))
-    assert "tuned.jsonl:1: no case" in compare(runs).notes[0]
+    assert "tuned.jsonl:1: not a valid evaluation case" in compare(runs).notes[0]
 
 
 def test_the_command_tells_the_same_as_the_screen(
@@ -116,7 +116,7 @@ def test_the_command_tells_the_same_as_the_screen(
         trained(runs_root(), name, lr, lr, ())
     assert main(["runs", "two", "one"]) == 0
     told = capsys.readouterr().out
-    assert f"{INDENT}train.0.lr" in told and "two tuned against one tuned: 0 newly pass" in told
+    assert f"{INDENT}train.0.lr" in told and "two tuned vs. one tuned: 0 newly pass" in told
     assert main(["runs", "two", "one", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["runs"] == ["two", "one"] and value["evaluation"][0]["newly_failing"] == []

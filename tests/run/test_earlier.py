@@ -29,7 +29,7 @@ def test_its_own_goes_first_then_the_newest(tmp_path: Path) -> None:
     run = make_run(tmp_path, "now")
     assert names(run) == ["a", "c", "b"]
     write(run.evaluation, {"base": [case(0, False)], "tuned": [case(0)]})
-    assert names(run) == ["its evaluation of 2026-11-21", "a", "c", "b"]
+    assert names(run) == ["the evaluation of 2026-11-21", "a", "c", "b"]
 
 
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_record(run: RunFolder) -> None:
 @pytest.mark.parametrize("damage", ["", "[]", '{"stages": [3]}', '{"stages": ["train:x"]}'])
 def test_a_damaged_record_is_told(run: RunFolder, damage: str) -> None:
     (run.path / "exports.json").write_text(damage)
-    with pytest.raises(UserError, match="exports.json: the record of exports is damaged"):
+    with pytest.raises(UserError, match="exports.json: the export record is damaged"):
         requests(run)
 
 

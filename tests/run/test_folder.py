@@ -28,13 +28,13 @@ def test_starts_at_the_same_moment_get_different_folders(tmp_path: Path) -> None
 
 def test_a_taken_name_is_refused_with_the_way_on(tmp_path: Path) -> None:
     create(tmp_path, "q", "mine")
-    with pytest.raises(UserError, match="exists already .*workbench resume mine"):
+    with pytest.raises(UserError, match="this run already exists .*workbench resume mine"):
         create(tmp_path, "q", "mine")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-x", "a b", "x" * 101, "a\n", "ü"])
 def test_a_name_that_is_no_plain_one_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="not allowed"):
+    with pytest.raises(UserError, match="invalid run name"):
         create(tmp_path, "q", name)
     assert list(tmp_path.iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_any_presets_name_becomes_a_plain_one(tmp_path: Path, text: str, name: s
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write runs here: Not a directory|File exists"):
+    with pytest.raises(UserError, match="cannot create a run here: Not a directory|File exists"):
         create(tmp_path / "file", "q")
 
 
@@ -77,7 +77,7 @@ def test_a_mistyped_name_gets_the_nearest_one(tmp_path: Path) -> None:
     make_run(tmp_path, "mine")
     with pytest.raises(UserError, match="did you mean 'mine'"):
         find(tmp_path, "mime")
-    with pytest.raises(UserError, match="there is no run yet"):
+    with pytest.raises(UserError, match="there are no runs yet"):
         find(tmp_path / "empty", "x")
 
 

@@ -59,7 +59,7 @@ def test_it_returns_once_the_worker_holds_the_lock(run: RunFolder) -> None:
 
 def test_a_second_start_is_refused_and_starts_nothing(run: RunFolder) -> None:
     process = launch.start(run, (), COMMAND)
-    with pytest.raises(UserError, match=f"process {process.pid} is working on this run"):
+    with pytest.raises(UserError, match=f"this run is in use by process {process.pid}"):
         launch.start(run, (), COMMAND)
     assert len(run.log_file.read_text().splitlines()) == 2
     launch.stop(run)

@@ -50,7 +50,7 @@ def test_two_workers_race_and_one_wins(tmp_path: Path) -> None:
     assert sorted(word == "held" for word in words) == [False, True]
     winner = workers[words.index("held")]
     loser = next(word for word in words if word != "held")
-    assert f"process {winner.pid} is working on this run" in loser
+    assert f"this run is in use by process {winner.pid}" in loser
     assert "workbench attach one" in loser
     for worker in workers:
         worker.communicate()

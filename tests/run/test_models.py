@@ -47,18 +47,18 @@ def test_the_last_of_the_presets_formats_is_served(tmp_path: Path) -> None:
 def test_a_run_without_a_model_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path, preset=PRESET)
     assert digests(run) == []
-    with pytest.raises(UserError, match="exported no model yet .*workbench attach one"):
+    with pytest.raises(UserError, match="not exported a model yet .*workbench attach one"):
         served_gguf(run)
     exported(run, "f16")
     assert served_gguf(run).name == "one-f16.gguf"
     served_gguf(run).unlink()
-    with pytest.raises(UserError, match="the model is gone .*workbench resume one"):
+    with pytest.raises(UserError, match="the model file is missing .*workbench resume one"):
         served_gguf(run)
 
 
 def test_the_base_is_there_once_it_was_asked(tmp_path: Path) -> None:
     run = make_run(tmp_path, preset=PRESET)
-    with pytest.raises(UserError, match="keeps no base model"):
+    with pytest.raises(UserError, match="has no base model file"):
         base_gguf(run)
     (run.evaluation / "base-f16.gguf").write_bytes(b"x")
     assert base_gguf(run) == run.evaluation / "base-f16.gguf"
