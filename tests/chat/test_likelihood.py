@@ -61,10 +61,10 @@ def test_a_template_that_writes_answers_otherwise_is_told(
 ) -> None:
     model = load_tiny(Tiny())
     other = ChatTemplate(CHATML.replace("assistant\n", "robot\n"))
-    with pytest.raises(UserError, match="does not go on from its generation prompt"):
+    with pytest.raises(UserError, match="does not continue its own generation prompt"):
         given_ids(model, other, talk("a", "b"))
     silent = ChatTemplate("{% if add_generation_prompt %}x{% else %}x{% endif %}")
-    with pytest.raises(UserError, match="leaves nothing"):
+    with pytest.raises(UserError, match="leaves the prompt or the response empty"):
         given_ids(model, silent, talk("a", "b"))
 
 

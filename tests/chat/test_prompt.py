@@ -82,7 +82,7 @@ def test_an_eos_written_in_place_of_a_missing_bos_is_not_used(
 
 
 def test_a_file_without_template_says_so(load_tiny: Callable[[Tiny], NativeModel]) -> None:
-    with pytest.raises(UserError, match="carries no chat template"):
+    with pytest.raises(UserError, match="has no chat template"):
         template_of(load_tiny(Tiny(template=None)))
 
 

@@ -74,7 +74,7 @@ def test_bytes_that_are_no_utf8_become_the_replacement_character() -> None:
 
 
 def test_an_empty_stop_text_is_refused() -> None:
-    with pytest.raises(UserError, match="empty stop text"):
+    with pytest.raises(UserError, match="empty stop string"):
         TextStream(["x", ""])
 
 

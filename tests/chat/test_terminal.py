@@ -93,7 +93,7 @@ def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Source]) ->
     assert shown.count("--- base\nBad\\x1b[\n") == 1
     assert shown.count("Fine.") == 2
     alone = talk({"tuned": models["tuned"]}, "/compare")
-    assert "nothing to compare with (start with --compare base)" in alone
+    assert "there is no second model (start with --compare base)" in alone
 
 
 def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_new_conversation_forgets(models: dict[str, Source], tmp_path: Path) -
 
 def test_too_long_a_message_is_one_line_and_the_talk_goes_on(models: dict[str, Source]) -> None:
     shown = talk({"tuned": models["tuned"]}, "x" * 900, "hello")
-    assert "the context holds 256" in shown and "Fine." in shown
+    assert "but the context size is 256" in shown and "Fine." in shown
     assert "Traceback" not in shown
 
 

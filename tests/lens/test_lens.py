@@ -40,7 +40,7 @@ def test_tokens_are_those_of_training(lens: Lens) -> None:
     assert learnt == "def f() { <ul> }\n漢字<|im_end|>"
     specials = [piece.text for piece in shown.pieces if piece.special]
     assert specials == ["<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>"]
-    assert "stays text" in shown.told[0]
+    assert "encoded as plain text" in shown.told[0]
 
 
 @settings(deadline=None)

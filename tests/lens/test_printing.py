@@ -24,11 +24,18 @@ SHOWN = Shown(PIECES, 6, 4, 5, ("cut",))
 
 def test_learnt_tokens_stand_in_brackets_without_colours() -> None:
     text = "\n".join(lines(ROW, SHOWN, "p", colour=False))
-    assert "d.jsonl:7: 6 of 5 tokens, 4 learnt, as p sees it\n! cut\n" in text
+    assert "d.jsonl:7: 6 of 5 tokens, 4 trained, for preset p\n! cut\n" in text
     assert f"<|user|>ask↵\n⟦sayü⟧\n{CUT}\n<|end|>\n" in text
     table = text.splitlines()[-6:]
     assert [line.split()[1] for line in table] == ["1", "2", "3", "4", "5", "6"]
-    assert [line.split()[2] for line in table] == ["-", "-", "learnt", "learnt", "learnt", "learnt"]
+    assert [line.split()[2] for line in table] == [
+        "-",
+        "-",
+        "trained",
+        "trained",
+        "trained",
+        "trained",
+    ]
     assert table[3].endswith("…") and table[4].endswith('"ü"') and "special cut" in table[5]
 
 

@@ -145,7 +145,7 @@ def test_a_stop_ends_the_upload(modelfile: Path, monkeypatch: pytest.MonkeyPatch
 
     with running() as server:
         at(server, monkeypatch)
-        with pytest.raises(Interrupted, match="the model was not made"):
+        with pytest.raises(Interrupted, match="the model was not created"):
             create_model(modelfile, "mine", doing=heard.append, stopping=stopping)
     assert server.blobs == {} and server.created == []
 
@@ -203,8 +203,11 @@ def test_the_command(
     ("arguments", "said"),
     [
         (["nothing"], "no run 'nothing'"),
-        (["one", "--type", "q2_k"], "has no q2_k file (it has q8_0, f16; workbench export one"),
-        (["Modelfile"], "Modelfile: a Modelfile needs a --name"),
+        (
+            ["one", "--type", "q2_k"],
+            "has no q2_k file (available: q8_0, f16; create it: workbench export one",
+        ),
+        (["Modelfile"], "Modelfile: a Modelfile needs --name"),
         (["one", "--name", "a b"], "'a b' is not a valid Ollama name"),
     ],
 )
@@ -219,4 +222,7 @@ def test_what_cannot_be_is_one_line(
 def test_a_run_without_a_modelfile(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     (run.export / "Modelfile").unlink()
     assert main(["ollama", "one"]) == 2
-    assert "this run has no Modelfile yet (its stage 'package'" in capsys.readouterr().err
+    assert (
+        "this run has no Modelfile yet (the 'package' stage writes it: workbench resume one"
+        in capsys.readouterr().err
+    )

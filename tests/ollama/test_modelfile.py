@@ -27,7 +27,7 @@ def test_what_the_export_writes_is_read_back(tmp_path: Path, system: str, stops:
     made = modelfile("a b.gguf", None, parameters=parameters, stops=stops, system=system)
     wanted = read(tmp_path, made.text)
     assert wanted.gguf == tmp_path / "a b.gguf"
-    told = [warning.partition(" is left out")[0] for warning in made.warnings]
+    told = [warning.partition(" is omitted")[0] for warning in made.warnings]
     assert wanted.system == (system if system and "SYSTEM" not in told else None)
     kept = [stop for stop in stops if '"""' not in stop and not stop.endswith('"')]
     kept = [stop for stop in kept if "\x00" not in stop]

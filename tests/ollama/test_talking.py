@@ -95,7 +95,7 @@ def test_how_an_answer_ends(server: Server) -> None:
     [
         ((404, b'{"error": "model \'m\' not found"}', {}), "did not respond as m: .*not found"),
         ((500, b"broken", {}), "did not respond as m: .*broken"),
-        ((200, b"<html>\n", {}), "makes no sense"),
+        ((200, b"<html>\n", {}), "invalid response"),
     ],
 )
 def test_what_the_server_does_wrong_is_one_line(
@@ -131,7 +131,7 @@ def test_a_talk_in_the_terminal_and_for_scripts(
 
     chat({"m": OllamaSource("m")}, Settings(), read=read, out=out)
     shown = out.getvalue()
-    assert shown.count("Fine.\n[5 tokens, ") == 2 and "what else was likely" in shown
+    assert shown.count("Fine.\n[5 tokens, ") == 2 and "does not report alternative tokens" in shown
     assert [m["content"] for m in server.requests[-1][2]["messages"]] == ["hello", "Fine.", "again"]
     both = {"m": OllamaSource("m"), "n": OllamaSource("n")}
     chat_once(both, "hi", Settings(), out=out)
@@ -146,7 +146,7 @@ def test_a_talk_in_the_terminal_and_for_scripts(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["chat", "ollama:m", "--follow"], "are for a run"),
+        (["chat", "ollama:m", "--follow"], "only apply to a run"),
         (["chat", "ollama:m", "--compare", "base"], "--compare base needs a run"),
         (["serve", "ollama:m"], "Ollama already serves its own models"),
     ],

@@ -64,14 +64,14 @@ def test_what_is_asked_for_goes_over_it() -> None:
 @pytest.mark.parametrize(
     ("body", "said", "field"),
     [
-        ([], "no JSON object", ""),
-        ({}, "'messages' is no list", "messages"),
+        ([], "not a JSON object", ""),
+        ({}, "'messages' is not a list of messages", "messages"),
         (
             {"messages": [HI], "model": "gpt"},
             "model 'gpt' not found; this server serves 'one'",
             "model",
         ),
-        ({"messages": [3]}, "messages.0 has no role", "messages.0"),
+        ({"messages": [3]}, "messages.0 needs one of the roles", "messages.0"),
         (
             {"messages": [{"role": "tool", "content": "x"}]},
             "needs one of the roles system",
@@ -88,13 +88,13 @@ def test_what_is_asked_for_goes_over_it() -> None:
             "the last message is not from the user",
             "messages.1",
         ),
-        ({"messages": [HI], "n": 2}, "'n' cannot be 2 here", "n"),
+        ({"messages": [HI], "n": 2}, "'n' cannot be 2", "n"),
         ({"messages": [HI], "tools": [{"type": "function"}]}, "'tools' cannot be", "tools"),
         ({"messages": [HI], "frobnicate": 1}, "'frobnicate' is not supported", "frobnicate"),
         ({"messages": [HI], "temperature": "hot"}, "'temperature' is not a number", "temperature"),
         ({"messages": [HI], "temperature": True}, "'temperature' is not a number", "temperature"),
         ({"messages": [HI], "temperature": -1}, "temperature = -1 is out of range", ""),
-        ({"messages": [HI], "max_tokens": 1.5}, "'max_tokens' is no whole number", "max_tokens"),
+        ({"messages": [HI], "max_tokens": 1.5}, "'max_tokens' is not a whole number", "max_tokens"),
         ({"messages": [HI], "max_tokens": 0}, "max_tokens = 0 is out of range", ""),
         (
             {"messages": [HI], "stop": ["a", 3]},
