@@ -8,10 +8,12 @@ Data beyond `READ_LIMIT_BYTES` is left to the prepare stage, which reads all of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
+from workbench.bases.architecture import not_exported, read_config
+from workbench.bases.folder import check_files
 from workbench.checkers.run import find_program
 from workbench.dataset.options import Options
 from workbench.dataset.read import plan_source, read_source, require
@@ -23,7 +25,7 @@ from workbench.preset import miniature
 from workbench.preset.inputs import EMBEDDED, HUB, MINIATURE, is_local
 from workbench.preset.load import LoadedPreset
 from workbench.preset.present import require_files
-from workbench.preset.schema import DataSource, Model
+from workbench.preset.schema import DataSource, Model, Preset
 from workbench.preset.shipped import embedded_base, locate, resolve_data
 
 READ_LIMIT_BYTES = 64 << 20
@@ -33,8 +35,11 @@ KeyPath = tuple[str | int, ...]
 P = ParamSpec("P")
 
 
-def check(loaded: LoadedPreset, runs: Path) -> None:
-    """Raise UserErrors with every fault found; RunFailed when the disk of `runs` is too full."""
+def check(loaded: LoadedPreset, runs: Path, stages: Sequence[str] = ()) -> None:
+    """Raise UserErrors with every fault found; RunFailed when the disk of `runs` is too full.
+
+    `stages`: those that the run is to do, none for all.
+    """
     require_files(loaded)
     faults = _Faults(loaded)
     preset = loaded.preset
@@ -45,7 +50,8 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
         faults.attempt(key, _read, path, loaded.path, answers=False)
     for index, path in preset.watch.prompt_files:
         faults.attempt(("watch", "prompts", index), _read, path, loaded.path, answers=False)
-    faults.attempt(("model", "base"), check_base, preset.model)
+    exports = bool(preset.export.formats) and (not stages or "export" in stages)
+    faults.attempt(("model", "base"), check_base, preset, exports)
     if preset.evaluate.checker_required:
         faults.attempt(("evaluate", "checker"), _program, preset.evaluate.checker, loaded.path)
     for number, guard in enumerate(preset.evaluate.guard):
@@ -56,8 +62,12 @@ def check(loaded: LoadedPreset, runs: Path) -> None:
     check_space(_existing(runs), needed_bytes(loaded), "the run")
 
 
-def check_base(model: Model) -> None:
-    """Raise UserError unless the base is shipped, a model's folder, or could be a hub id."""
+def check_base(preset: Preset, exports: bool) -> None:
+    """Raise UserError unless the base is shipped, a model's folder, or could be a hub id.
+
+    `exports`: whether GGUF files are to be written of it.
+    """
+    model = preset.model
     if model.base.startswith(EMBEDDED):
         embedded_base(model.base)
         return
@@ -66,7 +76,10 @@ def check_base(model: Model) -> None:
         return
     folder = Path(model.base).expanduser()
     if folder.is_dir():
-        _check_folder(folder)
+        check_files(folder, model.base)
+        refused = not_exported(read_config(folder), folder / "config.json")
+        if exports and refused:
+            raise refused
     elif is_local(model.base):
         raise UserError(f"'{model.base}' is not a folder", hint="give a model folder")
     elif not HUB_ID.fullmatch(model.base):
@@ -143,16 +156,6 @@ def _bytes(path: Path) -> int:
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size if path.is_file() else 0
-
-
-def _check_folder(folder: Path) -> None:
-    for name in ("config.json", "tokenizer.json"):
-        if not (folder / name).is_file():
-            hint = "a base model folder contains config.json, tokenizer.json and *.safetensors"
-            raise UserError(f"no {name} in '{folder}'", hint=hint)
-    if not any(folder.glob("*.safetensors")):
-        hint = "pickled weights (*.bin) are not supported; convert them to safetensors"
-        raise UserError(f"no *.safetensors in '{folder}'", hint=hint)
 
 
 def _program(command: list[str], preset_file: Path) -> None:

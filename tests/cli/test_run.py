@@ -136,7 +136,7 @@ def test_a_taken_name_is_refused_and_the_run_left_alone(
         (["data.source.0.path=half.txt"], "half.txt:1: INPUT without"),
         (["data.source.0.path=latin.txt"], "latin.txt:2:"),
         (["model.base=embedded:tinny"], "--set model.base: unknown embedded model 'tinny'"),
-        (["model.base=./tools"], "--set model.base: no config.json in 'tools'"),
+        (["model.base=./tools"], "tools: config.json is missing"),
         (["model.base=./absent"], "--set model.base"),
         (["model.base=a b/c"], "'a b/c' is neither a folder nor a Hub id"),
         (["model.chat_template=FILE:absent.jinja"], "--set model.chat_template"),

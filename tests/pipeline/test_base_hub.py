@@ -50,7 +50,7 @@ def hub(model):
     repositories = {
         "we/open": Repository(model, older={**model, "README.md": b"older"}),
         "we/gated": Repository(model, gated=TOKEN),
-        "we/pickled": Repository({"config.json": b"{}", "pytorch_model.bin": b"x"}),
+        "we/pickled": Repository({"config.json": model["config.json"], "pytorch_model.bin": b"x"}),
         "we/cut": Repository(model, cut={"model.safetensors"}),
         "we/slow": Repository(model, pause_s=0.4),
         "we/down": Repository(model, broken=500),

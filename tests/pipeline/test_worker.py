@@ -319,7 +319,7 @@ def wait_for_steps(run: RunFolder, count: int, limit_s: float = 90) -> None:
 def test_a_bug_leaves_its_traceback_in_the_log_and_one_line(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **more: object) -> None:
         raise ZeroDivisionError("in the middle of it")
 
     monkeypatch.setattr("workbench.pipeline.wiring.prepare_stage", broken)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.miniature:
         loaded = load(args.preset, [*miniature.overrides(loaded.preset), *args.set])
     stages = chosen(args.stages, loaded.preset)
-    preflight.check(loaded, folder.runs_root())
+    preflight.check(loaded, folder.runs_root(), stages)
     if args.dry_run:
         print("\n".join(plan.lines(loaded, stages)))
         return EXIT_DONE

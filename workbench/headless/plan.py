@@ -22,7 +22,7 @@ VALUE_WIDTH = 72
 
 def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
     """What `--dry-run` prints. Raises UserError when the data turn out to be at fault."""
-    estimate = estimated(loaded)
+    estimate = estimated(loaded, wanted)
     return [
         f"preset {loaded.name}  {loaded.path}",
         "",
@@ -37,18 +37,19 @@ def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
     ]
 
 
-def estimated(loaded: LoadedPreset) -> dict[str, Any]:
+def estimated(loaded: LoadedPreset, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """The counts, from a child that reads the data as the worker would."""
-    return Counting(loaded).found()
+    return Counting(loaded, wanted).found()
 
 
 class Counting:
-    """The child at its work. Raises UserError at once for a path that is not there."""
+    """The child at its work, for the stages `wanted` (none: all of them). Raises UserError at once
+    for a path that is not there."""
 
-    def __init__(self, loaded: LoadedPreset) -> None:
+    def __init__(self, loaded: LoadedPreset, wanted: Sequence[str] = ()) -> None:
         self._text = to_toml(frozen(loaded))
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(ESTIMATE, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        pipe, command = subprocess.PIPE, [*ESTIMATE, *wanted]
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def cancel(self) -> None:
         """End the child; `found` then raises RunFailed."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
+from workbench.bases.folder import check_files
+from workbench.bases.listing import has_weights
 from workbench.errors import UserError
 from workbench.pipeline import hub
-from workbench.pipeline.base_files import check_files
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
@@ -33,7 +34,10 @@ def fetch(
     if local is not None:
         return _checked(local, model.base)
     revision = model.revision if pinned is None else hub.commit_of(pinned)
-    return _checked(hub.snapshot(model.base, revision, progress), model.base)
+    folder = hub.snapshot(model.base, revision, progress)
+    if not has_weights(folder):  # what is there in their place says why
+        check_files(folder, model.base, names=hub.file_names(model.base, folder))
+    return _checked(folder, model.base)
 
 
 def fetch_config(model: Model) -> Path:
@@ -43,6 +47,13 @@ def fetch_config(model: Model) -> Path:
     """
     local = _local(model)
     return hub.config_snapshot(model.base, model.revision) if local is None else local
+
+
+def file_names(model: Model, folder: Path) -> frozenset[str]:
+    """All files of the base, of a Hub model also those that are not in `folder` yet."""
+    if _local(model) is None:
+        return hub.file_names(model.base, folder)
+    return frozenset(path.name for path in folder.iterdir())
 
 
 def _local(model: Model) -> Path | None:

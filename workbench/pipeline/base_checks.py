@@ -6,20 +6,60 @@ To add one, write the function and its line in `CHECKS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 
+from workbench.bases.architecture import (
+    EXPORTED,
+    USE_CAUSAL,
+    architecture_of,
+    read_config,
+)
+from workbench.bases.folder import check_files
+from workbench.errors import UserError
 from workbench.findings import Finding
-from workbench.pipeline.base_files import check_files
 from workbench.pipeline.candidate import Candidate, Check, When
 
 
 def check_folder(candidate: Candidate) -> Iterable[Finding]:
     """A folder that is no base model, or one stored in a way that cannot be trained."""
-    check_files(candidate.base, candidate.preset.model.base, weights=False)
+    check_files(candidate.base, candidate.preset.model.base, names=candidate.files)
+    return ()
+
+
+def check_loadable(candidate: Candidate) -> Iterable[Finding]:
+    """A model that the installed transformers cannot load without the model's own code.
+
+    The architectures of the export are known; only others cost the import of transformers.
+    """
+    config, path = read_config(candidate.base), candidate.base / "config.json"
+    if architecture_of(config) in EXPORTED:
+        return ()
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    kind, installed = str(config.get("model_type") or ""), version("transformers")
+    if kind not in CONFIG_MAPPING_NAMES:
+        if "auto_map" in config:
+            message = (
+                "this model needs Python code of its own (auto_map), which workbench never runs"
+            )
+            hint = f"use a model that transformers {installed} supports itself"
+            raise UserError(message, path=path, hint=hint)
+        message = f"transformers {installed} does not support model_type {kind!r}"
+        raise UserError(message, path=path, hint="update transformers, or use another base model")
+    try:
+        loaded = AutoConfig.from_pretrained(candidate.base).get_text_config(decoder=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"transformers cannot read it: {reason}", path=path) from error
+    if type(loaded) not in AutoModelForCausalLM._model_mapping:
+        message = f"transformers {installed} has no causal language model for model_type {kind!r}"
+        raise UserError(message, path=path, hint=USE_CAUSAL)
     return ()
 
 
 CHECKS: Mapping[When, Mapping[str, Check]] = {
-    When.CONFIG: {"files": check_folder},
+    When.CONFIG: {"files": check_folder, "transformers": check_loadable},
     When.TOKENIZER: {},
     When.WEIGHTS: {},
 }

@@ -29,7 +29,9 @@ class When(Enum):
 class Candidate:
     """What a base is checked by, as plain values.
 
-    `base`: a folder in Hugging Face layout, its weights perhaps not there yet. From TOKENIZER on:
+    `base`: a folder in Hugging Face layout, its weights perhaps not there yet; `files`: the names
+    of all files that the model has, None for those in the folder. `exports`: whether GGUF files are
+    written in this invocation, and not only asked for by the preset. From TOKENIZER on:
     `tokenizer`, the folder that `prepare` saved; `template`, the one in use, None without one;
     `end_of_turn`, text of the token that ends a response when it is not EOS; `rows`, the training,
     validation and held-out rows.
@@ -37,6 +39,8 @@ class Candidate:
 
     base: Path
     preset: Preset
+    files: frozenset[str] | None = None
+    exports: bool = True
     tokenizer: Path | None = None
     template: ChatTemplate | None = None
     end_of_turn: str = ""

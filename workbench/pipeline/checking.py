@@ -9,7 +9,7 @@ have refused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import replace
 
 from workbench.findings import Finding, collect, raise_errors
 from workbench.pipeline import base_checks
@@ -22,12 +22,19 @@ from workbench.run.events import Emit
 def check(when: When, candidate: Candidate, emit: Emit) -> None:
     """Run the checks of that moment; each warning becomes a note.
 
-    Raises UserErrors with every error found. Those of the export run where GGUF is asked for.
+    Raises UserErrors: with the first error of the base, then with all of its export. Those run
+    where GGUF is asked for, and block nothing where this invocation does not reach the export.
     """
-    checks = dict(base_checks.CHECKS[when])
+    for name, one in base_checks.CHECKS[when].items():
+        report(collect({name: one}, candidate), emit)
     if candidate.preset.export.formats:
-        checks |= export_checks.CHECKS[when]
-    report(collect(checks, candidate), emit)
+        found = collect(export_checks.checks_of(when, candidate), candidate)
+        report(found if candidate.exports else map(_postponed, found), emit)
+
+
+def _postponed(found: Finding) -> Finding:
+    """An error of the export in a run that stops before it."""
+    return replace(found, level="warning") if found.level == "error" else found
 
 
 def report(found: Iterable[Finding], emit: Emit) -> None:
@@ -38,8 +45,3 @@ def report(found: Iterable[Finding], emit: Emit) -> None:
             level = "warning" if one.level == "warning" else "info"
             emit(events.Note(message=str(one), level=level))
     raise_errors(found)
-
-
-def has_weights(base: Path) -> bool:
-    """Whether the folder holds weights, and not only the files that say what they are."""
-    return any(base.glob("*.safetensors"))

@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # imports torch
 @dataclass(frozen=True)
 class Context:
     """One stage's view of its run. `stopping` is polled at safe points. A `team` are the processes
-    that torchrun started, of which this one is the first."""
+    that torchrun started, of which this one is the first. `wanted` are the names of the stages that
+    this invocation does; none for all."""
 
     run: RunFolder
     preset: Preset
@@ -31,6 +32,11 @@ class Context:
     stopping: Callable[[], bool]
     checkpoint_now: Callable[[], bool]
     team: Team | None = None
+    wanted: tuple[str, ...] = ()
+
+    def exports(self) -> bool:
+        """Whether this invocation writes GGUF files."""
+        return not self.wanted or any(name.startswith("export") for name in self.wanted)
 
     def artefact(self, path: Path) -> dict[str, str | int]:
         """A file of the run as `stage_done` names it: relative path, bytes, SHA-256."""
@@ -46,6 +52,7 @@ def context_of(
     *,
     first: bool = True,
     team: Team | None = None,
+    wanted: Sequence[str] = (),
 ) -> Context:
     """The view of a stage of `run`; only the `first` process takes requests for a checkpoint."""
 
@@ -55,7 +62,7 @@ def context_of(
             control.clear(run.control, "checkpoint")
         return asked
 
-    return Context(run, preset, emit, stopping, checkpoint_now, team)
+    return Context(run, preset, emit, stopping, checkpoint_now, team, tuple(wanted))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""What a preset would do, without doing it: `python -m workbench.pipeline.estimate < preset.toml`.
+"""What a preset would do, without doing it:
+
+    python -m workbench.pipeline.estimate [STAGE ...] < preset.toml
 
 A child of `workbench --dry-run`: it reads and tokenizes the data as the worker would, in memory
 and a temporary folder, and prints one JSON object. Nothing is fetched: of a base that is not on
@@ -12,6 +14,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from workbench.bases.listing import has_weights
 from workbench.errors import UserError, WorkbenchError
 from workbench.estimate.known import known_shape
 from workbench.estimate.memory import Memory
@@ -29,7 +33,7 @@ from workbench.estimate.past import past_speed
 from workbench.estimate.shape import ModelShape
 from workbench.pipeline import base as bases
 from workbench.pipeline.candidate import Candidate, When
-from workbench.pipeline.checking import check, has_weights
+from workbench.pipeline.checking import check
 from workbench.pipeline.prepare import (
     Prepared,
     chat_format,
@@ -48,12 +52,15 @@ from workbench.run.events import Emit, Event, Note
 from workbench.run.folder import runs_root
 
 
-def main() -> int:
-    """Print the estimate of the preset on stdin; a fault in the data is the exit status 2."""
+def main(wanted: Sequence[str]) -> int:
+    """Print the estimate of the preset on stdin; a fault in the data is the exit status 2.
+
+    `wanted`: the stages that the run is to do, none for all.
+    """
     os.nice(5)  # a training beside it comes first
     preset = parse(sys.stdin.read(), Path("preset.toml")).preset
     try:
-        found: dict[str, Any] = estimate(preset)
+        found: dict[str, Any] = estimate(preset, not wanted or "export" in wanted)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_status
@@ -61,8 +68,11 @@ def main() -> int:
     return 0
 
 
-def estimate(preset: Preset) -> dict[str, Any]:
-    """Rows, and where the base is here tokens and steps, of every training stage."""
+def estimate(preset: Preset, exports: bool = True) -> dict[str, Any]:
+    """Rows, and where the base is here tokens and steps, of every training stage.
+
+    `exports`: whether the run reaches its export.
+    """
     notes: list[str] = []
     check_gpus(preset.launch.processes, preset.model.device)
 
@@ -71,8 +81,10 @@ def estimate(preset: Preset) -> dict[str, Any]:
             notes.append(event.message)
 
     base, unknown = _config_of(preset)
+    candidate = None
     if base:
-        check(When.CONFIG, Candidate(base, preset), emit)
+        candidate = Candidate(base, preset, bases.file_names(preset.model, base), exports)
+        check(When.CONFIG, candidate, emit)
     prepared = read_all(preset, emit)
     found: dict[str, Any] = {
         "rows": sum(len(reading.rows) for _, reading in prepared.readings),
@@ -82,8 +94,8 @@ def estimate(preset: Preset) -> dict[str, Any]:
         "device": _device(preset),
         "stages": {},
     }
-    if base and (base / "tokenizer.json").is_file():
-        found["stages"] = _stages(preset, prepared, base, emit)
+    if candidate and (candidate.base / "tokenizer.json").is_file():
+        found["stages"] = _stages(candidate, prepared, emit)
     elif shape := _shape(preset):
         for stage in preset.train:
             memory = foreseen(shape, stage, preset.model, shares=_shares(preset))
@@ -104,14 +116,14 @@ def _config_of(preset: Preset) -> tuple[Path | None, str]:
     return base, "" if has_weights(base) else not_here
 
 
-def _stages(preset: Preset, prepared: Prepared, base: Path, emit: Emit) -> dict[str, Any]:
+def _stages(candidate: Candidate, prepared: Prepared, emit: Emit) -> dict[str, Any]:
     """All stages' counts, and what can be known of the export."""
+    preset, base = candidate.preset, candidate.base
     tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, _, end_of_turn = chat_format(preset, tokenizer, base)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bases.save_tokenizer(tokenizer, template.source if template else "", folder / "tokenizer")
-        candidate = Candidate(base, preset)
         ready = with_tokenizer(candidate, folder / "tokenizer", template, end_of_turn, prepared)
         check(When.TOKENIZER, ready, emit)
         if has_weights(base):
@@ -209,4 +221,4 @@ def _config(preset: Preset) -> Path | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

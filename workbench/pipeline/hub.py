@@ -6,16 +6,15 @@ far it is is read off the cache's growing files.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from workbench import files
+from workbench.bases.listing import weight_files
 from workbench.errors import UserError
 
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 CONFIG = ["*.json", "*.model", "*.jinja", "*.txt", "LICENSE*", "README.md"]
 BELOW = ["*/*"]  # other formats of the same weights: original/, onnx/
 POLL_S = 1.0
@@ -54,16 +53,22 @@ def snapshot(name: str, revision: str, progress: Progress | None = None) -> Path
     return _told_plainly(name, revision, fetched)
 
 
-def weight_files(folder: Path) -> list[str]:
-    """The files that hold the weights of a model: those of its index, else the single file."""
-    index = folder / INDEX
-    if not index.is_file():
-        return [SINGLE]
+def file_names(name: str, folder: Path) -> frozenset[str]:
+    """All files beside config.json of the model `name`, whether or not they are in `folder` yet.
+
+    `folder`: what `config_snapshot` gave. Where the hub cannot be asked its index is believed.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub import errors as hub
+
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if constants.HF_HUB_OFFLINE:
+        return frozenset(here | set(weight_files(folder)))
     try:
-        listed = json.loads(index.read_bytes())["weight_map"].values()
-        return sorted({str(file) for file in listed})
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError("not a safetensors index", path=index) from None
+        found = HfApi().model_info(name, revision=commit_of(folder)).siblings or []
+    except (hub.HfHubHTTPError, OSError, ValueError):
+        return frozenset(here | set(weight_files(folder)))
+    return frozenset(here | {file.rfilename for file in found if "/" not in file.rfilename})
 
 
 def _told_plainly(name: str, revision: str, fetched: Callable[[], Path]) -> Path:

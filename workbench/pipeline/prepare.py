@@ -65,18 +65,22 @@ class Prepared:
     faults: list[Fault]
 
 
-def prepare(preset: Preset, run: RunFolder, emit: Emit) -> list[Path]:
-    """Do the stage; returns the files that later stages rely on. Raises UserError for bad data."""
+def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True) -> list[Path]:
+    """Do the stage; returns the files that later stages rely on.
+
+    `exports`: whether this invocation reaches the export. Raises UserError for bad data, and for a
+    base that cannot be trained or, before the export, written.
+    """
     base = bases.fetch_config(preset.model)
-    candidate = Candidate(base, preset)
+    candidate = Candidate(base, preset, bases.file_names(preset.model, base), exports)
     check(When.CONFIG, candidate, emit)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
-    with uncollected():
-        prepared = read_all(preset, emit)
     with uncollected():  # transformers is imported
         tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
+    with uncollected():
+        prepared = read_all(preset, emit)
     bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)
     candidate = with_tokenizer(candidate, run.tokenizer, template, end_of_turn, prepared)
     check(When.TOKENIZER, candidate, emit)

@@ -109,12 +109,14 @@ def do_stages(
     preset = load(str(run.preset_file)).preset
     before: list[tuple[Stage, Any]] = []
     skipped: list[Stage] = []
+    wanted = [stage.name for stage in stages if stage.wanted]
     for stage in stages:
         inputs = _hash([stage.settings, [made for other, made in before if stage.builds_on(other)]])
         missing = [other.name for other in skipped if stage.builds_on(other)]
         finished = state.stages[stage.name].done if stage.name in state.stages else None
         stands = finished is not None and not missing and _stands(run, finished, inputs)
-        context = context_of(run, preset, _to(log, stage.name), stopping, team=team)
+        emit = _to(log, stage.name)
+        context = context_of(run, preset, emit, stopping, team=team, wanted=wanted)
         if finished and stands:
             if stage.wanted:
                 context.emit(events.StageSkipped(reason="already done, inputs unchanged"))

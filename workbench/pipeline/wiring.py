@@ -20,7 +20,8 @@ from workbench.pipeline.training.weights import Weights
 def prepare(context: Context) -> Outcome:
     """Data, tokenizer and base; what the training after it will lack is told before that."""
     _check_processes(context)
-    return Outcome(prepare_stage(context.preset, context.run, context.emit))
+    made = prepare_stage(context.preset, context.run, context.emit, exports=context.exports())
+    return Outcome(made)
 
 
 def training(number: int) -> Callable[[Context], Outcome]:

@@ -72,6 +72,13 @@ def _model(preset: Preset) -> Iterator[Fault]:
         )
 
 
+def _gguf_base(preset: Preset) -> Iterator[Fault]:
+    if preset.model.base.lower().endswith(".gguf"):
+        message = "a GGUF file cannot be trained"
+        hint = "use the model that it was made from: a Hub id, or a folder in Hugging Face layout"
+        yield Fault(("model", "base"), message, hint)
+
+
 def _sources(preset: Preset) -> Iterator[Fault]:
     found = preset.data.source
     if not found:
@@ -337,6 +344,7 @@ def _sharding(preset: Preset) -> Iterator[Fault]:
 
 RULES: tuple[Callable[[Preset], Iterable[Fault]], ...] = (
     _model,
+    _gguf_base,
     _sources,
     _stages,
     _adapters,

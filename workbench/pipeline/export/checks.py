@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from workbench.bases.architecture import not_exported, read_config
 from workbench.findings import Finding, warning
 from workbench.pipeline.candidate import Candidate, Check, When
 from workbench.pipeline.export.arch import family_of
@@ -66,3 +67,9 @@ CHECKS: Mapping[When, Mapping[str, Check]] = {
     When.TOKENIZER: {"vocabulary": check_vocabulary, "modelfile": check_modelfile},
     When.WEIGHTS: {"tensors": check_tensors},
 }
+
+
+def checks_of(when: When, candidate: Candidate) -> Mapping[str, Check]:
+    """The checks of that moment; of an architecture that is not ours only what refuses it."""
+    unknown = not_exported(read_config(candidate.base), candidate.base / "config.json")
+    return CHECKS[when] if unknown is None or when is When.CONFIG else {}

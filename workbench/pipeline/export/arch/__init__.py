@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.errors import UserError
+from workbench.bases.architecture import not_exported
 from workbench.pipeline.export.arch import (
     cohere,
     deepseek,
@@ -40,10 +40,10 @@ def family_of(base: Path) -> tuple[Family, ModelConfig]:
     cannot express.
     """
     config = read_config(base)
-    family = FAMILIES.get(config.architecture)
-    if family is None:
-        message = f"architecture {config.architecture or '(none)'} cannot be written as GGUF"
-        raise UserError(message, path=config.path, hint="supported: " + ", ".join(supported()))
+    unknown = not_exported(config.values, config.path)
+    if unknown:
+        raise unknown
+    family = FAMILIES[config.architecture]
     if family.text_of:
         config = config.text_part(family.text_of)
     config = config.with_defaults(family.defaults)

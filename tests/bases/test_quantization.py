@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from workbench.errors import UserError
-from workbench.pipeline.base_quantization import (
+from workbench.bases.quantization import (
     check_quantization,
     stored_quantization,
     unquantized_name,
 )
+from workbench.errors import UserError
 
 GROUPS: dict[str, Any] = {
     "config_groups": {

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
+from workbench.bases.folder import check_files
 from workbench.errors import UserError
 from workbench.pipeline.base import fetch
-from workbench.pipeline.base_files import check_files
 from workbench.preset.schema import Model
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 988097824\n"
@@ -27,25 +27,30 @@ def folder(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "base"))
 
 
-def refused(folder: Path, *, weights: bool = True) -> str:
+def refused(folder: Path, names: set[str] | None = None) -> str:
     with pytest.raises(UserError) as told:
-        check_files(folder, weights=weights)
+        check_files(folder, names=names)
     assert "\n" not in str(told.value)
     return str(told.value)
 
 
-def test_a_whole_folder_passes(folder: Path) -> None:
+def test_a_whole_folder_passes_and_one_whose_weights_are_to_come(folder: Path) -> None:
     check_files(folder)
+    names = {path.name for path in folder.iterdir()}
     (folder / "model.safetensors").unlink()
-    check_files(folder, weights=False)
-    assert "*.safetensors files are missing (pickled weights" in refused(folder)
+    check_files(folder, names=names)
+    assert "*.safetensors files are missing" in refused(folder)
+    names |= {"pytorch_model.bin"}
+    assert "pickled weights (*.bin) are not" in refused(folder, names - {"model.safetensors"})
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_a_git_lfs_pointer_is_no_file(folder: Path, name: str) -> None:
     (folder / name).write_text(POINTER.format("0" * 64))
-    line = refused(folder, weights=False)
-    assert line == f"{folder}: {name}: a Git LFS pointer instead of the file (run: git lfs pull)"
+    assert (
+        refused(folder)
+        == f"{folder}: {name}: a Git LFS pointer instead of the file (run: git lfs pull)"
+    )
 
 
 def test_several_pointers_are_counted(folder: Path) -> None:

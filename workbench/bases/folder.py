@@ -6,49 +6,43 @@ Invariant: nothing here reads a weight, so that it can be asked before any is on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from workbench.bases.architecture import check_causal, read_config
+from workbench.bases.listing import INDEX, SINGLE, check_names
+from workbench.bases.quantization import check_quantization
 from workbench.errors import UserError
-from workbench.pipeline.base_quantization import check_quantization
 
 LFS = b"version https://git-lfs"
 POINTER_BYTES = 1024  # Git LFS keeps its pointers below that
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 ADAPTER = "adapter_config.json"
 
 
-def check_files(folder: Path, name: str = "", *, weights: bool = True) -> None:
-    """Raise UserError unless `folder` is a base model in Hugging Face layout.
+def check_files(folder: Path, name: str = "", *, names: Collection[str] | None = None) -> None:
+    """Raise UserError unless `folder` is a base model in Hugging Face layout that can be trained.
 
-    `name` is what the preset calls it. Without `weights` the folder may still lack them: then the
-    kind of base is judged by the rest, a quantized one that cannot be trained among it.
+    `name` is what the preset calls it. `names`: all files that belong to the model where not all of
+    them are in `folder` yet; by default those that are.
     """
     _refuse_pointers(folder)
-    config = folder / "config.json"
-    if (folder / ADAPTER).is_file() and not (config.is_file() and _weights(folder)):
+    found = {path.name for path in folder.iterdir()} if names is None else set(names)
+    if ADAPTER in found and not ("config.json" in found and {SINGLE, INDEX} & found):
         _refuse_adapter(folder / ADAPTER)
-    if not config.is_file():
-        hint = "a base model folder contains config.json, *.safetensors and tokenizer.json"
-        raise UserError("config.json is missing", path=folder, hint=hint)
+    if "config.json" not in found:
+        _refuse_no_config(folder, found)
+    config = read_config(folder)
     check_quantization(folder, name)
-    if weights:
-        _require_weights(folder)
+    check_causal(config, folder / "config.json")
+    check_names(found, folder)
 
 
-def _require_weights(folder: Path) -> None:
-    if _weights(folder):
-        return
-    if not any(folder.glob("*.safetensors")):
-        hint = "pickled weights (*.bin) are not supported; convert them to safetensors"
-        raise UserError("*.safetensors files are missing", path=folder, hint=hint)
-    message = f"neither {WEIGHTS[0]} nor {WEIGHTS[1]} found"
-    raise UserError(message, path=folder, hint="save it with transformers' save_pretrained")
-
-
-def _weights(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in WEIGHTS)
+def _refuse_no_config(folder: Path, names: Collection[str]) -> None:
+    if any(name.endswith(".gguf") for name in names):
+        check_names(names, folder)
+    hint = "a base model folder contains config.json, *.safetensors and tokenizer.json"
+    raise UserError("config.json is missing", path=folder, hint=hint)
 
 
 def _refuse_adapter(path: Path) -> None:
