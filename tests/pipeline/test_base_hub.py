@@ -45,6 +45,28 @@ def model(tmp_path_factory):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+# What repositories hold beside a model's safetensors: the same weights in other formats.
+BESIDE = {
+    "consolidated.safetensors": b"x",
+    "model.safetensors": b"x",
+    "original/params.json": b"{}",
+    "original/tokenizer.model": b"x",
+    "onnx/model.onnx": b"x",
+    "pytorch_model.bin": b"x",
+    "model-q4_0.gguf": b"x",
+    "training_args.bin": b"x",
+}
+SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+
+
+def sharded(model):
+    """The model with its weights in two files and an index; the second file is never read."""
+    index = {"weight_map": {"one": SHARDS[0], "two": SHARDS[1]}}
+    files = {name: data for name, data in model.items() if name != "model.safetensors"}
+    files |= {SHARDS[0]: model["model.safetensors"], SHARDS[1]: b"y" * 1000}
+    return files | {"model.safetensors.index.json": json.dumps(index).encode()}
+
+
 @pytest.fixture(scope="module")
 def hub(model):
     repositories = {
@@ -54,6 +76,7 @@ def hub(model):
         "we/cut": Repository(model, cut={"model.safetensors"}),
         "we/slow": Repository(model, pause_s=0.4),
         "we/down": Repository(model, broken=500),
+        "we/crowded": Repository({**sharded(model), **BESIDE}),
     }
     with serve(repositories) as running:
         yield running
@@ -169,3 +192,14 @@ def test_a_disk_too_small_is_said_before_anything_is_fetched(hub, tmp_path):
     (refused,) = fetch(hub, tmp_path, ("we/open",), FREE_BYTES="1000")
     assert "disk full: the base model we/open needs" in refused[0]
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_the_small_files_come_first_and_of_the_weights_only_those_of_the_index(hub, tmp_path):
+    (folder,) = fetch(hub, tmp_path, ("we/crowded",))
+    got = [line.rpartition("/")[2] for line in hub.asked if line.startswith("GET /we/crowded/res")]
+    weights = [name for name in got if name.endswith((".safetensors", ".bin", ".onnx", ".gguf"))]
+    assert sorted(weights) == SHARDS
+    assert set(got[-2:]) == set(SHARDS), "weights last"
+    assert {"config.json", "tokenizer.json"} <= set(got[:-2])
+    assert not (set(BESIDE) & {path.name for path in Path(folder).iterdir()})
+    assert not (Path(folder) / "original").exists()

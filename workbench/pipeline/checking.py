@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from workbench.findings import Finding, collect, raise_errors
 from workbench.pipeline import base_checks
 from workbench.pipeline.candidate import Candidate, When
 from workbench.pipeline.export import checks as export_checks
+from workbench.preset.inputs import is_local
 from workbench.run import events
 from workbench.run.events import Emit
 
@@ -26,10 +28,24 @@ def check(when: When, candidate: Candidate, emit: Emit) -> None:
     where GGUF is asked for, and block nothing where this invocation does not reach the export.
     """
     for name, one in base_checks.CHECKS[when].items():
-        report(collect({name: one}, candidate), emit)
+        report(_placed(collect({name: one}, candidate), candidate), emit)
     if candidate.preset.export.formats:
-        found = collect(export_checks.checks_of(when, candidate), candidate)
+        found = _placed(collect(export_checks.checks_of(when, candidate), candidate), candidate)
         report(found if candidate.exports else map(_postponed, found), emit)
+
+
+def _placed(found: Iterable[Finding], candidate: Candidate) -> list[Finding]:
+    """The findings with a Hub model's own name in place of its folder in the cache."""
+    name = candidate.preset.model.base
+    if is_local(name) or Path(name).expanduser().is_dir():
+        return list(found)
+    return [replace(one, path=_named(one.path, candidate.base, name)) for one in found]
+
+
+def _named(path: Path | str | None, base: Path, name: str) -> Path | str | None:
+    if path is None or not Path(path).is_relative_to(base):
+        return path
+    return Path(name) / Path(path).relative_to(base)
 
 
 def _postponed(found: Finding) -> Finding:
@@ -39,9 +55,9 @@ def _postponed(found: Finding) -> Finding:
 
 def report(found: Iterable[Finding], emit: Emit) -> None:
     """Emit what blocks nothing, each once, and raise UserErrors with the rest."""
-    found = list(dict.fromkeys(found))
-    for one in found:
+    distinct = {(one.level, str(one)): one for one in found}  # two checks may need the same
+    for one in distinct.values():
         if one.level != "error":
             level = "warning" if one.level == "warning" else "info"
             emit(events.Note(message=str(one), level=level))
-    raise_errors(found)
+    raise_errors(list(distinct.values()))
