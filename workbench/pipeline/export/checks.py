@@ -5,18 +5,18 @@ To add one, write the function and its line in `CHECKS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from workbench.bases.architecture import not_exported, read_config
 from workbench.findings import Finding, warning
 from workbench.pipeline.candidate import Candidate, Check, When
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.export.making import wish
-from workbench.pipeline.export.plan import base_fallbacks
+from workbench.pipeline.export.plan import Fallback, base_fallbacks
 from workbench.pipeline.export.tokenizer import plain_backend, read_tokenizer, read_vocabulary
 from workbench.pipeline.packaging import modelfile_of
-
-FALLBACKS_SHOWN = 5
+from workbench.text import quantity
 
 
 def check_architecture(candidate: Candidate) -> Iterator[Finding]:
@@ -55,11 +55,19 @@ def check_tensors(candidate: Candidate) -> Iterator[Finding]:
     """A stored tensor without a place in GGUF, of an unknown number format or an odd shape."""
     export = candidate.preset.export
     found = base_fallbacks(candidate.base, wish(export.formats, export.parity).in_pass)
-    told = [one for one in found if one.type in export.formats]
-    for fallback in told[:FALLBACKS_SHOWN]:
-        yield warning(f"{fallback.type}: {fallback}")
-    if len(told) > FALLBACKS_SHOWN:
-        yield warning(f"{len(told) - FALLBACKS_SHOWN} more tensors get a different format")
+    for kind in export.formats:
+        told = [one for one in found if one.type == kind]
+        if told:
+            yield warning(_in_one_line(kind, told))
+
+
+def _in_one_line(kind: str, told: Sequence[Fallback]) -> str:
+    """How many tensors of a file get which format, and why; the export's notes name them."""
+    formats = Counter(f"{one.got} instead of {one.wished}" for one in told)
+    counts = ", ".join(f"{count} {words}" for words, count in formats.items())
+    columns = sorted({(one.columns, one.block) for one in told})
+    why = ", ".join(f"{n} columns are not a multiple of {block}" for n, block in columns)
+    return f"{kind}: {quantity(len(told), 'tensor')} in another format ({counts}): {why}"
 
 
 CHECKS: Mapping[When, Mapping[str, Check]] = {
