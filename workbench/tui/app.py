@@ -123,6 +123,10 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         """The panes that can be seen at the moment."""
         return [pane for pane in self.query(Pane) if pane.is_mounted and pane.has_class("-shown")]
 
+    def pane_ids_in_view(self) -> list[str]:
+        """Their ids, as `go` takes them."""
+        return [pane.ID for pane in self.panes_in_view()]
+
     async def _arrange(self) -> None:
         """Show the current pane, and on a wide screen the one that belongs beside it."""
         beside = "" if self.zoomed or self.size.width < BESIDE_WIDTH else spec(self.pane_id).beside
@@ -156,7 +160,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
     def _draw_tabs(self) -> None:
         at_work = sum(self.watching.glance(run).standing == "running" for run in self.watching.runs)
         aside = f"{at_work} running" if at_work else f"workbench {__version__}"
-        shown = {pane.ID for pane in self.panes_in_view()}
+        shown = set(self.pane_ids_in_view())
         self.query_one(PaneTabs).tell(shown, self.pane_id, aside)
 
     # Runs

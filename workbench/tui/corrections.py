@@ -13,13 +13,13 @@ from workbench.errors import UserError
 
 if TYPE_CHECKING:
     from workbench.dataset.rows import Message
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 CORRECTIONS = "corrections.jsonl"
 
 
 def correct(
-    app: WorkbenchApp, asked: Sequence[Message], answer: str, *, rejected: str, said_by: str
+    host: Host, asked: Sequence[Message], answer: str, *, rejected: str, said_by: str
 ) -> None:
     """Ask for the right answer, beginning with `answer`; append it behind what was asked.
 
@@ -27,17 +27,17 @@ def correct(
     """
     from workbench.tui.dialogs.correction import Correction
 
-    path = app.memory.corrections or CORRECTIONS
+    path = host.memory.corrections or CORRECTIONS
 
     def then(given: tuple[str, str] | None) -> None:
         if given:
-            app.guarded(lambda: _append(app, asked, *given, rejected, said_by))
+            host.guarded(lambda: _append(host, asked, *given, rejected, said_by))
 
-    app.push_screen(Correction(asked[-1].content, answer, path, _target_fault), then)
+    host.push_screen(Correction(asked[-1].content, answer, path, _target_fault), then)
 
 
 def _append(
-    app: WorkbenchApp,
+    host: Host,
     asked: Sequence[Message],
     answer: str,
     typed: str,
@@ -50,11 +50,11 @@ def _append(
 
     tags = ("corrected", said_by)
     written = append(Path(typed), [*asked, Message(ASSISTANT, answer)], tags)
-    app.memory.corrections = str(Path(typed).expanduser().absolute())
+    host.memory.corrections = str(Path(typed).expanduser().absolute())
     left = f"; {written.left_out} earlier messages omitted" if written.left_out else ""
     pair = keep_pair(written.place, asked, answer, rejected, said_by)
     kept = f"; rejected response saved in {pair.name}" if pair else ""
-    app.say(f"row appended: {written.place} ({written.format}){left}{kept}")
+    host.say(f"row appended: {written.place} ({written.format}){left}{kept}")
 
 
 def _target_fault(typed: str) -> str:

@@ -13,15 +13,15 @@ from workbench.tui.panes import PANES
 from workbench.tui.registry import all_actions, keys_of
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 
 class Commands(Provider):
     """Panes to go to, and actions to run; an action of another pane goes there first."""
 
     @property
-    def _workbench(self) -> WorkbenchApp:
-        return cast("WorkbenchApp", self.app)
+    def _host(self) -> Host:
+        return cast("Host", self.app)
 
     async def discover(self) -> Hits:
         for title, help, command in self._all():
@@ -35,20 +35,20 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(title), command, help=help)
 
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
-        app = self._workbench
+        host = self._host
         panes: list[tuple[str, str, Callable[[], object]]] = [
             (
                 f"Go to {spec.title}  ({spec.key})",
                 _first(spec.load().HELP),
-                partial(app.go, spec.id),
+                partial(host.go, spec.id),
             )
             for spec in PANES
         ]
         actions = [action for action in all_actions() if action.palette]
-        return panes + [(self._title(one), one.help, partial(app.invoke, one)) for one in actions]
+        return panes + [(self._title(one), one.help, partial(host.invoke, one)) for one in actions]
 
     def _title(self, action: Action) -> str:
-        keys = " or ".join(keys_of(action, self._workbench.own_keys))
+        keys = " or ".join(keys_of(action, self._host.own_keys))
         where = next((spec.title + ": " for spec in PANES if spec.id == action.pane), "")
         return f"{where}{action.title}  ({keys})"
 

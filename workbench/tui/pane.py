@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from textual.containers import Vertical
 
@@ -16,7 +16,13 @@ from workbench.tui.actions import Action, bindings
 from workbench.tui.widgets.status import Level
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
+    from workbench.tui.steering import Steering
+
+    class PaneHost(Host, Protocol):
+        """The app as its panes see it: they also send requests to runs."""
+
+        steer: Steering
 
 
 class Pane(Vertical, can_focus=False):
@@ -31,9 +37,9 @@ class Pane(Vertical, can_focus=False):
         super().__init_subclass__(**kwargs)
 
     @property
-    def screen_app(self) -> WorkbenchApp:
+    def screen_app(self) -> PaneHost:
         """The app, with its watched runs and its status line."""
-        return cast("WorkbenchApp", self.app)
+        return cast("PaneHost", self.app)
 
     def run_chosen(self) -> None:
         """Another run became the current one (`screen_app.current`); also called on showing."""

@@ -15,14 +15,14 @@ from workbench.run.folder import RunFolder
 from workbench.tui import doing
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 
 class Steering:
-    """Belongs to the app; all its methods are called from the app's own thread."""
+    """Belongs to the host; all its methods are called from the app's own thread."""
 
-    def __init__(self, app: WorkbenchApp) -> None:
-        self._app = app
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._started: list[doing.Started] = []
 
     def new_run(self) -> None:
@@ -31,49 +31,49 @@ class Steering:
         from workbench.tui.dialogs.picker import Picker
 
         hint = "same as: workbench --preset NAME --detach"
-        self._app.push_screen(
+        self._host.push_screen(
             Picker("Start a run from which preset?", list_presets(), hint),
             lambda name: self.start(name) if name else None,
         )
 
     def start(self, preset: str, *overrides: str) -> None:
         """Start a run of a preset with `KEY=VALUE` overrides; it becomes the current one."""
-        self._app.say(f"starting {preset}: reading the preset and data ...")
+        self._host.say(f"starting {preset}: reading the preset and data ...")
         sets = [word for override in overrides for word in ("--set", override)]
         command = ["--preset", preset, *sets, "--detach"]
 
         def then(started: doing.Started) -> None:
             self._take(started, command)
 
-        root = self._app.watching.root
-        self._app.in_background(lambda: doing.start(preset, root, overrides), then)
+        root = self._host.watching.root
+        self._host.in_background(lambda: doing.start(preset, root, overrides), then)
 
     def resume(self, run: RunFolder) -> None:
         """Start the run's worker again."""
-        self._app.say(f"resuming {run.name} ...")
+        self._host.say(f"resuming {run.name} ...")
         command = ["resume", run.name, "--detach"]
-        self._app.in_background(
+        self._host.in_background(
             lambda: doing.resume(run), lambda started: self._take(started, command)
         )
 
     def export(self, run: RunFolder, request: ExportRequest) -> None:
         """Have the run's worker export it in more types; the run becomes the current one."""
-        self._app.say(f"exporting {run.name} to {', '.join(request.words)} ...")
+        self._host.say(f"exporting {run.name} to {', '.join(request.words)} ...")
         types = [word for name in request.types for word in ("--type", name)]
         command = ["export", run.name, *types, *(["--merged"] if request.merged else [])]
-        self._app.in_background(
+        self._host.in_background(
             lambda: doing.export(run, request), lambda started: self._take(started, command)
         )
 
     def stop(self, run: RunFolder) -> None:
         """Ask the worker to stop at its next safe point, with a checkpoint."""
         doing.ask(run, "stop")
-        self._app.say_command("stop", run.name)
+        self._host.say_command("stop", run.name)
 
     def checkpoint(self, run: RunFolder) -> None:
         """Ask the worker for a checkpoint at the end of its step."""
         doing.ask(run, "checkpoint")
-        self._app.say(f"{run.name} will save a checkpoint at the end of the current step")
+        self._host.say(f"{run.name} will save a checkpoint at the end of the current step")
 
     def kill(self, run: RunFolder) -> None:
         """Ask the person, then end the worker at once (SIGTERM)."""
@@ -81,12 +81,12 @@ class Steering:
 
         def then(yes: bool | None) -> None:
             if yes and launch.terminate(run):
-                self._app.say(f"{run.name}: SIGTERM sent")
+                self._host.say(f"{run.name}: SIGTERM sent")
             elif yes:
-                self._app.say_error(UserError(f"{run.name} is not running"))
+                self._host.say_error(UserError(f"{run.name} is not running"))
 
         details = "It saves a checkpoint if it can. Press s instead to stop at the next safe point."
-        self._app.push_screen(Confirm(f"Terminate the worker of {run.name}?", details), then)
+        self._host.push_screen(Confirm(f"Terminate the worker of {run.name}?", details), then)
 
     def reap(self) -> None:
         """Take leave of workers of ours that are gone; tell of one that ended badly."""
@@ -97,7 +97,7 @@ class Steering:
             self._started.remove(started)
             line = doing.ending(run, process)
             if line and process.returncode not in (0, 130):
-                self._app.say(f"{run.name}: {line}", "error")
+                self._host.say(f"{run.name}: {line}", "error")
 
     def let_go(self) -> None:
         """The screen ends, the workers go on: Python need not wait for them, nor warn."""
@@ -106,8 +106,8 @@ class Steering:
 
     def _take(self, started: doing.Started, command: list[str]) -> None:
         self._started.append(started)
-        self._app.watching.list_again()
-        self._app.poll()
-        self._app.choose(started[0])
-        self._app.say_command(*command)
+        self._host.watching.list_again()
+        self._host.poll()
+        self._host.choose(started[0])
+        self._host.say_command(*command)
         self.reap()

@@ -12,19 +12,19 @@ from workbench.tui.chart.table import Table
 from workbench.tui.dialogs.entry import Entry
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 QUESTION = "Save the chart (.svg, .png) or the stage's data (.csv) as"
 
 
-def ask(app: WorkbenchApp, stem: str, picture: Callable[[], str], curves: StageCurves) -> None:
+def ask(host: Host, stem: str, picture: Callable[[], str], curves: StageCurves) -> None:
     """`picture` gives the SVG of what is seen when the name is there."""
 
     def then(name: str | None) -> None:
         if name:
             drawn = picture()
             text = Table(curves).text if saving.wants_table(name) else lambda: drawn
-            app.say(f"saving {one_line(name, 200)} ...")
-            app.in_background(lambda: saving.save(name, text), lambda at: app.say(f"saved {at}"))
+            host.say(f"saving {one_line(name, 200)} ...")
+            host.in_background(lambda: saving.save(name, text), lambda at: host.say(f"saved {at}"))
 
-    app.push_screen(Entry(QUESTION, saving.free_name(stem), saving.fault), then)
+    host.push_screen(Entry(QUESTION, saving.free_name(stem), saving.fault), then)

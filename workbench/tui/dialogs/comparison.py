@@ -17,7 +17,7 @@ from workbench.tui.widgets.textlines import TextLines
 
 if TYPE_CHECKING:
     from workbench.run.comparison import Comparison
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 
 class Compare(Dialog[None]):
@@ -41,7 +41,6 @@ class Compare(Dialog[None]):
 
     def on_mount(self) -> None:
         self.query_one(TextLines).tell([styled("reading ...", "dim")])
-        app = cast("WorkbenchApp", self.app)
 
         def work() -> Comparison:
             from workbench.run.comparison import compare
@@ -52,7 +51,7 @@ class Compare(Dialog[None]):
             self.found = found
             self._draw()
 
-        app.in_background(work, then)
+        cast("Host", self.app).in_background(work, then)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -60,10 +59,8 @@ class Compare(Dialog[None]):
     def action_copy(self) -> None:
         if self.found:
             from workbench.headless.compared import lines
-            from workbench.tui.clipboard import copy
 
-            app = cast("WorkbenchApp", self.app)
-            app.say(copy(app, "\n".join(lines(self.found)), "the table", app.state_folder))
+            cast("Host", self.app).copy("\n".join(lines(self.found)), "the table")
 
     def _draw(self) -> None:
         from workbench.headless.compared import INDENT, lines

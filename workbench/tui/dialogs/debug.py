@@ -19,7 +19,7 @@ from workbench.text import size, visible
 from workbench.tui.dialogs.dialog import Dialog
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 VARIABLES = ("TERM", "COLORTERM", "NO_COLOR", "LANG")
 
@@ -35,7 +35,7 @@ class Debug(Dialog[None]):
             yield Static("y copy   Esc close", markup=False, classes="hint")
 
     def action_copy(self) -> None:
-        cast("WorkbenchApp", self.app).copy("\n".join(facts(self.app)), "debug information")
+        cast("Host", self.app).copy("\n".join(facts(self.app)), "debug information")
 
 
 def facts(app: App[object]) -> list[str]:
@@ -56,10 +56,10 @@ def facts(app: App[object]) -> list[str]:
 
 def _doing(app: App[object]) -> list[str]:
     """What the screen has at hand, in figures."""
-    shown = cast("WorkbenchApp", app)
+    shown = cast("Host", app)
     runs = shown.watching.runs
     at_work = sum(shown.watching.at_work(run) for run in runs)
-    panes = ", ".join(pane.ID for pane in shown.panes_in_view())
+    panes = ", ".join(shown.pane_ids_in_view())
     return [
         f"runs {len(runs)}, running {at_work}, pinned {len(shown.pinned)}; in view {panes}"
         f"{' (zoomed)' if shown.zoomed else ''}; keys changed {len(shown.own_keys)}"

@@ -18,7 +18,7 @@ from workbench.tui.widgets.rows import Rows
 from workbench.tui.widgets.status import MARKS, STYLES, Level
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.host import Host
 
 
 class Said(Rows):
@@ -66,7 +66,7 @@ class Messages(Dialog[None]):
         self.query_one("#whole", Static).update(self._chosen or "no messages yet")
 
     def action_copy(self) -> None:
-        cast("WorkbenchApp", self.app).copy(self._chosen, "the line")
+        cast("Host", self.app).copy(self._chosen, "the line")
 
     @property
     def _chosen(self) -> str:
