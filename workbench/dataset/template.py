@@ -8,7 +8,7 @@ anywhere, so they run under a budget (`dataset.guard`) and their failures are er
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -25,35 +25,55 @@ from jinja2.utils import Namespace
 
 from workbench.dataset.budget import Metered
 from workbench.dataset.guard import GuardedEnvironment
+from workbench.dataset.named_templates import DEFAULT, TOOL_USE, choose
 from workbench.dataset.rows import Message
 from workbench.errors import UserError
 from workbench.text import did_you_mean, one_line
 
 BUILT_IN = ("alpaca", "chatml", "gemma", "llama3", "plain", "task-code")
-FILE_PREFIX = "FILE:"
+FILE_PREFIX, NAMED_PREFIX = "FILE:", "auto:"
+Clock = Callable[[str], str]  # a format of strftime -> the text of now
 MAX_SOURCE_CHARS = 1 << 18
 
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A chat template's source with the tokens it may name."""
+    """A chat template's source with the tokens it may name.
+
+    `others` are the model's further templates, (name, source) each. As in transformers, the one
+    named `tool_use` takes the conversations that have tools.
+    """
 
     source: str
     bos_token: str = ""
     eos_token: str = ""
     name: str = "chat template"
+    others: tuple[tuple[str, str], ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ChatTemplate, (self.source, self.bos_token, self.eos_token, self.name)
+        values = (self.source, self.bos_token, self.eos_token, self.name, self.others)
+        return ChatTemplate, values
+
+    @property
+    def tool_use(self) -> str:
+        """The source for conversations that have tools, `""` where it is `source` itself."""
+        return dict(self.others).get(TOOL_USE, "")
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """Name -> source of all of them, as a model's folder and a GGUF file keep them."""
+        return {DEFAULT: self.source, **dict(self.others)}
 
     def render(
         self,
         messages: Sequence[Message],
         add_generation_prompt: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        now: Clock | None = None,
     ) -> str:
         """The conversation as text; `tools` are the schemas of those that the assistant may call.
 
+        `now` stands in for the clock that a template may ask for the date.
         Raises UserError with the template's own complaint.
         """
         plain = [message.to_template() for message in messages]
@@ -65,23 +85,35 @@ class ChatTemplate:
             "add_generation_prompt": add_generation_prompt,
             **{name: token for name, token in tokens.items() if token},
         }
+        if now is not None:
+            values["strftime_now"] = now
+        compiled = self._compiled_for_tools if tools and self.tool_use else self._compiled
         chars = sum(len(m.said) for m in messages) + (len(json.dumps(tools)) if tools else 0)
         with Metered(chars, len(messages) + len(tools)):
             try:
-                return self._compiled.render(values)
+                return compiled.render(values)
             except Exception as error:  # whatever it is, the template's code raised it
                 raise self._fault(error) from None
 
     def check(self) -> None:
         """Raise UserError when the source is no template."""
         _ = self._compiled
+        if self.tool_use:
+            _ = self._compiled_for_tools
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
-        if len(self.source) > MAX_SOURCE_CHARS:
+        return self._compile(self.source)
+
+    @cached_property
+    def _compiled_for_tools(self) -> jinja2.Template:
+        return self._compile(self.tool_use)
+
+    def _compile(self, source: str) -> jinja2.Template:
+        if len(source) > MAX_SOURCE_CHARS:
             raise UserError("the chat template is too long", path=self.name)
         try:
-            compiled = _environment().from_string(self.source)
+            compiled = _environment().from_string(source)
         except Exception as error:  # SyntaxError, RecursionError and more from hostile sources
             raise self._fault(error) from None
         compiled.globals = dict(
@@ -101,32 +133,46 @@ class ChatTemplate:
 
 def template_for(
     setting: str,
-    tokenizer_template: str | None,
+    own: str | Mapping[str, str] | None,
     *,
     bos_token: str = "",
     eos_token: str = "",
     folder: Path | None = None,
 ) -> ChatTemplate:
-    """The template that a preset names: `auto` (the model's own), `FILE:path` or a built-in name.
+    """The template that a preset names; `own` are the model's, a single one or several by name.
 
-    A relative FILE is looked for in the current folder, then in `folder`.
+    `auto` is the model's default one, with its others beside it, `auto:NAME` one of them alone;
+    `FILE:path` is looked for in the current folder, then in `folder`; else a built-in name.
     Raises UserError when there is none, or when it is no template.
     """
-    if setting == "auto":
-        if not tokenizer_template:
-            hint = "set model.chat_template to one of " + ", ".join(BUILT_IN)
-            raise UserError("the model has no chat template", hint=hint)
-        source, name = tokenizer_template, "the model's chat template"
+    others: tuple[tuple[str, str], ...] = ()
+    if setting == "auto" or setting.startswith(NAMED_PREFIX):
+        source, others, name = _own(setting, {DEFAULT: own} if isinstance(own, str) else own)
     elif setting.startswith(FILE_PREFIX):
         source, name = _read_file(setting.removeprefix(FILE_PREFIX), folder)
     elif setting in BUILT_IN:
         source, name = built_in(setting), setting
     else:
-        names = ("auto", "FILE:path.jinja", *BUILT_IN)
+        names = ("auto", "auto:NAME", "FILE:path.jinja", *BUILT_IN)
         raise UserError(f"unknown chat template '{setting}'", hint=did_you_mean(setting, names))
-    template = ChatTemplate(source, bos_token, eos_token, name)
+    template = ChatTemplate(source, bos_token, eos_token, name, others)
     template.check()
     return template
+
+
+def _own(
+    setting: str, own: Mapping[str, str] | None
+) -> tuple[str, tuple[tuple[str, str], ...], str]:
+    """(source, others beside it, what to call it) of the model's own template."""
+    given = {name: source for name, source in (own or {}).items() if source}
+    if not given:
+        hint = "set model.chat_template to one of " + ", ".join(BUILT_IN)
+        raise UserError("the model has no chat template", hint=hint)
+    if setting.startswith(NAMED_PREFIX):
+        name = setting.removeprefix(NAMED_PREFIX)
+        return choose(given, name), (), f"the model's chat template '{name}'"
+    others = tuple((name, source) for name, source in given.items() if name != DEFAULT)
+    return choose(given), others, "the model's chat template"
 
 
 @cache

@@ -1,7 +1,7 @@
 """A Modelfile read back: the request that its words come to.
 
-Format: https://docs.ollama.com/modelfile. A value stands in one or three quotes, or runs to the end
-of its line; quotes know no escapes. What this does not know is refused, not passed over.
+Format: https://docs.ollama.com/modelfile; values as `workbench.ollama.values` reads them, with every
+character kept. What this does not know is refused, not passed over.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UserError
+from workbench.ollama.values import value_at
 
 INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+")
 PARAMETER = re.compile(r"([A-Za-z0-9_]+)[ \t]+")
-SKIPPED = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+|[ \t]*(?:#[^\n]*)?\Z")
+SKIPPED = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?[\r\n])+|[ \t]*(?:#[^\r\n]*)?\Z")
 KNOWN = ("FROM", "TEMPLATE", "PARAMETER", "SYSTEM")
 TEXTS = ("stop",)
 WHOLE = (
@@ -92,15 +93,10 @@ def _take(wanted: Wanted, name: str, text: str, at: int, place: tuple[Path, int]
 
 def _value(text: str, at: int, place: tuple[Path, int]) -> tuple[str, int]:
     """The value that begins at `at`, and where its line ends."""
-    for quote in ('"""', '"'):
-        if text.startswith(quote, at):
-            end = text.find(quote, at + len(quote))
-            if end < 0:
-                raise UserError("unclosed quotes", path=place[0], line=place[1])
-            return text[at + len(quote) : end], end + len(quote)
-    end = text.find("\n", at)
-    end = len(text) if end < 0 else end
-    return text[at:end].strip(), end
+    found = value_at(text, at)
+    if found is None:
+        raise UserError("unclosed quotes", path=place[0], line=place[1])
+    return found
 
 
 def _set(wanted: Wanted, name: str, value: str, place: tuple[Path, int]) -> None:

@@ -13,6 +13,7 @@ from workbench.text import did_you_mean
 EMBEDDED = "embedded:"
 MINIATURE = "miniature:"  # a random model of that name's architecture, made on the spot
 TEMPLATE_FILE = "FILE:"
+OWN_TEMPLATE = "auto:"  # one of the base model's own templates, by its name
 BUILT_IN_TEMPLATES = ("alpaca", "chatml", "gemma", "llama3", "plain", "task-code")
 
 CHAT_FORMATS = (
@@ -74,9 +75,13 @@ def _base(value: str) -> str:
 def _template(value: str) -> str:
     if value == TEMPLATE_FILE:
         raise Refused("'FILE:' does not name a file", "use FILE:path.jinja")
-    if value == "auto" or value.startswith(TEMPLATE_FILE) or value in BUILT_IN_TEMPLATES:
+    if value == OWN_TEMPLATE:
+        raise Refused("'auto:' does not name a chat template", "use auto:NAME")
+    if value == "auto" or value.startswith((TEMPLATE_FILE, OWN_TEMPLATE)):
         return value
-    names = ("auto", "FILE:path.jinja", *BUILT_IN_TEMPLATES)
+    if value in BUILT_IN_TEMPLATES:
+        return value
+    names = ("auto", "auto:NAME", "FILE:path.jinja", *BUILT_IN_TEMPLATES)
     raise Refused(f"unknown chat template '{value}'", did_you_mean(value, names))
 
 
@@ -169,8 +174,9 @@ class Model(Section):
     )
     chat_template: Annotated[str, AfterValidator(_template)] = Field(
         "auto",
-        description="Chat template: 'auto', 'FILE:path.jinja' or a built-in name. 'auto' uses the "
-        "model's own template; the built-in ones are "
+        description="Chat template: 'auto', 'auto:NAME', 'FILE:path.jinja' or a built-in name. 'auto' "
+        "uses the model's own template, and the one named tool_use for rows with tools if it has "
+        "several; 'auto:NAME' uses one of them for all rows. The built-in ones are "
         + ", ".join(BUILT_IN_TEMPLATES)
         + ". 'plain' has no turns: the prompt is plain text and the response continues it.",
     )
