@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.chat.native_model import NO_TOKEN, NativeModel
+from workbench.dataset.named_templates import TOOL_USE
 from workbench.dataset.names import cut_names
 from workbench.dataset.rows import Message, Place, Row
 from workbench.dataset.template import ChatTemplate
@@ -25,7 +26,7 @@ Tools = Sequence[dict[str, Any]]
 
 
 def template_of(model: NativeModel) -> ChatTemplate:
-    """The chat template inside the GGUF. Raises UserError when it carries none."""
+    """The chat templates inside the GGUF. Raises UserError when it carries no default one."""
     source = model.metadata("tokenizer.chat_template")
     if not source:
         raise UserError(
@@ -33,7 +34,9 @@ def template_of(model: NativeModel) -> ChatTemplate:
             path=model.path,
             hint="export it with a chat template, or specify one",
         )
-    return ChatTemplate(source, model.name_of(model.bos), model.name_of(model.eos), "GGUF")
+    for_tools = model.metadata(f"tokenizer.chat_template.{TOOL_USE}")
+    others = ((TOOL_USE, for_tools),) if for_tools else ()
+    return ChatTemplate(source, model.name_of(model.bos), model.name_of(model.eos), "GGUF", others)
 
 
 def prompt_ids(

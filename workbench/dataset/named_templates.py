@@ -1,8 +1,8 @@
 """A model's own chat templates by name, read from its folder as transformers reads them.
 
-`chat_template.jinja` is the `default` one, and each `additional_chat_templates/NAME.jinja` one more;
-where such files exist, the entry in tokenizer_config.json (a text, or a list of objects with `name`
-and `template`) does not count. `chat_template.json`, which older multimodal models have, comes last.
+`chat_template.jinja` is the `default` one, each `additional_chat_templates/NAME.jinja` one more.
+Where such files exist, the entry in tokenizer_config.json (a text, or a list of objects with `name`
+and `template`) does not count. `chat_template.json` of older multimodal models comes last.
 """
 
 from __future__ import annotations

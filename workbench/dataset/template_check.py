@@ -6,8 +6,9 @@ and is it one at which generation stops; does it write BOS once; does it take a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Fault, Message, Place, Row
 from workbench.dataset.template import ChatTemplate
@@ -17,6 +18,20 @@ from workbench.errors import UserError
 
 QUESTION, ANSWER = "alpha question", "beta answer"
 _SAMPLE = (Message(USER, QUESTION), Message(ASSISTANT, ANSWER))
+_TOOLS = (
+    {
+        "type": "function",
+        "function": {
+            "name": "gamma",
+            "description": "A tool.",
+            "parameters": {
+                "type": "object",
+                "properties": {"delta": {"type": "string", "description": "A text."}},
+                "required": ["delta"],
+            },
+        },
+    },
+)
 _OTHER = "choose another model.chat_template"
 
 
@@ -27,6 +42,12 @@ class TemplateReport:
     stop_id: int | None  # the control token that the template writes after an answer
     takes_system: bool
     faults: tuple[Fault, ...]
+    tool_stop_id: int | None = None  # the same of the template for tools, where that is another
+
+    @property
+    def stop_ids(self) -> list[int]:
+        """The control tokens that end an answer, `stop_id` first."""
+        return [one for one in (self.stop_id, self.tool_stop_id) if one is not None]
 
 
 def check_template(
@@ -45,12 +66,24 @@ def check_template(
         found = encode_row(Row(place, _SAMPLE), template, tokenizer, 1 << 20, (stop,))
         faults += [found] if isinstance(found, Fault) else []
     faults += _bos_faults(place, text, tokenizer)
-    return TemplateReport(stop, _takes_system(template), tuple(faults))
+    return TemplateReport(
+        stop, _takes_system(template), tuple(faults), _tool_stop_id(template, tokenizer)
+    )
 
 
-def find_stop_id(template: ChatTemplate, tokenizer: Tokenizer) -> int | None:
+def _tool_stop_id(template: ChatTemplate, tokenizer: Tokenizer) -> int | None:
+    """None also for a template that needs more than a tool: rows that it refuses are told then."""
+    try:
+        return find_stop_id(template, tokenizer, _TOOLS) if template.tool_use else None
+    except UserError:
+        return None
+
+
+def find_stop_id(
+    template: ChatTemplate, tokenizer: Tokenizer, tools: Sequence[Mapping[str, Any]] = ()
+) -> int | None:
     """The first control token that the template writes after an answer, None if it writes none."""
-    text = template.render(_SAMPLE)
+    text = template.render(_SAMPLE, tools=tools)
     at = text.rfind(ANSWER)
     if at < 0:
         return None

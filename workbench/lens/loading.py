@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.dataset.named_templates import read_templates
 from workbench.dataset.rows import raise_faults
 from workbench.dataset.template import ChatTemplate, template_for
 from workbench.dataset.template_check import check_template
@@ -64,9 +65,9 @@ def _template(
     preset: Preset, base: Path, config: dict[str, Any], folder: Path
 ) -> ChatTemplate | None:
     """The preset's template; None for a base without one, which only learns from raw text."""
-    own = _own_template(base, config)
+    own = read_templates(base)
     setting = preset.model.chat_template
-    if own is None and setting == "auto" and all(s.objective != "sft" for s in preset.train):
+    if not own and setting == "auto" and all(s.objective != "sft" for s in preset.train):
         return None
     bos, eos = (_token(config.get(f"{which}_token")) for which in ("bos", "eos"))
     return template_for(setting, own, bos_token=bos, eos_token=eos, folder=folder)
@@ -78,7 +79,7 @@ def _with_own_end(
     """The stop tokens and the one with which the template itself ends a turn."""
     report = check_template(template, tokenizer)
     raise_faults(report.faults)
-    return tuple(dict.fromkeys([*stops, *([] if report.stop_id is None else [report.stop_id])]))
+    return tuple(dict.fromkeys([*stops, *report.stop_ids]))
 
 
 def _cached_base(model: Model) -> Path | None:
@@ -98,14 +99,6 @@ def _limit(preset: Preset, objective: str) -> Limit:
     fitting = [stage for stage in preset.train if stage.objective == objective]
     stages = fitting or preset.train
     return Limit(stages[0].sequence_length, stages[0].on_cut) if stages else Limit()
-
-
-def _own_template(base: Path, config: dict[str, Any]) -> str | None:
-    beside = base / "chat_template.jinja"
-    if beside.is_file():
-        return beside.read_text("utf-8")
-    found = config.get("chat_template")
-    return found if isinstance(found, str) else None
 
 
 def _stop_ids(base: Path, eos: int | None) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A Modelfile read back: the request that its words come to.
 
-Format: https://docs.ollama.com/modelfile; values as `workbench.ollama.values` reads them, with every
-character kept. What this does not know is refused, not passed over.
+Format: https://docs.ollama.com/modelfile; values as `workbench.ollama.values` reads them, each of
+their characters kept. What this does not know is refused, not passed over.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ A hub model is fetched once, here, before anything else; from then on a run know
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench import files
 from workbench.bases.folder import check_files
 from workbench.bases.listing import has_weights
+from workbench.dataset.named_templates import DEFAULT, write_templates
 from workbench.errors import UserError
 from workbench.pipeline import hub
 from workbench.preset.inputs import EMBEDDED, MINIATURE
@@ -89,16 +90,17 @@ def load_tokenizer(base: Path, added: Sequence[str] = ()) -> Any:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Any, chat_template: str, folder: Path) -> None:
+def save_tokenizer(tokenizer: Any, templates: Mapping[str, str], folder: Path) -> None:
     """Write the tokenizer as it is in memory: transformers may have changed what the file said.
 
+    `templates`: name -> source of the chat templates in use, none for a model without.
     Export, evaluation and chat take it from `folder`, so that all see the ids that training saw.
     """
-    tokenizer.chat_template = chat_template
+    tokenizer.chat_template = None
     with files.whole_folder(folder) as tmp:
         tokenizer.save_pretrained(tmp)
         files.write_atomic(tmp / "tokenizer.json", tokenizer.backend_tokenizer.to_str(pretty=False))
-        files.write_atomic(tmp / "chat_template.jinja", chat_template)
+        write_templates({DEFAULT: "", **templates}, tmp)
 
 
 def stop_ids(tokenizer: Any, base: Path) -> list[int]:

@@ -22,6 +22,7 @@ from workbench import files
 from workbench.dataset.encode import Encoder, RowTokens
 from workbench.dataset.ids import TYPE
 from workbench.dataset.rows import Row
+from workbench.dataset.template import ChatTemplate
 from workbench.dataset.tokenize import Encoded
 from workbench.pipeline.sequences import BY_TURN, FIRST, RETOKENIZED, SPECIAL, WHOLE, row_key
 from workbench.places import cache_folder
@@ -40,12 +41,18 @@ def way_of(encoder: Encoder, tokenizer: str) -> str:
         hashlib.sha256(tokenizer.encode()).hexdigest(),
         encoder.tokenizer.bos_id,
         sorted(encoder.tokenizer.special_tokens),
-        [template.source, template.bos_token, template.eos_token] if template else [],
+        _told(template) if template else [],
         encoder.sequence_length,
         encoder.stop_ids,
         encoder.separator_id,
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _told(template: ChatTemplate) -> list[str]:
+    """All of a template that the text of a row depends on."""
+    told = [template.source, template.bos_token, template.eos_token]
+    return [*told, template.tool_use] if template.tool_use else told
 
 
 class Encodes(Protocol):

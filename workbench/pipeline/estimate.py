@@ -123,7 +123,8 @@ def _stages(candidate: Candidate, prepared: Prepared, emit: Emit) -> dict[str, A
     template, _, end_of_turn = chat_format(preset, tokenizer, base)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bases.save_tokenizer(tokenizer, template.source if template else "", folder / "tokenizer")
+        templates = template.by_name if template else {}
+        bases.save_tokenizer(tokenizer, templates, folder / "tokenizer")
         ready = with_tokenizer(candidate, folder / "tokenizer", template, end_of_turn, prepared)
         check(When.TOKENIZER, ready, emit)
         if has_weights(base):

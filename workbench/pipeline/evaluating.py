@@ -21,7 +21,14 @@ from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stream import run_export
-from workbench.pipeline.facts import base_facts, base_folder, chat_template, exported, served
+from workbench.pipeline.facts import (
+    base_facts,
+    base_folder,
+    chat_template,
+    exported,
+    run_template,
+    served,
+)
 from workbench.pipeline.prepare import load_rows
 from workbench.pipeline.training import result as results
 from workbench.pipeline.training.weights import Weights
@@ -221,5 +228,5 @@ def _base_tokenizer(context: Context) -> Path:
     folder = context.run.evaluation / "base-tokenizer"
     if not folder.is_dir():
         own = load_tokenizer(base_folder(context))
-        save_tokenizer(own, chat_template(context), folder)
+        save_tokenizer(own, run_template(context).by_name, folder)
     return folder

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workbench.dataset.named_templates import DEFAULT, read_templates
 from workbench.dataset.template import ChatTemplate
 from workbench.pipeline.context import Context
 from workbench.pipeline.training.weights import Weights
@@ -56,11 +57,12 @@ def chat_template(context: Context) -> str:
 
 
 def run_template(context: Context) -> ChatTemplate:
-    """The chat template with the special tokens of the run's tokenizer."""
-    config = json.loads((context.run.tokenizer / "tokenizer_config.json").read_bytes())
-    return ChatTemplate(
-        chat_template(context), _text(config.get("bos_token")), _text(config.get("eos_token"))
-    )
+    """The chat templates with the special tokens of the run's tokenizer."""
+    folder = context.run.tokenizer
+    config = json.loads((folder / "tokenizer_config.json").read_bytes())
+    bos, eos = (_text(config.get(f"{name}_token")) for name in ("bos", "eos"))
+    others = [(name, one) for name, one in read_templates(folder).items() if name != DEFAULT]
+    return ChatTemplate(chat_template(context), bos, eos, others=tuple(others))
 
 
 def _text(token: Any) -> str:

@@ -26,6 +26,7 @@ from workbench.dataset.crew import Crew
 from workbench.dataset.encode import Encoder, Encoding, require_sequences
 from workbench.dataset.ledger import Ledger
 from workbench.dataset.lint import lint
+from workbench.dataset.named_templates import read_templates
 from workbench.dataset.options import Options
 from workbench.dataset.prepare import dedupe, find_leaks, opening_key, with_system
 from workbench.dataset.read import Reading, read_source, require
@@ -81,7 +82,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     with uncollected():
         prepared = read_all(preset, emit)
-    bases.save_tokenizer(tokenizer, template.source if template else "", run.tokenizer)
+    bases.save_tokenizer(tokenizer, template.by_name if template else {}, run.tokenizer)
     candidate = with_tokenizer(candidate, run.tokenizer, template, end_of_turn, prepared)
     check(When.TOKENIZER, candidate, emit)
     written = [run.tokenizer / "tokenizer.json", *_write_rows(prepared, run)]
@@ -169,22 +170,23 @@ def chat_format(
     A base without a template is fine where no stage trains on conversations. Raises UserErrors,
     before any row is tokenized, for a template that cannot be trained with.
     """
+    own = read_templates(base)
     needed = any(stage.objective == "sft" for stage in preset.train)
-    if not (needed or tokenizer.chat_template or preset.model.chat_template != "auto"):
+    if not (needed or own or preset.model.chat_template != "auto"):
         return None, [], ""
     template = template_for(
         preset.model.chat_template,
-        tokenizer.chat_template,
+        own,
         bos_token=tokenizer.bos_token or "",
         eos_token=tokenizer.eos_token or "",
     )
     report = check_template(template, from_backend(tokenizer.backend_tokenizer))
     raise_faults(report.faults)
-    stops = bases.stop_ids(tokenizer, base)
+    stops = [*bases.stop_ids(tokenizer, base), *report.stop_ids]
     if report.stop_id is None or report.stop_id == tokenizer.eos_token_id:
-        return template, stops, ""
-    own = str(tokenizer.convert_ids_to_tokens(report.stop_id))
-    return template, list(dict.fromkeys([*stops, report.stop_id])), own
+        return template, list(dict.fromkeys(stops)), ""
+    end_of_turn = str(tokenizer.convert_ids_to_tokens(report.stop_id))
+    return template, list(dict.fromkeys(stops)), end_of_turn
 
 
 def tokenize_stage(

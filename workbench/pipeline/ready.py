@@ -22,6 +22,7 @@ from typing import Any
 
 from workbench import files
 from workbench.children import end_with_parent, say
+from workbench.dataset.named_templates import FOLDER
 from workbench.errors import UserError, WorkbenchError
 from workbench.pipeline.cache import content_of, key_of, locked, models_folder, prune, use
 from workbench.pipeline.context import Context
@@ -180,7 +181,9 @@ class _Desk:
         for adapter in weights.adapters:
             names = ("*.safetensors", "adapter_config.json")
             found.append(content_of(adapter, names, self._memory))
-        found.append(content_of(run.tokenizer, ["*.json", "*.jinja"], self._memory))
+        found.append(
+            content_of(run.tokenizer, ["*.json", "*.jinja", f"{FOLDER}/*.jinja"], self._memory)
+        )
         return [*found, base_facts(self.context)["end_of_turn"]]
 
     def _whole(self, folder: Path) -> Path:

@@ -174,9 +174,10 @@ class Model(Section):
     )
     chat_template: Annotated[str, AfterValidator(_template)] = Field(
         "auto",
-        description="Chat template: 'auto', 'auto:NAME', 'FILE:path.jinja' or a built-in name. 'auto' "
-        "uses the model's own template, and the one named tool_use for rows with tools if it has "
-        "several; 'auto:NAME' uses one of them for all rows. The built-in ones are "
+        description="Chat template: 'auto', 'auto:NAME', 'FILE:path.jinja' or a built-in name. "
+        "'auto' uses the model's own template; of several, the one named tool_use for rows with "
+        "tools and the default one for others. 'auto:NAME' uses the one of that name for all rows. "
+        "The built-in ones are "
         + ", ".join(BUILT_IN_TEMPLATES)
         + ". 'plain' has no turns: the prompt is plain text and the response continues it.",
     )

@@ -14,6 +14,7 @@ import gguf
 import numpy as np
 
 from workbench.pipeline.export.plan import ExportPlan
+from workbench.pipeline.export.serving_keys import write_named_templates
 from workbench.pipeline.export.tokenizer import model_name, write_vocabulary
 from workbench.pipeline.export.types import GgufType, n_bytes
 
@@ -58,6 +59,7 @@ def write_header(
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     plan.family.keys(writer, plan.config, plan.vocabulary_size)
     write_vocabulary(writer, plan.vocabulary, plan.chat_template)
+    write_named_templates(writer, plan.named_templates)
     if not vocabulary_only:
         _add_tensors(writer, plan, plan.types.index(kind))
     try:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import files
+from workbench.dataset.named_templates import DEFAULT, write_templates
 from workbench.errors import Interrupted, RunFailed
 from workbench.pipeline.export.encode import check_finite
 from workbench.pipeline.export.merged_weights import MergedWeights
@@ -214,4 +215,4 @@ def _write_beside(folder: Path, plan: ExportPlan) -> None:
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
     if plan.chat_template:
-        files.write_atomic(folder / "chat_template.jinja", plan.chat_template)
+        write_templates({DEFAULT: plan.chat_template, **plan.named_templates}, folder)

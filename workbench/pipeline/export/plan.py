@@ -14,6 +14,7 @@ from typing import Any
 import gguf
 from gguf import MODEL_ARCH
 
+from workbench.dataset.named_templates import DEFAULT, read_templates
 from workbench.errors import UserError
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.export.arch.config import ModelConfig
@@ -112,6 +113,12 @@ class ExportPlan:
     def vocabulary_size(self) -> int:
         """Rows of the embedding."""
         return len(self.vocabulary.tokens)
+
+    @property
+    def named_templates(self) -> dict[str, str]:
+        """Name -> source of the chat templates that training saved beside the default one."""
+        found = read_templates(self.tokenizer.folder) if self.chat_template else {}
+        return {name: source for name, source in found.items() if name != DEFAULT}
 
     def tensor_bytes(self, kind: GgufType) -> int:
         """Bytes of all tensors of one type's file, padding included."""

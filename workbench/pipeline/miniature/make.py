@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
+from workbench.dataset.named_templates import read_templates, write_templates
 from workbench.dataset.template import BUILT_IN, built_in
 from workbench.errors import UserError
 from workbench.pipeline.miniature import vocabulary
@@ -25,7 +26,7 @@ from workbench.run.folder import plain_name
 VERSION = 3  # counts up when a card or the recipe changes: an old folder is not taken for a new one
 SEED = 20
 ROWS_MULTIPLE = 64
-KEPT = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model")
+KEPT = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
 CUT = dict(
     hidden_size=WIDTH,
     intermediate_size=INNER,
@@ -89,6 +90,7 @@ def _of_folder(source: Path, target: Path) -> Path:
         for name in KEPT:
             if (source / name).is_file():
                 shutil.copyfile(source / name, tmp / name)
+        write_templates(read_templates(source), tmp)
     return target
 
 
