@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training_programs import Told, settings_of
+from benchmarks.training_shared import Told, settings_of
 
 MICRO_ROWS = 4
 

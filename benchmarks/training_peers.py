@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training_programs import (
+from benchmarks.training_shared import (
     Clock,
     Told,
     given_adapter,

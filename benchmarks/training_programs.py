@@ -19,10 +19,16 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-Told = dict[str, float]
-ADAPTER = "adapter"
+from benchmarks.training_shared import (
+    ADAPTER,
+    Clock,
+    Told,
+    given_adapter,
+    gpu_bytes,
+    settings_of,
+    stage_of,
+)
 
 
 def adapter(folder: Path) -> Told:
@@ -31,41 +37,6 @@ def adapter(folder: Path) -> Told:
 
     fresh_adapter(folder).save_pretrained(folder / ADAPTER)
     return {}
-
-
-def stage_of(folder: Path) -> Any:
-    """The settings as a preset's training stage."""
-    from workbench.preset.schema import TrainStage
-
-    given = settings_of(folder)
-    return TrainStage.model_validate(
-        {
-            "epochs": 1.0,
-            "batch_tokens": given["step_tokens"],
-            "sequence_length": given["longest"],
-            "learning_rate": given["learning_rate"],
-            "warmup": 0.0,
-            "weight_decay": 0.0,
-            "evaluate_every": 0.0,
-            "save_every": 0.0,
-            "adapter": {
-                "rank": given["rank"],
-                "alpha": 2.0 * given["rank"],
-                "dropout": 0.0,
-                "continue": "carry" if given_adapter(folder) else "new",
-            },
-        }
-    )
-
-
-def rows_of_steps(folder: Path) -> list[list[int]]:
-    """The rows of every step of ours, for those that can be given them."""
-    from workbench.pipeline.training.examples import Examples
-    from workbench.pipeline.training.planning import plan_batches
-
-    examples = Examples.load(folder / "train.safetensors")
-    plan, _ = plan_batches(stage_of(folder), examples, validation=False)
-    return [[row for rows in plan.at(step) for row in rows] for step in range(plan.steps)]
 
 
 def ours(folder: Path) -> Told:
@@ -122,12 +93,6 @@ def on_gpu(folder: Path) -> Told:
     return told | {"gpu_bytes": gpu_bytes(), "matrix_rate": matrix_rate(device)}
 
 
-def gpu_bytes() -> int:
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-
-
 def matrix_rate(device: str) -> float:
     """Operations a second of a product of square bfloat16 matrices: the best of ten tries."""
     import torch
@@ -143,39 +108,6 @@ def matrix_rate(device: str) -> float:
             torch.cuda.synchronize()
         best = max(best, 4 * 2 * size**3 / (time.perf_counter() - started))
     return best
-
-
-class Clock:
-    """Wall time and CPU time of the process between the first step's start and the last's end."""
-
-    def __init__(self) -> None:
-        self.began = self.ended = (0.0, 0.0)
-
-    def start(self) -> None:
-        self.began = (time.perf_counter(), time.process_time())
-
-    def stop(self) -> None:
-        self.ended = (time.perf_counter(), time.process_time())
-
-    def told(self, tokens: int) -> Told:
-        """Both times, and the tokens a second of each."""
-        wall_s, cpu_s = (end - start for start, end in zip(self.began, self.ended, strict=True))
-        return {
-            "tokens": tokens,
-            "seconds": wall_s,
-            "tokens_per_s": tokens / wall_s,
-            "tokens_per_cpu_s": tokens / cpu_s,
-        }
-
-
-def given_adapter(folder: Path) -> tuple[Path, ...]:
-    """The adapter to begin with, if one was made."""
-    return tuple(path for path in [folder / ADAPTER] if path.exists())
-
-
-def settings_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "settings.json").read_text())
-    return found
 
 
 def main(words: list[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from workbench import files
 from workbench.preset.schema import Preset
@@ -16,8 +16,12 @@ from workbench.run import control
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
 
-if TYPE_CHECKING:  # imports torch
-    from workbench.pipeline.processes.team import Team
+
+class TrainingTeam(Protocol):
+    """The processes that torchrun started, led by this one."""
+
+    def train(self, context: Context, number: int) -> None:
+        """Train stage `number` of the preset in all of them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Context:
     emit: Emit
     stopping: Callable[[], bool]
     checkpoint_now: Callable[[], bool]
-    team: Team | None = None
+    team: TrainingTeam | None = None
     wanted: tuple[str, ...] = ()
 
     def exports(self) -> bool:
@@ -51,7 +55,7 @@ def context_of(
     stopping: Callable[[], bool],
     *,
     first: bool = True,
-    team: Team | None = None,
+    team: TrainingTeam | None = None,
     wanted: Sequence[str] = (),
 ) -> Context:
     """The view of a stage of `run`; only the `first` process takes requests for a checkpoint."""
@@ -71,3 +75,24 @@ class Outcome:
 
     artefacts: Sequence[Path]
     summary: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run. `settings` is its part of the preset, as plain values; `needs` are the
+    kinds of stages that it builds on, None for all before it."""
+
+    name: str
+    title: str
+    settings: Any
+    run: Callable[[Context], Outcome]
+    wanted: bool = True
+    needs: tuple[str, ...] | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(":")[0]
+
+    def builds_on(self, other: Stage) -> bool:
+        """Whether it needs what an earlier stage made."""
+        return self.needs is None or other.kind in self.needs

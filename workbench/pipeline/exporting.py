@@ -26,10 +26,10 @@ from workbench.run.folder import RunFolder
 from workbench.text import duration, size
 
 if TYPE_CHECKING:
+    from workbench.pipeline.context import Stage
     from workbench.pipeline.export.parity import Parity
     from workbench.pipeline.export.stage import Callbacks, ExportResult
     from workbench.pipeline.export.vocabulary_check import Sample
-    from workbench.pipeline.stages import Stage
 
 SAMPLES = 40  # conversations whose ids are compared with llama.cpp's, beside the fixed probes
 TOLD_EVERY_S = 0.5  # of an upload
@@ -48,7 +48,7 @@ def requested(run: RunFolder, wanted: Sequence[str]) -> list[Stage]:
 
     Raises UserError for a type that there is not.
     """
-    from workbench.pipeline.stages import Stage
+    from workbench.pipeline.context import Stage
 
     for request in filter(None, map(exports.parse, wanted)):
         for name in request.types:

@@ -10,12 +10,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted, UserError
-from workbench.pipeline.context import Context, Outcome, context_of
+from workbench.pipeline.context import Context, Stage, TrainingTeam, context_of
 from workbench.preset.load import load
 from workbench.preset.schema import Preset, TrainStage
 from workbench.preset.stages import TRAIN, check_stage_names
@@ -23,30 +23,6 @@ from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog, read
 from workbench.run.state import RunState
-
-if TYPE_CHECKING:  # imports torch
-    from workbench.pipeline.processes.team import Team
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a run. `settings` is its part of the preset, as plain values; `needs` are the
-    kinds of stages that it builds on, None for all before it."""
-
-    name: str
-    title: str
-    settings: Any
-    run: Callable[[Context], Outcome]
-    wanted: bool = True
-    needs: tuple[str, ...] | None = None
-
-    @property
-    def kind(self) -> str:
-        return self.name.partition(":")[0]
-
-    def builds_on(self, other: Stage) -> bool:
-        """Whether it needs what an earlier stage made."""
-        return self.needs is None or other.kind in self.needs
 
 
 def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
@@ -101,7 +77,7 @@ def do_stages(
     stages: Sequence[Stage],
     log: EventLog,
     stopping: Callable[[], bool],
-    team: Team | None = None,
+    team: TrainingTeam | None = None,
 ) -> None:
     """Do what is wanted and not done yet. Raises what a stage raises."""
     state = RunState()
