@@ -110,7 +110,8 @@ def weights(tiny: Tiny, n_vocab: int) -> dict[str, np.ndarray]:
     width, kv = tiny.hidden, tiny.hidden // 2
 
     def normal(*shape: int, scale: float = 1.0) -> np.ndarray:
-        return (random.standard_normal(shape) * scale / np.sqrt(shape[-1])).astype(np.float32)
+        spread = scale / float(np.sqrt(shape[-1]))
+        return (random.standard_normal(shape) * spread).astype(np.float32)
 
     def near_one(n: int) -> np.ndarray:
         return (1 + 0.1 * random.standard_normal(n)).astype(np.float32)
