@@ -30,7 +30,6 @@ from workbench.pipeline.export.vocabulary_check import (
     Sample,
     VocabularyReport,
     compare_ids,
-    probe_ids,
 )
 from workbench.quantize.quantize import quantize
 from workbench.quantize.types import kind_named
@@ -82,7 +81,9 @@ def examine(
     Raises Interrupted between two files when `stopping()` says so.
     """
     on_compare(0, len(paths), "the trained model")
-    ids_equal = {t: not compare_ids(plan, path, expected).mismatches for t, path in paths.items()}
+    ids_equal = {
+        t: not compare_ids(plan.vocabulary, path, expected).mismatches for t, path in paths.items()
+    }
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
     answers = _answers(plan, samples) if layers == plan.config.layers else None
@@ -149,7 +150,7 @@ def _exactness(kind: str) -> tuple[bool, bool]:
 
 
 def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
-    texts = [probe_ids(plan, text) for text in PARITY_TEXTS]
+    texts = [list(plan.tokenizer.ids(text)) for text in PARITY_TEXTS]
     texts += [list(sample.ids) for sample in samples[:MEASURED_SAMPLES]]
     longest = min(MEASURED_POSITIONS, plan.config.context)
     return [ids[:longest] for ids in texts if len(ids) > 1]
@@ -214,6 +215,7 @@ def write_report(
             "pre": vocabulary.pre,
             "texts": vocabulary.texts,
             "mismatches": len(vocabulary.mismatches),
+            "known_differences": dict(vocabulary.known),
         },
     }
     if examination.coarse:

@@ -15,8 +15,8 @@ import numpy as np
 
 from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.serving_keys import write_named_templates
-from workbench.pipeline.export.tokenizer import model_name, write_vocabulary
 from workbench.pipeline.export.types import GgufType, n_bytes
+from workbench.pipeline.export.vocabulary import Vocabulary, model_name, write_vocabulary
 
 _ARRAY = gguf.GGUFValueType.ARRAY
 _NUMBERS = {int: "<i4", float: "<f4"}
@@ -48,10 +48,8 @@ def _packed(values: Any) -> bytes | None:
     return b"".join(pieces)
 
 
-def write_header(
-    plan: ExportPlan, kind: GgufType, path: Path, *, vocabulary_only: bool = False
-) -> None:
-    """Write everything before the tensors' bytes; without tensors for a vocabulary check."""
+def write_header(plan: ExportPlan, kind: GgufType, path: Path) -> None:
+    """Write everything before the tensors' bytes."""
     writer = HeaderWriter(None, plan.family.gguf_name)
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(model_name(plan.name, plan.vocabulary))
@@ -60,8 +58,20 @@ def write_header(
     plan.family.keys(writer, plan.config, plan.vocabulary_size)
     write_vocabulary(writer, plan.vocabulary, plan.chat_template)
     write_named_templates(writer, plan.named_templates)
-    if not vocabulary_only:
-        _add_tensors(writer, plan, plan.types.index(kind))
+    _add_tensors(writer, plan, plan.types.index(kind))
+    _write(writer, path)
+
+
+def write_vocabulary_file(vocabulary: Vocabulary, path: Path) -> None:
+    """Write a file without tensors that llama.cpp opens for its vocabulary alone."""
+    writer = HeaderWriter(None, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.LLAMA])
+    writer.add_type(gguf.GGUFType.MODEL)
+    writer.add_name(model_name("vocabulary", vocabulary))
+    write_vocabulary(writer, vocabulary, "")
+    _write(writer, path)
+
+
+def _write(writer: HeaderWriter, path: Path) -> None:
     try:
         writer.write_header_to_file(path)
         writer.write_kv_data_to_file()

@@ -22,12 +22,8 @@ from workbench.pipeline.export.arch.family import Family, is_buffer
 from workbench.pipeline.export.arch.parts import Part, Piece, gathered
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.shards import Float32
-from workbench.pipeline.export.tokenizer import (
-    TokenizerFiles,
-    Vocabulary,
-    read_tokenizer,
-    read_vocabulary,
-)
+from workbench.pipeline.export.tokenizer import read_vocabulary
+from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.types import (
     BIG_LAYERS,
     EIGHT,
@@ -39,6 +35,7 @@ from workbench.pipeline.export.types import (
     type_named,
     wished_format,
 )
+from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.training.weights import Weights
 
 ALIGNMENT = 32
@@ -158,7 +155,7 @@ def plan_export(
     rows = merged.shape(merged.embedding)[0]
     family.keys(gguf.GGUFWriter(None, family.gguf_name), config, rows)  # what is missing shows now
     files = read_tokenizer(tokenizer)
-    vocabulary = read_vocabulary(files, rows, end_of_turn)
+    vocabulary = read_vocabulary(files, rows, end_of_turn, config.values)
     return ExportPlan(
         name=name or weights.base.name,
         weights=weights,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import UserError
+from workbench.pipeline.export.differences import normalizer_kinds
 from workbench.pipeline.export.splits import DIGIT, SPLITTINGS, Step
 
 _NAMES = {structure: name for name, structure in SPLITTINGS.items()}
@@ -35,15 +36,6 @@ def check_normalizer(normalizer: Mapping[str, Any] | None) -> None:
     kinds = normalizer_kinds(normalizer)
     if any(kind != "NFC" for kind in kinds):
         raise UserError(f"llama.cpp does not normalize text as this tokenizer does: {kinds}")
-
-
-def normalizer_kinds(normalizer: Mapping[str, Any] | None) -> list[str]:
-    """The kinds of all normalizer steps, in order."""
-    if normalizer is None:
-        return []
-    if normalizer["type"] == "Sequence":
-        return [kind for step in normalizer["normalizers"] for kind in normalizer_kinds(step)]
-    return [str(normalizer["type"])]
 
 
 def _steps(pre: Mapping[str, Any] | None) -> tuple[Step, ...]:

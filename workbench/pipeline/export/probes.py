@@ -7,7 +7,7 @@ seeded random ones over kinds of characters. The same texts every time.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 HARD = (
     "",
@@ -77,15 +77,10 @@ _MIXTURES = 600
 _SEED = 1
 
 
-def hard_texts(added: Iterable[str], swallowing: Collection[str] = ()) -> list[str]:
-    """All probe texts: the hard ones, random mixtures, and every added token among words.
-
-    No space follows a token that is `swallowing` it.
-    """
+def hard_texts(added: Iterable[str]) -> list[str]:
+    """All probe texts: the hard ones, random mixtures, and every added token among words."""
     spaced = "{0}user\nHi{0} there {0}{0}\n{0}"
-    tight = "{0}user\nHi{0}there {0}{0}{0}"
-    special = [(tight if t in swallowing else spaced).format(t) for t in added]
-    return [*HARD, *_mixtures(), *special]
+    return [*HARD, *_mixtures(), *(spaced.format(token) for token in added)]
 
 
 def _mixtures() -> list[str]:

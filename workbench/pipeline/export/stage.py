@@ -28,7 +28,6 @@ from workbench.pipeline.export.merged_files import write_merged
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.stream import ExportedFile
-from workbench.pipeline.export.tokenizer import plain_backend
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
     check_vocabulary,
@@ -116,8 +115,8 @@ def export_stage(
     check_space(plan, wished, out, merged)
     exported, examination = list[ExportedFile](), None
     if wished.names:
-        expected = expected_ids(plan, samples)
-        vocabulary = check_vocabulary(plan, out, expected)
+        expected = expected_ids(plan.tokenizer, plan.vocabulary, samples)
+        vocabulary = check_vocabulary(plan.vocabulary, expected)
         vocabulary.require()
     try:
         if wished.names:
@@ -172,7 +171,7 @@ def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> P
 def _write_answers(plan: ExportPlan, found: Examination, out: Path, calls: Callbacks) -> None:
     """answers.md beside the files, where there are any."""
     if found.answers:
-        backend = plain_backend(plan.tokenizer)
+        backend = plan.tokenizer.backend
         page = found.answers.page(lambda ids: str(backend.decode(ids, skip_special_tokens=False)))
         files.write_atomic(out / ANSWERS, page)
         calls.on_answers(found.answers.summary())

@@ -1,26 +1,25 @@
 """Whether llama.cpp gives a text the ids that the model was trained with.
 
 The judge of the tokenizer's translation: not its structure but what it does, on hard texts and on
-the caller's own. A GGUF without tensors is enough for it.
+the caller's own. A GGUF of the vocabulary alone is enough for it, so no model is needed. Where
+llama.cpp itself cannot do otherwise (`differences`), the texts of that kind are counted, and the
+same texts with nothing of that kind in them have to be equal.
 """
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import RunFailed
-from workbench.pipeline.export.gguf_header import write_header
+from workbench.pipeline.export.differences import Difference, without_differences
 from workbench.pipeline.export.native import NativeFile
-from workbench.pipeline.export.plan import ExportPlan
-from workbench.pipeline.export.pretokenizer import normalizer_kinds
+from workbench.pipeline.export.native_ids import Ids, Request, vocabulary_ids
 from workbench.pipeline.export.probes import hard_texts
-from workbench.pipeline.export.splits import DEVIATIONS
-from workbench.pipeline.export.tokenizer import plain_backend
+from workbench.pipeline.export.tokenizer_files import TokenizerFiles
+from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.text import one_line
 
 WITH_SPECIAL = 20  # texts that are also compared with BOS and EOS added
@@ -34,8 +33,8 @@ class Sample:
     """
 
     text: str
-    ids: tuple[int, ...]
-    asked: tuple[int, ...] = ()
+    ids: Ids
+    asked: Ids = ()
 
 
 @dataclass(frozen=True)
@@ -43,24 +42,32 @@ class Mismatch:
     """A text, the ids the model knows it by and the ids llama.cpp gives."""
 
     text: str
-    expected: tuple[int, ...]
-    got: tuple[int, ...]
+    expected: Ids
+    got: Ids
 
 
 @dataclass(frozen=True)
 class VocabularyReport:
-    """`texts` were compared; `mismatches` is empty when llama.cpp agrees on all of them."""
+    """`texts` were compared; `mismatches` is empty when llama.cpp agrees on all of them.
+
+    `known`: sentence of each kind of difference -> how many texts of that kind differ; these are
+    no mismatches.
+    """
 
     pre: str
     texts: int
     mismatches: tuple[Mismatch, ...]
+    known: Mapping[str, int] = field(default_factory=dict)
 
     def require(self) -> None:
         """Raise RunFailed, with the first text that differs, unless all ids are equal."""
-        if not self.mismatches:
-            return
+        if self.mismatches:
+            raise RunFailed(self.complaint())
+
+    def complaint(self) -> str:
+        """How many texts differ, and the first of them; in one line."""
         first = self.mismatches[0]
-        raise RunFailed(
+        return (
             f"tokenizer: llama.cpp ({self.pre}) gives different ids on {len(self.mismatches)} of "
             f"{self.texts} texts, first {one_line(repr(first.text))}: "
             f"{_around(first.got, first.expected)} instead of "
@@ -70,73 +77,79 @@ class VocabularyReport:
 
 @dataclass(frozen=True)
 class Expected:
-    """Texts with the ids of training's tokenizer; `special` with the BOS and EOS it adds."""
+    """Texts with the ids of training's tokenizer; `special` with the BOS and EOS it adds.
+
+    `known`: texts of one kind of difference each, with its sentence.
+    """
 
     plain: tuple[Sample, ...]
     special: tuple[Sample, ...]
+    known: tuple[tuple[str, Sample], ...] = ()
+
+    def requests(self) -> list[Request]:
+        """Everything that llama.cpp is to tokenize, in the order of `report`'s ids."""
+        plain = [Request(sample.text) for sample in self.plain]
+        special = [Request(sample.text, add_special=True) for sample in self.special]
+        return [*plain, *special, *(Request(sample.text) for _, sample in self.known)]
+
+    def report(self, pre: str, got: Sequence[Ids]) -> VocabularyReport:
+        """What came of it; `got` in the order of `requests`."""
+        must = (*self.plain, *self.special)
+        pairs = zip(must, got[: len(must)], strict=True)
+        mismatches = [Mismatch(one.text, one.ids, ids) for one, ids in pairs if ids != one.ids]
+        rest = zip(self.known, got[len(must) :], strict=True)
+        differ = Counter(what for (what, sample), ids in rest if ids != sample.ids)
+        return VocabularyReport(pre, len(got), tuple(mismatches), dict(differ))
 
 
-def expected_ids(plan: ExportPlan, samples: Sequence[Sample] = ()) -> Expected:
+def expected_ids(
+    files: TokenizerFiles, vocabulary: Vocabulary, samples: Sequence[Sample] = ()
+) -> Expected:
     """What llama.cpp must give: the hard texts by the tokenizer, `samples` as they are."""
-    backend = plain_backend(plan.tokenizer)
-    texts = list(_texts(plan))
-    plain = [Sample(text, _ids(backend, text, False)) for text in texts]
-    special = [Sample(text, _ids(backend, text, True)) for text in texts[:WITH_SPECIAL]]
-    return Expected((*plain, *samples), tuple(special))
-
-
-def _texts(plan: ExportPlan) -> Iterator[str]:
-    """The hard texts, without what the plan's warnings say of this tokenizer in llama.cpp."""
-    vocabulary, composes = plan.vocabulary, _composes(plan)
-    deviation = DEVIATIONS.get(vocabulary.pre)
-    for text in hard_texts(vocabulary.added, vocabulary.swallowing):
-        text = unicodedata.normalize("NFC", text) if composes else text
-        yield vocabulary.opening + (deviation.without(text) if deviation else text)
-
-
-def check_vocabulary(plan: ExportPlan, folder: Path, expected: Expected) -> VocabularyReport:
-    """Compare ids before any weight is touched, by a file without tensors in `folder`."""
-    part = folder / ".vocabulary.gguf.part"
-    try:
-        write_header(plan, plan.types[0], part, vocabulary_only=True)
-        return compare_ids(plan, part, expected)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def compare_ids(plan: ExportPlan, gguf: Path, expected: Expected) -> VocabularyReport:
-    """The same for the vocabulary of a file that stands."""
-    with NativeFile(gguf) as native:
-        found = [
-            *_compare(native, expected.plain, add_special=False),
-            *_compare(native, expected.special, add_special=True),
-        ]
-    n_texts = len(expected.plain) + len(expected.special)
-    return VocabularyReport(plan.vocabulary.pre, n_texts, tuple(found))
-
-
-def probe_ids(plan: ExportPlan, text: str) -> list[int]:
-    """Ids of `text` by the tokenizer of training."""
-    return list(_ids(plain_backend(plan.tokenizer), text, False))
-
-
-def _ids(backend: Any, text: str, add_special: bool) -> tuple[int, ...]:
-    return tuple(backend.encode(text, add_special_tokens=add_special).ids)
-
-
-def _compare(
-    native: NativeFile, samples: Iterable[Sample], *, add_special: bool
-) -> Iterator[Mismatch]:
+    kinds = [one for one in vocabulary.differences if not one.ids_equal]
+    probes = hard_texts(vocabulary.added)
+    texts = list(dict.fromkeys(without_differences(text, kinds) for text in probes))
+    plain = [Sample(text, files.ids(text)) for text in texts]
+    special = [Sample(text, files.ids(text, add_special=True)) for text in texts[:WITH_SPECIAL]]
+    known = list(_of_one_kind(files, probes, kinds))
     for sample in samples:
-        got = tuple(native.ids(sample.text, add_special=add_special))
-        if got != sample.ids:
-            yield Mismatch(sample.text, sample.ids, got)
+        kind = next((one for one in kinds if one.touches(sample.text)), None)
+        if kind:
+            known.append((kind.what, sample))
+        else:
+            plain.append(sample)
+    return Expected(tuple(plain), tuple(special), tuple(known))
 
 
-def _composes(plan: ExportPlan) -> bool:
-    """Whether the tokenizer composes characters: llama.cpp never does, and the plan says so."""
-    normalizer = json.loads(plan.tokenizer.backend_json).get("normalizer")
-    return "NFC" in normalizer_kinds(normalizer)
+def _of_one_kind(
+    files: TokenizerFiles, texts: Sequence[str], kinds: Sequence[Difference]
+) -> Iterator[tuple[str, Sample]]:
+    """Each text of a kind without what is of the others."""
+    for kind in kinds:
+        others = [one for one in kinds if one is not kind]
+        for text in filter(kind.touches, texts):
+            alone = without_differences(text, others)
+            if kind.touches(alone):
+                yield kind.what, Sample(alone, files.ids(alone))
+
+
+def check_vocabulary(vocabulary: Vocabulary, expected: Expected) -> VocabularyReport:
+    """Compare ids before any weight is touched, by a file of the vocabulary alone.
+
+    Raises RunFailed where llama.cpp cannot read it.
+    """
+    got = vocabulary_ids(vocabulary, expected.requests())
+    return expected.report(vocabulary.pre, got)
+
+
+def compare_ids(vocabulary: Vocabulary, gguf: Path, expected: Expected) -> VocabularyReport:
+    """The same for the vocabulary of a file that stands, opened by this process."""
+    with NativeFile(gguf) as native:
+        got = [
+            tuple(native.ids(request.text, add_special=request.add_special))
+            for request in expected.requests()
+        ]
+    return expected.report(vocabulary.pre, got)
 
 
 def _around(ids: Sequence[int], other: Sequence[int]) -> str:

@@ -1,0 +1,80 @@
+"""llama.cpp's ids of many texts, by a vocabulary alone: no model is needed to ask for them.
+
+A child process opens the file, `python -m workbench.pipeline.export.native_ids GGUF REQUESTS`:
+llama.cpp aborts the whole process on some vocabularies.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from workbench.children import ChildDied, end_with_parent, say, told
+from workbench.errors import RunFailed, WorkbenchError
+from workbench.pipeline.export.vocabulary import Vocabulary
+
+TEXTS_PER_LINE = 256
+Ids = tuple[int, ...]
+
+
+class Request(NamedTuple):
+    """A text whose ids are wanted; `add_special`: with the BOS and EOS that the file asks for."""
+
+    text: str
+    add_special: bool = False
+
+
+def vocabulary_ids(vocabulary: Vocabulary, requests: Sequence[Request]) -> list[Ids]:
+    """llama.cpp's ids of each request, special tokens in a text recognised.
+
+    Raises RunFailed where llama.cpp cannot read the vocabulary.
+    """
+    from workbench.pipeline.export.gguf_header import write_vocabulary_file
+
+    with TemporaryDirectory(prefix="workbench-vocabulary-") as folder:
+        gguf, asked = Path(folder) / "vocabulary.gguf", Path(folder) / "requests.json"
+        write_vocabulary_file(vocabulary, gguf)
+        asked.write_text(json.dumps(requests), encoding="utf-8")
+        return _in_child(gguf, asked)
+
+
+def _in_child(gguf: Path, asked: Path) -> list[Ids]:
+    command = [sys.executable, "-m", __name__, str(gguf), str(asked)]
+    found, problem = list[Ids](), ""
+    try:
+        with closing(told(command)) as lines:
+            for line in lines:
+                found += [tuple(ids) for ids in line.get("ids", ())]
+                problem = line.get("problem", "")
+    except ChildDied as error:
+        raise RunFailed(f"llama.cpp cannot read this vocabulary{error.cause}") from None
+    if problem:
+        raise RunFailed(problem)
+    return found
+
+
+def main(arguments: Sequence[str]) -> None:
+    """In the child: one line for each few texts, then the last word."""
+    from workbench.pipeline.export.native import NativeFile
+
+    end_with_parent()
+    gguf, asked = map(Path, arguments)
+    requests: list[Any] = json.loads(asked.read_bytes())
+    try:
+        with NativeFile(gguf) as native:
+            for first in range(0, len(requests), TEXTS_PER_LINE):
+                some = requests[first : first + TEXTS_PER_LINE]
+                say({"ids": [native.ids(text, add_special=special) for text, special in some]})
+    except WorkbenchError as error:
+        say({"problem": str(error).replace(f"{gguf}: ", "")})
+        return
+    say({"problem": ""})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
