@@ -45,6 +45,11 @@ def warning(message: str, *, hint: str = "", path: Path | str | None = None) -> 
     return Finding("warning", message, hint, path)
 
 
+def note(message: str, *, hint: str = "", path: Path | str | None = None) -> Finding:
+    """A finding that is worth a line and asks for nothing."""
+    return Finding("note", message, hint, path)
+
+
 def collect(
     checks: Mapping[str, Callable[[Subject], Iterable[Finding]]], subject: Subject
 ) -> list[Finding]:

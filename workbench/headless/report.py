@@ -11,6 +11,7 @@ from workbench.evaluations.case import Case
 from workbench.evaluations.report import LABELS, ModelTold, read_report
 from workbench.headless.telling import number
 from workbench.preset.miniature import WARNING
+from workbench.run.checks import tokenizer_differences
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
 from workbench.text import one_line, size, table, visible
@@ -23,7 +24,14 @@ COUNTS = ("mean_tokens", "not_measured", "prompts")
 def report(run: RunFolder, state: RunState) -> list[str]:
     """The report's lines; a part that the run did not make is left out."""
     small = [WARNING] if any(note.message == WARNING for note in state.notes) else []
-    parts = [small, _figures(state), list(_answers(run)), _files(run), _next(run, state)]
+    parts = [
+        small,
+        _figures(state),
+        list(_answers(run)),
+        _tokenization(run),
+        _files(run),
+        _next(run, state),
+    ]
     return [line for part in parts if part for line in ("", *part)]
 
 
@@ -94,6 +102,13 @@ def _chosen(cases: list[Case]) -> list[int]:
     chosen = list(firsts.values())
     chosen += [case.index for case in cases if case.index not in chosen]
     return chosen[:MAX_PROMPTS]
+
+
+def _tokenization(run: RunFolder) -> list[str]:
+    """Rows that llama.cpp tokenizes differently from training."""
+    lines = tokenizer_differences(run, in_data=True)
+    told = [f"  {one_line(line, 300)}" for line in lines]
+    return ["Tokenization in llama.cpp", *told] if told else []
 
 
 def _files(run: RunFolder) -> list[str]:

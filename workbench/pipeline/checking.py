@@ -21,17 +21,19 @@ from workbench.run import events
 from workbench.run.events import Emit
 
 
-def check(when: When, candidate: Candidate, emit: Emit) -> None:
-    """Run the checks of that moment; each warning becomes a note.
+def check(when: When, candidate: Candidate, emit: Emit) -> list[Finding]:
+    """Run the checks of that moment; each warning becomes a note. Returns what blocks nothing.
 
     Raises UserErrors: with the first error of the base, then with all of its export. Those run
     where GGUF is asked for, and block nothing where this invocation does not reach the export.
     """
+    passed = list[Finding]()
     for name, one in base_checks.CHECKS[when].items():
-        report(_placed(collect({name: one}, candidate), candidate), emit)
+        passed += report(_placed(collect({name: one}, candidate), candidate), emit)
     if candidate.preset.export.formats:
         found = _placed(collect(export_checks.checks_of(when, candidate), candidate), candidate)
-        report(found if candidate.exports else map(_postponed, found), emit)
+        passed += report(found if candidate.exports else map(_postponed, found), emit)
+    return passed
 
 
 def _placed(found: Iterable[Finding], candidate: Candidate) -> list[Finding]:
@@ -53,11 +55,12 @@ def _postponed(found: Finding) -> Finding:
     return replace(found, level="warning") if found.level == "error" else found
 
 
-def report(found: Iterable[Finding], emit: Emit) -> None:
-    """Emit what blocks nothing, each once, and raise UserErrors with the rest."""
+def report(found: Iterable[Finding], emit: Emit) -> list[Finding]:
+    """Emit what blocks nothing, each once, and return it; raise UserErrors with the rest."""
     distinct = {(one.level, str(one)): one for one in found}  # two checks may need the same
     for one in distinct.values():
         if one.level != "error":
             level = "warning" if one.level == "warning" else "info"
             emit(events.Note(message=str(one), level=level))
     raise_errors(list(distinct.values()))
+    return list(distinct.values())

@@ -15,6 +15,7 @@ from workbench.pipeline.context import Context
 from workbench.pipeline.export.examination import Judged
 from workbench.pipeline.facts import base_facts, base_folder
 from workbench.preset.schema import TrainStage
+from workbench.run.checks import tokenizer_differences
 from workbench.text import one_line, visible
 
 _FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---", re.DOTALL)
@@ -44,6 +45,7 @@ def model_card(context: Context, judged: Sequence[Judged]) -> str:
         _data(context),
         f"SHA-256 of the preset: `{files.sha256(context.run.preset_file)}`.",
         *_parity(judged),
+        *_tokenization(context, judged),
         "## Use",
         USE.format(name=context.run.name),
         f"Made by workbench {__version__}.",
@@ -119,3 +121,12 @@ def _parity(judged: Sequence[Judged]) -> list[str]:
     ]
     told = "Compared with the trained model in float32 (Kullback-Leibler divergence, top-1 token):"
     return ["## GGUF files", told, "\n".join(rows)]
+
+
+def _tokenization(context: Context, judged: Sequence[Judged]) -> list[str]:
+    """What llama.cpp tokenizes differently from training, as checked before it."""
+    lines = tokenizer_differences(context.run)
+    if not (judged and lines):
+        return []
+    told = "Text that llama.cpp tokenizes or treats differently from the training:"
+    return [told, "\n".join(f"- {one_line(line, 300)}" for line in lines)]

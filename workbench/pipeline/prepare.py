@@ -35,6 +35,7 @@ from workbench.dataset.template import ChatTemplate, template_for
 from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
+from workbench.findings import Finding
 from workbench.pipeline import base as bases
 from workbench.pipeline.candidate import Candidate, When
 from workbench.pipeline.checking import check
@@ -74,7 +75,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     """
     base = bases.fetch_config(preset.model)
     candidate = Candidate(base, preset, bases.file_names(preset.model, base), exports)
-    check(When.CONFIG, candidate, emit)
+    checked = check(When.CONFIG, candidate, emit)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
     with uncollected():  # transformers is imported
@@ -84,7 +85,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
         prepared = read_all(preset, emit)
     bases.save_tokenizer(tokenizer, template.by_name if template else {}, run.tokenizer)
     candidate = with_tokenizer(candidate, run.tokenizer, template, end_of_turn, prepared)
-    check(When.TOKENIZER, candidate, emit)
+    checked += check(When.TOKENIZER, candidate, emit)
     written = [run.tokenizer / "tokenizer.json", *_write_rows(prepared, run)]
     ledgers = {}
     for stage in preset.train:
@@ -101,12 +102,12 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
         )
         written += paths
     base = bases.fetch(preset.model, _download_told(emit), pinned=base)
-    check(When.WEIGHTS, replace(candidate, base=base), emit)
+    checked += check(When.WEIGHTS, replace(candidate, base=base), emit)
     base_file = run.path / "base.json"
     facts = {"base": preset.model.base, "path": str(base), "end_of_turn": end_of_turn}
     files.write_json(base_file, facts)
     report = run.dataset / "report.json"
-    files.write_json(report, report_of(prepared, ledgers))
+    files.write_json(report, report_of(prepared, ledgers, checked))
     emit(_ready(prepared))
     return [base_file, *written, report]
 
@@ -249,8 +250,13 @@ def separator_id(tokenizer: Any) -> int:
     return int(found)
 
 
-def report_of(prepared: Prepared, ledgers: dict[str, Any]) -> dict[str, Any]:
-    """What became of every row, for report.json and for the run's own report."""
+def report_of(
+    prepared: Prepared, ledgers: dict[str, Any], checked: Sequence[Finding] = ()
+) -> dict[str, Any]:
+    """What became of every row and what checks of the base found, for report.json.
+
+    The run's own report and the model card take it from there.
+    """
     return {
         "sources": [
             {
@@ -269,6 +275,9 @@ def report_of(prepared: Prepared, ledgers: dict[str, Any]) -> dict[str, Any]:
         "leaks": [[str(a.place), str(b.place)] for a, b in prepared.leaks],
         "faults": [str(fault) for fault in prepared.faults],
         "stages": ledgers,
+        "checks": [
+            {"check": one.check, "level": one.level, "message": one.message} for one in checked
+        ],
     }
 
 

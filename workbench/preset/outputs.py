@@ -118,6 +118,14 @@ class Export(Section):
         description="Compare each GGUF file with the trained model. The run fails if a file "
         "exceeds the limits.",
     )
+    max_token_mismatch: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Largest share of rows that llama.cpp may tokenize differently, 0 to 1. "
+        "Preparing compares the rows' tokens; a larger share is refused there, a smaller one "
+        "reported.",
+    )
 
 
 class Generate(Section):

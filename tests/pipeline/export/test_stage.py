@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipeline.export.helpers import save_adapter, save_base
 from workbench.errors import Interrupted, RunFailed, UserError
-from workbench.pipeline.export import arch, vocabulary_check
+from workbench.pipeline.export import arch
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stage import Callbacks, export_stage
@@ -37,7 +37,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 def test_the_whole_stage(weights: Weights, tmp_path: Path) -> None:
     plan = plan_export(weights, ["f16"], weights.base)
-    sample = Sample(CHAT, tuple(vocabulary_check.probe_ids(plan, CHAT)))
+    sample = Sample(CHAT, plan.tokenizer.ids(CHAT))
     heard = list[str]()
     calls = Callbacks(
         on_plan=lambda plan, foreseen: heard.append("plan " + " ".join(foreseen.bytes)),
@@ -164,7 +164,7 @@ def test_an_unknown_type_is_refused_before_any_work(weights: Weights, tmp_path: 
 def test_adapter_merge_and_files_answer_side_by_side(weights: Weights, tmp_path: Path) -> None:
     plan = plan_export(weights, ["f16"], weights.base)
     question = CHAT[: CHAT.index("A loan.")]
-    ids, asked = (tuple(vocabulary_check.probe_ids(plan, text)) for text in (CHAT, question))
+    ids, asked = (plan.tokenizer.ids(text) for text in (CHAT, question))
     heard = list[str]()
     result = export_stage(
         weights,

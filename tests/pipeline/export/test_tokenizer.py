@@ -13,17 +13,17 @@ from gguf import GGUFReader, TokenType
 
 from tests.pipeline.export.helpers import STRANGE, backend_json, save_base, save_tokenizer
 from workbench.errors import RunFailed, UserError
-from workbench.pipeline.export import gguf_header, vocabulary_check
+from workbench.pipeline.export import gguf_header
 from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.pretokenizer import pretokenizer_name
 from workbench.pipeline.export.probes import hard_texts
 from workbench.pipeline.export.splits import DEVIATIONS, SPLITTINGS
-from workbench.pipeline.export.tokenizer import model_name, plain_backend
-from workbench.pipeline.export.types import TYPES
+from workbench.pipeline.export.vocabulary import model_name
 from workbench.pipeline.export.vocabulary_check import (
     Expected,
     Sample,
+    VocabularyReport,
     check_vocabulary,
     expected_ids,
 )
@@ -40,6 +40,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planned(base: Path, tokenizer: Path, **settings: Any) -> ExportPlan:
     return plan_export(Weights(base), ["f16"], tokenizer, **settings)
+
+
+def checked(plan: ExportPlan, *samples: Sample) -> VocabularyReport:
+    """llama.cpp's ids of the plan's vocabulary beside those of its tokenizer."""
+    return check_vocabulary(plan.vocabulary, expected_ids(plan.tokenizer, plan.vocabulary, samples))
 
 
 def grown(base: Path, folder: Path, rows: int) -> Path:
@@ -71,23 +76,22 @@ def test_ids_are_equal_on_every_probe(kind: str, wide: Path, tmp_path: Path) -> 
     vocab = 600 if kind in PIECES else 1300
     plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", kind, vocab))
     assert plan.vocabulary.pre == ("default" if kind in PIECES else kind)
-    report = check_vocabulary(plan, tmp_path, expected_ids(plan))
+    report = checked(plan)
     report.require()
     assert report.texts > 600
     assert plan.vocabulary.add_bos == (kind in PIECES)
-    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("pre", DEVIATIONS)
 def test_where_llama_cpp_only_comes_near_it_is_said(pre: str, wide: Path, tmp_path: Path) -> None:
     """What is left out does differ: when it no longer does, the deviation can go."""
     plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", pre, 3000))
-    assert any(DEVIATIONS[pre].words in warning for warning in plan.warnings)
-    backend = plain_backend(plan.tokenizer)
+    assert any(DEVIATIONS[pre].words in warning for warning in plan.vocabulary.warnings)
     touched = [t for t in hard_texts(()) if any(map(DEVIATIONS[pre].touches, t))]
-    samples = [Sample(t, tuple(backend.encode(t, add_special_tokens=False).ids)) for t in touched]
-    report = check_vocabulary(plan, tmp_path, Expected(tuple(samples), ()))
+    samples = [Sample(t, plan.tokenizer.ids(t)) for t in touched]
+    report = check_vocabulary(plan.vocabulary, Expected(tuple(samples), ()))
     assert 0 < len(report.mismatches) < len(samples)
+    assert sum(checked(plan).known.values()) > 0
 
 
 def test_another_spelling_of_the_same_split_is_known(wide: Path, tmp_path: Path) -> None:
@@ -103,8 +107,10 @@ def test_another_spelling_of_the_same_split_is_known(wide: Path, tmp_path: Path)
 
 def test_a_space_before_the_first_word_only_is_said(wide: Path, tmp_path: Path) -> None:
     plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", "pieces-first"))
-    assert plan.vocabulary.opening == "<bos>" and not plan.vocabulary.add_space_prefix
-    assert any("starts without a special token" in warning for warning in plan.warnings)
+    assert not plan.vocabulary.add_space_prefix
+    (first,) = plan.vocabulary.differences
+    assert first.without("Hello") == "<bos>Hello" and first.allowed == "any"
+    assert any("starts without a special token" in warning for warning in plan.vocabulary.warnings)
     with pytest.raises(UserError, match="no BOS token"):
         bare = _edited(tmp_path / "bare", "pieces-first", post_processor=None)
         (bare / "tokenizer_config.json").write_text('{"eos_token": "<eos>"}')
@@ -116,7 +122,7 @@ def test_a_wrong_pretokenizer_is_found_out(wrong: str, base: Path, tmp_path: Pat
     plan = planned(base, save_tokenizer(tmp_path / "tokenizer", "smollm"))
     vocabulary = dataclasses.replace(plan.vocabulary, pre=wrong)
     plan = dataclasses.replace(plan, vocabulary=vocabulary)
-    report = check_vocabulary(plan, tmp_path, expected_ids(plan))
+    report = checked(plan)
     assert len(report.mismatches) > 20
     with pytest.raises(RunFailed, match=r"gives different ids on \d+ of \d+ texts") as caught:
         report.require()
@@ -127,7 +133,7 @@ def test_constant_scores_are_found_out(wide: Path, tmp_path: Path) -> None:
     plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", "pieces"))
     flat = dataclasses.replace(plan.vocabulary, scores=[-1000.0] * plan.vocabulary_size)
     plan = dataclasses.replace(plan, vocabulary=flat)
-    assert check_vocabulary(plan, tmp_path, expected_ids(plan)).mismatches
+    assert checked(plan).mismatches
 
 
 def _swapped(items: list[str], one: int, two: int) -> list[str]:
@@ -147,16 +153,15 @@ def test_a_merge_out_of_order_or_a_changed_token_is_found_out(base: Path, tmp_pa
     ):
         vocabulary = dataclasses.replace(right, **wrong)  # type: ignore[arg-type]
         other = dataclasses.replace(plan, vocabulary=vocabulary)
-        assert check_vocabulary(other, tmp_path, expected_ids(plan)).mismatches, list(wrong)
+        assert checked(other).mismatches, list(wrong)
 
 
 def test_a_sample_with_other_ids_is_found_out(base: Path, tmp_path: Path) -> None:
     plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
     text = "<|im_start|>user\nHello<|im_end|>\n"
-    ids = tuple(vocabulary_check.probe_ids(plan, text))
-    assert not check_vocabulary(plan, tmp_path, expected_ids(plan, [Sample(text, ids)])).mismatches
-    wrong = expected_ids(plan, [Sample(text, (*ids[:-1], 7))])
-    (mismatch,) = check_vocabulary(plan, tmp_path, wrong).mismatches
+    ids = plan.tokenizer.ids(text)
+    assert not checked(plan, Sample(text, ids)).mismatches
+    (mismatch,) = checked(plan, Sample(text, (*ids[:-1], 7))).mismatches
     assert mismatch.text == text and mismatch.got == ids
 
 
@@ -215,7 +220,7 @@ def test_tokens_that_differ_after_a_nul_are_refused(base: Path, tmp_path: Path) 
 def test_bos_and_eos_are_always_written(base: Path, tmp_path: Path) -> None:
     plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
     path = tmp_path / "vocabulary.gguf"
-    gguf_header.write_header(plan, TYPES["f16"], path, vocabulary_only=True)
+    gguf_header.write_vocabulary_file(plan.vocabulary, path)
     fields = GGUFReader(path).fields
     names = ("bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")
     assert [fields[f"tokenizer.ggml.{n}"].contents() for n in names] == [2, 2, False, False]
@@ -242,9 +247,9 @@ def test_a_name_decides_whether_special_tokens_strip_spaces(base: Path, tmp_path
     stripping = _edited(tmp_path / "strips", added_tokens=added)
     for name in ("mine", "my-phi3", "Phi-3 of mine"):
         plan = planned(base, stripping, name=name)
-        check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
+        checked(plan).require()
         plain = planned(base, save_tokenizer(tmp_path / "plain"), name=name)
-        check_vocabulary(plain, tmp_path, expected_ids(plain)).require()
+        checked(plain).require()
     assert model_name("my-Phi3", plain.vocabulary) == "my-Phi 3"
     assert model_name("mine", plain.vocabulary) == "mine"
     assert model_name("mine", plan.vocabulary) == "mine (phi-3)"
@@ -255,8 +260,8 @@ def test_stripping_that_llama_cpp_does_not_know_is_said(base: Path, tmp_path: Pa
     added = json.loads(backend_json())["added_tokens"]
     added[1]["rstrip"] = True
     plan = planned(base, _edited(tmp_path / "tokenizer", added_tokens=added))
-    assert any("spaces after <|im_start|>" in warning for warning in plan.warnings)
-    check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
+    assert any("spaces after '<|im_start|>'" in warning for warning in plan.vocabulary.warnings)
+    checked(plan).require()
 
 
 def test_rows_beyond_the_tokens_are_padded(base: Path, tmp_path: Path) -> None:
@@ -275,11 +280,11 @@ def test_the_end_of_a_turn_gets_its_key(base: Path, tmp_path: Path) -> None:
 
 def test_composing_is_said(base: Path, tmp_path: Path) -> None:
     plan = planned(base, _edited(tmp_path / "tokenizer", normalizer={"type": "NFC"}))
-    assert any("NFC" in warning for warning in plan.warnings)
-    check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
+    assert any("NFC" in warning for warning in plan.vocabulary.warnings)
+    checked(plan).require()
 
 
 def test_truncation_in_the_file_does_not_cut_probes(base: Path, tmp_path: Path) -> None:
     cut = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
     plan = planned(base, _edited(tmp_path / "tokenizer", truncation=cut))
-    check_vocabulary(plan, tmp_path, expected_ids(plan)).require()
+    checked(plan).require()

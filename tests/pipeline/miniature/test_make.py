@@ -11,7 +11,8 @@ from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
 from workbench.pipeline import base as bases
-from workbench.pipeline.export.tokenizer import read_tokenizer, read_vocabulary
+from workbench.pipeline.export.tokenizer import read_vocabulary
+from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.miniature.cards import CARDS
 from workbench.pipeline.miniature.make import miniature
 from workbench.preset.miniature import KINDS

@@ -14,7 +14,7 @@ from workbench.pipeline.candidate import Candidate, Check, When
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.export.making import wish
 from workbench.pipeline.export.plan import Fallback, base_fallbacks
-from workbench.pipeline.export.tokenizer import plain_backend, read_tokenizer, read_vocabulary
+from workbench.pipeline.export.vocabulary_findings import check_vocabulary
 from workbench.pipeline.packaging import modelfile_of
 from workbench.text import quantity
 
@@ -23,16 +23,6 @@ def check_architecture(candidate: Candidate) -> Iterator[Finding]:
     """An architecture, or a setting of it, that cannot be written as GGUF."""
     family, config = family_of(candidate.base)
     for line in family.warnings(config):
-        yield warning(line)
-
-
-def check_vocabulary(candidate: Candidate) -> Iterator[Finding]:
-    """A tokenizer without an equivalent in llama.cpp, or with known differences."""
-    files = read_tokenizer(candidate.tokenizer_folder)
-    _, config = family_of(candidate.base)
-    highest = max(plain_backend(files).get_vocab(with_added_tokens=True).values())
-    rows = max(int(config.get("vocab_size", 0)), highest + 1)
-    for line in read_vocabulary(files, rows, candidate.end_of_turn).warnings:
         yield warning(line)
 
 

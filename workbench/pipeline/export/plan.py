@@ -168,7 +168,7 @@ def plan_export(
         types=kinds,
         tensors=tuple(settled.tensors),
         fallbacks=tuple(settled.fallbacks),
-        warnings=(*family.warnings(config), *vocabulary.warnings, *_of_parting(merged)),
+        warnings=(*family.warnings(config), *_of_parting(merged)),
     )
 
 

@@ -45,6 +45,12 @@ class Mismatch:
     expected: Ids
     got: Ids
 
+    def __str__(self) -> str:
+        return (
+            f"{one_line(repr(self.text))}: {_around(self.got, self.expected)} instead of "
+            f"{_around(self.expected, self.got)}"
+        )
+
 
 @dataclass(frozen=True)
 class VocabularyReport:
@@ -66,12 +72,9 @@ class VocabularyReport:
 
     def complaint(self) -> str:
         """How many texts differ, and the first of them; in one line."""
-        first = self.mismatches[0]
         return (
             f"tokenizer: llama.cpp ({self.pre}) gives different ids on {len(self.mismatches)} of "
-            f"{self.texts} texts, first {one_line(repr(first.text))}: "
-            f"{_around(first.got, first.expected)} instead of "
-            f"{_around(first.expected, first.got)}"
+            f"{self.texts} texts, first {self.mismatches[0]}"
         )
 
 
