@@ -99,7 +99,7 @@ def test_the_base_passes_every_check(path: Path, tmp_path: Path) -> None:
     tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, _, end_of_turn = chat_format(preset, tokenizer, base)
     folder = tmp_path / "tokenizer"
-    bases.save_tokenizer(tokenizer, template.source if template else "", folder)
+    bases.save_tokenizer(tokenizer, template.by_name if template else {}, folder)
     candidate = Candidate(
         base, preset, tokenizer=folder, template=template, end_of_turn=end_of_turn
     )
