@@ -78,7 +78,7 @@ def opening(path: Path, place: Path, count: int) -> list[Figure]:
     """From the key to a hundred rows on the screen; then until all are counted."""
     begin_with(place, write_rows(place / "few.jsonl", 5))
     with Terminal(SCREEN, place, TALL) as screen:
-        screen.until(b" learnt")
+        screen.until(b" trained")
         screen.read_all(1.0)
         first = pressed(screen, f"O{path}", "\r", b"row-0000100")
         began = time.monotonic()
@@ -96,7 +96,7 @@ def browsing(path: Path, place: Path, count: int) -> list[Figure]:
     """Jumping to rows once they are counted, searching, and the memory of it all."""
     begin_with(place, write_rows(place / "few.jsonl", 5))
     with Terminal(SCREEN, place, WIDE) as screen:
-        screen.until(b" learnt")
+        screen.until(b" trained")
         screen.read_all(1.0)
         before = screen.memory_bytes() / 1e6
         pressed(screen, f"O{path}", "\r", f"{count:,} rows".encode())
@@ -150,7 +150,7 @@ def first_rows(place: Path) -> Iterator[Figure]:
     times = []
     for _ in range(3):
         with Terminal(SCREEN, place) as screen:
-            screen.until(b" learnt")
+            screen.until(b" trained")
             screen.read_all(0.5)
             times.append(pressed(screen, f"O{path}", "\r", b"row-0000007"))
     yield Figure(f"{FEWER_ROWS:,} rows: first rows shown", statistics.median(times), "s", goal=0.3)

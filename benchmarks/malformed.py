@@ -76,16 +76,16 @@ def _long_line(path: Path) -> tuple[int, str]:
 
 def _long_array(path: Path) -> tuple[int, str]:
     path.write_text('[{"prompt": "a", "completion": "' + "x" * (50 << 20) + '", "prompt": 1}]')
-    return 1, "stands twice"
+    return 1, "appears twice"
 
 
 def _nothing(path: Path) -> tuple[int, str]:
-    return 0, "no such file"
+    return 0, "file not found"
 
 
 def _folder(path: Path) -> tuple[int, str]:
     (path / ".hidden").mkdir(parents=True)
-    return 0, "no files in this folder"
+    return 0, "the folder is empty"
 
 
 def _pipe(path: Path) -> tuple[int, str]:
@@ -95,7 +95,7 @@ def _pipe(path: Path) -> tuple[int, str]:
 
 def _device(path: Path) -> tuple[int, str]:
     path.symlink_to("/dev/zero")
-    return 0, "is not an ordinary file"
+    return 0, "is not a regular file"
 
 
 def _loop(path: Path) -> tuple[int, str]:

@@ -98,7 +98,7 @@ def data(place: Path, rows: int) -> tuple[float, float]:
             file.write(json.dumps({"prompt": prompt, "completion": f"It is {number + 1}."}) + "\n")
     remember(place, data=str(path))
     with Terminal(SCREEN, place, WIDE) as screen:
-        screen.until(b"No runs here yet")
+        screen.until(b"No runs yet")
         screen.read_all(1.0)
         began = time.monotonic()
         screen.type("2")
@@ -113,7 +113,7 @@ def hang_up(place: Path, times: int) -> float:
     taken = []
     for number in range(times):
         with Terminal(SCREEN, place) as screen:
-            screen.until(b"No runs here yet")
+            screen.until(b"No runs yet")
             screen.read_all(0.1 * number)
             taken.append(screen.hang_up())
     return max(taken)

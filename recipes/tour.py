@@ -54,7 +54,7 @@ class Tour:
                 step()
 
     def opened(self) -> None:
-        self.tmux.until("No runs here yet", LOAD_S)
+        self.tmux.until("No runs yet", LOAD_S)
         self.tmux.keys("n")
         self.tmux.until("Start a run from which preset")
         self.tmux.type("quickstart")
@@ -70,13 +70,13 @@ class Tour:
         self.tmux.keys("Enter", *["BSpace"] * 8)
         self.tmux.type("0.0025")
         self.tmux.keys("Enter")
-        self.tmux.until(r"1 change not saved[\s\S]*steps, ", LOAD_S)
+        self.tmux.until(r"1 change unsaved[\s\S]*steps, ", LOAD_S)
         self.picture("preset")
 
     def watched(self) -> None:
         """Curves and samples, late in the second stage."""
         self.tmux.keys("r")
-        self.tmux.until("1 at work")
+        self.tmux.until("1 running")
         self.pane("Train", "step")
         self.tmux.until(r"train sft.*\D[678]\d%", RUN_S)
         self.tmux.keys("a")
@@ -90,14 +90,14 @@ class Tour:
     def evaluated(self) -> None:
         self.tmux.until(r"workbench \d+\.\d+", RUN_S)  # no run is at work any more
         self.pane("Evaluate", "prompts")
-        self.tmux.until(r"\bpasses\b", LOAD_S)
+        self.tmux.until("pass rate", LOAD_S)
         self.picture("evaluate")
 
     def compared(self) -> None:
         """The base beside the tuned model, the same prompt to both."""
-        self.pane("Chat", "No model is open")
+        self.pane("Chat", "No model loaded")
         self.tmux.keys("Enter")
-        self.tmux.until("Ask; Enter sends it", LOAD_S)
+        self.tmux.until("Type a message; Enter sends", LOAD_S)
         self.tmux.keys("F3")
         self.tmux.until("base", LOAD_S)
         self.tmux.type(PROMPT)
@@ -108,7 +108,7 @@ class Tour:
     def corrected(self) -> None:
         """The answer is put right and goes to a data set as a new row."""
         self.tmux.keys("C-o")
-        self.tmux.until("What should the answer have been")
+        self.tmux.until("What should the response have been")
         self.tmux.keys(*["Down"] * 3, "End", *["Left"] * len("</li>"))
         self.tmux.type("</b>")
         self.tmux.keys(*["Left"] * len("loan.amount</b>"))
@@ -125,7 +125,7 @@ class Tour:
         self.tmux.keys("C-u")
         self.tmux.type("corrections.jsonl")
         self.tmux.keys("Enter")
-        self.tmux.until(r"corrections\.jsonl:1\b[\s\S]*learnt", LOAD_S)
+        self.tmux.until(r"corrections\.jsonl:1\b[\s\S]*trained", LOAD_S)
         self.picture("data")
 
     def pane(self, title: str, shows: str) -> None:
