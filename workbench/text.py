@@ -53,6 +53,12 @@ def quantity(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
+def listed(names: Sequence[str], shown: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def duration(seconds: float) -> str:
     """`75` as `1:15`, `3675` as `1:01:15`; negative counts as zero."""
     whole = max(0, round(seconds))

@@ -119,7 +119,7 @@ def test_a_text_model_with_a_weight_missing_is_refused(
     del stored["language_model.model.layers.3.mlp.up_proj.weight"]
     save_file(stored, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((whole[0] / "config.json").read_bytes())
-    with pytest.raises(UserError, match="no weights for model.layers.3.mlp.up_proj.weight"):
+    with pytest.raises(UserError, match="missing: model.layers.3.mlp.up_proj.weight"):
         models.load(Weights(tmp_path), device=CPU, dtype=torch.float32)
 
 

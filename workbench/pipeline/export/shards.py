@@ -25,6 +25,7 @@ Float32 = NDArray[np.float32]
 
 MAX_HEADER_BYTES = 100 << 20
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+PLAIN = tuple(_NUMPY)  # number formats of weights, by their names in safetensors files
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Shards:
         """Raise UserError for a tensor in a number format that is not plain floating point."""
         stored = self.tensors[name]
         if stored.dtype not in _NUMPY:
-            hint = "export from the full-precision base model (F32, F16, BF16)"
+            hint = "use the full-precision base model (F32, F16, BF16)"
             message = f"{name} is stored as {stored.dtype}"
             raise UserError(message, path=stored.file, hint=hint)
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from workbench.errors import UserError
-from workbench.pipeline.causal import load_causal
+from workbench.pipeline.causal import cannot_load, load_causal
 from workbench.pipeline.training import attention, lora
 from workbench.pipeline.training.ahead import ReadAhead
 from workbench.pipeline.training.lean_peft import (
@@ -74,8 +74,7 @@ def load(
         with ahead.given() if ahead else nullcontext():
             model = load_causal(weights.base, **arguments)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"this base model cannot be loaded: {reason}", path=weights.base) from error
+        raise cannot_load(error, weights.base) from error
     widen(model, vocabulary)
     for adapter in weights.adapters:
         with without_bitsandbytes():
