@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from workbench.chat.sampling import Sampling
-from workbench.chat.session import Answer
 from workbench.chat.talker import Talker
+from workbench.chat.writing import Answer
 from workbench.dataset.rows import Message
 from workbench.errors import UserError
 

@@ -26,8 +26,6 @@ from workbench.dataset.rows import Message
 from workbench.dataset.template import ChatTemplate
 from workbench.errors import UserError
 
-__all__ = ["Answer", "Sampling", "Session"]
-
 CHAT = 0  # the one sequence of a session
 SLOW_TOKEN_S = 0.05  # a model this slow is stopped amid a token, others after it
 

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.chat.conversation import Conversation
-from workbench.chat.session import Answer
 from workbench.chat.talker import Talker
+from workbench.chat.writing import Answer
 from workbench.errors import UserError, WorkbenchError
 from workbench.serve import protocol
 from workbench.serve.protocol import Asked, BadRequest, Manner
