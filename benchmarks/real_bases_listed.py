@@ -1,0 +1,47 @@
+"""Where our file may differ from the reference converter's, each with its reason.
+
+What is not listed here is a failure. A rule holds for all bases, or for those whose facts it names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from benchmarks.real_bases_reference import Compared
+from benchmarks.real_bases_tokenizers import Facts
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`what` is an expression for the key or the tensor's line; `where` one for the base's name."""
+
+    what: str
+    reason: str
+    where: str = ""
+
+    def fits(self, line: str, base: str) -> bool:
+        return bool(re.match(self.what, line)) and bool(re.match(self.where, base))
+
+
+KEYS: tuple[Rule, ...] = ()
+TENSORS: tuple[Rule, ...] = ()
+
+
+def unlisted(facts: Facts, compared: Compared) -> tuple[list[str], dict[str, str], list[str]]:
+    """(tensors, keys) that differ for no reason listed, and lines on those that have one."""
+    listed = dict[str, list[str]]()
+    tensors = [t for t in compared.others if not _enter(t, TENSORS, facts, listed)]
+    keys = {
+        key: said for key, said in compared.keys.items() if not _enter(key, KEYS, facts, listed)
+    }
+    lines = [f"{', '.join(names)}: {reason}" for reason, names in listed.items()]
+    return tensors, keys, lines
+
+
+def _enter(line: str, rules: tuple[Rule, ...], facts: Facts, listed: dict[str, list[str]]) -> bool:
+    for rule in rules:
+        if rule.fits(line, facts["name"]):
+            listed.setdefault(rule.reason, []).append(line.partition(": ")[0])
+            return True
+    return False
