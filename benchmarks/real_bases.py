@@ -1,4 +1,4 @@
-"""Bases with the real tokenizers and configs of published models, from preset to chat and Modelfile.
+"""Bases with real tokenizers and configs of published models, from preset to chat and Modelfile.
 
     python -m benchmarks.real_bases [--only NAME ...] [--cache DIR] [--json FILE] [--no-reference]
                                     [--skip-unreachable] [--keep DIR] [--list]

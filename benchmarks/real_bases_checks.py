@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.real_bases_run import MORE_THINGS, PROMPT, Ran
+from benchmarks.real_bases_run import MORE_THINGS, PROMPT, TYPES, Ran
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_vocabulary import SPACE, Backend
 from workbench.pipeline.export.probes import hard_texts
@@ -152,7 +152,7 @@ def faults_of_run(ran: Ran) -> Mapping[str, str]:
     modelfile = ran.folder / str(next((e["path"] for e in ran.of("packaged")), "none"))
     return {
         "run": "",
-        "parity": f"not passed: {', '.join(lost)}" if lost or len(parity) < 3 else "",
+        "parity": f"not passed: {', '.join(lost)}" if lost or len(parity) < len(TYPES) else "",
         "stop": f"some answers do not stop: {', '.join(cut)}" if cut or not shares else "",
         "Modelfile": "" if _has_template(modelfile) else "no TEMPLATE",
         "smoke": "" if (ran.folder / "export" / "answers.md").is_file() else "no answers.md",

@@ -24,7 +24,14 @@ class Rule:
         return bool(re.match(self.what, line)) and bool(re.match(self.where, base))
 
 
-KEYS: tuple[Rule, ...] = ()
+KEYS = (
+    Rule(
+        r"general\.(name|basename|finetune|version|organization|size_label|license|tags|languages)"
+        r"(\.|$)",
+        "the reference guesses names and labels from the folder and the model card",
+    ),
+    Rule(r"tokenizer\.ggml\.add_sep_token$", "false, as where the key is not there"),
+)
 TENSORS: tuple[Rule, ...] = ()
 
 

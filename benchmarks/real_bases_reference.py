@@ -50,7 +50,10 @@ class Compared:
 def compare_with_reference(
     ours: Path, merged: Path, facts: Facts, tokenizer: RealTokenizer, sources: Sources, work: Path
 ) -> Compared:
-    """Convert `merged` by llama.cpp and compare its F16 file with `ours`."""
+    """Convert `merged` by llama.cpp and compare its BF16 file with `ours`.
+
+    The merged weights are BF16 as the base's are: rounded once, on both ways.
+    """
     folder = work / "reference"
     folder.mkdir()
     for path in merged.iterdir():
@@ -68,7 +71,8 @@ def compare_with_reference(
 def _convert(sources: Sources, folder: Path, out: Path) -> str:
     """Run the converter; "" or why it wrote nothing."""
     script = sources.llama_cpp / "convert_hf_to_gguf.py"
-    command = [sys.executable, str(script), str(folder), "--outtype", "f16", "--outfile", str(out)]
+    command = [sys.executable, str(script), str(folder), "--outfile", str(out)]
+    command += ["--outtype", "bf16"]
     done = subprocess.run(
         command,
         env=os.environ | {"PYTHONPATH": str(sources.sentencepiece)},

