@@ -32,6 +32,8 @@ from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_tokenizers import Facts, RealTokenizer
 
 TIMEOUT_S = 240.0
+ROUNDED_SHARE = 1e-4  # of a tensor's elements that may be one step of BF16 apart
+ROUNDED = "rounded otherwise"
 
 
 @dataclass
@@ -155,8 +157,21 @@ def _tensor(mine: Any, reference: Any) -> str:
         return f"shape {shapes[0]}, the reference has {shapes[1]}"
     if np.array_equal(_raw(mine), _raw(reference)):
         return ""
+    if mine.tensor_type.name == "BF16" and _is_rounding(mine, reference):
+        return ROUNDED
     differ = int((_raw(mine) != _raw(reference)).sum())
     return f"{differ} of {_raw(mine).size} bytes differ"
+
+
+def _is_rounding(mine: Any, reference: Any) -> bool:
+    """Whether few elements differ and each by one step.
+
+    The merged folder and the GGUF are merged in blocks of other sizes, and the order in which BLAS
+    adds up hangs on the block: a sum that lies between two steps of BF16 may tip.
+    """
+    one, other = (_raw(t).view(np.int16).astype(np.int32) for t in (mine, reference))
+    steps = np.abs(one - other)
+    return bool(steps.max() <= 1 and (steps > 0).mean() <= ROUNDED_SHARE)
 
 
 def _raw(tensor: Any) -> Any:

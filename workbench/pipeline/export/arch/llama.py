@@ -30,8 +30,8 @@ def llama3_frequencies(config: ModelConfig) -> Constants:
     rope = config.rope()
     if rope.kind != "llama3":
         return
-    exponents = np.arange(0, config.head_dim, 2, dtype=np.float64) / config.head_dim
-    wavelengths = 2 * math.pi * rope.theta**exponents
+    exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
+    wavelengths = np.float32(2 * math.pi) / (1 / np.float32(rope.theta) ** exponents)
     factor, original = rope.number("factor"), rope.number("original_max_position_embeddings")
     low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
     smooth = np.clip((original / wavelengths - low) / (high - low), 0.0, 1.0)
