@@ -5,7 +5,6 @@ A hub model is fetched once, here, before anything else; from then on a run know
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from workbench.bases.listing import has_weights
 from workbench.dataset.named_templates import DEFAULT, write_templates
 from workbench.errors import UserError
 from workbench.pipeline import hub
+from workbench.pipeline.serving_files import GENERATION, ids_in, read_generation
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
@@ -90,10 +90,16 @@ def load_tokenizer(base: Path, added: Sequence[str] = ()) -> Any:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Any, templates: Mapping[str, str], folder: Path) -> None:
+def save_tokenizer(
+    tokenizer: Any,
+    templates: Mapping[str, str],
+    folder: Path,
+    generation: Mapping[str, Any] | None = None,
+) -> None:
     """Write the tokenizer as it is in memory: transformers may have changed what the file said.
 
-    `templates`: name -> source of the chat templates in use, none for a model without.
+    `templates`: name -> source of the chat templates in use, none for a model without;
+    `generation`: what goes into its generation_config.json.
     Export, evaluation and chat take it from `folder`, so that all see the ids that training saw.
     """
     tokenizer.chat_template = None
@@ -101,16 +107,14 @@ def save_tokenizer(tokenizer: Any, templates: Mapping[str, str], folder: Path) -
         tokenizer.save_pretrained(tmp)
         files.write_atomic(tmp / "tokenizer.json", tokenizer.backend_tokenizer.to_str(pretty=False))
         write_templates({DEFAULT: "", **templates}, tmp)
+        if generation:
+            files.write_json(tmp / GENERATION, generation)
 
 
 def stop_ids(tokenizer: Any, base: Path) -> list[int]:
     """Ids that end an answer: the tokenizer's eos and those of the generation config."""
     ids = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
-    config = base / "generation_config.json"
-    if config.exists():
-        eos = json.loads(config.read_bytes()).get("eos_token_id")
-        ids += eos if isinstance(eos, list) else [eos] if eos is not None else []
-    return list(dict.fromkeys(ids))
+    return list(dict.fromkeys([*ids, *ids_in(read_generation(base).get("eos_token_id"))]))
 
 
 def _checked(folder: Path, name: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 from workbench.dataset.named_templates import DEFAULT, read_templates
 from workbench.dataset.template import ChatTemplate
 from workbench.pipeline.context import Context
+from workbench.pipeline.serving_files import ids_in, read_generation
 from workbench.pipeline.training.weights import Weights
 from workbench.run.folder import RunFolder
 
@@ -54,6 +55,11 @@ def served(context: Context) -> Path:
 def chat_template(context: Context) -> str:
     """The Jinja source of the template that training used."""
     return (context.run.tokenizer / "chat_template.jinja").read_text(encoding="utf-8")
+
+
+def stop_ids(context: Context) -> list[int]:
+    """The ids that end an answer, as `prepare` found them; none of a run of an older version."""
+    return ids_in(read_generation(context.run.tokenizer).get("eos_token_id"))
 
 
 def run_template(context: Context) -> ChatTemplate:

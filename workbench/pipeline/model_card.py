@@ -27,9 +27,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}")
 messages = [{{"role": "user", "content": "..."}}]
-ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
-print(tokenizer.decode(model.generate(ids, max_new_tokens=200)[0]))
-```"""
+prompt = tokenizer.apply_chat_template(
+    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+)
+print(tokenizer.decode(model.generate(**prompt)[0]))
+```
+
+`generation_config.json` has the tokens that end a response and the sampling settings."""
 
 
 def model_card(context: Context, judged: Sequence[Judged]) -> str:
@@ -48,6 +52,7 @@ def model_card(context: Context, judged: Sequence[Judged]) -> str:
         *_tokenization(context, judged),
         "## Use",
         USE.format(name=context.run.name),
+        *_stop_strings(context),
         f"Made by workbench {__version__}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -107,6 +112,14 @@ def _data(context: Context) -> str:
         f"for training, {report['validation_rows']} for validation, {held}. "
         f"SHA-256 of the training rows: `{digest}`."
     )
+
+
+def _stop_strings(context: Context) -> list[str]:
+    """What generation_config.json cannot hold: transformers takes them from the caller alone."""
+    if not (stops := context.preset.generate.stop):
+        return []
+    said = f"stop_strings={json.dumps(stops, ensure_ascii=False)}, tokenizer=tokenizer"
+    return [f"The preset's stop strings go to `generate` as `{one_line(said, 400)}`."]
 
 
 def _parity(judged: Sequence[Judged]) -> list[str]:

@@ -3,7 +3,8 @@
     dataset/train.jsonl, validation.jsonl, heldout.jsonl   rows with the place each came from
     dataset/<stage>.{train,validation}.safetensors         what that training stage sees
     dataset/report.json                                    what became of every row
-    base.json, tokenizer/                                  the base's folder; the tokenizer in use
+    base.json, tokenizer/                                  the base's folder; the tokenizer in use,
+                                                           its templates and generation settings
 
 After this stage the run no longer looks at the sources: its own copy rules. No model is loaded
 here, so whatever is wrong with the data or the base is said before that costs anything: config.json
@@ -42,6 +43,7 @@ from workbench.pipeline.checking import check
 from workbench.pipeline.earlier import Earlier, way_of
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.sequences import SequenceWriter
+from workbench.pipeline.serving_files import generation_values
 from workbench.pipeline.uncollected import uncollected
 from workbench.preset.inputs import MINIATURE
 from workbench.preset.miniature import WARNING
@@ -84,7 +86,12 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     with uncollected():
         prepared = read_all(preset, emit)
-    bases.save_tokenizer(tokenizer, template.by_name if template else {}, run.tokenizer)
+    bases.save_tokenizer(
+        tokenizer,
+        template.by_name if template else {},
+        run.tokenizer,
+        generation_of(preset, tokenizer, stops or bases.stop_ids(tokenizer, base)),
+    )
     candidate = with_tokenizer(candidate, run.tokenizer, template, end_of_turn, prepared)
     checked += check(When.TOKENIZER, candidate, emit)
     written = [run.tokenizer / "tokenizer.json", *_write_rows(prepared, run)]
@@ -194,11 +201,17 @@ def chat_format(
     )
     report = check_template(template, from_backend(tokenizer.backend_tokenizer))
     raise_faults(report.faults)
-    stops = [*bases.stop_ids(tokenizer, base), *report.stop_ids]
+    stops = [*report.stop_ids, *bases.stop_ids(tokenizer, base)]
     if report.stop_id is None or report.stop_id == tokenizer.eos_token_id:
         return template, list(dict.fromkeys(stops)), ""
     end_of_turn = str(tokenizer.convert_ids_to_tokens(report.stop_id))
     return template, list(dict.fromkeys(stops)), end_of_turn
+
+
+def generation_of(preset: Preset, tokenizer: Any, stop_ids: Sequence[int]) -> dict[str, Any]:
+    """What goes into generation_config.json; `stop_ids` end an answer, the trained end first."""
+    pad, bos = tokenizer.pad_token_id, tokenizer.bos_token_id
+    return generation_values(preset.generate, stop_ids, pad_id=pad, bos_id=bos)
 
 
 def tokenize_stage(

@@ -17,9 +17,9 @@ from workbench.dataset.read import read_source, require
 from workbench.dataset.rows import USER, Message, Place, Row
 from workbench.dataset.tokenize import encode_prompt
 from workbench.dataset.tokenizer import BackendTokenizer, from_backend
-from workbench.pipeline.base import stop_ids
+from workbench.pipeline import base as bases
 from workbench.pipeline.context import Context
-from workbench.pipeline.facts import base_facts, run_template
+from workbench.pipeline.facts import base_facts, run_template, stop_ids
 from workbench.pipeline.mixture import rows_of_stage
 from workbench.pipeline.prepare import load_rows, separator_id
 from workbench.pipeline.training.samples import Asking, Prompt
@@ -53,10 +53,7 @@ def watched(context: Context, stage: TrainStage, tokenizer: Any) -> Watched:
 def _asking(context: Context, tokenizer: Any) -> Asking:
     sampling = sampling_of(context.preset.generate)
     shortened = min(context.preset.watch.max_tokens, sampling.max_tokens)
-    facts = base_facts(context)
-    stops = stop_ids(tokenizer, Path(facts["path"]))
-    if facts["end_of_turn"]:
-        stops.append(int(tokenizer.convert_tokens_to_ids(facts["end_of_turn"])))
+    stops = stop_ids(context) or _older_stop_ids(context, tokenizer)
 
     def decode(ids: list[int]) -> str:
         return str(tokenizer.decode(ids, skip_special_tokens=False))
@@ -64,11 +61,20 @@ def _asking(context: Context, tokenizer: Any) -> Asking:
     return Asking(
         sampling=replace(sampling, max_tokens=shortened),
         decode=decode,
-        stop_ids=list(dict.fromkeys(stops)),
+        stop_ids=stops,
         stops=context.preset.generate.stop,
         pad_id=tokenizer.pad_token_id or 0,
         stopping=context.stopping,
     )
+
+
+def _older_stop_ids(context: Context, tokenizer: Any) -> list[int]:
+    """Those of a run that was prepared before they were noted."""
+    facts = base_facts(context)
+    stops = bases.stop_ids(tokenizer, Path(facts["path"]))
+    if facts["end_of_turn"]:
+        stops.append(int(tokenizer.convert_tokens_to_ids(facts["end_of_turn"])))
+    return list(dict.fromkeys(stops))
 
 
 def _conversations(context: Context, backend: BackendTokenizer) -> list[Prompt]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.export.helpers import PROBES, export, save_base
-from workbench.pipeline.export.answers import SmokeAnswers, stops_of
+from workbench.pipeline.export.answers import SmokeAnswers
 from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.training.weights import Weights
 
@@ -23,10 +23,6 @@ def test_where_answers_part() -> None:
         "greedy responses to 2 prompts: f16 same as the adapter, q4_0 2 of 5 tokens as the adapter"
     )
     assert found.summary() == told
-
-
-def test_what_stops_an_answer() -> None:
-    assert stops_of({"bos": 1, "eos": 2, "eot": 5}) == [2, 5]
 
 
 def test_no_answer_leaves_its_block() -> None:

@@ -8,11 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.pipeline.export.helpers import plan, save_adapter, save_base
+from tests.pipeline.export.helpers import plan, save_adapter, save_base, save_tokenizer
 from tests.pipeline.export.test_adapters import merged_by_peft
 from workbench import files
 from workbench.errors import Interrupted
 from workbench.pipeline.export.merged_files import write_merged
+from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.training.weights import Weights
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -57,3 +58,13 @@ def test_a_stop_leaves_nothing_and_keeps_the_older(tmp_path: Path) -> None:
         write_merged(planned, tmp_path / "merged", stopping=lambda: True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "merged"]
     assert files.verify(tmp_path / "merged") == ""
+
+
+def test_an_older_run_s_tokenizer_keeps_the_base_s_generation_settings(tmp_path: Path) -> None:
+    """A base's own count where the folder of the tokenizer has none."""
+    base = save_base(tmp_path / "base", "llama")
+    (base / "generation_config.json").write_text('{"eos_token_id": 5}')
+    tokenizer = save_tokenizer(tmp_path / "tokenizer")
+    write_merged(plan_export(Weights(base), ["f16"], tokenizer), tmp_path / "merged")
+    found = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
+    assert found == {"eos_token_id": 5}

@@ -7,7 +7,7 @@ figures of `parity` judge; these answers are for reading, and never fail a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,3 @@ def _same(one: Iterable[Sequence[int]], other: Iterable[Sequence[int]]) -> tuple
 def _quoted(text: str) -> list[str]:
     """The text as a block that no character of it can end."""
     return [f"    {visible(line)}" for line in text.splitlines() or [""]]
-
-
-def stops_of(special: Mapping[str, int]) -> list[int]:
-    """The ids that end an answer, of a vocabulary's special tokens."""
-    return [special[name] for name in ("eos", "eot") if name in special]

@@ -18,7 +18,7 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted
-from workbench.pipeline.export.answers import PROMPTS, TOKENS, SmokeAnswers, stops_of
+from workbench.pipeline.export.answers import PROMPTS, TOKENS, SmokeAnswers
 from workbench.pipeline.export.making import TWIN
 from workbench.pipeline.export.parity import Parity, Verdict, as_json, between, gate, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
@@ -160,7 +160,7 @@ def _answers(plan: ExportPlan, samples: Sequence[Sample]) -> SmokeAnswers | None
     """The questions of the first few samples that are short enough, not yet asked."""
     room = min(MEASURED_POSITIONS, plan.config.context) - TOKENS
     asked = [sample.asked for sample in samples if 0 < len(sample.asked) <= room]
-    return SmokeAnswers(asked[:PROMPTS], stops_of(plan.vocabulary.special)) if asked else None
+    return SmokeAnswers(asked[:PROMPTS], plan.stop_ids) if asked else None
 
 
 def _first_layers(

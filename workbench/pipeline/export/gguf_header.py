@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 
 from workbench.pipeline.export.plan import ExportPlan
-from workbench.pipeline.export.serving_keys import write_named_templates
+from workbench.pipeline.export.serving_keys import write_named_templates, write_sampling
 from workbench.pipeline.export.types import GgufType, n_bytes
 from workbench.pipeline.export.vocabulary import Vocabulary, model_name, write_vocabulary
 
@@ -58,6 +58,7 @@ def write_header(plan: ExportPlan, kind: GgufType, path: Path) -> None:
     plan.family.keys(writer, plan.config, plan.vocabulary_size)
     write_vocabulary(writer, plan.vocabulary, plan.chat_template)
     write_named_templates(writer, plan.named_templates)
+    write_sampling(writer, plan.generation)
     _add_tensors(writer, plan, plan.types.index(kind))
     _write(writer, path)
 

@@ -27,21 +27,11 @@ from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.shards import Float32
 from workbench.pipeline.export.slabs import SLAB_BYTES
 from workbench.pipeline.export.stream import TensorDone
+from workbench.pipeline.serving_files import GENERATION, copy_serving_files, with_stops
 
 SHARD_BYTES = 5_000_000_000
 BESIDE_BYTES = 64 << 20
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-_FROM_BASE = ("generation_config.json",)
-_FROM_TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-)
 
 
 @dataclass(frozen=True)
@@ -76,8 +66,8 @@ def write_merged(
 ) -> int:
     """Write the model of `plan` into `folder` and return its bytes.
 
-    Weights, config.json, the base's generation settings, the tokenizer, the chat template, and
-    `card` as README.md.
+    Weights, config.json, the tokenizer, its chat templates and generation settings (the base's own
+    where the tokenizer's folder has none), and `card` as README.md.
     Raises RunFailed, Interrupted or OSError; nothing is left then.
     """
     merged, entries = plan.merged, _entries(plan)
@@ -205,14 +195,13 @@ def _write_index(folder: Path, shards: Sequence[Sequence[_Entry]], total: int) -
 
 
 def _write_beside(folder: Path, plan: ExportPlan) -> None:
-    config = dict(plan.config.values)
+    base, serving = plan.weights.base, plan.tokenizer.folder
+    config = with_stops(plan.config.values, plan.generation)
     config["vocab_size"] = plan.vocabulary_size
     config["tie_word_embeddings"] = plan.merged.tied
     files.write_json(folder / "config.json", config)
-    copied = [plan.weights.base / name for name in _FROM_BASE]
-    copied += [plan.tokenizer.folder / name for name in _FROM_TOKENIZER]
-    for path in copied:
-        if path.is_file():
-            shutil.copyfile(path, folder / path.name)
+    if (base / GENERATION).is_file():
+        shutil.copyfile(base / GENERATION, folder / GENERATION)
+    copy_serving_files(serving, folder)
     if plan.chat_template:
         write_templates({DEFAULT: plan.chat_template, **plan.named_templates}, folder)

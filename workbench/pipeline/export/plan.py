@@ -6,7 +6,7 @@ Invariant: whatever can be refused without reading weights is refused here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from workbench.pipeline.export.types import (
     wished_format,
 )
 from workbench.pipeline.export.vocabulary import Vocabulary
+from workbench.pipeline.serving_files import ids_in, read_generation
 from workbench.pipeline.training.weights import Weights
 
 ALIGNMENT = 32
@@ -110,6 +111,18 @@ class ExportPlan:
     def vocabulary_size(self) -> int:
         """Rows of the embedding."""
         return len(self.vocabulary.tokens)
+
+    @property
+    def generation(self) -> Mapping[str, Any]:
+        """What training saved as generation_config.json."""
+        return read_generation(self.tokenizer.folder)
+
+    @property
+    def stop_ids(self) -> list[int]:
+        """The ids that end an answer, the one that training ended with first."""
+        special = self.vocabulary.special
+        known = [special[name] for name in ("eot", "eos") if name in special]
+        return list(dict.fromkeys([*ids_in(self.generation.get("eos_token_id")), *known]))
 
     @property
     def named_templates(self) -> dict[str, str]:

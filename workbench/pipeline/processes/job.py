@@ -40,4 +40,5 @@ def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
         ranks=ranks,
         share_weights=context.preset.launch.sharding == "full",
         ahead=ahead,
+        beside=context.run.tokenizer,
     )

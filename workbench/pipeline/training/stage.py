@@ -20,6 +20,7 @@ from accelerate.state import AcceleratorState
 
 from workbench import files
 from workbench.errors import RunFailed
+from workbench.pipeline.serving_files import copy_serving_files
 from workbench.pipeline.training import layout
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
@@ -73,10 +74,12 @@ def train_stage(
     ranks: Ranks = ALONE,
     share_weights: bool = False,
     ahead: ReadAhead | None = None,
+    beside: Path | None = None,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
 
-    `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models. All
+    `train` and `validation` are files of `Examples`; `tokenizer` is saved beside whole models, and
+    the serving files of the folder `beside` beside whatever a later stage or a person takes. All
     `ranks` call it with the same settings; the first alone writes and emits. Where they
     `share_weights` each holds a part of the model. `ahead` may have read the base already.
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
@@ -125,7 +128,9 @@ def train_stage(
             told,
             stopping,
             checkpoint_now,
-            _weights_saver(network, stage, folder, tokenizer, ranks, share_weights, bool(added)),
+            _weights_saver(
+                network, stage, folder, tokenizer, beside, ranks, share_weights, bool(added)
+            ),
         ),
         folder=folder,
         plan_hash=plan_hash(stage, weights, train, validation),
@@ -226,6 +231,7 @@ def _weights_saver(
     stage: TrainStage,
     folder: Path,
     tokenizer: Any,
+    beside: Path | None,
     ranks: Ranks,
     share_weights: bool,
     new_tokens: bool,
@@ -251,6 +257,8 @@ def _weights_saver(
             (tmp / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
             if full:
                 tokenizer.save_pretrained(tmp)
+            if beside is not None and which != "last":  # a checkpoint's, soon replaced
+                copy_serving_files(beside, tmp)
 
     return save
 
