@@ -14,10 +14,11 @@ from torch import Tensor
 
 from tests.pipeline.export.helpers import SHAPES, save_base
 from workbench.errors import UserError
-from workbench.pipeline.base_keys import check_keys, describe
+from workbench.pipeline.base_checks import check_tensors
+from workbench.pipeline.base_keys import check_keys
+from workbench.pipeline.candidate import Candidate
 from workbench.pipeline.causal import load_causal
-from workbench.pipeline.prepare import check_weights
-from workbench.run.events import Note
+from workbench.preset.schema import Preset
 
 Tensors = dict[str, Tensor]
 PLACE = "model.layers.1.mlp."
@@ -137,11 +138,13 @@ def test_what_may_be_left_out_is_counted(bases: Callable[[str], Path], tmp_path:
 
     folder = changed(bases("llama"), tmp_path, add, num_nextn_predict_layers=1)
     assert check_keys(folder) == {"rotary tables and masks": 2, "multi-token prediction": 2}
-    told = list[object]()
-    check_weights(folder, told.append)
+    (found,) = check_tensors(Candidate(folder, Preset()))
     counts = "2 (multi-token prediction), 2 (rotary tables and masks)"
-    assert told == [Note(message=f"base model: stored tensors not used: {counts}")]
-    assert describe({}) == ""
+    assert (found.level, str(found)) == ("note", f"stored tensors not used: {counts}")
+
+
+def test_nothing_is_noted_of_a_base_that_is_all_used(bases: Callable[[str], Path]) -> None:
+    assert list(check_tensors(Candidate(bases("llama"), Preset()))) == []
 
 
 def test_a_tied_head_that_is_stored_is_whole(bases: Callable[[str], Path], tmp_path: Path) -> None:

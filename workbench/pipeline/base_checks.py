@@ -5,7 +5,7 @@ To add one, write the function and its line in `CHECKS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 
 from workbench.bases.architecture import (
@@ -18,6 +18,7 @@ from workbench.bases.folder import check_files
 from workbench.errors import UserError
 from workbench.findings import Finding
 from workbench.pipeline.candidate import Candidate, Check, When
+from workbench.pipeline.uncollected import uncollected
 
 
 def check_folder(candidate: Candidate) -> Iterable[Finding]:
@@ -58,8 +59,18 @@ def check_loadable(candidate: Candidate) -> Iterable[Finding]:
     return ()
 
 
+def check_tensors(candidate: Candidate) -> Iterator[Finding]:
+    """A weight that is missing or of another shape, a tensor that is not the model's."""
+    with uncollected():  # the model's module is imported
+        from workbench.pipeline.base_keys import check_keys, describe
+
+        unused = check_keys(candidate.base)
+    if unused:
+        yield Finding("note", describe(unused))
+
+
 CHECKS: Mapping[When, Mapping[str, Check]] = {
     When.CONFIG: {"files": check_folder, "transformers": check_loadable},
     When.TOKENIZER: {},
-    When.WEIGHTS: {},
+    When.WEIGHTS: {"tensors": check_tensors},
 }

@@ -76,9 +76,9 @@ def check_keys(base: Path) -> Counter[str]:
 
 
 def describe(unused: Mapping[str, int]) -> str:
-    """The counts of `check_keys` in a line, "" where all tensors are used."""
+    """The counts of `check_keys` as a line."""
     parts = ", ".join(f"{count:,} ({why})" for why, count in sorted(unused.items()))
-    return f"base model: stored tensors not used: {parts}" if parts else ""
+    return f"stored tensors not used: {parts}"
 
 
 def _reason(name: str, config: Any, *, multimodal: bool) -> str:

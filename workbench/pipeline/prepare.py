@@ -80,7 +80,6 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     checked = check(When.CONFIG, candidate, emit)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
-    check_weights(base, emit)
     with uncollected():  # transformers is imported
         tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
@@ -157,16 +156,6 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
     prepared = Prepared(splits, held_out, readings, duplicates, leaks, faults)
     _tell(prepared, emit)
     return prepared
-
-
-def check_weights(base: Path, emit: Emit) -> None:
-    """Note which stored tensors are not used. Raises UserError where one is missing or wrong."""
-    with uncollected():  # the model's module is imported
-        from workbench.pipeline.base_keys import check_keys, describe
-
-        line = describe(check_keys(base))
-    if line:
-        emit(events.Note(message=line))
 
 
 def _download_told(emit: Emit) -> Callable[[int, int], None]:
