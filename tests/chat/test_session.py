@@ -190,7 +190,7 @@ def test_a_stream_left_half_way_leaves_the_session_sound(session: Session) -> No
     whole = session.answer(ASK, GREEDY).text
     stream = session.stream(ASK, GREEDY)
     next(stream)
-    with pytest.raises(RuntimeError, match="already writing"):
+    with pytest.raises(RuntimeError, match="already generating a response"):
         session.answer(ASK, GREEDY)
     stream.close()  # type: ignore[attr-defined]
     assert session.answer(ASK, GREEDY).text == whole

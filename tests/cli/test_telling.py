@@ -209,4 +209,4 @@ def test_the_live_view_leaves_finished_stages_as_lines() -> None:
     records = told(*BEGIN, (step(1), STAGE), (events.StageDone(elapsed_s=2.0, inputs=""), STAGE))
     view.show(fold(records), records)
     view.close()
-    assert "✓ train sft        1 steps  loss 2.00 → 2.00  5,000 tok/s  0:02" in out.getvalue()
+    assert "✓ train sft        1 step  loss 2.00 → 2.00  5,000 tok/s  0:02" in out.getvalue()

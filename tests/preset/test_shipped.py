@@ -73,7 +73,7 @@ def test_data_is_looked_for_from_near_to_far(package: Path, tmp_path: Path) -> N
         nearest = places.pop()
         assert shipped.resolve_data("data/x.txt", preset) == nearest
         nearest.unlink()
-    with pytest.raises(UserError, match=r"'data/x\.txt' not found \(looked in "):
+    with pytest.raises(UserError, match=r"'data/x\.txt' not found in "):
         shipped.resolve_data("data/x.txt", preset)
 
 

@@ -12,7 +12,7 @@ from workbench.chat.sampling import Sampling
 from workbench.chat.transcript import Transcript, save
 from workbench.chat.writing import Answer
 from workbench.errors import UserError
-from workbench.text import did_you_mean, visible
+from workbench.text import did_you_mean, quantity, visible
 
 Write = Callable[[str], object]
 
@@ -61,7 +61,9 @@ def ask(desk: Desk, text: str, write: Write) -> None:
 def summary(answer: Answer) -> str:
     """`57 tokens, 310 tokens/s, stopped by itself`."""
     ending = "context full" if answer.context_full else ENDINGS[answer.stopped]
-    return f"{answer.n_tokens} tokens, {answer.tokens_per_second:,.0f} tokens/s, {ending}"
+    return (
+        f"{quantity(answer.n_tokens, 'token')}, {answer.tokens_per_second:,.0f} tokens/s, {ending}"
+    )
 
 
 def _system(desk: Desk, text: str, write: Write) -> None:

@@ -215,7 +215,7 @@ class Session:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise RuntimeError("this session is already writing an answer")
+            raise RuntimeError("this session is already generating a response")
         try:
             yield
         finally:

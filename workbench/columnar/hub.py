@@ -37,7 +37,7 @@ def read_hub(place: str) -> Iterator[dict[str, Any]]:
             first = False
         yield {"number": number, "value": value}
     if first:
-        raise HubTrouble("empty", "the split holds no rows")
+        raise HubTrouble("empty", "the split has no rows")
 
 
 def parts_of(place: str) -> tuple[str, str | None, str | None, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from workbench.dataset.codes import CODES, Severity, severity
 from workbench.dataset.rows import Fault
+from workbench.text import quantity
 
 MAX_KEPT = 10_000
 PLACES_SHOWN = 5
@@ -63,7 +64,7 @@ class Findings:
     def told(self) -> str:
         """`1 error, 12 warnings, 0 notes`."""
         numbers = [(self._weights[weight], weight) for weight in SEVERITIES]
-        return ", ".join(f"{count:,} {weight}{'s' * (count != 1)}" for count, weight in numbers)
+        return ", ".join(quantity(count, weight) for count, weight in numbers)
 
     def lines(self, every: bool = False) -> Iterator[str]:
         """Each code with its number and first places, or every place; errors are told elsewhere."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from workbench.evaluations.case import Case, Key
 from workbench.evaluations.estimates import chance, mcnemar_exact
+from workbench.text import quantity
 
 Change = Literal["newly passing", "newly failing", "as before", "not comparable"]
 Said = tuple[str, int, tuple[tuple[str, str], ...], str, int]
@@ -38,10 +39,12 @@ class Against:
 
     @property
     def sentence(self) -> str:
-        """`7 newly pass, 2 newly fail on 120 shared prompts; by chance ... 0.1797`."""
+        """`7 newly pass, 2 newly fail on 120 shared prompts; p = 0.1797 (exact McNemar test)`."""
         passing, failing = self.counts["newly passing"], self.counts["newly failing"]
         shared = passing + failing + self.counts["as before"]
-        words = f"{passing:,} newly pass, {failing:,} newly fail on {shared:,} shared prompts"
+        words = (
+            f"{passing:,} newly pass, {failing:,} newly fail on {quantity(shared, 'shared prompt')}"
+        )
         if passing or failing:
             words += f"; p {chance(self.p_value)} (exact McNemar test)"
         lone = [

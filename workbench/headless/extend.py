@@ -17,6 +17,7 @@ from workbench.run import lock
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
 from workbench.run.state import RunState, StageState
+from workbench.text import quantity
 
 MORE = re.compile(r"\+(\d+(?:\.\d+)?|\.\d+)")
 
@@ -38,7 +39,7 @@ def extend(run: RunFolder, epochs: str = "", steps: str = "") -> str:
     longer = stage.model_copy(update={"extensions": [*stage.extensions, more]})
     preset = loaded.preset.model_copy(update={"train": [*loaded.preset.train[:-1], longer]})
     write_atomic(run.preset_file, to_toml(preset))
-    return f"extended {stage.name} by {more:,} steps; later stages will run again"
+    return f"extended {stage.name} by {quantity(more, 'step')}; later stages will run again"
 
 
 def _told(run: RunFolder, name: str) -> StageState:

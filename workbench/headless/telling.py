@@ -117,7 +117,7 @@ def _summary(stage: StageState, state: RunState) -> list[str]:
 
 def _trained(stage: StageState) -> list[str]:
     first, last = stage.steps[0], stage.steps[-1]
-    parts = [f"{last.step:,} steps", f"loss {number(first.loss)} → {number(last.loss)}"]
+    parts = [f"{quantity(last.step, 'step')}", f"loss {number(first.loss)} → {number(last.loss)}"]
     if stage.best_loss is not None:
         parts.append(f"best {number(stage.best_loss)}")
     if len(stage.general) > 1:

@@ -16,6 +16,7 @@ from workbench.dataset.template import ChatTemplate
 from workbench.dataset.tokenize import Encoded, by_turn, encode_row, encode_text
 from workbench.dataset.tokenizer import BackendTokenizer
 from workbench.errors import UserError
+from workbench.text import quantity
 
 NO_LIMIT = 1 << 30
 MAX_CHARS = 20_000
@@ -106,10 +107,11 @@ class Lens:
     def _of_length(self, row: Row, whole: Encoded, limit: Limit) -> Iterator[str]:
         length = len(whole.ids)
         if length > limit.tokens and row.kind == "chat":
-            over = f"{length - limit.tokens:,} tokens over the limit of {limit.tokens:,}"
+            over = f"{quantity(length - limit.tokens, 'token')} over the limit of {limit.tokens:,}"
             yield f"{over}: {ON_CUT[limit.on_cut]}"
         elif length > limit.tokens:
-            yield f"{-(-(length - 1) // (limit.tokens - 1)):,} sequences of {limit.tokens:,} tokens"
+            sequences = -(-(length - 1) // (limit.tokens - 1))
+            yield f"{quantity(sequences, 'sequence')} of {limit.tokens:,} tokens"
         if length > MAX_TOKENS:
             yield f"the first {MAX_TOKENS:,} of {length:,} tokens are shown"
 

@@ -37,6 +37,7 @@ from workbench.preset.schema import Guard as GuardSettings
 from workbench.run import events, folder
 from workbench.run.earlier import earlier_evaluations
 from workbench.run.models import served_gguf
+from workbench.text import quantity
 
 TUNED = "tuned"
 TELL_EVERY = 10  # expected answers
@@ -161,7 +162,7 @@ def training_notes(context: Context) -> list[str]:
     notes = []
     for stage in context.preset.train:
         result = results.load(context.run.training(stage.name))
-        parts = [f"{stage.name}: {result.steps:,} steps"]
+        parts = [f"{stage.name}: {quantity(result.steps, 'step')}"]
         if result.best_loss is not None:
             parts.append(
                 f"best validation loss {result.best_loss:.3f} at step {result.best_step:,}"

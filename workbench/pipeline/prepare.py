@@ -51,6 +51,7 @@ from workbench.preset.schema import Data, DataSource, Preset, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
+from workbench.text import quantity
 
 END_OF_TEXT = "<|endoftext|>"
 KINDS = {"sft": "conversations", "pretrain": "raw text"}
@@ -140,7 +141,7 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
         for n, source in enumerate(preset.data.source)
     ]
     for path, reading in readings:
-        message = f"{path}: {len(reading.rows)} rows, {reading.format} ({reading.why})"
+        message = f"{path}: {quantity(len(reading.rows), 'row')}, {reading.format} ({reading.why})"
         emit(events.Note(message=message))
     found = [row for _, reading in readings for row in reading.rows]
     rows, duplicates = dedupe(found, preset.data.dedupe)
@@ -347,7 +348,7 @@ def _tell(prepared: Prepared, emit: Emit) -> None:
             places = [str(row.place) for row, _ in pairs]
             _warn(f"{len(pairs)} {what}", places, emit)
     if prepared.faults:
-        _warn(f"{len(prepared.faults)} findings", [str(f) for f in prepared.faults], emit)
+        _warn(quantity(len(prepared.faults), "finding"), [str(f) for f in prepared.faults], emit)
 
 
 def _warn(what: str, places: Sequence[str], emit: Emit) -> None:

@@ -17,7 +17,7 @@ from workbench.preset.rules import Path
 from workbench.preset.schema import Preset, Section
 from workbench.preset.section import Refused
 from workbench.preset.tomlvalue import parse_value
-from workbench.text import did_you_mean, one_line
+from workbench.text import did_you_mean, one_line, quantity
 
 FLAG = "--set"
 
@@ -106,7 +106,9 @@ def _index(tables: list[Any], word: str, name: str) -> int:
         raise Refused(f"{name} has no table named '{one_line(word)}'", _known(word, names))
     if int(word) > len(tables):
         hint = f"use an index from 0 to {len(tables)}; the highest adds a table"
-        raise Refused(f"{name} has {len(tables)} tables; index {word} is too high", hint)
+        raise Refused(
+            f"{name} has {quantity(len(tables), 'table')}; index {word} is too high", hint
+        )
     if int(word) == len(tables):
         tables.append({})
     return int(word)

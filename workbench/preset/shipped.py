@@ -67,8 +67,8 @@ def resolve_data(path: str, preset_file: Path) -> Path:
     for root in roots:
         if _is_there(root / wanted):
             return root / wanted
-    where = "" if wanted.is_absolute() else " (looked in " + ", ".join(map(str, roots)) + ")"
-    raise UserError(f"'{visible(path)}' not found{where}", hint="give the path to your data")
+    where = "" if wanted.is_absolute() else f" in {', '.join(map(str, roots))}"
+    raise UserError(f"'{visible(path)}' not found{where}", hint="check the path")
 
 
 def locate(source: DataSource, preset_file: Path) -> DataSource:

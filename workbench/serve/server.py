@@ -24,6 +24,7 @@ from workbench.chat.writing import Answer
 from workbench.errors import UserError, WorkbenchError
 from workbench.serve import protocol
 from workbench.serve.protocol import Asked, BadRequest, Manner
+from workbench.text import quantity
 
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -180,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             answer = self._last
             speed = f"{answer.tokens_per_second:,.0f} tokens/s"
-            desk.tell(f"{number}: {answer.n_tokens} tokens, {speed}, {answer.stopped}")
+            desk.tell(f"{number}: {quantity(answer.n_tokens, 'token')}, {speed}, {answer.stopped}")
         finally:
             pieces.close()  # type: ignore[attr-defined]  # a generator
 

@@ -9,6 +9,7 @@ from workbench.dataset.rows import Row
 from workbench.evaluations.case import Case
 from workbench.evaluations.estimates import GuardResult
 from workbench.pipeline.evaluation.cases import Checker
+from workbench.text import quantity
 
 TOLERANCE = 1e-9  # 0.60 - 0.55 is a little more than 0.05 in binary
 
@@ -35,8 +36,8 @@ def guard_result(guard: Guard, before: Sequence[Case], after: Sequence[Case]) ->
     kept = was - now <= guard.max_drop + TOLERANCE
     verdict = "passed" if kept else "FAILED"
     sentence = (
-        f"{guard.name}: {verdict}, {was:.0%} before, {now:.0%} after on {len(shared)} prompts "
-        f"(maximum drop {guard.max_drop:.0%})"
+        f"{guard.name}: {verdict}, {was:.0%} before, {now:.0%} after "
+        f"on {quantity(len(shared), 'prompt')} (maximum drop {guard.max_drop:.0%})"
     )
     return GuardResult(guard.name, was, now, guard.max_drop, len(shared), kept, sentence)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from workbench.headless import foreseen
 from workbench.preset.load import LoadedPreset, dotted
 from workbench.preset.tomlvalue import toml_value
-from workbench.text import one_line, visible
+from workbench.text import one_line, quantity, visible
 from workbench.tui.form.draft import Draft, told
 from workbench.tui.form.outline import Entry, choices_of, summary
 from workbench.tui.styled import styled
@@ -25,9 +25,9 @@ def head(draft: Draft) -> Text:
         text.append("  invalid TOML", "bold red")
     faults, changed = len(draft.now.faults), len(draft.changed())
     if faults:
-        text.append(f"  {_counted(faults, 'error')}", "red")
+        text.append(f"  {quantity(faults, 'error')}", "red")
     if draft.dirty:
-        text.append(f"  {_counted(changed, 'change')} unsaved", "yellow")
+        text.append(f"  {quantity(changed, 'change')} unsaved", "yellow")
     text.append(f"  {one_line(str(draft.path), SHOWN)}", "dim")
     return text
 
@@ -87,7 +87,7 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
     """The counts of `workbench.headless.plan.estimated`, one line a stage."""
     lines = [
         Text(
-            f"{found['rows']:,} rows: {found['train_rows']:,} for training, "
+            f"{quantity(found['rows'], 'row')}: {found['train_rows']:,} for training, "
             f"{found['validation_rows']:,} for validation; {found['prompts']:,} evaluation prompts"
         )
     ]
@@ -110,7 +110,3 @@ def plan_summary(loaded: LoadedPreset, found: dict[str, Any]) -> Text:
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(visible(text), max(20, width)) if text else []
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
