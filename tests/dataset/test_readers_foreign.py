@@ -200,7 +200,7 @@ def test_a_data_set_of_the_hub_is_streamed(tmp_path: Path) -> None:
         ("clone", ""),
         ("clone:none", "Bad split: none"),
         ("nowhere", "folder not found"),
-        ("owner/name", "cannot be reached"),
+        ("owner/name", "cannot reach the Hub"),
     ],
 )
 def test_what_the_hub_does_not_have(split: str, words: str, tmp_path: Path) -> None:

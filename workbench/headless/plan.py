@@ -72,11 +72,11 @@ def _stages(
 ) -> Iterator[tuple[str, str]]:
     for name in stage_names(loaded.preset):
         kind, _, stage = name.partition(":")
-        told = _told(kind, stage, loaded, estimate)
         if wanted and name not in wanted and kind not in wanted:
-            told = "not selected; must already be done"
-        yield name, told
-        if kind == TRAIN and not told.startswith("not selected"):
+            yield name, "not selected; must already be done"
+            continue
+        yield name, _told(kind, stage, loaded, estimate)
+        if kind == TRAIN:
             yield from (("", line) for line in stage_lines(estimate, stage)[1:])
 
 
