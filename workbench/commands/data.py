@@ -36,7 +36,7 @@ from workbench.text import one_line, quantity
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
-SET_HELP = "set a [[data.source]] key, such as fields.prompt=question, or a preset key"
+SET_HELP = "set a [[data.source]] or preset key, such as fields.prompt=question; can be repeated"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
