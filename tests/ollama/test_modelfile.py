@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import UserError
 from workbench.ollama.modelfile import Wanted, read_modelfile
+from workbench.ollama.values import quoted
 from workbench.pipeline.export.modelfile import Parameters, modelfile
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=60)
@@ -29,8 +30,7 @@ def test_what_the_export_writes_is_read_back(tmp_path: Path, system: str, stops:
     assert wanted.gguf == tmp_path / "a b.gguf"
     told = [warning.partition(" is omitted")[0] for warning in made.warnings]
     assert wanted.system == (system if system and "SYSTEM" not in told else None)
-    kept = [stop for stop in stops if '"""' not in stop and not stop.endswith('"')]
-    kept = [stop for stop in kept if "\x00" not in stop]
+    kept = [stop for stop in stops if quoted(stop) is not None]
     assert wanted.parameters.pop("stop", []) == kept
     assert wanted.parameters == {"temperature": 0.5, "top_k": 4, "seed": -1, "num_ctx": 9}
 

@@ -42,7 +42,7 @@ class Wanted:
 def read_modelfile(path: Path) -> Wanted:
     """What the file asks for; its FROM is a GGUF beside it. Raises UserError with the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")  # line breaks as they are
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:

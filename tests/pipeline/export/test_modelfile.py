@@ -1,124 +1,20 @@
+"""The Modelfile: what is set is in it, what it cannot hold or keep is said."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.pipeline.export.go import execute
 from workbench.dataset.template import ChatTemplate, built_in
-from workbench.pipeline.export.go_template import (
-    GoTemplate,
-    Message,
-    Render,
-    go_template,
-    proof_conversations,
-    quoted,
-    renderer,
-)
+from workbench.ollama.modelfile import read_modelfile
 from workbench.pipeline.export.modelfile import Parameters, modelfile
+from workbench.pipeline.export.turns import renderer
 
-GEMMA3 = """\
-{{ bos_token }}
-{%- set first = messages[0].content + '\n\n' if messages[0].role == 'system' else '' %}
-{%- for m in (messages[1:] if first else messages) %}
-{{- '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\n' }}
-{{- (first if loop.first else '') + m.content + '<end_of_turn>\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"""
-DEFAULT_SYSTEM = """\
-{%- if messages[0].role != 'system' %}
-{{- '<|im_start|>system\nYou are Q.<|im_end|>\n' }}
-{%- endif %}
-{%- for m in messages %}
-{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
 NUMBERED = "{% for m in messages %}<|{{ m.role }} {{ loop.index }}|>{{ m.content }}{% endfor %}"
-BRACES = "{% for m in messages %}{{ '{{' + m.role + '}}' + m.content + '}}' }}{% endfor %}"
-SPECIAL = ["<|im_end|>", "<|im_start|>", "<end_of_turn>", "<|eot_id|>", "<bos>", "</s>"]
-
-
-def of(source: str, bos: str = "", added_bos: str = "") -> tuple[GoTemplate | None, Render]:
-    render = renderer(ChatTemplate(source, bos_token=bos, eos_token="</s>"))
-    return go_template(render, special_tokens=SPECIAL, added_bos=added_bos), render
-
-
-TEMPLATES = {
-    "chatml": (built_in("chatml"), "", "<|im_end|>"),
-    "llama3": (built_in("llama3"), "<bos>", "<|eot_id|>"),
-    "gemma": (built_in("gemma"), "<bos>", "<end_of_turn>"),
-    "gemma3": (GEMMA3, "<bos>", "<end_of_turn>"),
-    "default-system": (DEFAULT_SYSTEM, "", "<|im_end|>"),
-    "alpaca": (built_in("alpaca"), "", "</s>"),
-    "plain": (built_in("plain"), "<bos>", "</s>"),
-    "braces": (BRACES, "", ""),
-}
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_the_go_text_gives_the_prompt_of_the_jinja(name: str) -> None:
-    source, bos, stop = TEMPLATES[name]
-    made, render = of(source, bos, added_bos=bos)
-    assert made is not None
-    assert (stop in made.stops) == bool(stop)
-    assert "{{-" not in made.text and "-}}" not in made.text
-    with_system = not any("does not support system prompts" in note for note in made.notes)
-    for talk in proof_conversations(with_system):
-        assert execute(made.text, talk) == render(talk, True).removeprefix(bos)
-
-
-@settings(deadline=None)
-@given(
-    contents=st.lists(
-        st.text(st.characters(codec="utf-8", exclude_characters="\u2983")), max_size=7
-    ),
-    system=st.booleans(),
-)
-def test_any_conversation_gives_the_prompt_of_chatml(contents: list[str], system: bool) -> None:
-    made, render = of(DEFAULT_SYSTEM)
-    assert made is not None
-    roles = (["system"] if system else []) + ["user", "assistant"] * 4
-    talk = [{"role": r, "content": c} for r, c in zip(roles, [*contents, "x"], strict=False)]
-    if talk[-1]["role"] == "user":
-        assert execute(made.text, talk) == render(talk, True)
-
-
-def test_an_unfinished_answer_goes_on_where_it_ends() -> None:
-    made, _ = of(built_in("chatml"))
-    assert made is not None
-    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hel"}]
-    assert execute(made.text, talk).endswith("Hel")
-
-
-def test_a_template_that_looks_at_positions_is_no_go_template() -> None:
-    assert of(NUMBERED)[0] is None
-
-
-def test_a_template_that_strips_thoughts_is_no_go_template() -> None:
-    def render(messages: Sequence[Message], generate: bool) -> str:
-        shown = [m["content"].replace("def", "") for m in messages]
-        return "\n".join(shown)
-
-    assert go_template(render) is None
-
-
-def test_a_template_that_raises_is_no_go_template() -> None:
-    assert of("{{ raise_exception('no') }}")[0] is None
-
-
-def test_what_is_lost_is_said() -> None:
-    made, _ = of("{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}")
-    assert made is not None and any("trim" in note for note in made.notes)
-    no_system = (
-        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
-        "<|{{ m.role }}|>{{ m.content }}{% endfor %}"
-    )
-    made, _ = of(no_system)
-    assert made is not None and any(
-        "does not support system prompts" in note for note in made.notes
-    )
+TRIMMED = "{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}"
+SPECIAL = ["<|im_end|>", "<|im_start|>", "<bos>"]
 
 
 def test_the_file_says_what_was_set() -> None:
@@ -154,19 +50,45 @@ def test_a_template_with_turns_of_its_own_is_left_out_with_a_warning() -> None:
     made = modelfile("a.gguf", render, parameters=Parameters())
     assert "TEMPLATE" not in made.text
     assert made.warnings == (
-        "the chat template cannot be expressed for Ollama; TEMPLATE is omitted",
+        "TEMPLATE is omitted: the chat template cannot be expressed for Ollama: "
+        "the text between its messages depends on more than their roles "
+        "(first in a conversation of 3 turns)",
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("a", '"a"'), ("a\\n", '"a\\n"'), ("a\nb", '"""a\nb"""'), ('a"b', '"""a"b"""')],
-)
-def test_quotes_are_those_of_ollama(text: str, value: str) -> None:
-    assert quoted(text) == value
-
-
-def test_text_that_cannot_be_quoted_is_left_out_and_said() -> None:
-    assert quoted('a"""b') is None and quoted('a"') is None
-    made = modelfile("a.gguf", None, parameters=Parameters(), system='"""')
+def test_a_text_that_cannot_be_quoted_is_left_out_and_said() -> None:
+    made = modelfile("a.gguf", None, parameters=Parameters(), system='a"""\nb', stops=['"'])
     assert "SYSTEM" not in made.text and "SYSTEM is omitted" in made.warnings[0]
+    assert 'PARAMETER stop """""""\n' in made.text, "a quote alone is fine in three"
+
+
+def test_what_ollama_create_drops_is_said_and_ours_keeps_it(tmp_path: Path) -> None:
+    system = "Prix\u00a0: 5\u202f€, 👩\u200d💻 café\u00a0!\ttab\n"
+    made = modelfile("a.gguf", None, parameters=Parameters(), system=system, stops=["\u200b"])
+    assert made.warnings == (
+        "`ollama create` drops U+200B ZERO WIDTH SPACE from PARAMETER stop; "
+        "`workbench ollama` keeps it",
+        "`ollama create` drops U+00A0 NO-BREAK SPACE (x2), U+202F NARROW NO-BREAK SPACE, "
+        "U+200D ZERO WIDTH JOINER from SYSTEM; `workbench ollama` keeps it",
+    )
+    path = tmp_path / "Modelfile"
+    path.write_bytes(made.text.encode())
+    assert read_modelfile(path).system == system
+
+
+@pytest.mark.parametrize(("source", "kept"), [(TRIMMED, "Be kind."), (None, "  Be kind.\n")])
+def test_a_system_prompt_is_trimmed_as_the_template_does_it(
+    source: str | None, kept: str, tmp_path: Path
+) -> None:
+    """Ollama trims nothing inside quotes, and its templates cannot: the text itself is trimmed."""
+    render = renderer(ChatTemplate(source or built_in("chatml")))
+    made = modelfile("a.gguf", render, parameters=Parameters(), system="  Be kind.\n")
+    (tmp_path / "Modelfile").write_bytes(made.text.encode())
+    assert read_modelfile(tmp_path / "Modelfile").system == kept
+
+
+def test_a_date_that_is_fixed_is_the_day_of_the_export(tmp_path: Path) -> None:
+    render = renderer(ChatTemplate("{{ strftime_now('%A') }} " + TRIMMED))
+    made = modelfile("a.gguf", render, parameters=Parameters(), today=date(2025, 12, 3))
+    assert "Wednesday" in made.text
+    assert made.warnings[0].startswith("TEMPLATE has a fixed date, 2025-12-03")

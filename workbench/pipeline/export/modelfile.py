@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 
-from workbench.pipeline.export.go_template import Message, Render, go_template, quoted
+from workbench.ollama.values import dropped, name_of, quoted
+from workbench.pipeline.export.go_template import GoTemplate, NotLinear, go_template
+from workbench.pipeline.export.turns import Message, Renderer
 
 _ONE: tuple[Message, ...] = ({"role": "user", "content": "Hello."},)
 
@@ -40,7 +43,7 @@ class Modelfile:
 
 def modelfile(
     gguf_name: str,
-    render: Render | None,
+    render: Renderer | None,
     *,
     parameters: Parameters,
     stops: Sequence[str] = (),
@@ -48,26 +51,32 @@ def modelfile(
     special_tokens: Sequence[str] = (),
     added_bos: str = "",
     comment: str = "",
+    today: date | None = None,
 ) -> Modelfile:
     """The Modelfile for the file `gguf_name` beside it.
 
-    `render`: the chat template as (messages, add_generation_prompt) -> text, None for a model
-    without one. A template that is no plain sequence of messages is left out, with a warning:
-    Ollama then takes the one inside the GGUF, or guesses.
+    `render`: the chat template, None for a model without one. A template that is no plain sequence
+    of messages is left out, with a warning: Ollama then takes the one inside the GGUF, or guesses.
     """
     warnings = list[str]()
     lines = [f"# {line}" for line in comment.splitlines()]
     lines.append(f"FROM ./{gguf_name}")
-    derived = None
+    derived: GoTemplate | None = None
     if render is not None:
-        derived = go_template(render, special_tokens=special_tokens, added_bos=added_bos)
-        if derived is None:
-            warnings.append("the chat template cannot be expressed for Ollama; TEMPLATE is omitted")
+        try:
+            derived = go_template(
+                render, special_tokens=special_tokens, added_bos=added_bos, today=today
+            )
+        except NotLinear as error:
+            warnings.append(
+                f"TEMPLATE is omitted: the chat template cannot be expressed for Ollama: {error}"
+            )
     if derived is not None and render is not None:
         warnings += derived.notes
         if not render(_ONE, True).startswith(added_bos):
             warnings.append(f"Ollama starts each chat with {added_bos}, but training did not")
         _add(lines, warnings, "TEMPLATE", derived.text)
+        system = system.strip() if "system" in derived.trims else system
     all_stops = tuple(dict.fromkeys([*stops, *(derived.stops if derived else ())]))
     for field in fields(parameters):
         value = getattr(parameters, field.name)
@@ -84,5 +93,10 @@ def _add(lines: list[str], warnings: list[str], instruction: str, text: str) -> 
     value = quoted(text)
     if value is None:
         warnings.append(f"{instruction} is omitted: a Modelfile cannot quote its text")
-    else:
-        lines.append(f"{instruction} {value}")
+        return
+    lines.append(f"{instruction} {value}")
+    if lost := dropped(text):
+        names = ", ".join(f"{name_of(c)} (x{n})" if n > 1 else name_of(c) for c, n in lost.items())
+        warnings.append(
+            f"`ollama create` drops {names} from {instruction}; `workbench ollama` keeps it"
+        )
