@@ -182,7 +182,7 @@ def test_under_torchrun_all_end_together(prepared: RunFolder, ending: str) -> No
         assert state.status == "stopped", said
         assert (run.training("sft") / f"step-{done:06d}" / "manifest.json").is_file()
     else:
-        assert state.error.startswith("another rank ended amid the training"), said
+        assert state.error.startswith("another rank ended during training"), said
 
 
 @pytest.mark.slow
