@@ -32,8 +32,8 @@ from benchmarks.figures import Figure, tell
 from workbench.errors import UserError, WorkbenchError
 from workbench.estimate.known import known_config
 from workbench.estimate.memory import LIBRARIES_BYTES
-from workbench.pipeline.base import load_tokenizer
 from workbench.pipeline.miniature.make import KEPT, miniature, shrunk
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.load import load

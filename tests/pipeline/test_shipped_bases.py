@@ -23,6 +23,7 @@ from workbench.pipeline.candidate import Candidate, When
 from workbench.pipeline.checking import check
 from workbench.pipeline.miniature.make import miniature
 from workbench.pipeline.prepare import chat_format
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.preset.inputs import EMBEDDED
 from workbench.preset.load import load
 from workbench.preset.schema import Preset
@@ -96,7 +97,7 @@ def test_the_base_passes_every_check(path: Path, tmp_path: Path) -> None:
 
     candidate = Candidate(base, preset)
     check(When.CONFIG, candidate, emit)
-    tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
+    tokenizer = load_tokenizer(base, preset.model.added_tokens)
     template, _, end_of_turn = chat_format(preset, tokenizer, base)
     folder = tmp_path / "tokenizer"
     bases.save_tokenizer(tokenizer, template.by_name if template else {}, folder)

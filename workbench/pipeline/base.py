@@ -5,7 +5,8 @@ A hub model is fetched once, here, before anything else; from then on a run know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from workbench import files
 from workbench.bases.folder import check_files
 from workbench.bases.listing import has_weights
 from workbench.dataset.named_templates import DEFAULT, write_templates
-from workbench.errors import UserError
 from workbench.pipeline import hub
 from workbench.pipeline.serving_files import GENERATION, ids_in, read_generation
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
+
+PLAIN_CLASS = "PreTrainedTokenizerFast"
 
 
 def fetch(
@@ -69,27 +71,6 @@ def _local(model: Model) -> Path | None:
     return local.resolve() if local.is_dir() else None
 
 
-def load_tokenizer(base: Path, added: Sequence[str] = ()) -> Any:
-    """The base's fast tokenizer with tokens `added`. Raises UserError when there is none.
-
-    An added token is one wherever its text stands, in messages too; one that the base has already
-    stays as it is.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"no tokenizer can be loaded: {reason}", path=base) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError("this tokenizer has no tokenizer.json", path=base, hint="convert it first")
-    from tokenizers import AddedToken
-
-    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in added])
-    return tokenizer
-
-
 def save_tokenizer(
     tokenizer: Any,
     templates: Mapping[str, str],
@@ -105,10 +86,18 @@ def save_tokenizer(
     tokenizer.chat_template = None
     with files.whole_folder(folder) as tmp:
         tokenizer.save_pretrained(tmp)
+        _name_class(tmp / "tokenizer_config.json")
         files.write_atomic(tmp / "tokenizer.json", tokenizer.backend_tokenizer.to_str(pretty=False))
         write_templates({DEFAULT: "", **templates}, tmp)
         if generation:
             files.write_json(tmp / GENERATION, generation)
+
+
+def _name_class(path: Path) -> None:
+    """Name transformers' plain class as every version knows it; 5 has another name for it."""
+    config = json.loads(path.read_bytes())
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        files.write_atomic(path, json.dumps({**config, "tokenizer_class": PLAIN_CLASS}, indent=2))
 
 
 def stop_ids(tokenizer: Any, base: Path) -> list[int]:

@@ -42,6 +42,7 @@ from workbench.pipeline.prepare import (
     with_tokenizer,
 )
 from workbench.pipeline.processes.place import check_gpus
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.need import device_bytes, foreseen, read_shape, work_of
@@ -119,7 +120,9 @@ def _config_of(preset: Preset) -> tuple[Path | None, str]:
 def _stages(candidate: Candidate, prepared: Prepared, emit: Emit) -> dict[str, Any]:
     """All stages' counts, and what can be known of the export."""
     preset, base = candidate.preset, candidate.base
-    tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
+    tokenizer = load_tokenizer(
+        base, preset.model.added_tokens, lambda line: emit(Note(message=line, level="warning"))
+    )
     template, _, end_of_turn = chat_format(preset, tokenizer, base)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

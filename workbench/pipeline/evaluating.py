@@ -12,7 +12,7 @@ from workbench.checkers.run import find_program
 from workbench.dataset.read import read_source, require
 from workbench.errors import UserError
 from workbench.evaluations.case import Case
-from workbench.pipeline.base import load_tokenizer, save_tokenizer
+from workbench.pipeline.base import save_tokenizer
 from workbench.pipeline.context import Context, Outcome
 from workbench.pipeline.evaluation.cases import Checker
 from workbench.pipeline.evaluation.guards import Guard
@@ -30,6 +30,7 @@ from workbench.pipeline.facts import (
     served,
 )
 from workbench.pipeline.prepare import load_rows
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.training import result as results
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.schema import Evaluate

@@ -44,6 +44,7 @@ from workbench.pipeline.earlier import Earlier, way_of
 from workbench.pipeline.mixture import Splits, repeat_rows, rows_of_stage, source_name, split_rows
 from workbench.pipeline.sequences import SequenceWriter
 from workbench.pipeline.serving_files import generation_values
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.uncollected import uncollected
 from workbench.preset.inputs import MINIATURE
 from workbench.preset.miniature import WARNING
@@ -82,7 +83,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
     with uncollected():  # transformers is imported
-        tokenizer = bases.load_tokenizer(base, preset.model.added_tokens)
+        tokenizer = load_tokenizer(base, preset.model.added_tokens, partial(_note, emit))
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
     with uncollected():
         prepared = read_all(preset, emit)

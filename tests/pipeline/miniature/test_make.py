@@ -10,11 +10,11 @@ from workbench.dataset.template import template_for
 from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import from_backend
 from workbench.errors import UserError
-from workbench.pipeline import base as bases
 from workbench.pipeline.export.tokenizer import read_vocabulary
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.miniature.cards import CARDS
 from workbench.pipeline.miniature.make import miniature
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.preset.miniature import KINDS
 
 NAMES = {
@@ -52,7 +52,7 @@ def test_every_kind_has_a_card_and_a_name_here():
 def test_a_family_can_be_trained_and_exported(kind):
     folder = miniature(NAMES[kind])
     config = json.loads((folder / "config.json").read_bytes())
-    tokenizer = bases.load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
     assert config["model_type"] == CARDS[kind].model_type
     assert config["eos_token_id"] == tokenizer.eos_token_id
     template = template_for(
@@ -77,7 +77,7 @@ def test_a_family_can_be_trained_and_exported(kind):
 
 def test_a_base_model_ends_with_its_own_token_an_instruct_model_with_that_of_turns():
     ends = [
-        bases.load_tokenizer(miniature(f"meta-llama/Llama-3.2-1B{kind}")).eos_token
+        load_tokenizer(miniature(f"meta-llama/Llama-3.2-1B{kind}")).eos_token
         for kind in ("-Base", "-Instruct")
     ]
     assert ends == ["<|end_of_text|>", "<|eot_id|>"]

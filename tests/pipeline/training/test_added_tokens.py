@@ -15,7 +15,7 @@ from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
 from tests.pipeline.training.test_stage import After, losses
 from workbench import files
 from workbench.errors import Interrupted
-from workbench.pipeline.base import load_tokenizer
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.model import widen
 from workbench.preset.schema import Model

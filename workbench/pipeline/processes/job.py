@@ -20,11 +20,11 @@ def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
     weights = starting_weights(context, number, ranks)
     ahead = read_ahead(weights.base, weights_dtype(stage, model, device), model.quantization)
     with uncollected():  # while a thread reads these weights: the imports take as long
-        from workbench.pipeline.base import load_tokenizer
+        from workbench.pipeline.tokenizer_loading import saved_tokenizer
         from workbench.pipeline.training.stage import train_stage
         from workbench.pipeline.watched import watched
 
-    tokenizer = load_tokenizer(context.run.tokenizer)
+    tokenizer = saved_tokenizer(context.run.tokenizer)
     train_stage(
         stage,
         model,

@@ -21,7 +21,8 @@ from workbench.dataset.encode import encode_rows
 from workbench.dataset.rows import Row
 from workbench.dataset.tokenize import Encoded
 from workbench.dataset.tokenizer import from_backend
-from workbench.pipeline.base import load_tokenizer, save_tokenizer
+from workbench.pipeline.base import save_tokenizer
+from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.weights import Weights
 
