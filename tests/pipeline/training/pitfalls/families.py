@@ -137,7 +137,7 @@ class Home(Bench):
     @cached_property
     def tokenizer_folder(self) -> Path:
         """The tokenizer as a run's `prepare` leaves it for the export."""
-        save_tokenizer(self.tokenizer, self.template.source, self.root / "tokenizer")
+        save_tokenizer(self.tokenizer, self.template.by_name, self.root / "tokenizer")
         return self.root / "tokenizer"
 
     def trained(self, name: str = "run", which: str = "final") -> Weights:
