@@ -73,6 +73,14 @@ def test_a_run_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
         find(tmp_path, name)
 
 
+def test_folders_that_a_copy_left_out_are_made(tmp_path: Path) -> None:
+    run = create(tmp_path, "x")
+    (run.dataset / "train.jsonl").write_text("kept")
+    run.evaluation.rmdir()
+    run.make_folders()
+    assert run.evaluation.is_dir() and (run.dataset / "train.jsonl").read_text() == "kept"
+
+
 def test_a_mistyped_name_gets_the_nearest_one(tmp_path: Path) -> None:
     make_run(tmp_path, "mine")
     with pytest.raises(UserError, match="did you mean 'mine'"):

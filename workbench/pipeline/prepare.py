@@ -316,7 +316,6 @@ def _held_out(preset: Preset) -> list[Row]:
 
 
 def _write_rows(prepared: Prepared, run: RunFolder) -> list[Path]:
-    run.dataset.mkdir(exist_ok=True)
     parts = {
         "train": prepared.splits.train,
         "validation": prepared.splits.validation,

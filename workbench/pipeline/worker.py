@@ -68,6 +68,7 @@ def work(
 ) -> int:
     """Do the stages and write how it ended."""
     started = time.monotonic()
+    run.make_folders()
     try:
         with uncollected():
             from workbench.pipeline.load import LoadMeter

@@ -52,6 +52,11 @@ class RunFolder:
     def dataset(self) -> Path:
         return self.path / "dataset"
 
+    def make_folders(self) -> None:
+        """Make the folders that stages write to; what copies a run may have left them out."""
+        for sub in (self.control, self.dataset, self.export, self.evaluation):
+            sub.mkdir(exist_ok=True)
+
     @property
     def tokenizer(self) -> Path:
         """The tokenizer as training used it; export and chat take it from here."""
@@ -95,8 +100,7 @@ def create(root: Path, preset_name: str, name: str = "") -> RunFolder:
         root.mkdir(parents=True, exist_ok=True)
         path = _make_named(root / name) if name else _make_numbered(root, plain_name(preset_name))
         folder = RunFolder(path.resolve())
-        for sub in (folder.control, folder.dataset, folder.export, folder.evaluation):
-            sub.mkdir()
+        folder.make_folders()
     except OSError as error:
         raise UserError(f"cannot create a run here: {error.strerror}", path=root) from error
     return folder
