@@ -24,7 +24,7 @@ GUARD = GuardResult(
     0.05,
     20,
     True,
-    "python: kept, 60% before, 55% after on 20 prompts (at most 5% may be lost)",
+    "python: passed, 60% before, 55% after on 20 prompts (maximum drop 5%)",
 )
 
 

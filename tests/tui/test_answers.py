@@ -34,7 +34,7 @@ def test_all_prompts_show_the_newest_answer_and_the_base() -> None:
         " › What?",
         "   step 30",
         "     a blue house",
-        "     … (went on to its limit)",
+        "     … (token limit reached)",
         "   before training",
         "     I do not know",
         " › Who?",

@@ -96,7 +96,7 @@ def test_the_desktop_tells_whether_it_took_it(
 ) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     place.program("wl-copy", f'cat > "{place.folder}/taken"')
-    assert "in the clipboard (wl-copy)" in place.copy()
+    assert "copied to the clipboard (wl-copy)" in place.copy()
     assert (place.folder / "taken").read_text() == "some text" and not place.seen.text
     place.program("wl-copy", "exit 1")
     assert "OSC 52" in place.copy()

@@ -98,7 +98,7 @@ def test_rows_and_findings_have_their_signs(tmp_path: Path) -> None:
         assert searched(reading, Wanted(with_finding=True)) == [1, 2, 3]
         assert searched(reading, Wanted("c", with_finding=True)) == [2]
         told = heading(reading, Selection(reading, Wanted())).plain
-        assert "4 rows  ✗ 1  ! 1  = 1" in told
+        assert "4 rows  1 error  1 duplicate  1 warning" in told
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -143,11 +143,11 @@ def test_a_search_can_be_stopped_and_keeps_what_it_found(tmp_path: Path) -> None
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with opened(tmp_path / "none") as reading:
-        assert "no such file" in str(reading.found.findings[0]) and len(reading) == 0
+        assert "file not found" in str(reading.found.findings[0]) and len(reading) == 0
         write_rows(tmp_path / "none", 1)
         until(lambda: reading.replaced)
     with opened(tmp_path, "nonsense") as reading:
-        assert "no format 'nonsense'" in reading.trouble
+        assert "unknown format 'nonsense'" in reading.trouble
 
 
 def test_a_growing_file_is_followed_and_a_replaced_one_noticed(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_tokens_come_from_a_process_of_their_own() -> None:
     looking.stop()
     none = Looking("blop-gemma-2b", lambda: None)
     until(lambda: bool(none.trouble))
-    assert "is not here" in str(none.look(row))
+    assert "is not downloaded yet" in str(none.look(row))
     none.stop()
 
 
@@ -258,7 +258,7 @@ def test_figures_count_categories_split_and_lengths(tmp_path: Path) -> None:
     )
     assert (rows, repeated) == ("11", "1") and int(train) + int(validation) == 10
     assert "all rows" in lines, "\n".join(lines)
-    assert "! 1 of 32 are longer than sequence_length = 512" in lines
+    assert "! 1 of 32 exceed sequence_length = 512" in lines
     assert sum("sequence_length 512" in line for line in lines) == 1
 
 
@@ -271,11 +271,11 @@ def test_painted_tokens_hold_no_control_characters_and_fit() -> None:
     row = Row(Place("x", 1), text="x", labels=((HOSTILE, HOSTILE),), tags=(HOSTILE,))
     lines = token_lines(row, Shown(pieces, 3, 1, 2), 22, bounds=True, notes=[HOSTILE])
     assert "\x1b" not in "".join(line.plain for line in lines)
-    narrow = [line for line in lines[1:] if "ends here" not in line.plain]
+    narrow = [line for line in lines[1:] if "length limit" not in line.plain]
     assert all(line.cell_len <= 23 for line in narrow)  # the sign for a line's end apart
     assert any(TRAINED in str(span.style) for line in lines for span in line.spans)
     edges = [line.plain[:1] for line in lines]
     assert "▌" in edges and " " in edges
-    assert "── the sequence length ends here ──" in [line.plain for line in lines]
+    assert "── sequence length limit ──" in [line.plain for line in lines]
     plain = plain_lines(row, 22, [HOSTILE])
     assert "\x1b" not in "".join(line.plain for line in plain)

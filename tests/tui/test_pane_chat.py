@@ -83,7 +83,7 @@ def test_models_of_a_run_are_found(run: RunFolder) -> None:
     assert first_model(run).name == "talks f16" and base_of(run).name == "talks base-f16"
     assert all_models([run, run])[3].about.endswith("evaluation")
     (run.export / "talks-f16.gguf").unlink()
-    with pytest.raises(UserError, match="the model is gone"):
+    with pytest.raises(UserError, match="the model file is missing"):
         first_model(run)
 
 
@@ -203,7 +203,7 @@ def test_pairs_are_kept_beside_the_rows_and_are_no_rows(tmp_path: Path) -> None:
     ]
     assert [row.place.path for row in read_source(tmp_path).rows] == [str(rows)]
     rows.with_name("other.jsonl.preferences").mkdir()
-    with pytest.raises(UserError, match="the row is appended, the rejected answer not kept"):
+    with pytest.raises(UserError, match="row appended, but the rejected response was not saved"):
         keep_pair(Place(str(tmp_path / "other.jsonl"), 1), TALK[:1], "right", "wrong", "m")
 
 
@@ -211,7 +211,7 @@ def test_sampling_is_read_as_it_is_shown() -> None:
     sampling = Sampling(temperature=0.7, seed=9)
     assert read_sampling(sampling_words(sampling), Sampling()) == sampling
     assert read_sampling("top_k=3", sampling).top_k == 3
-    for typed, fault in (("top_k=x", "whole"), ("nope=1", "unknown"), ("seed", "sets nothing")):
+    for typed, fault in (("top_k=x", "whole"), ("nope=1", "unknown"), ("seed", "is not a setting")):
         with pytest.raises(UserError, match=fault):
             read_sampling(typed, sampling)
 
@@ -240,7 +240,7 @@ def in_chat(story: Story, size: tuple[int, int] = (80, 24)) -> None:
     async def with_pane(pilot: Pilot[None], app: WorkbenchApp) -> None:
         pane = await app.go("chat")
         assert isinstance(pane, ChatPane)
-        await until(pilot, lambda: "No model is open." in text_of(app))
+        await until(pilot, lambda: "No model loaded." in text_of(app))
         await pilot.press("enter")
         await until(pilot, lambda: bool(pane.sides) and not pane.busy)
         await pilot.pause()
@@ -260,7 +260,7 @@ async def ask(pilot: Pilot[None], pane: ChatPane, text: str) -> None:
 def test_both_models_get_the_same_prompt(run: RunFolder, size: tuple[int, int]) -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
         await ask(pilot, pane, "hello")
-        assert SAYS in text_of(app) and "stopped by itself" in text_of(app)
+        assert SAYS in text_of(app) and "stopped on its own" in text_of(app)
         await pilot.press("f3")
         await until(pilot, lambda: not pane.busy and len(pane.sides) == 2)
         await ask(pilot, pane, "again")
@@ -358,7 +358,7 @@ def test_a_corrected_answer_is_a_row_and_the_talk_a_file(run: RunFolder, tmp_pat
         dialog.query_one(TextArea).text = "Hello, world!"
         dialog.query_one("#path", Input).value = "rows.csv"
         await pilot.press("f2")
-        assert isinstance(app.screen, Correction) and "cannot tell its format" in text_of(app)
+        assert isinstance(app.screen, Correction) and "unknown file format" in text_of(app)
         dialog.query_one("#path", Input).value = "rows.jsonl"
         await pilot.press("f2")
         row = json.loads((tmp_path / "rows.jsonl").read_text())
@@ -377,7 +377,7 @@ def test_a_corrected_answer_is_a_row_and_the_talk_a_file(run: RunFolder, tmp_pat
         await pilot.press("enter")
         said = load(tmp_path / "talk.json")
         assert [m.role for m in said.messages] == ["system", "user", "assistant"]
-        assert pane.copied() == (SAYS, "the answer")
+        assert pane.copied() == (SAYS, "the response")
 
     in_chat(story)
 
@@ -457,7 +457,7 @@ def test_the_newest_weights_are_taken_up_between_answers(
         side = pane.sides[0]
         save(run, "last", 30)
         await until(pilot, lambda: side.label == "sft/last, step 30")
-        await until(pilot, lambda: "step 30 answers now" in app.status.line)
+        await until(pilot, lambda: "now using sft/last, step 30" in app.status.line)
         assert children == ["sft/last, step 20", "sft/last, step 30"], "each is made ready once"
         await ask(pilot, pane, "hello")
         first, second = side.exchanges

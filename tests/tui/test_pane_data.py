@@ -32,8 +32,8 @@ def in_data(path: Path, story: Story, size: tuple[int, int] = (80, 24)) -> None:
         pane = await app.go("data")
         assert isinstance(pane, DataPane)
         await until(pilot, lambda: pane.reading is not None and pane.reading.done, LIMIT_S)
-        await until(pilot, lambda: " learnt" in text_of(app) or "error, " in text_of(app), LIMIT_S)
-        await until(pilot, lambda: " looking for " not in text_of(app))
+        await until(pilot, lambda: " trained" in text_of(app) or "error, " in text_of(app), LIMIT_S)
+        await until(pilot, lambda: " checking " not in text_of(app))
         await story(pilot, app, pane)
 
     on_screen(with_pane, size)
@@ -61,7 +61,7 @@ def test_rows_tokens_filter_and_figures(tmp_path: Path, size: tuple[int, int]) -
         await pilot.press("escape")
         assert shown(pane) == 500
         await pilot.press("s")
-        await until(pilot, lambda: "shortest" in text_of(app), LIMIT_S)
+        await until(pilot, lambda: "min " in text_of(app), LIMIT_S)
         await until(pilot, lambda: "validation" in text_of(app))
         await pilot.press("escape", "enter", "G", "enter")
         assert rows.has_focus
@@ -76,7 +76,7 @@ def test_a_row_is_gone_to_by_its_number(tmp_path: Path) -> None:
         await pilot.press("#", *" ,", "enter")
         assert pane.query_one(DataRows).chosen_number == 0
         await pilot.press("#", *"2,001", "enter")
-        assert "a number to 2,000" in text_of(app)
+        assert "enter a number from 1 to 2,000" in text_of(app)
         await pilot.press("ctrl+u", *"277", "enter")
         await until(pilot, lambda: "rows.jsonl:277" in text_of(app))
         assert pane.query_one(DataRows).chosen_number == 276
@@ -107,17 +107,17 @@ def test_findings_lead_to_their_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(editor, "edit", lambda app, path, line: opened.append((path, line)))
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: DataPane) -> None:
-        assert "✗ 2" in text_of(app) and "= 1" in text_of(app)
+        assert "2 errors  1 duplicate" in text_of(app)
         await pilot.press("x")
         assert shown(pane) == 3
         await pilot.press("f")
         findings = pane.query_one(Findings)
         assert findings.has_focus and "'prompt' is a number" in text_of(app)
-        assert "error, wrong-type: a field of another type" in text_of(app)
+        assert "error, wrong-type: a field with the wrong type" in text_of(app)
         await pilot.press("j", "e")
         assert opened == [(path, 4)] and pane.copied()[1] == "the findings"
         await pilot.press("G")
-        await until(pilot, lambda: " learnt" in text_of(app))  # the duplicate is a row
+        await until(pilot, lambda: " trained" in text_of(app))  # the duplicate is a row
         await pilot.press("f", "escape")
         assert shown(pane) == 4
 
@@ -130,7 +130,7 @@ def test_a_faulty_row_stands_in_its_place(tmp_path: Path) -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: DataPane) -> None:
         await pilot.press("j")
-        await until(pilot, lambda: "rows.jsonl:2  e opens it" in text_of(app))
+        await until(pilot, lambda: "rows.jsonl:2  press e to open it" in text_of(app))
         text, what = pane.copied()
         assert text.endswith("not a string") and what == "the finding"
 
@@ -148,7 +148,7 @@ def test_the_pane_follows_the_file(tmp_path: Path) -> None:
         path.unlink()
         write_rows(path, 2)
         await until(pilot, lambda: "2 rows" in text_of(app))
-        assert "changed on disk and is read again" in text_of(app)
+        assert "changed on disk; reloading" in text_of(app)
         await until(pilot, lambda: "question 1" in pane.copied()[0])
 
     in_data(path, story)
@@ -173,7 +173,7 @@ def test_text_from_the_data_is_no_escape_sequence(tmp_path: Path) -> None:
 def test_sources_of_the_preset_are_offered(tmp_path: Path) -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: DataPane) -> None:
         await pilot.press("o")
-        await until(pilot, lambda: "Which source of quickstart?" in text_of(app))
+        await until(pilot, lambda: "Open which source of quickstart?" in text_of(app))
         assert "examples" in text_of(app) and "evaluate.prompts" in text_of(app)
         await pilot.press(*"prompts", "enter")
         await until(pilot, lambda: "heldout.jsonl" in text_of(app))

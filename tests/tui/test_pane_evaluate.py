@@ -32,7 +32,7 @@ from workbench.tui.widgets.caserows import CaseRows, FigureRows
 Story = Callable[[Pilot[None], WorkbenchApp, EvaluatePane], Awaitable[None]]
 
 
-def in_pane(story: Story, size: tuple[int, int] = (80, 24), ready: str = "judged:") -> None:
+def in_pane(story: Story, size: tuple[int, int] = (80, 24), ready: str = "verdicts:") -> None:
     async def with_pane(pilot: Pilot[None], app: WorkbenchApp) -> None:
         pane = await app.go("evaluate")
         assert isinstance(pane, EvaluatePane)
@@ -119,7 +119,7 @@ def test_answers_stand_side_by_side_and_no_line_is_too_wide(width: int) -> None:
     beside = [line.plain for line in lines if "base  ✗" in line.plain]
     assert ("tuned  ✗" in beside[0]) == (width >= 50)
     flat = text.replace("│", " ").split()
-    for word in ("✗", "checker:", "missing:", "expected", "hold:"):
+    for word in ("✗", "checker:", "missing:", "expected", "contain:"):
         assert word in flat
 
 
@@ -133,7 +133,7 @@ def test_wide_characters_keep_the_columns_straight() -> None:
 def test_the_case_as_markdown_holds_all_of_it() -> None:
     opened = open_report(evaluated_run())
     text = casetext.markdown(opened.asked[3], opened.models)
-    for words in ("number 3.", "must hold: Parcel, name", "## expected", "## tuned q4_k_m"):
+    for words in ("number 3.", "must contain: Parcel, name", "## expected", "## tuned q4_k_m"):
         assert words in text
     assert "- fails\n- checker: line 1" in text and "\x1b" not in text
 
@@ -148,8 +148,8 @@ def test_from_the_figures_to_the_prompts_to_the_answers(size: tuple[int, int]) -
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: EvaluatePane) -> None:
         figures = pane.query_one(FigureRows)
         table = "\n".join(line.text.plain for line in figures.lines)
-        assert "tuned against base: +0.9" in table and "newly pass" in table
-        assert "python: kept" in table and "invented (apart)" in table
+        assert "tuned vs. base: +0.9" in table and "newly pass" in table
+        assert "python: passed" in table and "invented (separate)" in table
         await pilot.press(*"G")
         assert "guard" in (figures.chosen.group or "" if figures.chosen else "")
         line = next(n for n, line in enumerate(figures.lines) if line.group == "fresh words")
@@ -181,7 +181,7 @@ def test_the_next_failing_prompt_and_the_one_before() -> None:
             numbers.append(pane.asked.first.index)
         assert numbers == [3, 8, 3] and pane.view == "case"
         await pilot.press("N")
-        assert "no prompt above that tuned fails" in app.status.line
+        assert "no failing prompt above for tuned" in app.status.line
         await pilot.press("s", "s")
         assert app.status.line.endswith("base")
         await pilot.press("n")
@@ -204,9 +204,9 @@ def test_filters_are_chosen_by_name() -> None:
         await pilot.press("slash")
         app.screen.query_one(Input).value = "[bold]nothing"
         await pilot.press("enter")
-        assert shown(pane) == [] and "No prompt is here" not in text_of(app)
+        assert shown(pane) == [] and "No prompts match" not in text_of(app)
         await pilot.press("enter")
-        assert "No prompt is here" in text_of(app)
+        assert "No prompts match" in text_of(app)
         await pilot.press("escape", "escape")
         assert len(shown(pane)) == 30
 
@@ -224,7 +224,7 @@ def test_what_newly_fails_against_another_run() -> None:
         assert app.status.line == "workbench runs new old"
         lines = " ".join(line.text.plain for line in pane.query_one(FigureRows).lines)
         told = " ".join(lines.split())
-        assert "tuned against old tuned: 0 newly pass, 1 newly fail on 20 shared prompts" in told
+        assert "tuned vs. old tuned: 0 newly pass, 1 newly fail on 20 shared prompts" in told
         await choose(pilot, app, "f", "newly f")
         assert shown(pane) == [4]
         await pilot.press("enter")
@@ -249,13 +249,13 @@ def test_categories_are_ordered_and_another_figure_is_shown() -> None:
         def titles() -> str:
             return "\n".join(line.text.plain for line in figures.lines)
 
-        assert names() == ["fresh words", "seen", "invented"] and "passes, by name" in titles()
+        assert names() == ["fresh words", "seen", "invented"] and "pass rate, by name" in titles()
         await pilot.press("o")
         assert names() == ["seen", "invented", "fresh words"] and "lowest first" in titles()
         await pilot.press("o")
         assert names() == ["fresh words", "invented", "seen"] and "largest gain" in titles()
         await pilot.press("m")
-        assert "adheres, largest gain first" in titles()
+        assert "adherence, largest gain first" in titles()
         await pilot.press("m", "m", "m", "m")
         assert pane.measure == "passed"
 
@@ -280,9 +280,9 @@ def test_a_perplexity_is_no_share_and_lower_is_better() -> None:
     lines = table.lines(opened, "perplexity", "largest gain first", None, 120)
     assert [line.group for line in lines if line.measure == "perplexity"] == ["", "b", "a"]
     text = "\n".join(line.text.plain for line in lines)
-    assert "perplexity of the expected answers" in text and "20.09" in text
+    assert "perplexity of expected responses" in text and "20.09" in text
     shown = casetext.markdown(opened.asked[1], opened.models)
-    assert "perplexity of the expected answer: 20.09" in shown
+    assert "perplexity of the expected response: 20.09" in shown
 
 
 def test_a_prompt_with_its_right_answer_becomes_a_row(
@@ -339,7 +339,7 @@ def test_copy_and_editor_give_the_prompt_with_its_answers(monkeypatch: pytest.Mo
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: EvaluatePane) -> None:
         text, what = pane.copied()
-        assert what == "the figures" and "tuned against base" in text
+        assert what == "the metrics" and "tuned vs. base" in text
         await pilot.press("n", "e")
         assert opened == [(pane.copied()[0], False)]
         assert "## expected" in opened[0][0] and "\x1b" not in opened[0][0]
@@ -357,8 +357,8 @@ def test_answers_come_while_the_stage_is_at_work(size: tuple[int, int]) -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: EvaluatePane) -> None:
         for number, one in enumerate(asked("base", 3)):
             log.append(answered(one, "base", number + 1, 5), "evaluate")
-        await until(pilot, lambda: "3 of 5 answered" in text_of(app))
-        assert "0 of 3 judged pass" in text_of(app)
+        await until(pilot, lambda: "3 of 5 done" in text_of(app))
+        assert "0 of 3 checked passed" in text_of(app)
         await pilot.press("n", "enter")
         assert "base  ✗ fails" in text_of(app) and "checker: line 1" in text_of(app)
         for number, one in enumerate(asked("tuned", 3)):
@@ -382,7 +382,7 @@ def on_screen_of(story: Story, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: None, "No run is chosen"),
+        (lambda: None, "No run selected"),
         (lambda: stopped_run(), "workbench resume stopped"),
         (lambda: finished_run(), "workbench resume finished"),
     ],
@@ -409,7 +409,8 @@ def no_json(run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"), [(damaged, "tuned.jsonl:1: no case"), (no_json, "no JSON")]
+    ("spoil", "said"),
+    [(damaged, "tuned.jsonl:1: not a valid evaluation case"), (no_json, "not valid JSON")],
 )
 def test_a_damaged_report_is_told_in_a_line(spoil: Callable[[RunFolder], None], said: str) -> None:
     spoil(evaluated_run())

@@ -112,7 +112,7 @@ def test_files_parity_fallbacks_and_commands(size: tuple[int, int]) -> None:
         pane = await app.go("export")
         await until(pilot, lambda: "verdict" in text_of(app))
         text = text_of(app)
-        assert "export done in 1:56" in text and "3.0 MiB" in text and "2 other" in text
+        assert "export done in 1:56" in text and "3.0 MiB" in text and "fallback" in text
         assert "✓ passed" in text and "✗ failed" in text and "0.059" in text and "3e-01" in text
         assert "! q4_k_m: output.weight takes q6_k" in text and "\x1b" not in text
         assert "workbench chat made --compare base" in text and "ollama create x" in text
@@ -121,7 +121,7 @@ def test_files_parity_fallbacks_and_commands(size: tuple[int, int]) -> None:
         assert "FROM ./x.gguf" in text_of(app) and "\x1b" not in text_of(app)
         assert pane.copied() == ((run.export / "Modelfile").read_text(), "the Modelfile")
         await pilot.press("tab", "m")
-        assert "Go on" in text_of(app)
+        assert "Next steps" in text_of(app)
 
     on_screen(story, size)
 
@@ -179,7 +179,7 @@ def test_what_is_to_come_stands_in_the_table(size: tuple[int, int], at_work: Non
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         pane = await app.go("export")
-        await until(pilot, lambda: "is being written" in text_of(app))
+        await until(pilot, lambda: "writing ..." in text_of(app))
         text = text_of(app)
         assert "~2.0 MiB" in text and "✓ passed" in text and "! q4_k_m: a: q5_0" in text
         await pilot.press("end")
@@ -207,7 +207,9 @@ def test_one_more_type_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
             app.screen.query_one(Input).value = name
             await pilot.pause()
             if name == "q8_0":
-                assert "hardly told from f16" in text_of(app) and "about " in text_of(app)
+                assert "nearly indistinguishable from f16" in text_of(app) and "about " in text_of(
+                    app
+                )
             await pilot.press("enter")
         await until(pilot, lambda: len(asked) == 2)
 
@@ -220,7 +222,8 @@ PRESET = '[[data.source]]\npath = "x"\n[[train]]\nname = "sft"\n[ollama]\nname =
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("", "made is in Ollama"), ("refuses", "did not make called: unknown type")]
+    ("fault", "said"),
+    [("", "created made in Ollama"), ("refuses", "did not create called: unknown type")],
 )
 def test_a_model_is_made_in_ollama(monkeypatch: pytest.MonkeyPatch, fault: str, said: str) -> None:
     run = finished()
@@ -236,7 +239,7 @@ def test_a_model_is_made_in_ollama(monkeypatch: pytest.MonkeyPatch, fault: str, 
         assert entry.value == "called" and "made f16" in text_of(app)
         entry.value = "no name"
         await pilot.press("enter")
-        assert "such as gemma-blop" in text_of(app)
+        assert "use a name such as gemma-blop" in text_of(app)
         entry.value = "made" if not fault else "called"
         await pilot.press("enter")
         await until(pilot, lambda: said in app.status.line, 30)
@@ -257,17 +260,20 @@ def test_what_is_made_in_ollama_can_be_stopped(monkeypatch: pytest.MonkeyPatch) 
         pane = await app.go("export")
         await until(pilot, lambda: "verdict" in text_of(app))
         await pilot.press("o", "enter")
-        await until(pilot, lambda: "o stops it" in app.status.line)
+        await until(pilot, lambda: "press o to cancel" in app.status.line)
         assert pane.allows("ollama")
         await pilot.press("o")
-        assert app.status.line == "stopped; the model was not made in Ollama"
+        assert app.status.line == "stopped; the model was not created in Ollama"
 
     on_screen(story)
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
-    [(lambda: None, "No run is chosen"), (lambda: begun()[1].close(), "has exported nothing")],
+    [
+        (lambda: None, "No run selected"),
+        (lambda: begun()[1].close(), "has not exported anything yet"),
+    ],
 )
 def test_what_there_is_to_do_before_there_is_a_file(make: Callable[[], object], said: str) -> None:
     make()

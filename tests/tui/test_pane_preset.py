@@ -136,7 +136,7 @@ def test_flags_of_a_draft_give_the_same_preset(preset: Path) -> None:
 def test_a_text_that_is_no_toml_says_so(preset: Path) -> None:
     draft = draft_of(preset)
     draft.change("[[[")
-    assert draft.now.trouble and "not TOML" in fault_lines(draft)[0].plain
+    assert draft.now.trouble and "invalid TOML" in fault_lines(draft)[0].plain
     draft.undo()
     assert draft.now.trouble is None
 
@@ -144,14 +144,14 @@ def test_a_text_that_is_no_toml_says_so(preset: Path) -> None:
 def test_a_key_that_is_gone_is_among_the_changes(preset: Path) -> None:
     draft = draft_of(preset)
     draft.change(TEXT.partition("[[train]]")[0])
-    assert "* train.0.learning_rate: gone" in [line.plain for line in change_lines(draft)]
+    assert "* train.0.learning_rate: removed" in [line.plain for line in change_lines(draft)]
 
 
 def test_words_while_a_value_is_typed(preset: Path) -> None:
     (entry,) = [e for e in entries(draft_of(preset), ("model",)) if e.field.key == "device"]
     assert choices_of(entry.field) == ["auto", "cuda", "mps", "cpu"]
     words = [line.plain for line in attempted("no such", "", entry, 40)]
-    assert words[0] == "✗ no such" and "Up and down go through the choices." in words
+    assert words[0] == "✗ no such" and "Press Up or Down to cycle through the" in words
     assert max(map(len, words)) <= 41
 
 
@@ -207,10 +207,10 @@ def test_a_value_is_typed_checked_and_taken(preset: Path, size: tuple[int, int])
         await pilot.press("enter")
         assert learning_rate(pane) == 1e-3 and pane.query_one("#typed", Input).has_focus
         await pilot.press("backspace", *"2e-4", "enter")
-        assert learning_rate(pane) == 2e-4 and "1 change not saved" in text_of(app)
+        assert learning_rate(pane) == 2e-4 and "1 change unsaved" in text_of(app)
         assert "* learning_rate" in text_of(app)
         await pilot.press("u")
-        assert learning_rate(pane) == 1e-3 and "not saved" not in text_of(app)
+        assert learning_rate(pane) == 1e-3 and "unsaved" not in text_of(app)
         await pilot.press("U", "w")
         assert tomllib.loads(preset.read_text())["train"][0]["learning_rate"] == 2e-4
         assert "# high" in preset.read_text()
@@ -240,7 +240,7 @@ def test_faults_are_listed_and_gone_to(preset: Path) -> None:
     preset.write_text(TEXT + "epochs = -1\nfrobnicate = 1\n")
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
-        assert "2 faults" in text_of(app)
+        assert "2 errors" in text_of(app)
         await pilot.press("n")
         assert pane.entry and pane.entry.key == "train.0.epochs"
         assert "-1 is out of range" in text_of(app)
@@ -327,7 +327,7 @@ def test_the_estimate_comes_by_itself_and_again_after_a_change(preset: Path) -> 
         await until(pilot, lambda: "counting rows, steps and memory ..." in text_of(app))
         await until(pilot, lambda: "7 steps  about 1:05  1.0 GiB of 2.0 GiB free" in text_of(app))
         await pilot.press("p")
-        await until(pilot, lambda: "sft  7 steps, 3 an epoch" in text_of(app))
+        await until(pilot, lambda: "sft  7 steps, 3 per epoch" in text_of(app))
         assert said(app) == f"workbench --preset {preset} --dry-run"
         put(pane.draft, ("train", 0, "max_steps"), "99")  # type: ignore[arg-type]
         await until(pilot, lambda: "99 steps" in text_of(app))
@@ -348,7 +348,7 @@ def test_a_change_ends_the_child_that_counts(preset: Path, monkeypatch: pytest.M
         assert child is not None
         put(pane.draft, RATE, "2e-4")  # type: ignore[arg-type]
         await until(pilot, lambda: child._process.returncode is not None)
-        assert "could not be counted" not in text_of(app)
+        assert "counting the data failed" not in text_of(app)
         await until(pilot, lambda: pane._child is not None)
 
     in_form(preset, story)
@@ -363,7 +363,7 @@ def test_what_is_wrong_with_the_data_stands_in_the_place_of_the_estimate(
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
         await until(pilot, lambda: "rows.txt:3: no answer" in text_of(app))
         put(pane.draft, ("model", "revision"), "v2")  # type: ignore[arg-type]
-        await until(pilot, lambda: "once there is no fault" in text_of(app))
+        await until(pilot, lambda: "Fix the errors to see steps, time and memory." in text_of(app))
 
     in_form(preset, story)
 
@@ -373,7 +373,7 @@ def test_more_memory_than_is_free_is_red(preset: Path) -> None:
         put(pane.draft, ("train", 0, "max_steps"), "1000")  # type: ignore[arg-type]
         await until(pilot, lambda: "1000.0 GiB of 2.0 GiB free" in text_of(app))
         assert "red" in str(pane.summary.spans[0].style)
-        assert any("MORE THAN THE 2.0 GiB" in line.plain for line in pane.plan)
+        assert any("MORE THAN the 2.0 GiB" in line.plain for line in pane.plan)
 
     in_form(preset, story)
 
@@ -384,8 +384,8 @@ def test_large_data_are_counted_when_asked_for(
     monkeypatch.setattr(estimating, "LARGE_BYTES", 10)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
-        await until(pilot, lambda: "The data are large: p counts" in text_of(app))
+        await until(pilot, lambda: "Large dataset: press p to count" in text_of(app))
         await pilot.press("p")
-        await until(pilot, lambda: "sft  7 steps, 3 an epoch" in text_of(app))
+        await until(pilot, lambda: "sft  7 steps, 3 per epoch" in text_of(app))
 
     in_form(preset, story)

@@ -88,8 +88,8 @@ def test_a_keymap_moves_a_key_everywhere() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('"runs.stopp" = "x"', "no action 'runs.stopp' (did you mean 'runs.stop'?)"),
-        ('"runs.stop" = 7', "the keys of 'runs.stop' are no text"),
+        ('"runs.stopp" = "x"', "unknown action 'runs.stopp' (did you mean 'runs.stop'?)"),
+        ('"runs.stop" = 7', "the keys of 'runs.stop' are not a string"),
         ('"runs.stop', "cannot be read"),
     ],
 )

@@ -57,7 +57,7 @@ def test_moving_chooses_the_run_and_its_story_is_told() -> None:
         assert app.current == runs[0]
         assert "✓ train sft" in text_of(app) and "workbench chat finished" in text_of(app)
         await pilot.press("up")
-        assert "r resumes it: workbench resume failed" in text_of(app)
+        assert "press r to resume: workbench resume failed" in text_of(app)
         assert "loss is not a number \\x1b]0;owned" in text_of(app)
         await pilot.press("G", "g")
         assert app.current == runs[2]
@@ -85,7 +85,7 @@ def test_pin_up_to_three_and_take_off() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("p", "j", "p", "j", "p", "j", "p")
-        assert len(app.pinned) == 3 and "3 runs are pinned already" in app.status.line
+        assert len(app.pinned) == 3 and "3 runs are already pinned" in app.status.line
         await pilot.press("g", "p")
         assert len(app.pinned) == 2
 
@@ -121,7 +121,7 @@ def test_find_narrows_the_list_and_empty_widens_it() -> None:
         assert [run.name for run in app.query_one(RunList).runs] == ["finished"]
         assert app.current and app.current.name == "finished"
         await pilot.press("slash", *"xyz", "enter")
-        assert "No run's name holds 'FINxyz'" in text_of(app)
+        assert "No run name contains 'FINxyz'" in text_of(app)
         await pilot.press("slash", *["backspace"] * 6, "enter")
         assert len(app.query_one(RunList).runs) == 3
 
@@ -167,7 +167,7 @@ def test_deleting_the_last_run_leaves_the_empty_state() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("d", "y")
-        assert "No runs here yet." in text_of(app) and app.current is None
+        assert "No runs yet." in text_of(app) and app.current is None
 
     on_screen(story)
 
@@ -181,7 +181,7 @@ def test_resume_stop_and_what_a_run_at_work_allows() -> None:
         assert app.status.line == "workbench resume stopped --detach"
         await pilot.pause(0.3)
         text = text_of(app)
-        assert "s Stop" in text and "r Resume" not in text and "1 at work" in text
+        assert "s Stop" in text and "r Resume" not in text and "1 running" in text
         await pilot.press("d")
         assert not isinstance(app.screen, Confirm)
         await pilot.press("s")

@@ -130,10 +130,10 @@ def test_without_a_point_there_are_axes() -> None:
     [
         ("a.svg", ""),
         ("A.CSV", ""),
-        ("a.txt", "end it in .svg"),
-        ("a", "end it in .svg"),
-        ("taken.csv", "is there already"),
-        ("nowhere/a.svg", "there is no folder nowhere"),
+        ("a.txt", "use .svg or .png for the chart"),
+        ("a", "use .svg or .png for the chart"),
+        ("taken.csv", "already exists"),
+        ("nowhere/a.svg", "folder not found: nowhere"),
     ],
 )
 def test_what_is_wrong_with_a_name(
@@ -164,7 +164,7 @@ def test_a_png_is_made_by_a_program_that_is_there(no_library: Path, tmp_path: Pa
 
 
 def test_where_nothing_makes_a_png_it_is_said(no_library: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing here makes a PNG .*take .svg"):
+    with pytest.raises(UserError, match="no program found to convert SVG to PNG .*use .svg"):
         saving.save(str(tmp_path / "a.png"), lambda: "<svg/>")
     assert not (tmp_path / "a.png").exists()
 
@@ -173,5 +173,5 @@ def test_a_program_that_fails_is_quoted(no_library: Path, tmp_path: Path) -> Non
     program = no_library / "rsvg-convert"
     program.write_text("#!/bin/sh\necho no fonts here >&2\nexit 1\n")
     program.chmod(0o755)
-    with pytest.raises(UserError, match="rsvg-convert made no PNG: no fonts here"):
+    with pytest.raises(UserError, match="rsvg-convert could not create the PNG: no fonts here"):
         saving.save(str(tmp_path / "a.png"), lambda: "<svg/>\n")

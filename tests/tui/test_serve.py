@@ -96,7 +96,7 @@ async def _answers(port: int) -> None:
 
 def test_workbench_in_a_browser() -> None:
     async def story(browser: Browser) -> None:
-        await browser.until("No runs here yet")
+        await browser.until("No runs yet")
         await browser.press("?")
         await browser.until("Everywhere")
         await browser.press("q")

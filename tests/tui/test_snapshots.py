@@ -29,7 +29,7 @@ from workbench.tui.widgets.prompt import Prompt
 PAGES = Path(__file__).with_name("snapshots")
 SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
 THEMES = ("workbench-dark", "ansi-dark")
-UNDER_WAY = re.compile(r"(reading|counting|looking|waiting|opening)\b.*(\.\.\.|…)|\n +\.\.\. ")
+UNDER_WAY = re.compile(r"(reading|counting|checking|loading|waiting)\b.*(\.\.\.|…)|\n +\.\.\. ")
 COVERING = ("dialog-palette",)  # hides what lies below, in each theme other parts of it
 CALM = 3  # times that the screen must look the same, one after the other
 UPDATE = bool(os.environ.get("UPDATE_SNAPSHOTS"))
@@ -75,20 +75,20 @@ async def form(pilot: Pilot[None], app: WorkbenchApp) -> None:
 
 async def data(pilot: Pilot[None], app: WorkbenchApp) -> None:
     app.memory.preset, app.memory.data = "presets/loans.toml", "faulty.jsonl"
-    await keys("2", ready="learnt")(pilot, app)
+    await keys("2", ready=" trained")(pilot, app)
     await until(pilot, lambda: app.query_one(DataPane).reading.done)  # type: ignore[union-attr]
 
 
 SCREENS: dict[str, Way] = {
     "runs": runs,
-    "runs-compare": keys("p", "k", "c", ready="rows held out"),
+    "runs-compare": keys("p", "k", "c", ready="validation rows"),
     "train": keys("p", "k", "4", ready="━ val"),
     "train-busy-log": keys("4", "l", "w", run="loans-5", ready="loans-5"),
     "data": data,
     "preset": form,
     "export": keys("5", ready="q4_k_m"),
     "chat": talk,
-    "evaluate": keys("7", ready="judged"),
+    "evaluate": keys("7", ready="verdicts: "),
     "evaluate-case": keys("7", "n", ready="fails"),
     "dialog-help": keys("question_mark", ready="Keys in Runs"),
     "dialog-palette": keys("ctrl+p", ready="Go to Runs"),
@@ -115,7 +115,7 @@ def test_screen(
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_nothing_yet(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.tui.app.__version__", "1.2.3")
-    check("empty", size, keys(ready="No runs here yet"), lambda text: text)
+    check("empty", size, keys(ready="No runs yet"), lambda text: text)
 
 
 def test_every_pane_has_its_pages_and_every_page_its_screen() -> None:

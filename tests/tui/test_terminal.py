@@ -68,7 +68,7 @@ sys.exit(module.main())
 def test_nothing_that_prints_reaches_the_screen(tmp_path: Path) -> None:
     screen = PtyScreen(NOISE)
     screen.until(b"said it all")
-    assert screen.lines()[2] == "  No runs here yet."
+    assert screen.lines()[2] == "  No runs yet."
     screen.type("q")
     assert screen.end() == 0
     assert b"NOISE" not in screen.output
@@ -80,7 +80,7 @@ def test_nothing_that_prints_reaches_the_screen(tmp_path: Path) -> None:
 def test_a_signal_leaves_the_terminal_clean(number: signal.Signals) -> None:
     screen = PtyScreen()
     before = termios.tcgetattr(screen.master)
-    screen.until(b"No runs here yet")
+    screen.until(b"No runs yet")
     assert termios.tcgetattr(screen.master) != before
     os.kill(screen.process.pid, number)
     assert screen.wait() == 128 + number
@@ -113,13 +113,13 @@ def test_a_fault_that_ends_the_screen_is_told_below_it() -> None:
     screen = PtyScreen(FAULT)
     assert screen.end() == 1
     after = screen.output.rpartition(LEFT_ALTERNATE_SCREEN)[2]
-    assert b"workbench itself is at fault: ZeroDivisionError('bug')" in after
+    assert b"internal error: ZeroDivisionError('bug')" in after
 
 
 def test_a_line_without_hang_up_signal_is_noticed() -> None:
     """As under nohup, or where the shell has taken the signal."""
     screen = PtyScreen(controlling=False)
-    screen.until(b"No runs here yet")
+    screen.until(b"No runs yet")
     screen.close()
     assert screen.process.wait(timeout=20) == 128 + signal.SIGHUP
 
@@ -129,7 +129,7 @@ def test_a_size_in_the_environment_does_not_hold_up_a_new_one(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     screen = PtyScreen()
-    screen.until(b"No runs here yet")
+    screen.until(b"No runs yet")
     screen.resize(160, 40)
     screen.until(b"learning rate")  # only a wide screen has room for it
     screen.read(0.5)
@@ -159,7 +159,7 @@ def test_no_colour_means_none_and_the_cursor_is_seen(monkeypatch: pytest.MonkeyP
 
 def test_a_screen_without_news_writes_nothing() -> None:
     screen = PtyScreen()
-    screen.until(b"No runs here yet")
+    screen.until(b"No runs yet")
     screen.read(1.0)
     assert screen.read(1.0) == b""
     screen.type("/")  # a cursor that blinks would be news
@@ -174,6 +174,6 @@ def test_a_screen_without_news_writes_nothing() -> None:
 
 def test_workbench_without_arguments_opens_it() -> None:
     screen = PtyScreen("import sys; from workbench.cli import main; sys.exit(main([]))")
-    screen.until(b"No runs here yet")
+    screen.until(b"No runs yet")
     screen.type("q")
     assert screen.end() == 0

@@ -95,16 +95,16 @@ def test_answers_to_all_prompts_then_to_one_over_time() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("4")
-        assert "answer at 100" in text_of(app) and "a shows one alone" in text_of(app)
+        assert "answer at 100" in text_of(app) and "a: show one" in text_of(app)
         await pilot.press("b", "b")
         await pilot.pause()
         assert "answer at 90" not in text_of(app)
         await pilot.press("a")
         text = text_of(app)
-        assert "Answers 1 of 1" in text and "a shows all" in text
+        assert "Samples 1 of 1" in text and "a: show all" in text
         assert text.index("answer at 100") < text.index("answer at 90") < text.index("step 80")
         await pilot.press("a", "b")
-        assert "Answers 1 of 1" not in text_of(app) and main_chart(app).size.height > 0
+        assert "Samples 1 of 1" not in text_of(app) and main_chart(app).size.height > 0
 
     on_screen(story)
 
@@ -200,7 +200,7 @@ def test_the_large_chart_goes_through_the_figures() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("4")
-        for name in ("general text", "learning rate", "gradient norm", "tokens a second", ""):
+        for name in ("general text", "learning rate", "gradient norm", "tokens per second", ""):
             await pilot.press("v")
             assert main_chart(app).heading == name
             assert name in text_of(app)
@@ -307,13 +307,13 @@ def test_the_chart_is_saved_under_a_name_that_is_free(
         await pilot.press("C")
         assert app.screen.query_one(Input).value == "finished-train-sft-2.svg"
         await pilot.press("ctrl+u", *"finished-train-sft.svg", "enter")
-        assert "is there already" in text_of(app)
+        assert "already exists" in text_of(app)
         await pilot.press("ctrl+u", *"all.csv", "enter")
         await until(pilot, lambda: app.status.line.endswith("all.csv"))
 
     on_screen(story)
     saved = (tmp_path / "finished-train-sft.svg").read_text()
-    assert "finished, train:sft" in saved and "loss, nats a token" in saved
+    assert "finished, train:sft" in saved and "loss, nats per token" in saved
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
     assert len(rows) == 100 and rows[8]["validation_loss"] == "" and rows[9]["validation_loss"]
     assert float(rows[99]["loss"]) == pytest.approx(0.3841, abs=1e-3)
@@ -349,7 +349,7 @@ def test_stop_checkpoint_and_resume_of_a_run_at_work(monkeypatch: pytest.MonkeyP
         await pilot.press("4", "r")
         await until(pilot, lambda: app.watching.at_work(run))
         await pilot.press("c")
-        assert "asked for a checkpoint" in app.status.line
+        assert "will save a checkpoint" in app.status.line
         await until(pilot, lambda: app.followed(run).state.stages[STAGE].saved_step == 20)
         await pilot.pause(0.6)
         assert "running" in text_of(app) and "20%" in text_of(app)
@@ -381,8 +381,8 @@ def test_a_run_that_has_not_begun_says_how_to_begin() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("4")
-        assert "this run has not begun; r starts it" in text_of(app)
-        assert "No sample answers" in text_of(app)
+        assert "this run has not started; press r to start it" in text_of(app)
+        assert "No samples in this stage yet" in text_of(app)
 
     on_screen(story)
 

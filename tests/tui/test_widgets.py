@@ -106,11 +106,11 @@ def test_a_line_is_brought_to_a_width_as_rich_does_it(plain: str, width: int) ->
 
 def test_the_tabs_take_the_width_that_the_terminal_has_now() -> None:
     async def story(pilot: Pilot[None], app: Bare) -> None:
-        app.query_one(PaneTabs).tell({"runs"}, "runs", "2 at work")
+        app.query_one(PaneTabs).tell({"runs"}, "runs", "2 running")
         for width in (150, 100):
             await pilot.resize_terminal(width, 12)
             await pilot.pause()
-            assert lines(app)[0].endswith("2 at work") and len(lines(app)[0]) == width - 1
+            assert lines(app)[0].endswith("2 running") and len(lines(app)[0]) == width - 1
 
     alone(story)
 
@@ -118,7 +118,7 @@ def test_the_tabs_take_the_width_that_the_terminal_has_now() -> None:
 def test_a_narrow_terminal_has_a_tab_for_every_pane() -> None:
     async def story(pilot: Pilot[None], app: Bare) -> None:
         tabs = app.query_one(PaneTabs)
-        tabs.tell({"runs"}, "runs", "2 at work")
+        tabs.tell({"runs"}, "runs", "2 running")
         for width in (80, 60, 40):
             await pilot.resize_terminal(width, 12)
             await pilot.pause()

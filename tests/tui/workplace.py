@@ -71,7 +71,7 @@ COUNTS = f"import sys; sys.stdin.read(); print({json.dumps(json.dumps(COUNTED))}
 SHIPPED = (
     ("loans", "Teach the small base to write Blop components for loans"),
     ("blop-gemma-2b", "Teach Gemma 2B-IT the Blop language: two LoRA stages, one GPU of 12 GB"),
-    ("quickstart", "Teach the embedded base the Blop language: minutes on a CPU, no download"),
+    ("quickstart", "Teach the bundled base model the Blop language: minutes on a CPU, no download"),
 )
 BUSY = Owner(pid=4242, start_ticks=1, boot_id="x")
 

@@ -78,7 +78,7 @@ def pace(followed: Followed, stage_name: str) -> Text:
         left = stage.seconds_left if stage.status == "running" else None
         parts += [f"{duration(left)} left"] if left is not None else []
         parts += loads(load)
-    parts += [f"lr {figure(last.learning_rate)}", f"norm {figure(last.gradient_norm)}"]
+    parts += [f"lr {figure(last.learning_rate)}", f"grad norm {figure(last.gradient_norm)}"]
     if last.padding_share > 0.005:
         parts.append(f"padding {last.padding_share:.0%}")
     return Text(" " + "  ".join(parts))

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable
 
 from workbench.dataset.browse.child import Child, Said
+from workbench.text import quantity
 from workbench.tui.dataview.reading import DataReading
 
 FIGURES = "workbench.lens.figures"
@@ -39,7 +40,11 @@ class Counting:
         if self.trouble:
             return self.trouble
         counted = len(self.lengths) + self.refused
-        of = f"{self.of:,} of {rows:,} rows, evenly sampled" if self.of < rows else "all rows"
+        of = (
+            f"{self.of:,} of {quantity(rows, 'row')}, evenly sampled"
+            if self.of < rows
+            else "all rows"
+        )
         refused = f"; {self.refused:,} cannot be used for training" if self.refused else ""
         if not self.done:
             so_far = f" {counted:,} of {self.of:,}" if self.of else ""

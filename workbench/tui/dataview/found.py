@@ -10,7 +10,8 @@ from workbench.dataset.rows import Fault, Place
 
 SIGNS = {"error": "✗", "warning": "!", "note": "·"}
 REPEATED = "="
-SIGN_STYLES = {"✗": "bold red", "!": "yellow", REPEATED: "cyan", "·": "dim"}
+SIGN_STYLES = {"✗": "bold red", REPEATED: "cyan", "!": "yellow", "·": "dim"}
+SIGN_NOUNS = {"✗": "error", REPEATED: "duplicate", "!": "warning", "·": "note"}
 _WEIGHT = {"✗": 3, "!": 2, REPEATED: 1, "·": 0, "": -1}
 
 

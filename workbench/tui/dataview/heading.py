@@ -1,4 +1,4 @@
-"""The line above a data set: what it is, how much of it is shown, what is still being done."""
+"""The line above a dataset: what it is, how much of it is shown, what is still being done."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from rich.text import Text
 
-from workbench.text import one_line
-from workbench.tui.dataview.found import SIGN_STYLES
+from workbench.text import one_line, quantity
+from workbench.tui.dataview.found import SIGN_NOUNS, SIGN_STYLES
 from workbench.tui.dataview.reading import DataReading
 from workbench.tui.dataview.selection import Selection
 
 
 def heading(reading: DataReading, selection: Selection) -> Text:
-    """The data set's name, format, count, and what is still being done with it."""
+    """The dataset's name, format, count, and what is still being done with it."""
     found = reading.found
     text = Text(" ").append(one_line(Path(reading.source.path).name, 40), "bold")
     text.append(f"  {reading.kinds}  ")
-    rows = f"{len(reading):,} rows"
+    rows = quantity(len(reading), "row")
     if selection.wanted.everything:
         text.append(rows)
     else:
@@ -27,11 +27,11 @@ def heading(reading: DataReading, selection: Selection) -> Text:
         text.append(f"  {doing}", "yellow")
     if trouble := reading.trouble or found.trouble:
         text.append(f"  {one_line(trouble, 200)}", "red")
-    for mark, style in SIGN_STYLES.items():
+    for mark, noun in SIGN_NOUNS.items():
         if count := found.by_sign[mark]:
-            text.append(f"  {mark} {count:,}", style)
+            text.append(f"  {quantity(count, noun)}", SIGN_STYLES[mark])
     if found.left_out:
-        text.append(f"  and {found.left_out:,} more", "dim")
+        text.append(f"  and {quantity(found.left_out, 'more finding')}", "dim")
     if not selection.wanted.everything:
         text.append(f"  {selection.wanted.told()}", "yellow")
     return text.append(f"  {one_line(reading.source.path, 200)}", "dim")

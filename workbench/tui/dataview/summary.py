@@ -10,7 +10,7 @@ from rich.text import Text
 from workbench.dataset.codes import CODES, severity
 from workbench.dataset.report import Lengths
 from workbench.dataset.rows import Row
-from workbench.text import one_line
+from workbench.text import one_line, quantity
 from workbench.tui.dataview.counting import Counting
 from workbench.tui.dataview.reading import DataReading
 from workbench.tui.styled import styled, wrapped
@@ -26,8 +26,8 @@ MAX_CATEGORIES = 40
 def figure_lines(reading: DataReading, counting: Counting | None, width: int) -> list[Text]:
     """Formats, findings by code, counts by category and split, and the histogram of lengths."""
     why = "; ".join(dict.fromkeys(f"{format} ({why})" for format, why in reading.formats))
-    files = f"{len(reading.formats):,} file{'s' * (len(reading.formats) != 1)}"
-    lines = [Text(f"{len(reading):,} rows, {files}: {one_line(why, 200)}")]
+    files = quantity(len(reading.formats), "file")
+    lines = [Text(f"{quantity(len(reading), 'row')}, {files}: {one_line(why, 200)}")]
     lines += _codes(reading)
     split = counting.split if counting else {}
     if split or set(reading.found.categories) - {""}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.evaluations.report import NAME
+from workbench.text import quantity
 from workbench.tui.evaluating import table
 from workbench.tui.evaluating.opened import Opened, Other, compare, open_report
 from workbench.tui.evaluating.wanted import NEEDS_OTHER, ORDERS, SHOWS, Wanted
@@ -50,8 +51,8 @@ class ChoosingPane(Pane):
 
         assert self.opened is not None, "allows() let it through"
         groups = self.opened.groups
-        choices = [("all", f"{sum(groups.values()):,} prompts")]
-        choices += [(name, f"{count:,} prompts") for name, count in groups.items()]
+        choices = [("all", quantity(sum(groups.values()), "prompt"))]
+        choices += [(name, quantity(count, "prompt")) for name, count in groups.items()]
 
         def then(name: str | None) -> None:
             if name:

@@ -13,7 +13,7 @@ from rich.text import Text
 from workbench.evaluations.estimates import GuardResult, PairedTest, chance
 from workbench.evaluations.report import LABELS, Figures, Report
 from workbench.headless.telling import SHARES
-from workbench.text import one_line
+from workbench.text import one_line, quantity
 from workbench.tui.evaluating.opened import Live, Opened, Other, category
 from workbench.tui.styled import styled, wrapped
 
@@ -75,11 +75,11 @@ def live_lines(live: Live, width: int) -> list[Line]:
 
 
 def gain_words(subject: str, other: str, test: PairedTest) -> str:
-    """`tuned against base: +0.950 (+0.908 to +0.983); 114 newly pass, ...`."""
+    """`tuned vs. base: +0.950 (+0.908 to +0.983); 114 newly pass, ...`."""
     gain = test.gain
     return (
         f"{subject} vs. {other}: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) on "
-        f"{test.prompts:,} prompts; {test.only_second:,} newly pass, {test.only_first:,} newly "
+        f"{quantity(test.prompts, 'prompt')}; {test.only_second:,} newly pass, {test.only_first:,} newly "
         f"fail; p {chance(test.p_value)} (exact McNemar test)"
     )
 
@@ -130,11 +130,11 @@ def _categories(
     return [Line(Text("")), Line(styled(title, "bold")), *rows]
 
 
-APART = " (apart)"
+APART = " (separate)"
 
 
 def _groups(report: Report) -> list[tuple[str, dict[str, Figures]]]:
-    """Every category with its figures by model; those reported apart say so."""
+    """Every category with its figures by model; those reported separately say so."""
     found: dict[str, dict[str, Figures]] = {}
     for model in report.models.values():
         for name, figures in model.categories.items():

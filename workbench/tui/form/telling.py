@@ -49,7 +49,8 @@ def attempted(refused: str, told: str, entry: Entry, width: int) -> list[Text]:
     lines = [styled(f"✗ {line}", "bold red") for line in _wrapped(refused, width - 2)]
     lines += [styled(f"! {line}", "yellow") for line in _wrapped(told, width - 2)]
     if len(choices_of(entry.field)) > 1:
-        lines.append(styled("Press Up or Down to cycle through the choices.", "dim"))
+        hint = "Press Up or Down to cycle through the choices."
+        lines += [styled(line, "dim") for line in _wrapped(hint, width)]
     keys = "Enter accept   Esc cancel"
     return [*lines, *explained(entry, width)[len(entry.faults) :], styled(keys, "dim")]
 
@@ -85,10 +86,11 @@ def change_lines(draft: Draft) -> list[Text]:
 
 def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
     """The counts of `workbench.headless.plan.estimated`, one line a stage."""
+    prompts = quantity(found["prompts"], "evaluation prompt")
     lines = [
         Text(
             f"{quantity(found['rows'], 'row')}: {found['train_rows']:,} for training, "
-            f"{found['validation_rows']:,} for validation; {found['prompts']:,} evaluation prompts"
+            f"{found['validation_rows']:,} for validation; {prompts}"
         )
     ]
     for stage in loaded.preset.train:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
-from workbench.text import one_line
+from workbench.text import one_line, quantity
 from workbench.tui import editor
 from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
@@ -298,7 +298,7 @@ class DataPane(Pane):
 
         assert self.reading is not None
         found = self.reading.found.categories.most_common()
-        names = [(name, f"{count:,} rows") for name, count in found if name]
+        names = [(name, quantity(count, "row")) for name, count in found if name]
         self.app.push_screen(
             Picker("Show which category?", names), lambda name: self._filter(category=name)
         )

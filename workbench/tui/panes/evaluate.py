@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical
 from workbench.errors import UserError
 from workbench.evaluations.report import NAME
 from workbench.run.folder import RunFolder
-from workbench.text import one_line
+from workbench.text import one_line, quantity
 from workbench.tui import editor
 from workbench.tui.actions import Action
 from workbench.tui.evaluating import casetext, table
@@ -299,10 +299,11 @@ class EvaluatePane(ChoosingPane):
         told = self.wanted.told()
         if told:
             text.append(
-                f"  {shown:,} of {count:,} prompts: {one_line(told, 60)}", "not bold yellow"
+                f"  {shown:,} of {quantity(count, 'prompt')}: {one_line(told, 60)}",
+                "not bold yellow",
             )
         else:
-            text.append(f"  {count:,} prompts", "not bold")
+            text.append(f"  {quantity(count, 'prompt')}", "not bold")
         return text.append(f"  verdicts: {one_line(opened.subject, 30)}", "not bold dim")
 
     def _why_empty(self) -> Sequence[str]:
