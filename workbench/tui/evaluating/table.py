@@ -79,8 +79,8 @@ def gain_words(subject: str, other: str, test: PairedTest) -> str:
     gain = test.gain
     return (
         f"{subject} vs. {other}: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) on "
-        f"{quantity(test.prompts, 'prompt')}; {test.only_second:,} newly pass, {test.only_first:,} newly "
-        f"fail; p {chance(test.p_value)} (exact McNemar test)"
+        f"{quantity(test.prompts, 'prompt')}; {test.only_second:,} newly pass, "
+        f"{test.only_first:,} newly fail; p {chance(test.p_value)} (exact McNemar test)"
     )
 
 
