@@ -65,6 +65,15 @@ def architecture_of(config: Mapping[str, Any]) -> str:
     return str(names[0]) if isinstance(names, list) and names else ""
 
 
+def named_dtype(config: Mapping[str, Any]) -> str:
+    """The number format that the model is for ("bfloat16"), "" where the config does not say."""
+    text = config.get("text_config")
+    for values in (config, text if isinstance(text, Mapping) else {}):
+        if found := values.get("dtype") or values.get("torch_dtype"):
+            return str(found)
+    return ""
+
+
 def check_causal(config: Mapping[str, Any], path: Path) -> None:
     """Raise UserError unless `config`, parsed from `path`, is that of a causal language model."""
     name, kind = architecture_of(config), str(config.get("model_type") or "")

@@ -1,9 +1,9 @@
 """Whether a base model is stored quantized, by its config.json, and which base model is not.
 
 Quantized weights cannot be trained, and an adapter trained beside them fits only them. Methods that
-store the numbers with plain scales are dequantized (`pipeline.dequantized`); a base of any other
-method is refused before its weights are downloaded, with the name of the unquantized base model as
-far as the folder or its name tells it.
+store numbers with plain scales are dequantized as they are read (`pipeline.export.packed`); a base
+of any other method is refused before its weights are downloaded, with the name of the unquantized
+base model as far as the folder or its name tells it.
 """
 
 from __future__ import annotations
@@ -73,8 +73,18 @@ class StoredQuantization:
 
     @property
     def dequantizes(self) -> bool:
-        """Whether `pipeline.dequantized` reads it."""
+        """Whether `pipeline.export.packed` reads it."""
         return self.is_float8 or self.method == BITSANDBYTES
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns that share a scale, (0, 0) where it does not say."""
+        found: Any = self.settings.get("weight_block_size")
+        for group in _groups(self.settings):
+            found = found or group.get("block_structure")
+        if isinstance(found, list) and len(found) == 2:
+            return int(found[0]), int(found[1])
+        return 0, 0
 
     @property
     def _format(self) -> str:
@@ -96,6 +106,15 @@ def stored_quantization(config: Mapping[str, Any]) -> StoredQuantization | None:
         if isinstance(found, Mapping) and "group_size" in found:
             return StoredQuantization("mlx", _bits(found), found)
     return None
+
+
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parsed config.json as that of the same model with plain weights."""
+    keys = (*_PLACES, "quantization")
+    plain = {key: value for key, value in config.items() if key not in keys}
+    if isinstance(text := plain.get("text_config"), Mapping):
+        plain["text_config"] = {key: value for key, value in text.items() if key not in keys}
+    return plain
 
 
 def check_quantization(base: Path, name: str = "") -> StoredQuantization | None:

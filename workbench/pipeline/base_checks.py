@@ -15,6 +15,7 @@ from workbench.bases.architecture import (
     read_config,
 )
 from workbench.bases.folder import check_files
+from workbench.bases.quantization import stored_quantization
 from workbench.errors import UserError
 from workbench.findings import Finding
 from workbench.pipeline.candidate import Candidate, Check, When
@@ -25,6 +26,19 @@ def check_folder(candidate: Candidate) -> Iterable[Finding]:
     """A folder that is no base model, or one stored in a way that cannot be trained."""
     check_files(candidate.base, candidate.preset.model.base, names=candidate.files)
     return ()
+
+
+def check_stored(candidate: Candidate) -> Iterator[Finding]:
+    """A base whose weights are dequantized as they are read: how much memory they take then."""
+    stored = stored_quantization(read_config(candidate.base))
+    if stored is None or not stored.dequantizes:
+        return
+    message = f"base model stored quantized ({stored.label}); its weights are dequantized"
+    held = candidate.preset.model.quantization
+    if held == "none":
+        yield Finding("note", message, 'set model.quantization = "nf4" to train on 4-bit weights')
+    else:
+        yield Finding("note", f"{message} and held as {held} while training")
 
 
 def check_loadable(candidate: Candidate) -> Iterable[Finding]:
@@ -70,7 +84,11 @@ def check_tensors(candidate: Candidate) -> Iterator[Finding]:
 
 
 CHECKS: Mapping[When, Mapping[str, Check]] = {
-    When.CONFIG: {"files": check_folder, "transformers": check_loadable},
+    When.CONFIG: {
+        "files": check_folder,
+        "stored": check_stored,
+        "transformers": check_loadable,
+    },
     When.TOKENIZER: {},
     When.WEIGHTS: {"tensors": check_tensors},
 }

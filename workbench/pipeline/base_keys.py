@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from workbench.errors import UserError
 from workbench.pipeline.causal import (
     cannot_load,
     load_configs,
     loading_arguments,
+    model_class,
     quiet_loading,
     require_loaded,
 )
@@ -123,10 +123,8 @@ def _load_shapes(
 ) -> tuple[Any, dict[str, Any]]:
     """A model without memory and what transformers reports of loading `tensors` into it."""
     try:
-        with torch.device("meta"):
-            kind: type[Any] = type(AutoModelForCausalLM.from_config(config))
         with quiet_loading():
-            model, told = kind.from_pretrained(
+            model, told = model_class(config).from_pretrained(
                 None,
                 config=config,
                 state_dict=dict(tensors),

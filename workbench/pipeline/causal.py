@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
 from workbench.errors import UserError
+from workbench.pipeline.dequantized import dequantized
 from workbench.text import listed, quantity
 
 # Stored names -> names of the text model: as published (`language_model.model.layers`, what
@@ -42,6 +44,9 @@ def load_configs(base: Path) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError, StrictDataclassError) as error:
         raise cannot_load(error, base) from error
     text = whole.get_text_config(decoder=True)
+    for config in (whole, text):
+        if hasattr(config, "quantization_config"):  # its weights are dequantized when they are read
+            del config.quantization_config
     return whole, whole if text.model_type == whole.model_type else text
 
 
@@ -60,14 +65,38 @@ def load_causal(base: Path, *, config: Any = None, **arguments: Any) -> Any:
     config = config or text
     arguments |= loading_arguments(multimodal=text is not whole)
     with quiet_loading():
-        model, told = AutoModelForCausalLM.from_pretrained(
-            base, config=config, trust_remote_code=False, **arguments
-        )
+        tensors = dequantized(base)
+        if tensors is None:
+            model, told = AutoModelForCausalLM.from_pretrained(
+                base, config=config, trust_remote_code=False, **arguments
+            )
+        else:
+            model, told = _from_tensors(base, config, tensors, arguments)
     require_loaded(told, type(model).__name__, base)
     if text is not whole:
         model._weight_conversions = None  # else it would be saved under the names it was read by
     _keep_own_head(model)
     return model
+
+
+def _from_tensors(
+    base: Path, config: Any, tensors: Mapping[str, Any], arguments: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The model and transformers' loading info, its weights taken from `tensors`."""
+    arguments.setdefault("dtype", config.dtype or torch.float32)
+    model, told = model_class(config).from_pretrained(
+        None, config=config, state_dict=dict(tensors), **arguments
+    )
+    model.name_or_path = config._name_or_path = str(base)
+    if (base / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(base)
+    return model, told
+
+
+def model_class(config: Any) -> Any:
+    """transformers' class of the causal language model with that configuration."""
+    with torch.device("meta"):
+        return type(AutoModelForCausalLM.from_config(config))
 
 
 def loading_arguments(*, multimodal: bool) -> dict[str, Any]:

@@ -3,43 +3,27 @@
 Format: 8 bytes little-endian header length, a JSON header (name -> dtype, shape, data_offsets),
 then the tensors' bytes (https://github.com/huggingface/safetensors#format).
 Invariant: every tensor in `tensors` was proved to lie whole inside its file before any is read, and
-no more than the rows asked for is ever in memory. Nothing is mapped: a mapped file counts as ours.
+no more than the rows asked for is ever in memory. Quantized weights that can be dequantized are so
+as they are read: whoever reads them sees plain ones.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from workbench.bases.architecture import named_dtype, read_config
+from workbench.bases.quantization import stored_quantization
 from workbench.errors import UserError
+from workbench.pipeline.export.packed import unpacked
+from workbench.pipeline.export.stored import PLAIN, Float32, Stored, plain_bytes
 
-Float32 = NDArray[np.float32]
+__all__ = ["PLAIN", "Float32", "Shards"]
 
+BASE = "model.safetensors"
 MAX_HEADER_BYTES = 100 << 20
-_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-PLAIN = tuple(_NUMPY)  # number formats of weights, by their names in safetensors files
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Where a tensor's bytes are. `offset` counts from the start of the file."""
-
-    file: Path
-    offset: int
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def row_elements(self) -> int:
-        return math.prod(self.shape[1:])
 
 
 class Shards:
@@ -48,7 +32,7 @@ class Shards:
     Raises UserError when a file is missing, cut short or has a header that cannot be true.
     """
 
-    def __init__(self, folder: Path, name: str = "model.safetensors") -> None:
+    def __init__(self, folder: Path, name: str = BASE) -> None:
         self.folder = folder
         self.tensors: dict[str, Stored] = {}
         index = folder / f"{name}.index.json"
@@ -58,6 +42,13 @@ class Shards:
         missing = sorted(set(listed) - set(self.tensors))
         if missing:
             raise UserError(f"lists tensor {missing[0]}, which no file contains", path=index)
+        if name == BASE and (folder / "config.json").is_file():
+            self._unpack(read_config(folder))
+
+    def _unpack(self, config: Mapping[str, Any]) -> None:
+        quantization = stored_quantization(config)
+        if quantization and quantization.dequantizes:
+            self.tensors = unpacked(self.tensors, quantization, named_dtype(config))
 
     def renamed(self, name: Callable[[str], str]) -> Shards:
         """The same files under other names; what gets an empty one is left out."""
@@ -72,46 +63,15 @@ class Shards:
 
     def rows(self, name: str, first: int = 0, end: int | None = None) -> Float32:
         """Rows `[first, end)` as float32, shape (rows, elements of a row)."""
-        stored = self.tensors[name]
-        n_rows = stored.shape[0] if stored.shape else 1
-        count = (n_rows if end is None else end) - first
-        values = _read(stored, first, count)
-        if stored.dtype == "BF16":
-            bits = values.astype(np.uint32)
-            bits <<= 16
-            values = bits.view(np.float32)
-        return values.astype(np.float32, copy=False).reshape(count, stored.row_elements)
+        return self.tensors[name].rows(first, end)
 
     def check_readable(self, name: str) -> None:
         """Raise UserError for a tensor in a number format that is not plain floating point."""
         stored = self.tensors[name]
-        if stored.dtype not in _NUMPY:
+        if stored.dtype not in PLAIN:
             hint = "use the full-precision base model (F32, F16, BF16)"
             message = f"{name} is stored as {stored.dtype}"
             raise UserError(message, path=stored.file, hint=hint)
-
-
-def _read(stored: Stored, first: int, count: int) -> NDArray[Any]:
-    dtype = np.dtype(_NUMPY[stored.dtype])
-    skipped = first * stored.row_elements * dtype.itemsize
-    n_bytes = count * stored.row_elements * dtype.itemsize
-    raw = _pread(stored.file, n_bytes, stored.offset + skipped)
-    if len(raw) != n_bytes:
-        raise UserError("the file was truncated while it was read", path=stored.file)
-    return np.frombuffer(raw, dtype)
-
-
-def _pread(path: Path, n_bytes: int, offset: int) -> bytes:
-    """Those bytes of the file, fewer where it ends before."""
-    pieces = list[bytes]()
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        while n_bytes and (raw := os.pread(fd, n_bytes, offset)):  # 2 GiB at a time on Linux
-            pieces.append(raw)
-            n_bytes, offset = n_bytes - len(raw), offset + len(raw)
-    finally:
-        os.close(fd)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _weight_map(index: Path) -> dict[str, str]:
@@ -149,7 +109,7 @@ def _stored(path: Path, size: int, start: int, name: str, entry: dict[str, Any])
         raise UserError(f"the file is truncated: {name} is incomplete", path=path)
     if not 0 <= first <= end or any(n < 0 for n in shape):
         raise ValueError("negative size")
-    expected = math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize if dtype in _NUMPY else None
+    expected = plain_bytes(dtype, shape)
     if expected is not None and expected != end - first:
         raise UserError(f"{name} has {end - first} bytes instead of {expected}", path=path)
     return Stored(path, start + first, dtype, shape)

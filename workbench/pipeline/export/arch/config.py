@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.bases.quantization import plain_config
 from workbench.errors import UserError
 
 ROPE_THETA = 10000.0
@@ -124,7 +125,10 @@ class ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The config.json in `folder`. Raises UserError when it is missing or no JSON object."""
+    """The config.json in `folder`, of a quantized base as that of plain weights, which are read.
+
+    Raises UserError when it is missing or no JSON object.
+    """
     path = folder / "config.json"
     try:
         values = json.loads(path.read_bytes())
@@ -134,4 +138,4 @@ def read_config(folder: Path) -> ModelConfig:
         values = None
     if not isinstance(values, dict):
         raise UserError("not a model configuration", path=path)
-    return ModelConfig(path, values)
+    return ModelConfig(path, plain_config(values))
