@@ -3,7 +3,7 @@
 W + d1 + d2: a later adapter sees what an earlier one left, as peft's merge after merge does.
 Where input and output embedding are one matrix and an adapter changes one of them, or both, each is
 what it was in training; they stay one matrix only if they come out equal.
-Invariant: names, shapes and the tied head are settled on construction, before any tensor is read.
+Invariant: names, shapes and whether the head is tied are settled on construction.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class MergedTensor:
 class MergedWeights:
     """Base and adapters as one set of named tensors.
 
-    `tied`: the output head is the embedding; `parted`: it was, before the adapters. `in_scope`
-    leaves out tensors (a cut-off model).
+    `tied`: the output head is the embedding; `parted`: it was, before the adapters; `headed`: it is
+    not, though config.json says so, as in models that PEFT merged. `in_scope` leaves out tensors (a
+    cut-off model).
     Raises UserError when an adapter does not fit the base.
     """
 
@@ -63,13 +64,14 @@ class MergedWeights:
             read_adapter(folder).stored_as(storage, self.base) for folder in weights.adapters
         ]
         self._in_scope = in_scope
-        self._one_matrix = tied_in_config or not self._has_head()
+        self._one_matrix = not self._has_own_head(tied_in_config)
         if self._one_matrix:
             self._tie_token_rows()
         for adapter in self.adapters:
             self.check_fits(adapter)
         self.tied = self._one_matrix and self._stays_one_matrix()
-        self.parted = tied_in_config and not self.tied
+        self.parted = tied_in_config and self._one_matrix and not self.tied
+        self.headed = tied_in_config and not self._one_matrix
         found = dict.fromkeys(self.base.tensors)
         for adapter in self.adapters:
             found |= dict.fromkeys(adapter.replacements)
@@ -128,8 +130,23 @@ class MergedWeights:
                 return name
         raise UserError("no tensor embed_tokens.weight", path=self.base.folder)
 
-    def _has_head(self) -> bool:
+    def _has_own_head(self, tied_in_config: bool) -> bool:
+        """Whether there is a head that is not the embedding, judged as transformers does.
+
+        Of a config that ties them, a stored head counts only if it has other values.
+        """
+        if tied_in_config:
+            return HEAD in self.base and not self._stored_head_is_embedding()
         return HEAD in self.base or any(HEAD in adapter.replacements for adapter in self.adapters)
+
+    def _stored_head_is_embedding(self) -> bool:
+        base, embedding = self.base, self._base_embedding
+        if base.shape(HEAD) != base.shape(embedding):
+            return False
+        rows = base.shape(HEAD)[0]
+        ends = (min(rows, first + COMPARED_ROWS) for first in range(0, rows, COMPARED_ROWS))
+        spans = zip(range(0, rows, COMPARED_ROWS), ends, strict=True)
+        return all(np.array_equal(base.rows(HEAD, *s), base.rows(embedding, *s)) for s in spans)
 
     def check_fits(self, adapter: Adapter) -> None:
         """Raise UserError when the adapter changes what is not there, or is of another shape."""

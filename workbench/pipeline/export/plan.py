@@ -228,6 +228,10 @@ def _settle(weights: Weights, kinds: Sequence[GgufType], layers: int | None) -> 
 
 
 def _of_parting(merged: MergedWeights) -> list[str]:
+    if merged.headed:
+        return [
+            "config.json ties the output head to the embedding, but another is stored: it is used"
+        ]
     if not merged.parted:
         return []
     return ["training untied the input and output embeddings: both are written"]
