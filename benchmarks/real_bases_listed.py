@@ -14,7 +14,7 @@ from benchmarks.real_bases_tokenizers import Facts
 
 @dataclass(frozen=True)
 class Rule:
-    """`what` is an expression for the key or the tensor's line; `where` one for the base's name."""
+    """`what` is an expression for the line of a key or tensor; `where` one for the base's name."""
 
     what: str
     reason: str
@@ -27,10 +27,30 @@ class Rule:
 KEYS = (
     Rule(
         r"general\.(name|basename|finetune|version|organization|size_label|license|tags|languages)"
-        r"(\.|$)",
+        r"(\.|:)",
         "the reference guesses names and labels from the folder and the model card",
     ),
-    Rule(r"tokenizer\.ggml\.add_sep_token$", "false, as where the key is not there"),
+    Rule(r"tokenizer\.ggml\.add_sep_token: none / False$", "false, as where the key is not there"),
+    Rule(
+        r"tokenizer\.ggml\.add_(bos|eos)_token: (True|False) / none$",
+        "we write what the tokenizer does; without the key llama.cpp guesses by the kind",
+    ),
+    Rule(
+        r"[a-z0-9]+\.vocab_size: (none / \d+|\d+ / none)$",
+        "the number of tokens; one of us writes it for every kind",
+    ),
+    Rule(
+        r"[a-z0-9]+\.attention\.(key|value)_length: (none / \d+|\d+ / none)$",
+        "the width of a head, as llama.cpp computes it where the key is not there",
+    ),
+    Rule(
+        r"tokenizer\.ggml\.(eot|mask|seperator|padding|unknown)_token_id: (none / \d+|\d+ / none)$",
+        "we name the end of a turn, the reference what config files name besides; both stop alike",
+    ),
+    Rule(
+        r"tokenizer\.ggml\.scores:",
+        "the order of merges is what counts: ours are ranks of merges, true ones are not at hand",
+    ),
 )
 TENSORS = (
     Rule(

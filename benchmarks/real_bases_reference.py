@@ -2,12 +2,15 @@
 
 The converter of the vendored version runs in a child, from the cache. It reads SentencePiece
 vocabularies from a `tokenizer.model` only; where none is published in a registry, one is written
-from the same pieces, and its scores are not compared.
+from the same pieces, and its scores are not compared. It takes the types of added tokens from
+`added_tokens_decoder`, which transformers 5 no longer writes: it gets the published one.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,9 +34,11 @@ from benchmarks.real_bases_pieces import (
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_tokenizers import Facts, RealTokenizer
 
+CONFIG = "tokenizer_config.json"
 TIMEOUT_S = 240.0
 ROUNDED_SHARE = 1e-4  # of a tensor's elements that may be one step of BF16 apart
 ROUNDED = "rounded otherwise"
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 @dataclass
@@ -59,7 +64,11 @@ def compare_with_reference(
     folder = work / "reference"
     folder.mkdir()
     for path in merged.iterdir():
-        os.symlink(path, folder / path.name)
+        if path.name != CONFIG:
+            os.symlink(path, folder / path.name)
+    config = json.loads((merged / CONFIG).read_bytes())
+    config.setdefault("added_tokens_decoder", tokenizer.added_tokens_decoder)
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     _write_pieces(facts, tokenizer, sources, folder)
     theirs = work / "reference.gguf"
     failed = _convert(sources, folder, theirs)
@@ -120,7 +129,7 @@ def pieces_of(backend: Mapping[str, Any]) -> Iterable[Piece]:
             yield Piece(text, 0.0, UNKNOWN)
         elif token is not None:
             yield Piece(text, 0.0, CONTROL if token["special"] else USER_DEFINED)
-        elif len(text) == 6 and text.startswith("<0x"):
+        elif _BYTE.fullmatch(text):
             yield Piece(text, 0.0, BYTE)
         else:
             yield Piece(text, -float(i), NORMAL)

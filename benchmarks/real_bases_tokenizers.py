@@ -44,12 +44,19 @@ class RealTokenizer:
 
     def write(self, folder: Path) -> None:
         """tokenizer.json, tokenizer_config.json and chat_template.jinja."""
-        decoder = {str(t["id"]): t for t in self.backend["added_tokens"]}
-        told = self.config | {"added_tokens_decoder": _without_ids(decoder)}
+        told = self.config | {"added_tokens_decoder": self.added_tokens_decoder}
         texts = {"tokenizer.json": self.backend, "tokenizer_config.json": told}
         for name, value in texts.items():
             (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
         (folder / "chat_template.jinja").write_text(self.template, encoding="utf-8")
+
+    @property
+    def added_tokens_decoder(self) -> dict[str, Facts]:
+        """The added tokens by id, as tokenizer_config.json has them."""
+        return {
+            str(token["id"]): {key: value for key, value in token.items() if key != "id"}
+            for token in self.backend["added_tokens"]
+        }
 
     def id_of(self, text: str) -> int:
         """The id of an added token."""
@@ -130,7 +137,3 @@ def _template(which: str, own: Any, sources: Sources) -> str:
     if found is None:
         raise UserError(f"llama.cpp's tests have no chat template {name!r}")
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), found[1])
-
-
-def _without_ids(decoder: dict[str, Facts]) -> dict[str, Facts]:
-    return {i: {k: v for k, v in t.items() if k != "id"} for i, t in decoder.items()}

@@ -86,18 +86,22 @@ def save_tokenizer(
     tokenizer.chat_template = None
     with files.whole_folder(folder) as tmp:
         tokenizer.save_pretrained(tmp)
-        _name_class(tmp / "tokenizer_config.json")
+        _mend_config(tmp / "tokenizer_config.json")
         files.write_atomic(tmp / "tokenizer.json", tokenizer.backend_tokenizer.to_str(pretty=False))
         write_templates({DEFAULT: "", **templates}, tmp)
         if generation:
             files.write_json(tmp / GENERATION, generation)
 
 
-def _name_class(path: Path) -> None:
-    """Name transformers' plain class as every version knows it; 5 has another name for it."""
+def _mend_config(path: Path) -> None:
+    """What other programs stumble over: transformers 5's own name for its plain class, and an empty
+    chat template, which keeps llama.cpp's converter from the template's own file."""
     config = json.loads(path.read_bytes())
     if config.get("tokenizer_class") == "TokenizersBackend":
-        files.write_atomic(path, json.dumps({**config, "tokenizer_class": PLAIN_CLASS}, indent=2))
+        config["tokenizer_class"] = PLAIN_CLASS
+    if config.get("chat_template", "") is None:
+        del config["chat_template"]
+    files.write_atomic(path, json.dumps(config, indent=2))
 
 
 def stop_ids(tokenizer: Any, base: Path) -> list[int]:

@@ -193,6 +193,13 @@ def test_what_llama_cpp_cannot_express_is_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_gelu_in_gemmas_first_releases_means_the_tanh_form(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base", "gemma")
+    _change(base, hidden_act="gelu")
+    found = parities(Weights(base), tmp_path, "f16")
+    assert gate(found["f16"]).passed
+
+
 def test_the_refusal_names_the_architecture(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "qwen2")
     _change(base, architectures=["MambaForCausalLM"])

@@ -62,6 +62,7 @@ class Family:
     `defaults`: what a missing key of config.json means.
     `text_of`: the architecture of the text model inside, for a model that reads more than text.
     `activation`: the only activation llama.cpp computes for it.
+    `activation_alike`: another name that transformers reads as that one.
     `f32_limit`: largest mean KL divergence of an F32 file that still counts as exact, in nats.
     `parity_layers`: how many layers a cut-off copy needs to show every kind of layer.
     """
@@ -74,6 +75,7 @@ class Family:
     latent: bool = False
     rope_kinds: tuple[str, ...] = ("default", "linear", "yarn")
     activation: str = "silu"
+    activation_alike: str | None = None
     f32_limit: float = 1e-6
     parity_layers: int = 2
     check_more: Callable[[ModelConfig], None] = _nothing
@@ -118,8 +120,9 @@ class Family:
 
     def check(self, config: ModelConfig) -> None:
         """Raise UserError for a setting that llama.cpp cannot express."""
-        refuse_unless(config, "hidden_act", {self.activation, None})
-        refuse_unless(config, "hidden_activation", {self.activation, None})
+        known = {self.activation, self.activation_alike, None}
+        refuse_unless(config, "hidden_act", known)
+        refuse_unless(config, "hidden_activation", known)
         rope = config.rope()
         if rope.kind not in self.rope_kinds:
             hint = "supported: " + ", ".join(self.rope_kinds)

@@ -106,7 +106,13 @@ _PLACES = (  # in the files, as published and as they are in memory -> in a text
     ("lm_head.", "lm_head."),
 )
 FAMILIES = (
-    Family("GemmaForCausalLM", MODEL_ARCH.GEMMA, rope_kinds=("default",), **_COMMON),
+    Family(
+        "GemmaForCausalLM",
+        MODEL_ARCH.GEMMA,
+        rope_kinds=("default",),
+        activation_alike="gelu",  # as the first releases have it; transformers takes tanh for it
+        **_COMMON,
+    ),
     Family(
         "Gemma2ForCausalLM",
         MODEL_ARCH.GEMMA2,
