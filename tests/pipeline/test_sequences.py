@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from workbench.dataset import crew as crew_module
 from workbench.dataset.crew import Crew, Helper
 from workbench.dataset.encode import Encoder, Encoding, RowTokens
 from workbench.dataset.rows import Message, Place, Row
+from workbench.dataset.template import ChatTemplate
+from workbench.pipeline import earlier as earlier_module
 from workbench.pipeline import prepare
 from workbench.pipeline.earlier import Earlier, way_of
 from workbench.pipeline.sequences import SequenceWriter, row_key
@@ -131,6 +134,31 @@ def test_another_way_of_tokenizing_or_a_changed_file_starts_anew(
     ASKED.clear()
     made(encoder, ROWS[:1], tmp_path / "b.safetensors")
     assert ASKED == [1]
+
+
+def test_a_template_for_tools_and_a_date_are_part_of_the_way(encoder: Encoder) -> None:
+    plain = template("chatml")
+    dated = replace(plain, source=plain.source + "{{ strftime_now('%Y') }}")
+    with_tools = replace(plain, others=(("tool_use", "x"), ("rag", "y")))
+    ways = [way_of(replace(encoder, template=one), "{}") for one in (plain, dated, with_tools)]
+    assert len(set(ways)) == 3
+    other = replace(plain, others=(("rag", "y"),))
+    assert way_of(replace(encoder, template=other), "{}") == ways[0]
+
+
+def test_a_date_of_another_day_is_another_way(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dated = replace(encoder, template=ChatTemplate("{{ strftime_now('%Y') }}"))
+    today = way_of(dated, "{}")
+
+    class Tomorrow(date):
+        @classmethod
+        def today(cls) -> Tomorrow:
+            return cls.fromordinal(date.today().toordinal() + 1)
+
+    monkeypatch.setattr(earlier_module, "date", Tomorrow)
+    assert way_of(dated, "{}") != today
 
 
 def test_a_key_tells_rows_apart_that_are_tokenized_apart() -> None:

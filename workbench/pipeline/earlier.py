@@ -13,6 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,7 +53,9 @@ def way_of(encoder: Encoder, tokenizer: str) -> str:
 def _told(template: ChatTemplate) -> list[str]:
     """All of a template that the text of a row depends on."""
     told = [template.source, template.bos_token, template.eos_token]
-    return [*told, template.tool_use] if template.tool_use else told
+    told += [template.tool_use] if template.tool_use else []
+    dated = any("strftime_now" in source for source in (template.source, template.tool_use))
+    return [*told, date.today().isoformat()] if dated else told
 
 
 class Encodes(Protocol):

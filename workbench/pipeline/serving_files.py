@@ -70,6 +70,16 @@ def ids_in(value: Any) -> list[int]:
     return [one for one in found if isinstance(one, int)]
 
 
+def stop_ids(folder: Path, special: Mapping[str, int], rows: int) -> list[int]:
+    """The ids below `rows` that end a response, the trained end first.
+
+    By the folder's generation settings, then by the `special` tokens of its vocabulary.
+    """
+    named = ids_in(read_generation(folder).get("eos_token_id"))
+    found = [*named, *(special[name] for name in ("eot", "eos") if name in special)]
+    return [token for token in dict.fromkeys(found) if token < rows]
+
+
 def copy_serving_files(source: Path, target: Path) -> None:
     """Copy the files that are there from one folder into another."""
     for path in (path for pattern in PATTERNS for path in source.glob(pattern)):

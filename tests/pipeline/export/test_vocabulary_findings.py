@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline.export.helpers import config_for, save_tokenizer
+from tests.pipeline.export.helpers import backend_json, config_for, save_tokenizer
 from tests.pipeline.export.real_kinds import BEYOND, save_kind
 from workbench.dataset.rows import Message, Place, Row
 from workbench.dataset.template import ChatTemplate
@@ -127,15 +128,15 @@ def test_other_ids_for_no_known_reason_are_an_error(tmp_path: Path) -> None:
     import workbench.pipeline.export.vocabulary_findings as module
 
     calls: list[int] = []
-    honest = module.vocabulary_ids
+    honest = module.ids_and_ends
 
-    def shifted(vocabulary: Any, requests: Any) -> Any:
+    def shifted(vocabulary: Any, requests: Any, tokens: Any) -> Any:
         calls.append(len(requests))
-        ids = honest(vocabulary, requests)
-        return [*ids[:-1], (*ids[-1], 7)]
+        ids, ends = honest(vocabulary, requests, tokens)
+        return [*ids[:-1], (*ids[-1], 7)], ends
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "vocabulary_ids", shifted)
+        patch.setattr(module, "ids_and_ends", shifted)
         wrong = found(tmp_path, "deepseek", rows(["Hello", "there"]))
     assert levels(wrong) == ["error"] and len(calls) == 1
     assert str(wrong[0]).startswith("data.jsonl:2: llama.cpp gives different ids for 1 of 2 ")
@@ -153,3 +154,48 @@ def test_documents_need_no_template(tmp_path: Path) -> None:
     composing, _, refused = found(tmp_path, "qwen", documents, template=None)
     assert str(composing).endswith("1 of 2 rows") and refused.level == "error"
     save_tokenizer(tmp_path / "none")
+
+
+def harmony(folder: Path, stop: Sequence[str] = ()) -> list[str]:
+    """What is found of a tokenizer of whose three ends llama.cpp takes one off."""
+    tokens = {"<|return|>": 0, "<|call|>": 1, "<|end|>": 2}
+    values = json.loads(backend_json())
+    names = [token["content"] for token in values["added_tokens"]]
+    text = json.dumps(values)
+    for old, new in zip(names, tokens, strict=True):
+        text = text.replace(json.dumps(old), json.dumps(new))
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(text)
+    config = {"eos_token": "<|return|>", "pad_token": "<|return|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0]}))
+    model: Any = config_for("qwen2")
+    model.architectures = ["Qwen2ForCausalLM"]
+    model.save_pretrained(folder)
+    text = PRESET.format(export="", model="") + f"[generate]\nstop = {json.dumps(list(stop))}\n"
+    preset = parse(text, Path("preset.toml")).preset
+    candidate = Candidate(folder, preset, tokenizer=folder, end_of_turn="<|end|>", rows=rows(["a"]))
+    return [str(one) for one in check_vocabulary(candidate) if "end responses" in str(one)]
+
+
+def test_an_end_that_llama_cpp_takes_off_is_said_with_the_way_out(tmp_path: Path) -> None:
+    (told,) = harmony(tmp_path / "a")
+    assert told == (
+        "llama.cpp does not end responses at '<|end|>', at which training ends them "
+        "(add '<|end|>' to generate.stop)"
+    )
+    assert harmony(tmp_path / "b", stop=["<|end|>"]) == []
+
+
+def test_a_further_end_of_the_base_is_a_note(tmp_path: Path) -> None:
+    save_tokenizer(tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0, 1]}))
+    config: Any = config_for("qwen2")
+    config.architectures = ["Qwen2ForCausalLM"]
+    config.save_pretrained(tmp_path)
+    preset = parse(PRESET.format(export="", model=""), Path("preset.toml")).preset
+    candidate = Candidate(tmp_path, preset, tokenizer=tmp_path, rows=rows(["a"]))
+    found = [one for one in check_vocabulary(candidate) if "end responses" in str(one)]
+    assert [(one.level, str(one)) for one in found] == [
+        ("note", "llama.cpp does not end responses at '<|im_start|>', as transformers does")
+    ]

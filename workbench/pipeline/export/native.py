@@ -77,6 +77,10 @@ class NativeFile:
     def vocabulary_size(self) -> int:
         return int(self._c.llama_vocab_n_tokens(self._vocab))
 
+    def ends(self, token: int) -> bool:
+        """Whether llama.cpp's own programs end a response at `token`."""
+        return bool(self._c.llama_vocab_is_eog(self._vocab, token))
+
     def ids(self, text: str, *, add_special: bool = False) -> list[int]:
         """Ids of `text`; special tokens in it are recognised, BOS and EOS only on request."""
         raw = text.encode()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from workbench.children import ChildDied, end_with_parent, say, told
 from workbench.errors import RunFailed, WorkbenchError
@@ -34,42 +34,51 @@ def vocabulary_ids(vocabulary: Vocabulary, requests: Sequence[Request]) -> list[
 
     Raises RunFailed where llama.cpp cannot read the vocabulary.
     """
+    return ids_and_ends(vocabulary, requests, ())[0]
+
+
+def ids_and_ends(
+    vocabulary: Vocabulary, requests: Sequence[Request], tokens: Sequence[int]
+) -> tuple[list[Ids], set[int]]:
+    """(the ids as of `vocabulary_ids`, those of `tokens` at which llama.cpp ends a response)."""
     from workbench.pipeline.export.gguf_header import write_vocabulary_file
 
     with TemporaryDirectory(prefix="workbench-vocabulary-") as folder:
         gguf, asked = Path(folder) / "vocabulary.gguf", Path(folder) / "requests.json"
         write_vocabulary_file(vocabulary, gguf)
-        asked.write_text(json.dumps(requests), encoding="utf-8")
+        asked.write_text(json.dumps([requests, tokens]), encoding="utf-8")
         return _in_child(gguf, asked)
 
 
-def _in_child(gguf: Path, asked: Path) -> list[Ids]:
+def _in_child(gguf: Path, asked: Path) -> tuple[list[Ids], set[int]]:
     command = [sys.executable, "-m", __name__, str(gguf), str(asked)]
-    found, problem = list[Ids](), ""
+    found, ends, problem = list[Ids](), set[int](), ""
     try:
         with closing(told(command)) as lines:
             for line in lines:
                 found += [tuple(ids) for ids in line.get("ids", ())]
+                ends |= set(line.get("ends", ()))
                 problem = line.get("problem", "")
     except ChildDied as error:
         raise RunFailed(f"llama.cpp cannot read this vocabulary{error.cause}") from None
     if problem:
         raise RunFailed(problem)
-    return found
+    return found, ends
 
 
 def main(arguments: Sequence[str]) -> None:
-    """In the child: one line for each few texts, then the last word."""
+    """In the child: one line for each few texts, one of the tokens, then the last word."""
     from workbench.pipeline.export.native import NativeFile
 
     end_with_parent()
     gguf, asked = map(Path, arguments)
-    requests: list[Any] = json.loads(asked.read_bytes())
+    requests, tokens = json.loads(asked.read_bytes())
     try:
         with NativeFile(gguf) as native:
             for first in range(0, len(requests), TEXTS_PER_LINE):
                 some = requests[first : first + TEXTS_PER_LINE]
                 say({"ids": [native.ids(text, add_special=special) for text, special in some]})
+            say({"ends": [token for token in tokens if native.ends(token)]})
     except WorkbenchError as error:
         say({"problem": str(error).replace(f"{gguf}: ", "")})
         return

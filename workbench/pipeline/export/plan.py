@@ -36,7 +36,7 @@ from workbench.pipeline.export.types import (
     wished_format,
 )
 from workbench.pipeline.export.vocabulary import Vocabulary
-from workbench.pipeline.serving_files import ids_in, read_generation
+from workbench.pipeline.serving_files import read_generation, stop_ids
 from workbench.pipeline.training.weights import Weights
 
 ALIGNMENT = 32
@@ -120,9 +120,7 @@ class ExportPlan:
     @property
     def stop_ids(self) -> list[int]:
         """The ids that end an answer, the one that training ended with first."""
-        special = self.vocabulary.special
-        known = [special[name] for name in ("eot", "eos") if name in special]
-        return list(dict.fromkeys([*ids_in(self.generation.get("eos_token_id")), *known]))
+        return stop_ids(self.tokenizer.folder, self.vocabulary.special, self.vocabulary_size)
 
     @property
     def named_templates(self) -> dict[str, str]:

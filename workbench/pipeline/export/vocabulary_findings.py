@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from workbench.findings import Finding, error, note, warning
 from workbench.pipeline.candidate import Candidate
 from workbench.pipeline.export.arch import family_of
-from workbench.pipeline.export.native_ids import vocabulary_ids
+from workbench.pipeline.export.native_ids import ids_and_ends
 from workbench.pipeline.export.tokenizer import read_vocabulary
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
+from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.export.vocabulary_check import expected_ids
 from workbench.pipeline.export.vocabulary_rows import Kind, RowsCheck, RowsReport
+from workbench.pipeline.serving_files import stop_ids
 from workbench.text import quantity
 
 WITHOUT_EXPORT = "set export.formats = [] to train without GGUF files"
@@ -28,11 +30,31 @@ def check_vocabulary(candidate: Candidate) -> Iterator[Finding]:
     expected = expected_ids(files, vocabulary)
     data = RowsCheck(files, vocabulary.differences, candidate.rows, candidate.template)
     asked = expected.requests()
-    got = vocabulary_ids(vocabulary, [*asked, *data.requests()])
+    stops = stop_ids(files.folder, vocabulary.special, len(vocabulary.tokens))
+    got, ends = ids_and_ends(vocabulary, [*asked, *data.requests()], stops)
     report = expected.report(vocabulary.pre, got[: len(asked)])
     if report.mismatches:
         yield error(report.complaint(), hint=WITHOUT_EXPORT)
+    yield from _of_stops(vocabulary, stops, ends, candidate.preset.generate.stop)
     yield from _of_data(data.report(got[len(asked) :]), candidate.preset.export.max_token_mismatch)
+
+
+def _of_stops(
+    vocabulary: Vocabulary, stops: Sequence[int], ends: Collection[int], strings: Sequence[str]
+) -> Iterator[Finding]:
+    """Stop tokens, the trained one first, that llama.cpp does not know for such.
+
+    It goes by the eos and eot keys and by names, and takes `<|end|>` off in some vocabularies.
+    """
+    for number, token in enumerate(stops):
+        text = vocabulary.tokens[token]
+        if token in ends or text in strings:
+            continue
+        if number == 0:
+            message = f"llama.cpp does not end responses at {text!r}, at which training ends them"
+            yield warning(message, hint=f"add {text!r} to generate.stop")
+        else:
+            yield note(f"llama.cpp does not end responses at {text!r}, as transformers does")
 
 
 def embedding_rows(files: TokenizerFiles, config: Any, adds_tokens: bool) -> int:
