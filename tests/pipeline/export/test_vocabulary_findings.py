@@ -16,6 +16,7 @@ from workbench.dataset.template import ChatTemplate
 from workbench.findings import Finding
 from workbench.pipeline.candidate import Candidate
 from workbench.pipeline.export import vocabulary_rows
+from workbench.pipeline.export.native_ids import ids_and_ends
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.export.vocabulary_findings import check_vocabulary
 from workbench.preset.load import parse
@@ -125,18 +126,15 @@ def test_a_token_without_a_row_must_not_be_in_the_data(tmp_path: Path) -> None:
 
 
 def test_other_ids_for_no_known_reason_are_an_error(tmp_path: Path) -> None:
-    import workbench.pipeline.export.vocabulary_findings as module
-
     calls: list[int] = []
-    honest = module.ids_and_ends
 
     def shifted(vocabulary: Any, requests: Any, tokens: Any) -> Any:
         calls.append(len(requests))
-        ids, ends = honest(vocabulary, requests, tokens)
+        ids, ends = ids_and_ends(vocabulary, requests, tokens)
         return [*ids[:-1], (*ids[-1], 7)], ends
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ids_and_ends", shifted)
+        patch.setattr("workbench.pipeline.export.vocabulary_findings.ids_and_ends", shifted)
         wrong = found(tmp_path, "deepseek", rows(["Hello", "there"]))
     assert levels(wrong) == ["error"] and len(calls) == 1
     assert str(wrong[0]).startswith("data.jsonl:2: llama.cpp gives different ids for 1 of 2 ")
