@@ -63,7 +63,7 @@ class Tour:
 
     def changed(self) -> None:
         """The quickstart's preset, with another learning rate for its second stage."""
-        self.pane("Preset", "quickstart")
+        self.pane("Preset", "train 1 sft")
         self.down_to("train 1 sft", column=0)
         self.tmux.keys("Right")
         self.down_to("learning_rate ", column=1)
