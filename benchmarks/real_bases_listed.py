@@ -48,6 +48,14 @@ KEYS = (
         "we name the end of a turn, the reference what config files name besides; both stop alike",
     ),
     Rule(
+        r"general\.sampling\.temp: 0\.0 / none$",
+        "greedy: generation_config.json says it by do_sample = false, which the reference skips",
+    ),
+    Rule(
+        r"tokenizer\.ggml\.pre: ('smaug-bpe' / 'dbrx'|'smollm' / '(refact|starcoder|command-r)')$",
+        "llama.cpp splits alike under both names; the reference goes by the vocabulary's hash",
+    ),
+    Rule(
         r"tokenizer\.ggml\.scores:",
         "the order of merges is what counts: ours are ranks of merges, true ones are not at hand",
     ),
@@ -65,7 +73,9 @@ def unlisted(facts: Facts, compared: Compared) -> tuple[list[str], dict[str, str
     listed = dict[str, list[str]]()
     tensors = [t for t in compared.others if not _enter(t, TENSORS, facts, listed)]
     keys = {
-        key: said for key, said in compared.keys.items() if not _enter(key, KEYS, facts, listed)
+        key: said
+        for key, said in compared.keys.items()
+        if not _enter(f"{key}: {said}", KEYS, facts, listed)
     }
     lines = [f"{', '.join(names)}: {reason}" for reason, names in listed.items()]
     return tensors, keys, lines
