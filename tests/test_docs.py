@@ -139,7 +139,7 @@ def measures(words: list[str]) -> None:
 
 
 RULES: list[tuple[str, Callable[[list[str]], None]]] = [
-    (r"make \w+", make_plans),
+    (r"make [\w-]+( .*)?", make_plans),
     (r"source .*", shell_finds),
     (r"pip install .*", is_named_right),
     (r"textual serve .*", is_tested_elsewhere),

@@ -48,7 +48,7 @@ Running a preset:
   --stages A,B         run only these: prepare, train or train:NAME, export, evaluate, package
   --detach             start the run in the background and return
   --json               print events as JSON lines on stdout instead of showing progress
-  --miniature          rehearse on a small random model of the same architecture, in about a minute
+  --miniature          rehearse on a small random model of the same architecture, in under a minute
   --dry-run            show every value, where it comes from, and the plan; write nothing
 
 Examples:

@@ -168,7 +168,7 @@ CASES: dict[str, tuple[str, str | bytes, int, str]] = {
         "a.jsonl",
         chat(USER, ANSWER, '{"role": "tool", "content": "x", "tool_call_id": "c1"}', ANSWER),
         1,
-        "message 3 answers the call 'c1', which was never made",
+        "message 3 belongs to the call 'c1', which was never made",
     ),
     "tools are an object": (
         "a.jsonl",

@@ -127,7 +127,7 @@ def _help(_desk: Desk, _text: str, write: Write) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[Desk, str, Write], None], str]] = {
-    "system": (_system, "TEXT or FILE:path: set the system prompt; no argument removes it"),
+    "system": (_system, "TEXT or FILE:PATH: set the system prompt; no argument removes it"),
     "set": (_set, "KEY VALUE: temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens"),
     "compare": (_compare, "prompt both models, or only the first again"),
     "tokens": (

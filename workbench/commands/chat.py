@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="GGUF type of RUN's file, or of a checkpoint's base",
     )
-    add("--prompt", metavar="TEXT|FILE:path", default=None, help="print one response and exit")
+    add("--prompt", metavar="TEXT|FILE:PATH", default=None, help="print one response and exit")
     add("--system", metavar="TEXT", default=None, help="system prompt to use instead of the run's")
     add(
         "--set",

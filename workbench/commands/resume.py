@@ -1,4 +1,4 @@
-"""Resume a run where it stopped. Finished stages are kept and training continues exactly.
+"""Resume a run where it stopped: keep finished stages, continue from the last checkpoint.
 
 With --epochs +1 or --steps +100, extend the run's last training stage first.
 """

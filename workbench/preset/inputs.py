@@ -143,7 +143,7 @@ class Model(Section):
         "embedded:tiny",
         description="Base model to fine-tune: a Hub id, a local folder, or embedded:tiny. A Hub id "
         "looks like google/gemma-2b-it; write ./NAME for a folder that could be mistaken for one. "
-        "embedded:tiny is the small base model that ships with workbench.",
+        "embedded:tiny is the small bundled base model.",
     )
     revision: str = Field(
         "main",
@@ -157,8 +157,8 @@ class Model(Section):
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto",
-        description="Data type of the weights during training. 'auto' uses bfloat16 if the device "
-        "supports it, otherwise float32.",
+        description="Data type of the weights during training. 'auto' uses float32 on the CPU, "
+        "bfloat16 on GPUs, and float16 on CUDA GPUs older than Ampere.",
     )
     quantization: Literal["none", "nf4", "int8"] = Field(
         "none",
@@ -193,8 +193,8 @@ class DataSource(Section):
     path: Annotated[str, AfterValidator(_source_path)] = Field(
         "",
         description="File, folder or glob with the data, or hub:OWNER/NAME:SPLIT. A path is looked "
-        "up in the current folder, next to the preset, one folder above it, and in the data that "
-        "ships with workbench. A Hub dataset is streamed; its split defaults to 'train'. Required.",
+        "up in the current folder, next to the preset, one folder above it, and in the "
+        "bundled data. A Hub dataset is streamed; its split defaults to 'train'. Required.",
     )
     format: Format = Field(
         "auto",
@@ -285,7 +285,7 @@ class Data(Section):
         0.1,
         ge=0,
         lt=1,
-        description="Share of rows held out for validation, stratified by category if rows have "
+        description="Share of rows split off for validation, stratified by category if rows have "
         "one. 0 disables validation, with a warning.",
     )
     seed: Seed = Field(42, description="Random seed of the training/validation split.")

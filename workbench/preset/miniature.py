@@ -1,4 +1,4 @@
-"""`--miniature`: the same preset on a random model of the same architecture, in about a minute.
+"""`--miniature`: the same preset on a random model of the same architecture, in under a minute.
 
 Nothing here makes the model; this is what it is called and what becomes of the preset. Only what
 costs time or needs another machine is cut: the objectives, adapters, template and file types stay.

@@ -189,7 +189,7 @@ class Evaluate(Section):
 
     prompts: str = Field(
         "validation",
-        description="Evaluation prompts: 'validation' (the held-out rows) or a data file. Empty: "
+        description="Evaluation prompts: 'validation' (the validation rows) or a data file. Empty: "
         "no evaluation.",
     )
     samples: int = Field(

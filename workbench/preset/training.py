@@ -188,7 +188,10 @@ class TrainStage(Section):
         "the end of the stage, where the validation loss is always measured.",
     )
     early_stopping: int = Field(
-        0, ge=0, le=1_000_000, description="Stop after N evaluations without improvement; 0: off."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Stop after N validations without improvement; 0 disables early stopping.",
     )
     save_every: ShareOrSteps = Field(
         0.25,

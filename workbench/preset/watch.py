@@ -40,8 +40,8 @@ class Watch(Section):
     prompts: Annotated[Literal["auto"] | list[str], AfterValidator(_prompts)] = Field(
         "auto",
         description="Prompts to generate samples for, before the first step and at evaluations. "
-        "'auto' uses held-out prompts of the stage's kind; or give a list of texts and FILE:PATH. "
-        "An empty list disables samples.",
+        "'auto' uses held-out prompts, or in a pretraining stage the beginnings of validation "
+        "texts; or give a list of texts and FILE:PATH. An empty list disables samples.",
     )
     count: int = Field(
         3, ge=1, le=64, description="Number of prompts to use, at most; the first ones."
@@ -54,7 +54,7 @@ class Watch(Section):
     )
     general: bool = Field(
         True,
-        description="Measure the loss on a small general text that ships with workbench. A rising "
+        description="Measure the loss on a small bundled general text. A rising "
         "loss means that the model forgets what it knew.",
     )
     time_share: float = Field(

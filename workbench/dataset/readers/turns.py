@@ -163,7 +163,7 @@ def _answering(where: str, role: str, value: Mapping[str, Any]) -> str:
     found = _string(where, value, "tool_call_id")
     if found and role != TOOL:
         what = f"{where} has role '{role}' and 'tool_call_id'"
-        raise Refused("tool-calls", what, "only a tool message answers a call")
+        raise Refused("tool-calls", what, "only a tool message may have one")
     return found
 
 
@@ -172,7 +172,7 @@ def _check_calls(messages: Sequence[Message]) -> None:
     for number, message in enumerate(messages, 1):
         made.update(call["id"] for call in message.tool_calls if "id" in call)
         if message.tool_call_id and message.tool_call_id not in made:
-            what = f"message {number} answers the call '{one_line(message.tool_call_id, 40)}'"
+            what = f"message {number} belongs to the call '{one_line(message.tool_call_id, 40)}'"
             raise Refused("tool-calls", f"{what}, which was never made", "check tool_call_id")
 
 

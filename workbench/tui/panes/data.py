@@ -43,8 +43,8 @@ class DataPane(Pane):
     ID = "data"
     HELP = (
         "Browse a dataset of any size row by row. The detail view shows the row as the preset's "
-        "chat template renders it: trained tokens are bold with a bar beside them, context is dim, "
-        "special tokens are reversed, and truncated tokens are struck out."
+        "chat template renders it: trained tokens are bold with a bar next to them, context is "
+        "dim, special tokens are reversed, and truncated tokens are struck out."
     )
     ACTIONS = (
         Action("data.look", "enter", "View", "Scroll the row's text; press again to return."),
