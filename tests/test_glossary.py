@@ -168,13 +168,15 @@ def _with_space(line: int, text: str) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    assert not complaints(str(page.relative_to(ROOT)), text)
+    found = complaints(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8"))
+    assert not found, "\n".join(found)
 
 
 def test_comments_of_presets_and_of_the_makefile() -> None:
-    found = [complaints(str(path.relative_to(ROOT)), comments(path)) for path in COMMENTED]
-    assert not sum(found, [])
+    found: list[str] = []
+    for path in COMMENTED:
+        found += complaints(str(path.relative_to(ROOT)), comments(path))
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("command", ["run", *COMMANDS])
@@ -183,11 +185,13 @@ def test_help(command: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(words) == 0
     assert "usage" in out.getvalue() or command == "run"
-    assert not complaints(f"workbench {' '.join(words)}", out.getvalue())
+    found = complaints(f"workbench {' '.join(words)}", out.getvalue())
+    assert not found, "\n".join(found)
 
 
 def test_preset_keys() -> None:
-    assert not complaints("workbench keys", reference_text())
+    found = complaints("workbench keys", reference_text())
+    assert not found, "\n".join(found)
 
 
 def test_strings_of_the_package() -> None:
