@@ -82,6 +82,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     checked = check(When.CONFIG, candidate, emit)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
+        emit(events.Note(message=_whose_tokenizer(preset.model.base)))
     with uncollected():  # transformers is imported
         tokenizer = load_tokenizer(base, preset.model.added_tokens, partial(_note, emit))
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
@@ -119,6 +120,16 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     files.write_json(report, report_of(prepared, ledgers, checked))
     emit(_ready(prepared))
     return [base_file, *written, report]
+
+
+def _whose_tokenizer(base: str) -> str:
+    """Whether a miniature has the model's own tokenizer."""
+    from workbench.pipeline.miniature.make import own_tokenizer  # few runs need it
+
+    name = base.removeprefix(MINIATURE)
+    if Path(name).is_dir() or own_tokenizer(name):
+        return "the miniature has the tokenizer of the model itself"
+    return "the miniature has a small tokenizer of the same kind: the model's own is not here"
 
 
 def with_tokenizer(

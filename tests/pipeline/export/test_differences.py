@@ -116,6 +116,9 @@ def test_bos_of_the_configuration_counts_where_the_tokenizer_has_none(tmp_path: 
     files = read_tokenizer(save_tokenizer(tmp_path / "plain"))
     for config in ({}, {"bos_token_id": None}, {"bos_token_id": 10**6}):
         assert read_vocabulary(files, 700, config=config).special["bos"] == 2, "as EOS"
+    files = read_tokenizer(save_tokenizer(tmp_path / "unpadded", pad_token=None))
+    assert "pad" not in read_vocabulary(files, 700).special
+    assert read_vocabulary(files, 700, config={"pad_token_id": 5}).special["pad"] == 5
 
 
 def test_an_added_token_keeps_the_rule_of_phi3(tmp_path: Path) -> None:

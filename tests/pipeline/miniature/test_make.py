@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests import tiny
+from tests.pipeline.export.real_kinds import save_kind
 from workbench.dataset.rows import Message
 from workbench.dataset.template import template_for
 from workbench.dataset.template_check import check_template
@@ -13,7 +14,7 @@ from workbench.errors import UserError
 from workbench.pipeline.export.tokenizer import read_vocabulary
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.miniature.cards import CARDS
-from workbench.pipeline.miniature.make import miniature
+from workbench.pipeline.miniature.make import miniature, own_tokenizer
 from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.preset.miniature import KINDS
 
@@ -112,3 +113,23 @@ def test_a_local_model_keeps_its_architecture_and_tokenizer(tmp_path):
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(UserError, match="no config.json found"):
         miniature(str(tmp_path))
+
+
+def test_a_model_of_the_hub_keeps_the_tokenizer_that_the_cache_has(tmp_path, monkeypatch):
+    name = "google/gemma-3-1b-it"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    trained = miniature(name)
+    snapshot = tmp_path / "models--google--gemma-3-1b-it" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    save_kind(snapshot, "gemma")
+    assert own_tokenizer(name) == snapshot and own_tokenizer("google/gemma-3-4b-it") is None
+    made = miniature(name)
+    assert made != trained and miniature(name) == made
+    assert (made / "tokenizer.json").read_bytes() == (snapshot / "tokenizer.json").read_bytes()
+    config = json.loads((made / "config.json").read_bytes())
+    assert config["vocab_size"] % 64 == 0 and config["bos_token_id"] == 2
+    assert len(load_tokenizer(made)) <= config["vocab_size"]
+    (snapshot / "config.json").write_text('{"text_config": {"vocab_size": 860}}')
+    edited = json.loads((snapshot / "tokenizer.json").read_text())
+    (snapshot / "tokenizer.json").write_text(json.dumps(edited, indent=1))
+    assert json.loads((miniature(name) / "config.json").read_bytes())["vocab_size"] == 860

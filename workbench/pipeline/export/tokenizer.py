@@ -45,7 +45,7 @@ def read_vocabulary(
     """The vocabulary for a model with `rows` embedding rows; added tokens beyond are left out.
 
     `end_of_turn`: text of the token that ends an answer when it is not the EOS token. `config`:
-    the model's config.json, whose BOS counts where the tokenizer has none.
+    the model's config.json, whose BOS and padding count where the tokenizer has none.
     Raises UserError, with the file, for what llama.cpp cannot do alike.
     """
     try:
@@ -160,7 +160,8 @@ class _Reader:
         if found["eos"] is None:
             hint = "set eos_token in tokenizer_config.json"
             raise UserError("the tokenizer names no end-of-sequence token", hint=hint)
-        found["bos"] = self._bos_of_config() if found["bos"] is None else found["bos"]
+        for name in ("bos", "pad"):
+            found[name] = self._of_config(name) if found[name] is None else found[name]
         found["bos"] = found["eos"] if found["bos"] is None else found["bos"]
         if self.end_of_turn:
             if self.end_of_turn not in self.ids:
@@ -169,10 +170,10 @@ class _Reader:
                 found["eot"] = self.ids[self.end_of_turn]
         return {name: i for name, i in found.items() if i is not None}
 
-    def _bos_of_config(self) -> int | None:
+    def _of_config(self, name: str) -> int | None:
         """Qwen's config.json has a BOS that its tokenizer does not name; no text begins with it."""
-        bos = self.config.get("bos_token_id")
-        return bos if isinstance(bos, int) and 0 <= bos < self.rows else None
+        token = self.config.get(f"{name}_token_id")
+        return token if type(token) is int and 0 <= token < self.rows else None
 
     def _id_of(self, name: str) -> int | None:
         token = self.files.config.get(f"{name}_token")

@@ -1,7 +1,8 @@
 """A miniature's folder in Hugging Face layout: config, weights, tokenizer, template.
 
-Of a known name the family's card says what to build; of a local folder the model's own
-configuration is cut down and its tokenizer kept. Weights are drawn from a fixed seed.
+Of a known name the family's card says what to build, with the model's own tokenizer if the Hub's
+cache has it; of a local folder the model's own configuration is cut down and its tokenizer kept.
+Weights are drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
+
+from tokenizers import Tokenizer
 
 from workbench import files
 from workbench.dataset.named_templates import read_templates, write_templates
@@ -26,7 +29,8 @@ from workbench.run.folder import plain_name
 VERSION = 3  # counts up when a card or the recipe changes: an old folder is not taken for a new one
 SEED = 20
 ROWS_MULTIPLE = 64
-KEPT = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
+TOKENIZER = "tokenizer.json"
+KEPT = (TOKENIZER, "tokenizer_config.json", "tokenizer.model")
 CUT = dict(
     hidden_size=WIDTH,
     intermediate_size=INNER,
@@ -51,10 +55,53 @@ def miniature(name: str) -> Path:
     target = cache_folder() / "miniatures" / f"{stem}-v{VERSION}"
     if source.is_dir():
         return _of_folder(source, target)
-    kind = kind_of(name)
+    card, own = CARDS[kind_of(name)], own_tokenizer(name)
+    if own is not None:
+        target = target.with_name(f"{target.name}-{files.sha256(own / TOKENIZER)[:8]}")
     if not (target / "config.json").is_file():
-        _of_card(CARDS[kind], target, instruct="-base" not in name.lower())
+        if own is not None:
+            _with_tokenizer(card, own, target)
+        else:
+            _of_card(card, target, instruct="-base" not in name.lower())
     return target
+
+
+def own_tokenizer(name: str) -> Path | None:
+    """The newest snapshot of a hub id in the Hub's cache with a tokenizer.json; None without."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
+    found = [path.parent for path in cache.glob(f"snapshots/*/{TOKENIZER}") if path.is_file()]
+    return max(found, key=lambda folder: folder.stat().st_mtime_ns, default=None)
+
+
+def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
+    """The card's model for the tokenizer in the folder `own`, with as many rows as the real one."""
+    tokens, config = Tokenizer.from_file(str(own / TOKENIZER)), _json(own / "tokenizer_config.json")
+    given = _json(own / "config.json")
+    rows = given.get("text_config", given).get("vocab_size")
+    if not rows:
+        highest = max(tokens.get_vocab(with_added_tokens=True).values())
+        rows = -(-(highest + 1) // ROWS_MULTIPLE) * ROWS_MULTIPLE
+    ids = dict[str, int | None]()
+    for name in ("bos", "eos", "pad"):
+        token = config.get(f"{name}_token")
+        text = token.get("content") if isinstance(token, dict) else token
+        ids[f"{name}_token_id"] = tokens.token_to_id(text) if text else None
+    with _folder(target) as tmp:
+        _save_model(card.model_type, settings(card, rows, ids), tmp)
+        for name in KEPT:
+            if (own / name).is_file():
+                shutil.copyfile(own / name, tmp / name)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _of_card(card: Card, target: Path, *, instruct: bool) -> None:
