@@ -81,6 +81,8 @@ FORBIDDEN = {
     re.compile(rf"(?<![\w'-])(?:{pattern})(?![\w-])"): instead for pattern, instead in WORDS.items()
 }
 
+SHOWN = {"about", "detail", "doing", "help", "hint", "label", "message", "title", "unit"}
+
 # Phrases that may keep a word: what a model is given in a test of itself is no text of ours.
 ALLOWED = {
     "workbench/dataset/template_check.py": "messages with which a template is tried",
@@ -128,7 +130,8 @@ def comments(path: Path) -> str:
 def phrases(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of every string of a module that has a space; what is set in shows as {}.
 
-    Not docstrings, style sheets, and what only a failed assertion shows.
+    Also of one word, if it is given as a `unit`, a `title` and the like. Not docstrings, style
+    sheets, and what only a failed assertion shows.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped: set[int] = set()
@@ -139,6 +142,10 @@ def phrases(path: Path) -> Iterator[tuple[int, str]]:
             skipped.update(map(id, _unread(node)))
         elif isinstance(node, ast.Assign) and _is_style(node):
             skipped.add(id(node.value))
+        elif isinstance(node, ast.keyword) and node.arg in SHOWN:
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                skipped.add(id(node.value))
+                yield node.value.lineno, node.value.value
         elif isinstance(node, ast.JoinedStr):
             skipped.update(id(part) for part in node.values if isinstance(part, ast.Constant))
             yield from _with_space(node.lineno, "".join(map(_shown, node.values)))
@@ -235,5 +242,6 @@ def test_which_strings_are_read(tmp_path: Path) -> None:
         "    assert x, f'{x} is odd'\n"
         "    return f'{x} is' ' told', 'word'\n"
         "label = 'two words'\n"
+        "Progress(unit='answers', kind='faults')\n"
     )
-    assert list(phrases(source)) == [(6, "two words"), (5, "{} is told")]
+    assert sorted(phrases(source)) == [(5, "{} is told"), (6, "two words"), (7, "answers")]

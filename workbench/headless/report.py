@@ -14,7 +14,7 @@ from workbench.preset.miniature import WARNING
 from workbench.run.checks import tokenizer_differences
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.text import one_line, size, table, visible
+from workbench.text import one_line, quantity, size, table, visible
 
 MAX_PROMPTS = 3
 MAX_ANSWER_LINES = 8
@@ -91,7 +91,7 @@ def _answer(name: str, case: Case) -> Iterator[str]:
         for line in lines[:MAX_ANSWER_LINES]
     )
     if len(lines) > MAX_ANSWER_LINES:
-        yield f"      … {len(lines) - MAX_ANSWER_LINES} more lines"
+        yield f"      … {quantity(len(lines) - MAX_ANSWER_LINES, 'more line')}"
 
 
 def _chosen(cases: list[Case]) -> list[int]:

@@ -159,7 +159,7 @@ class RunState:
             case events.Answered() as event:
                 _measure(stage, record.time, event.done, event.total, event.model)
                 stage.progress = events.Progress(
-                    done=event.done, total=event.total, unit="answers", label=event.model
+                    done=event.done, total=event.total, unit="responses", label=event.model
                 )
             case events.TrainingPlanned() as event:
                 stage.plan = event
