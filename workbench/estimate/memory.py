@@ -52,6 +52,7 @@ class Setting:
     quantization: str = "none"
     optimizer: str = "adamw"
     checkpointing: bool = False
+    saved: int = 0  # of embedding and head, how many are trained in full beside the adapter
     new_tokens: bool = False  # rows of the embedding and the head are trained besides
     element_bytes: int = 4
     device: Device = "cpu"
@@ -144,7 +145,8 @@ def _trained_elements(shape: ModelShape, setting: Setting) -> tuple[int, int]:
     for name in adapted(shape, setting):
         inputs, outputs = shape.linears[name]
         one += setting.rank * (inputs + outputs) + (outputs if setting.kind == "dora" else 0)
-    return layers * one, layers * one
+    saved = min(setting.saved, 1 if shape.tied else 2) * shape.vocabulary * shape.hidden
+    return layers * one + saved, layers * one + saved
 
 
 def _parts(setting: Setting) -> int:

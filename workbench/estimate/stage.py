@@ -71,6 +71,7 @@ def _setting(
         last_layers=adapter.last_layers,
         quantization=model.quantization,
         optimizer=stage.optimizer,
+        saved=len(adapter.modules_to_save),
         new_tokens=bool(model.added_tokens),
         element_bytes=element_bytes,
         device=device,

@@ -16,7 +16,7 @@ from workbench.text import did_you_mean
 Path = tuple[str | int, ...]
 FITTING = {"pretrain": TEXT_FORMATS, "sft": CHAT_FORMATS}
 GUARD: Path = ("evaluate", "guard")
-CARRIED = ("kind", "rank", "alpha", "rslora", "targets", "last_layers")
+CARRIED = ("kind", "rank", "alpha", "rslora", "targets", "modules_to_save", "last_layers")
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,10 @@ def _full(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
             'use kind = "lora", or model.quantization = "none"',
             (("model", "quantization"),),
         )
+    if adapter.modules_to_save:
+        hint = 'remove modules_to_save, or use kind = "lora"'
+        message = "full fine-tuning trains all modules"
+        yield Fault((*path, "modules_to_save"), message, hint, ((*path, "kind"),))
     if adapter.rslora:
         hint = 'remove rslora, or use kind = "lora"'
         yield Fault((*path, "rslora"), "there is no adapter to scale", hint, ((*path, "kind"),))
@@ -210,6 +214,9 @@ def _stacked(preset: Preset, adapter: Adapter, path: Path) -> Iterator[Fault]:
     others: tuple[Path, ...] = (("model", "quantization"), ("train",))
     if any(stage.adapter.kind == "dora" for stage in preset.train):
         message = "DoRA adapters cannot be stacked on a quantized base model"
+        yield Fault((*path, "continue"), message, hint, others)
+    if any(stage.adapter.modules_to_save for stage in preset.train):
+        message = "modules_to_save cannot be trained in two stages on a quantized base model"
         yield Fault((*path, "continue"), message, hint, others)
     if preset.model.added_tokens:
         message = "added tokens cannot be trained in two stages on a quantized base model"
@@ -336,6 +343,10 @@ def _sharding(preset: Preset) -> Iterator[Fault]:
         message = "int8 weights cannot be sharded: bitsandbytes keeps their scales per row"
         yield Fault(key, message, 'use "none", or nf4', (("model", "quantization"),))
     for index, stage in enumerate(preset.train):
+        if stage.adapter.modules_to_save:
+            saved = ("train", index, "adapter", "modules_to_save")
+            message = "modules_to_save cannot be trained with sharded weights"
+            yield Fault(key, message, 'use "none", or modules_to_save = []', (saved,))
         if stage.adapter.kind == "full" and stage.optimizer != "adamw":
             message = f"{stage.optimizer} cannot be sharded: bitsandbytes needs whole tensors"
             other = ("train", index, "optimizer")

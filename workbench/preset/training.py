@@ -52,6 +52,12 @@ class Adapter(Section):
             'such as ["q_proj", "v_proj"].',
         )
     )
+    modules_to_save: list[Literal["embed_tokens", "lm_head"]] = Field(
+        [],
+        description="Train the embedding or the output head in full next to the adapter. For added "
+        "tokens, new scripts and languages; list embed_tokens, lm_head or both. If the model ties "
+        "them, either trains the one matrix. They are trained in float32.",
+    )
     last_layers: int = Field(
         0,
         ge=0,

@@ -169,6 +169,9 @@ class MergedWeights:
             rows = adapter.token_rows
             if self._base_embedding in rows and HEAD not in rows:
                 rows[HEAD] = rows[self._base_embedding]
+            whole = adapter.replacements  # a checkpoint of training has it once, too
+            if adapter.config.get("ensure_weight_tying") and self._base_embedding in whole:
+                whole.setdefault(HEAD, whole[self._base_embedding])
 
     def _stays_one_matrix(self) -> bool:
         ends = (HEAD, self._base_embedding)

@@ -40,5 +40,13 @@ def _look_anew() -> None:
 with without_bitsandbytes():
     from peft import LoraConfig, PeftModel, get_peft_model
     from peft.tuners.lora.layer import Linear as LoraLayer
+    from peft.utils.other import ModulesToSaveWrapper
 
-__all__ = ["LoraConfig", "LoraLayer", "PeftModel", "get_peft_model", "without_bitsandbytes"]
+__all__ = [
+    "LoraConfig",
+    "LoraLayer",
+    "ModulesToSaveWrapper",
+    "PeftModel",
+    "get_peft_model",
+    "without_bitsandbytes",
+]

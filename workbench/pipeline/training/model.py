@@ -22,6 +22,7 @@ from workbench.pipeline.training import attention, lora
 from workbench.pipeline.training.ahead import ReadAhead
 from workbench.pipeline.training.lean_peft import (
     LoraConfig,
+    ModulesToSaveWrapper,
     PeftModel,
     get_peft_model,
     without_bitsandbytes,
@@ -47,6 +48,7 @@ class AdapterSettings:
     last_layers: int = 0
     rslora: bool = False
     carry: bool = False
+    modules_to_save: tuple[str, ...] = ()  # embed_tokens, lm_head: trained in full
     new_tokens: tuple[int, ...] = ()  # ids whose rows in embedding and head are trained besides
 
 
@@ -125,6 +127,7 @@ def attach(
         return _unfreeze(model, adapter.last_layers)
     with without_bitsandbytes():
         made = _attached(model, adapter, seed, carried, beneath)
+    _train_in_float32(made)
     lora.join(made)
     return made
 
@@ -175,6 +178,7 @@ def count_parameters(model: Any) -> tuple[int, int]:
 
 
 def _lora_config(model: Any, adapter: AdapterSettings) -> LoraConfig:
+    saved = _saved(model, adapter.modules_to_save)
     return LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,
@@ -183,20 +187,54 @@ def _lora_config(model: Any, adapter: AdapterSettings) -> LoraConfig:
         layers_to_transform=_last_layers(model, adapter.last_layers),
         use_rslora=adapter.rslora,
         use_dora=adapter.kind == "dora",
-        trainable_token_indices=_token_rows(model, adapter.new_tokens) or None,
+        modules_to_save=saved or None,
+        ensure_weight_tying=bool(saved) and _is_tied(model),
+        trainable_token_indices=_token_rows(model, adapter.new_tokens, saved) or None,
         task_type="CAUSAL_LM",
     )
 
 
-def _token_rows(model: Any, ids: Sequence[int]) -> dict[str, list[int]]:
-    """Name of a module -> its rows that are trained: the embedding, and a head of its own."""
-    if not ids:
-        return {}
-    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
-    tied = embedding.weight is head.weight
-    wanted = [embedding] if tied else [embedding, head]
+def _is_tied(model: Any) -> bool:
+    return model.get_input_embeddings().weight is model.get_output_embeddings().weight
+
+
+def _ends(model: Any) -> dict[str, str]:
+    """The preset's name -> the model's, of the embedding and of a head that is not tied to it."""
+    ends = {"embed_tokens": model.get_input_embeddings()}
+    if not _is_tied(model):
+        ends["lm_head"] = model.get_output_embeddings()
     names = {id(module): name for name, module in model.named_modules()}
-    return {names[id(module)].rpartition(".")[2]: list(ids) for module in wanted}
+    return {end: names[id(module)].rpartition(".")[2] for end, module in ends.items()}
+
+
+def _saved(model: Any, wished: Sequence[str]) -> list[str]:
+    """Names of the modules trained in full; of tied ones, the embedding stands for both."""
+    ends = _ends(model)
+    return list(dict.fromkeys(ends.get(end, ends["embed_tokens"]) for end in wished))
+
+
+def _token_rows(model: Any, ids: Sequence[int], saved: Sequence[str]) -> dict[str, list[int]]:
+    """Name of a module -> its rows that are trained, for those that are not trained in full."""
+    return {name: list(ids) for name in _ends(model).values() if ids and name not in saved}
+
+
+def _train_in_float32(made: Any) -> None:
+    """Keep what is trained in full in float32: bfloat16 would round small steps away.
+
+    The layers between go on in their own format.
+    """
+    for module in made.modules():
+        if not isinstance(module, ModulesToSaveWrapper):
+            continue
+        dtype = module.original_module.weight.dtype
+        for copy in module.modules_to_save.values():
+            if dtype == torch.float32:
+                continue
+            copy.float()
+            if isinstance(copy, nn.Embedding):
+                copy.register_forward_hook(lambda _, given, out, dtype=dtype: out.to(dtype))
+            else:
+                copy.register_forward_pre_hook(lambda _, given: (given[0].float(),))
 
 
 def _targets(model: Any, targets: str | Sequence[str]) -> list[str]:

@@ -212,6 +212,7 @@ def adapter_settings(stage: TrainStage, new_tokens: Sequence[int] = ()) -> Adapt
         rslora=adapter.rslora,
         carry=adapter.continue_ == "carry",
         new_tokens=tuple(new_tokens),
+        modules_to_save=tuple(adapter.modules_to_save),
     )
 
 
