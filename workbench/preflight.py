@@ -78,7 +78,7 @@ def check_base(preset: Preset, exports: bool) -> None:
     if folder.is_dir():
         check_files(folder, model.base)
         refused = not_exported(read_config(folder), folder / "config.json")
-        if exports and refused:
+        if exports and refused and not preset.export.converter:
             raise refused
     elif is_local(model.base):
         raise UserError(f"'{model.base}' is not a folder", hint="give a model folder")

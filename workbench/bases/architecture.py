@@ -37,7 +37,8 @@ EXPORTED = (
     "Starcoder2ForCausalLM",
 )
 WITHOUT_EXPORT = (
-    "set export.formats = [] to train without GGUF files, or run with --stages prepare,train"
+    "set export.converter to llama.cpp's convert_hf_to_gguf.py, or export.formats = [] to train "
+    "without GGUF files, or run with --stages prepare,train"
 )
 USE_CAUSAL = "use a causal language model such as Qwen/Qwen3-0.6B"
 _CAUSAL = re.compile(r"CausalLM|LMHead|ForConditionalGeneration|ForImageTextToText")

@@ -12,7 +12,7 @@ from workbench.files import write_atomic
 from workbench.preset.inputs import EMBEDDED, TEMPLATE_FILE
 from workbench.preset.load import LoadedPreset
 from workbench.preset.render import to_toml
-from workbench.preset.schema import Evaluate, Model, Preset, Watch
+from workbench.preset.schema import Evaluate, Export, Model, Preset, Watch
 from workbench.preset.shipped import locate, resolve_data
 from workbench.preset.watch import PROMPT_FILE
 from workbench.run.folder import RunFolder
@@ -33,6 +33,7 @@ def frozen(loaded: LoadedPreset) -> Preset:
         update={
             "data": preset.data.model_copy(update={"source": sources}),
             "model": _model(preset.model, loaded.path),
+            "export": _export(preset.export, loaded.path),
             "watch": _watch(preset.watch, loaded.path),
             "evaluate": _evaluate(preset.evaluate, loaded.path),
         }
@@ -59,6 +60,12 @@ def _model(model: Model, preset_file: Path) -> Model:
         path = _absolute(template.removeprefix(TEMPLATE_FILE), preset_file)
         template = TEMPLATE_FILE + path
     return model.model_copy(update={"base": base, "chat_template": template})
+
+
+def _export(export: Export, preset_file: Path) -> Export:
+    if not export.converter:
+        return export
+    return export.model_copy(update={"converter": _absolute(export.converter, preset_file)})
 
 
 def _watch(watch: Watch, preset_file: Path) -> Watch:

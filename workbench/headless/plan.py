@@ -86,7 +86,8 @@ def _told(kind: str, stage: str, loaded: LoadedPreset, estimate: dict[str, Any])
         case "prepare":
             return f"read, check and tokenize {quantity(len(preset.data.source), 'source')}"
         case "export":
-            return ", ".join(preset.export.formats)
+            merged = ["merged model"] if preset.export.merged else []
+            return ", ".join([*preset.export.formats, *merged])
         case "evaluate":
             models = 1 + len(preset.evaluate.baselines)
             return f"{quantity(estimate['prompts'], 'prompt')}, {quantity(models, 'model')}"

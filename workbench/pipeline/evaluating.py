@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workbench.chat.from_preset import sampling_of
 from workbench.checkers.run import find_program
+from workbench.cores import usable_cores
 from workbench.dataset.read import read_source, require
 from workbench.errors import UserError
 from workbench.evaluations.case import Case
@@ -19,12 +20,14 @@ from workbench.pipeline.evaluation.guards import Guard
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.export.converted import base_gguf
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stream import run_export
 from workbench.pipeline.facts import (
     base_facts,
     base_folder,
     chat_template,
+    converter_of,
     exported,
     run_template,
     served,
@@ -210,7 +213,12 @@ def _base_gguf(context: Context) -> Path:
     """The base before tuning, in the run's first format; written once."""
     format = context.preset.export.formats[0]
     path = context.run.evaluation / f"base-{format}.gguf"
-    if not path.exists():
+    if path.exists():
+        return path
+    if converter := converter_of(context):
+        base, tokenizer = base_folder(context), _base_tokenizer(context)
+        base_gguf(base, tokenizer, path, format, converter, usable_cores())
+    else:
         plan = plan_export(
             Weights(base_folder(context)),
             [format],

@@ -13,6 +13,8 @@ from workbench.pipeline.context import Context, Outcome
 from workbench.pipeline.facts import (
     base_facts,
     chat_template,
+    converter_of,
+    is_exported,
     run_template,
     served,
     trained_weights,
@@ -127,25 +129,33 @@ def _create_in_ollama(context: Context, modelfile: Path) -> None:
 
 
 def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResult:
+    from workbench.pipeline.export.converted import export_converted
     from workbench.pipeline.export.stage import export_stage
     from workbench.pipeline.model_card import model_card
 
-    run = context.run
-    result = export_stage(
-        trained_weights(context),
-        run.tokenizer,
-        run.export,
-        name=run.name,
-        formats=formats,
-        chat_template=chat_template(context),
-        end_of_turn=base_facts(context)["end_of_turn"],
-        merged=merged,
-        card=partial(model_card, context),
-        parity=context.preset.export.parity,
-        samples=_samples(context),
-        callbacks=_callbacks(context, formats, merged),
-        quantization=context.preset.model.quantization,
-    )
+    run, converter = context.run, converter_of(context)
+    common: dict[str, Any] = {
+        "name": run.name,
+        "formats": formats,
+        "end_of_turn": base_facts(context)["end_of_turn"],
+        "merged": merged,
+        "card": partial(model_card, context),
+        "parity": context.preset.export.parity,
+        "samples": _samples(context),
+        "callbacks": _callbacks(context, formats, merged),
+    }
+    weights = trained_weights(context)
+    if converter or not (formats or is_exported(context)):
+        result = export_converted(weights, run.tokenizer, run.export, converter=converter, **common)
+    else:
+        result = export_stage(
+            weights,
+            run.tokenizer,
+            run.export,
+            chat_template=chat_template(context),
+            quantization=context.preset.model.quantization,
+            **common,
+        )
     if result.coarse:
         context.emit(events.Note(message=_of_coarse(result.coarse)))
     for warning in result.warnings:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workbench.bases.architecture import not_exported, read_config
 from workbench.dataset.named_templates import DEFAULT, read_templates
 from workbench.dataset.template import ChatTemplate
 from workbench.pipeline.context import Context
@@ -23,6 +24,18 @@ def base_facts(context: Context) -> dict[str, str]:
     """What `prepare` noted of the base: its name, its folder, the token that ends an answer."""
     facts: dict[str, str] = json.loads((context.run.path / "base.json").read_bytes())
     return facts
+
+
+def converter_of(context: Context) -> Path | None:
+    """llama.cpp's converter where it writes the run's GGUF files, None where workbench does."""
+    named = context.preset.export.converter
+    return Path(named) if named and not is_exported(context) else None
+
+
+def is_exported(context: Context) -> bool:
+    """Whether workbench writes the base's architecture itself."""
+    base = base_folder(context)
+    return not_exported(read_config(base), base / "config.json") is None
 
 
 def weights_before(context: Context, number: int) -> Weights:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
+from workbench.bases.architecture import not_exported, read_config
 from workbench.pipeline.context import Context
 from workbench.pipeline.facts import weights_before
 from workbench.pipeline.training.ranks import Ranks
@@ -36,13 +37,17 @@ def starting_weights(context: Context, number: int, ranks: Ranks) -> Weights:
 
 
 def _merge(context: Context, before: Weights, folder: Path) -> None:
+    from workbench.pipeline.export.merge_whole import write_whole
     from workbench.pipeline.export.merged_files import write_merged
     from workbench.pipeline.export.plan import plan_export
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.sweep(folder.parent)
-    plan = plan_export(before, ["f32"], context.run.tokenizer)
-    size = write_merged(plan, folder, stopping=context.stopping)
+    if not_exported(read_config(before.base), before.base / "config.json"):
+        size = write_whole(before, context.run.tokenizer, folder)
+    else:
+        plan = plan_export(before, ["f32"], context.run.tokenizer)
+        size = write_merged(plan, folder, stopping=context.stopping)
     files.write_json(_note(folder), _origin(before))
     message = f"merged the adapters so far into a new base model, {size / 2**20:,.0f} MiB"
     context.emit(events.Note(message=message))

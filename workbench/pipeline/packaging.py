@@ -6,11 +6,13 @@ llama.cpp puts before a text by itself is not written a second time.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.dataset.template import ChatTemplate
+from workbench.errors import UserError
 from workbench.files import write_atomic
 from workbench.pipeline.export.go_template import renderer
 from workbench.pipeline.export.modelfile import Modelfile, Parameters, modelfile
@@ -43,7 +45,7 @@ def modelfile_of(
 ) -> Modelfile:
     """The Modelfile for the file `gguf_name`, in memory; `tokenizer`: the folder of training's."""
     generate = preset.generate
-    vocabulary = tokenizer_vocabulary(tokenizer, end_of_turn)
+    special_tokens, added_bos = _special_tokens(tokenizer, end_of_turn)
     return modelfile(
         gguf_name,
         renderer(template),
@@ -59,10 +61,23 @@ def modelfile_of(
         ),
         stops=generate.stop,
         system=preset.ollama.system or preset.data.system,
-        special_tokens=vocabulary.control_tokens,
-        added_bos=vocabulary.bos_token if vocabulary.add_bos else "",
+        special_tokens=special_tokens,
+        added_bos=added_bos,
         comment=comment,
     )
+
+
+def _special_tokens(tokenizer: Path, end_of_turn: str) -> tuple[list[str], str]:
+    """(texts of the special tokens, BOS where llama.cpp puts it before each text).
+
+    A tokenizer that only llama.cpp's converter can express is taken at its own word.
+    """
+    try:
+        vocabulary = tokenizer_vocabulary(tokenizer, end_of_turn)
+    except UserError:
+        added = json.loads((tokenizer / "tokenizer.json").read_bytes()).get("added_tokens", [])
+        return [str(token["content"]) for token in added if token.get("special")], ""
+    return vocabulary.control_tokens, vocabulary.bos_token if vocabulary.add_bos else ""
 
 
 def command_for_ollama(preset: Preset, run: RunFolder, path: Path) -> str:

@@ -54,9 +54,10 @@ def all_stages(preset: Preset) -> list[Stage]:
         title = f"Train: {stage.name}"
         job = wiring.training(number)
         stages.append(Stage(f"{TRAIN}:{stage.name}", title, [model, sft[: number + 1]], job))
-    if preset.export.formats:
+    if preset.export.formats or preset.export.merged:
         export = [preset.export.model_dump(mode="json"), sft]
-        stages.append(Stage("export", "Export to GGUF", export, exporting.export))
+        title = "Export to GGUF" if preset.export.formats else "Export the merged model"
+        stages.append(Stage("export", title, export, exporting.export))
     if preset.export.formats and preset.evaluate.prompts:
         asked = preset.evaluate.model_dump(mode="json")
         generate = preset.generate.model_dump(mode="json")

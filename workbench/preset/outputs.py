@@ -126,6 +126,12 @@ class Export(Section):
         "Preparing compares the rows' tokens; a larger share is refused there, a smaller one "
         "reported.",
     )
+    converter: str = Field(
+        "",
+        description="Path to llama.cpp's convert_hf_to_gguf.py, for architectures that workbench "
+        "does not write itself. It runs on the merged model in a process of its own, and its files "
+        "are compared and quantized like the others. Empty: such models are not exported to GGUF.",
+    )
 
 
 class Generate(Section):

@@ -55,6 +55,8 @@ def _named(loaded: LoadedPreset) -> Iterator[tuple[rules.Path, str]]:
     preset = loaded.preset
     if preset.model.chat_template.startswith(TEMPLATE_FILE):
         yield ("model", "chat_template"), preset.model.chat_template.removeprefix(TEMPLATE_FILE)
+    if preset.export.converter:
+        yield ("export", "converter"), preset.export.converter
     for index, source in enumerate(preset.data.source):
         yield from ((("data", "source", index, key), file) for key, file in source.files().items())
     for index, file in preset.watch.prompt_files:

@@ -18,7 +18,7 @@ def stage_names(preset: Preset) -> list[str]:
     """`prepare`, `train:NAME` for every training stage, `export`, `evaluate`, `package`."""
     names = ["prepare", *(f"{TRAIN}:{stage.name}" for stage in preset.train)]
     if not preset.export.formats:
-        return names
+        return [*names, "export"] if preset.export.merged else names
     asked = ["evaluate"] if preset.evaluate.prompts else []
     return [*names, "export", *asked, "package"]
 

@@ -5,18 +5,25 @@ To add one, write the function and its line in `CHECKS`.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from workbench.bases.architecture import not_exported, read_config
-from workbench.findings import Finding, warning
+from workbench.bases.architecture import architecture_of, not_exported, read_config
+from workbench.errors import RunFailed
+from workbench.findings import Finding, error, note, warning
 from workbench.pipeline.candidate import Candidate, Check, When
 from workbench.pipeline.export.arch import family_of
+from workbench.pipeline.export.converter import check_converter, convert
 from workbench.pipeline.export.making import wish
 from workbench.pipeline.export.plan import Fallback, base_fallbacks
 from workbench.pipeline.export.vocabulary_findings import check_vocabulary
 from workbench.pipeline.packaging import modelfile_of
 from workbench.text import quantity
+
+CANNOT_CONVERT = "use a version of it that knows this model, or export.formats = []"
 
 
 def check_architecture(candidate: Candidate) -> Iterator[Finding]:
@@ -39,6 +46,27 @@ def check_modelfile(candidate: Candidate) -> Iterator[Finding]:
     )
     for line in made.warnings:
         yield warning(f"Modelfile: {line}")
+
+
+def check_converter_path(candidate: Candidate) -> Iterator[Finding]:
+    """A converter that is not there."""
+    check_converter(Path(candidate.preset.export.converter))
+    name = architecture_of(read_config(candidate.base))
+    yield note(f"{name} is written as GGUF by export.converter, not by workbench itself")
+
+
+def check_conversion(candidate: Candidate) -> Iterator[Finding]:
+    """A model or tokenizer that the converter refuses; it writes the vocabulary without weights."""
+    with TemporaryDirectory(prefix="workbench-converter-") as name:
+        model = Path(name) / "model"
+        shutil.copytree(candidate.tokenizer_folder, model)
+        shutil.copyfile(candidate.base / "config.json", model / "config.json")
+        target = Path(name) / "vocabulary.gguf"
+        converter = Path(candidate.preset.export.converter)
+        try:
+            convert(converter, model, target, "f16", vocabulary_only=True)
+        except RunFailed as failed:
+            yield error(str(failed), path=converter, hint=CANNOT_CONVERT)
 
 
 def check_tensors(candidate: Candidate) -> Iterator[Finding]:
@@ -67,7 +95,19 @@ CHECKS: Mapping[When, Mapping[str, Check]] = {
 }
 
 
+# Of an architecture that llama.cpp's converter writes.
+CONVERTED: Mapping[When, Mapping[str, Check]] = {
+    When.CONFIG: {"converter": check_converter_path},
+    When.TOKENIZER: {"converter": check_conversion, "modelfile": check_modelfile},
+    When.WEIGHTS: {},
+}
+
+
 def checks_of(when: When, candidate: Candidate) -> Mapping[str, Check]:
     """The checks of that moment; of an architecture that is not ours only what refuses it."""
     unknown = not_exported(read_config(candidate.base), candidate.base / "config.json")
-    return CHECKS[when] if unknown is None or when is When.CONFIG else {}
+    if unknown is None:
+        return CHECKS[when]
+    if candidate.preset.export.converter:
+        return CONVERTED[when]
+    return CHECKS[when] if when is When.CONFIG else {}

@@ -20,7 +20,15 @@ from workbench import files
 from workbench.errors import Interrupted
 from workbench.pipeline.export.answers import PROMPTS, TOKENS, SmokeAnswers
 from workbench.pipeline.export.making import TWIN
-from workbench.pipeline.export.parity import Parity, Verdict, as_json, between, gate, measure
+from workbench.pipeline.export.parity import (
+    HARD_LIMITS,
+    Parity,
+    Verdict,
+    as_json,
+    between,
+    gate,
+    measure,
+)
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.probes import PARITY_TEXTS
 from workbench.pipeline.export.reference import layers_that_fit, write_reference
@@ -87,8 +95,8 @@ def examine(
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
     answers = _answers(plan, samples) if layers == plan.config.layers else None
-    judged, noise, coarse = list[Judged](), None, None
-    with _work_folder(out / "tmp-parity") as work:
+    coarse = None
+    with work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
             paths = _first_layers(plan, tuple(paths), layers, work, stopping, threads)
         reference = write_reference(
@@ -102,28 +110,61 @@ def examine(
         if quantization != "none":
             on_compare(0, len(paths), f"the base model in {quantization}")
             coarse = _as_trained(plan, probes, reference, work / quantization, layers, quantization)
-        for done, kind in enumerate(sorted(paths, key=_exactness)):
-            if stopping():
-                raise Interrupted("the parity check was stopped; the files were kept")
-            on_compare(done, len(paths), kind)
-            measured = measure(
-                kind,
-                paths[kind],
-                probes,
-                reference,
-                ids_equal=ids_equal[kind],
-                noise=noise,
-                threads=threads,
-            )
-            noise = measured.max_abs if noise is None else noise
-            verdict = gate(
-                measured, f32_limit=plan.family.f32_limit, routed=plan.config.experts > 1
-            )
-            judged.append(Judged(measured, verdict))
-            on_parity(measured, verdict)
-            if answers:
-                answers.ask_file(kind, paths[kind], threads)
+        judged = judge_files(
+            paths,
+            probes,
+            reference,
+            ids_equal,
+            f32_limit=plan.family.f32_limit,
+            routed=plan.config.experts > 1,
+            answers=answers,
+            on_parity=on_parity,
+            on_compare=on_compare,
+            stopping=stopping,
+            threads=threads,
+        )
     return Examination(tuple(judged), layers, coarse, answers)
+
+
+def judge_files(
+    paths: Mapping[str, Path],
+    probes: Sequence[Sequence[int]],
+    reference: Sequence[Path],
+    ids_equal: Mapping[str, bool],
+    *,
+    f32_limit: float = HARD_LIMITS["f32"],
+    routed: bool = False,
+    answers: SmokeAnswers | None = None,
+    on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None,
+    on_compare: Callable[[int, int, str], None] = lambda done, total, kind: None,
+    stopping: Callable[[], bool] = lambda: False,
+    threads: int = 1,
+) -> list[Judged]:
+    """Each file (type -> path) against the reference's logits, F16 and the other floats first.
+
+    Raises Interrupted between two files when `stopping()` says so.
+    """
+    judged, noise = list[Judged](), None
+    for done, kind in enumerate(sorted(paths, key=_exactness)):
+        if stopping():
+            raise Interrupted("the parity check was stopped; the files were kept")
+        on_compare(done, len(paths), kind)
+        measured = measure(
+            kind,
+            paths[kind],
+            probes,
+            reference,
+            ids_equal=ids_equal[kind],
+            noise=noise,
+            threads=threads,
+        )
+        noise = measured.max_abs if noise is None else noise
+        verdict = gate(measured, f32_limit=f32_limit, routed=routed)
+        judged.append(Judged(measured, verdict))
+        on_parity(measured, verdict)
+        if answers:
+            answers.ask_file(kind, paths[kind], threads)
+    return judged
 
 
 def _as_trained(
@@ -185,7 +226,7 @@ def _first_layers(
 
 
 @contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
+def work_folder(folder: Path) -> Iterator[Path]:
     """An empty folder that is gone afterwards, whatever happens."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -196,7 +237,7 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_report(
-    path: Path, plan: ExportPlan, vocabulary: VocabularyReport, examination: Examination
+    path: Path, model_layers: int, vocabulary: VocabularyReport, examination: Examination
 ) -> None:
     """parity.json: each file's figures and how they were measured; also when the gate fails.
 
@@ -206,7 +247,7 @@ def write_report(
         "reference": {
             "dtype": "float32",
             "layers": examination.layers,
-            "model_layers": plan.config.layers,
+            "model_layers": model_layers,
             "transformers": version("transformers"),
             "peft": version("peft"),
             "llama_cpp_python": version("llama-cpp-python"),

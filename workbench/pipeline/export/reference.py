@@ -60,7 +60,7 @@ def write_reference(
 
     paths = []
     folder.mkdir(parents=True, exist_ok=True)
-    with _quiet():
+    with quiet():
         model = _load(weights, folder, rows, layers, quantization)
         for i, ids in enumerate(probes):
             with torch.no_grad():
@@ -154,7 +154,7 @@ def _kept(key: str, layers: int) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Loading prints progress bars and advice that are of no use in a log."""
     from transformers.utils import logging
 

@@ -28,6 +28,7 @@ from workbench.pipeline.export.merged_files import write_merged
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.stream import ExportedFile
+from workbench.pipeline.export.tokenizer_files import TokenizerFiles
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
     check_vocabulary,
@@ -145,9 +146,9 @@ def export_stage(
                 memory_bytes=memory_bytes,
                 quantization=quantization,
             )
-            write_report(out / "parity.json", plan, vocabulary, examination)
-            _write_answers(plan, examination, out, calls)
-            _require(examination.judged)
+            write_report(out / "parity.json", plan.config.layers, vocabulary, examination)
+            write_answers(plan.tokenizer, examination, out, calls)
+            require_parity(examination.judged)
     finally:
         files.sweep(out)
     kept = [file for file in exported if file.type in wished.names]
@@ -168,16 +169,18 @@ def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> P
     return folder
 
 
-def _write_answers(plan: ExportPlan, found: Examination, out: Path, calls: Callbacks) -> None:
+def write_answers(
+    tokenizer: TokenizerFiles, found: Examination, out: Path, calls: Callbacks
+) -> None:
     """answers.md beside the files, where there are any."""
     if found.answers:
-        backend = plan.tokenizer.backend
+        backend = tokenizer.backend
         page = found.answers.page(lambda ids: str(backend.decode(ids, skip_special_tokens=False)))
         files.write_atomic(out / ANSWERS, page)
         calls.on_answers(found.answers.summary())
 
 
-def _require(judged: Sequence[Judged]) -> None:
+def require_parity(judged: Sequence[Judged]) -> None:
     """Raise RunFailed naming the first file that is not the model it came from."""
     for one in judged:
         if not one.verdict.passed:
