@@ -122,8 +122,8 @@ class Export(Section):
         0.01,
         ge=0,
         le=1,
-        description="Largest share of rows that llama.cpp may tokenize differently, 0 to 1. A larger "
-        "share ends the run while it prepares the data; a smaller one is reported.",
+        description="Largest share of rows that llama.cpp may tokenize differently, 0 to 1. A "
+        "larger share ends the run while it prepares the data; a smaller one is reported.",
     )
     converter: str = Field(
         "",
