@@ -55,8 +55,8 @@ def test_a_stopped_run_resumes_at_its_step_with_the_loss_of_then(place: Path) ->
     (validated,) = of_kind(records, events.Validated)
     assert resumed.event.from_step == 5  # type: ignore[attr-defined]
     assert step.event.step == 6  # type: ignore[attr-defined]
-    assert step.event.loss == pytest.approx(4.636726379, abs=1e-4)  # type: ignore[attr-defined]
-    assert validated.event.loss == pytest.approx(4.753273704, abs=1e-4)  # type: ignore[attr-defined]
+    assert step.event.loss == pytest.approx(4.775855064, abs=1e-4)  # type: ignore[attr-defined]
+    assert validated.event.loss == pytest.approx(4.769047477, abs=1e-4)  # type: ignore[attr-defined]
     assert [stage.status for stage in state_of(run).stages.values()] == ["done"] * 5
 
 
@@ -79,11 +79,11 @@ def test_runs_of_then_are_listed(place: Path, capsys: pytest.CaptureFixture[str]
         "finished": ("done", 6),
         "stopped": ("stopped", 5),
     }
-    assert listed["finished"]["best_loss"] == 4.7532737038352275
+    assert listed["finished"]["best_loss"] == 4.769047477028587
 
 
 def test_the_model_of_then_answers_as_then(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (FIXTURE / "runs/finished/evaluation/answers/tuned.jsonl").read_text("utf-8")
-    expected = json.loads(lines.splitlines()[2])["text"]  # of index 1: thing4
-    assert cli.main(["chat", "finished", "--prompt", "Give me a list of thing4"]) == 0
+    expected = json.loads(lines.splitlines()[2])["text"]  # of index 1: thing h
+    assert cli.main(["chat", "finished", "--prompt", "Give me a list of thing h"]) == 0
     assert capsys.readouterr().out.rstrip("\n") == expected

@@ -89,6 +89,8 @@ def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path
     """Hash of all that must stay as it was for a checkpoint to be resumed exactly."""
     free = {"keep_checkpoints", "save_every", "extensions"}
     settings = stage.model_dump(mode="json", exclude=free)
+    if not settings["adapter"]["modules_to_save"]:  # checkpoints older than the key have no such
+        del settings["adapter"]["modules_to_save"]
     data = [files.sha256(path) for path in (train, validation)]
     material = json.dumps([settings, data, weights_fingerprint(weights)], sort_keys=True)
     return hashlib.sha256(material.encode()).hexdigest()
