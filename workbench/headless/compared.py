@@ -51,7 +51,7 @@ def _spans(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """The columns' widths: those of what they hold, less where that is too much."""
     wished = [min(MAX_CELL, max(map(len, column))) for column in zip(*rows, strict=True)]
     room = width - 2 * (len(wished) - 1)
-    first = min(wished[0], max(LEAST_CELL, room // 3, room - sum(wished[1:])))
+    first = min(wished[0], max(LEAST_CELL, room * 2 // 5, room - sum(wished[1:])))
     each = max(LEAST_CELL, (room - first) // max(1, len(wished) - 1))
     return [first, *(min(span, each) for span in wished[1:])]
 
