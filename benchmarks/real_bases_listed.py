@@ -47,6 +47,22 @@ KEYS = (
         r"tokenizer\.ggml\.(eot|mask|seperator|padding|unknown)_token_id: (none / \d+|\d+ / none)$",
         "we name the end of a turn, the reference what config files name besides; both stop alike",
     ),
+    Rule(r"tokenizer\.ggml\.add_space_prefix: True / none$", "true, as where the key is not there"),
+    Rule(
+        r"tokenizer\.ggml\.add_space_prefix: False / none$",
+        "a space before the first word only: llama.cpp has always or never, and never is nearer",
+        "mistral-7b-instruct-v0.3$",
+    ),
+    Rule(
+        r"tokenizer\.ggml\.add_space_prefix: none / False$",
+        "a byte-level vocabulary has no such prefix",
+    ),
+    Rule(
+        r"deepseek2\.(attention\.q_lora_rank: 0 / none|expert_gating_func: none / 1"
+        r"|expert_group(_used)?_count: none / 1)$",
+        "softmax, one group, queries not compressed: as llama.cpp takes it without the key",
+        "deepseek-v2-lite",
+    ),
     Rule(
         r"general\.sampling\.temp: 0\.0 / none$",
         "greedy: generation_config.json says it by do_sample = false, which the reference skips",

@@ -3,7 +3,8 @@
 The converter of the vendored version runs in a child, from the cache. It reads SentencePiece
 vocabularies from a `tokenizer.model` only; where none is published in a registry, one is written
 from the same pieces, and its scores are not compared. It takes the types of added tokens from
-`added_tokens_decoder`, which transformers 5 no longer writes: it gets the published one.
+`added_tokens_decoder`, which transformers 5 no longer writes, and for Phi looks at the tokenizer's
+class, which we write as the plain one: it gets the published values of both.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ CONFIG = "tokenizer_config.json"
 TIMEOUT_S = 240.0
 ROUNDED_SHARE = 1e-4  # of a tensor's elements that may be one step of BF16 apart
 ROUNDED = "rounded otherwise"
+TAB = "<0x09>"
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -67,6 +69,7 @@ def compare_with_reference(
         if path.name != CONFIG:
             os.symlink(path, folder / path.name)
     config = json.loads((merged / CONFIG).read_bytes())
+    config["tokenizer_class"] = tokenizer.config["tokenizer_class"]
     config.setdefault("added_tokens_decoder", tokenizer.added_tokens_decoder)
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     _write_pieces(facts, tokenizer, sources, folder)
@@ -124,6 +127,9 @@ def pieces_of(backend: Mapping[str, Any]) -> Iterable[Piece]:
     added = {t["id"]: t for t in backend["added_tokens"]}
     unknown = backend["model"]["unk_token"]
     for text, i in sorted(vocabulary.items(), key=lambda item: item[1]):
+        if text == "\t" and TAB not in vocabulary:
+            yield Piece(TAB, 0.0, BYTE)  # Gemma's tokenizer.json has the character for this byte
+            continue
         token = added.get(i)
         if text == unknown:
             yield Piece(text, 0.0, UNKNOWN)

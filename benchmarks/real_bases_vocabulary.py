@@ -65,7 +65,7 @@ def of_pieces(pieces: Sequence[Piece], prefix: str) -> Backend:
     }
     made = [piece for piece in pieces if piece.type == NORMAL]
     made.sort(key=lambda piece: -piece.score)
-    unknown = next(piece.text for piece in pieces if piece.type == UNKNOWN)
+    unknown = next(p.text for p in pieces if p.type == UNKNOWN or p.text == "<unk>")
     steps: list[dict[str, Any]] = [
         {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
     ]
@@ -166,7 +166,7 @@ def added_token(i: int, text: str, special: bool, strips: bool = False) -> dict[
         "single_word": False,
         "lstrip": strips,
         "rstrip": strips,
-        "normalized": False,
+        "normalized": not special,
         "special": special,
     }
 
