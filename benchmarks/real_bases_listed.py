@@ -36,11 +36,11 @@ KEYS = (
         "we write what the tokenizer does; without the key llama.cpp guesses by the kind",
     ),
     Rule(
-        r"[a-z0-9]+\.vocab_size: (none / \d+|\d+ / none)$",
+        r"[a-z0-9-]+\.vocab_size: (none / \d+|\d+ / none)$",
         "the number of tokens; one of us writes it for every kind",
     ),
     Rule(
-        r"[a-z0-9]+\.attention\.(key|value)_length: (none / \d+|\d+ / none)$",
+        r"[a-z0-9-]+\.attention\.(key|value)_length: (none / \d+|\d+ / none)$",
         "the width of a head, as llama.cpp computes it where the key is not there",
     ),
     Rule(
@@ -58,6 +58,15 @@ KEYS = (
         "a byte-level vocabulary has no such prefix",
     ),
     Rule(
+        r"tokenizer\.ggml\.(tokens|token_type): 1 differ, first \[226\]",
+        "Gemma's tokenizer.json has the tab itself where its tokenizer.model has <0x09>",
+        "gemma-[12]",
+    ),
+    Rule(
+        r"[a-z0-9-]+\.rope\.freq_base: 10000\.0 / none$",
+        "as llama.cpp takes it where the key is not there",
+    ),
+    Rule(
         r"deepseek2\.(attention\.q_lora_rank: 0 / none|expert_gating_func: none / 1"
         r"|expert_group(_used)?_count: none / 1)$",
         "softmax, one group, queries not compressed: as llama.cpp takes it without the key",
@@ -68,7 +77,7 @@ KEYS = (
         "greedy: generation_config.json says it by do_sample = false, which the reference skips",
     ),
     Rule(
-        r"tokenizer\.ggml\.pre: ('smaug-bpe' / 'dbrx'|'smollm' / '(refact|starcoder|command-r)')$",
+        r"tokenizer\.ggml\.pre: ('smaug-bpe' / 'dbrx'|'llama-bpe' / 'smaug-bpe'|'smollm' / '(refact|starcoder|command-r)')$",
         "llama.cpp splits alike under both names; the reference goes by the vocabulary's hash",
     ),
     Rule(

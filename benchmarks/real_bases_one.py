@@ -93,8 +93,8 @@ def _check_files(
     except Exception as error:  # any failure of transformers on our merged folder is a finding
         found.judge("stop", f"transformers: {type(error).__name__}: {str(error)[:200]}")
     said = one_turn(ran, work)
-    answer = said.rpartition(THOUGHT)[2].strip()  # some templates put an empty one before answers
-    found.judge("chat", "" if answer == ANSWER else f"answered {said!r}")
+    words = said.rpartition(THOUGHT)[2].split()  # some templates put an empty one before answers
+    found.judge("chat", "" if set(words) == {ANSWER} else f"answered {said!r}")
 
 
 def _check_reference(

@@ -106,8 +106,8 @@ def _change(backend: Backend, tokens: Facts) -> None:
     for token in backend["added_tokens"]:
         old = token["content"]
         token["content"] = tokens.get("rename", {}).get(old, old)
-        if old in backend["model"]["vocab"] and token["content"] != old:
-            del backend["model"]["vocab"][old]
+        if old in backend["model"]["vocab"]:
+            backend["model"]["vocab"][token["content"]] = backend["model"]["vocab"].pop(old)
         token["rstrip"] |= token["content"] in tokens.get("strip_right", ())
     _add(backend, tokens)
     for token in backend["added_tokens"]:

@@ -48,6 +48,8 @@ def of_gguf(path: Path, prefix: str = "always") -> Backend:
         for i, text in enumerate(tokens)
         if types[i] not in (NORMAL, UNUSED) and not _ROW.fullmatch(text)
     }
+    last = max(known.values())  # special tokens among the others are in the model's vocabulary too
+    known |= {text: i for i, (text, _) in others.items() if i < last}
     return byte_level(known, values["merges"], others, str(values["pre"]))
 
 
@@ -166,17 +168,21 @@ def added_token(i: int, text: str, special: bool, strips: bool = False) -> dict[
         "single_word": False,
         "lstrip": strips,
         "rstrip": strips,
-        "normalized": not special,
+        "normalized": False,
         "special": special,
     }
 
 
 def _backend(*, model: dict[str, Any], added: Mapping[int, tuple[str, bool]], **parts: Any) -> Any:
+    pieces = model["byte_fallback"]
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [added_token(i, *added[i]) for i in sorted(added)],
+        "added_tokens": [
+            added_token(i, *added[i]) | {"normalized": not (pieces or added[i][1])}
+            for i in sorted(added)
+        ],
         "post_processor": None,
         **parts,
         "model": {
