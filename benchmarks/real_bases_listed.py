@@ -77,7 +77,8 @@ KEYS = (
         "greedy: generation_config.json says it by do_sample = false, which the reference skips",
     ),
     Rule(
-        r"tokenizer\.ggml\.pre: ('smaug-bpe' / 'dbrx'|'llama-bpe' / 'smaug-bpe'|'smollm' / '(refact|starcoder|command-r)')$",
+        r"tokenizer\.ggml\.pre: ('smaug-bpe' / 'dbrx'|'llama-bpe' / 'smaug-bpe'"
+        r"|'smollm' / '(refact|starcoder|command-r)')$",
         "llama.cpp splits alike under both names; the reference goes by the vocabulary's hash",
     ),
     Rule(
