@@ -268,6 +268,7 @@ OTHER_ADAPTER: dict[str, Any] = {
     "dropout": 0.5,
     "targets": "attention",
     "last_layers": 1,
+    "modules_to_save": ["lm_head"],
     "continue": "carry",
 }
 FREE = {"keep_checkpoints", "save_every", "extensions"}  # may be changed on resuming
