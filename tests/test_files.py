@@ -170,3 +170,18 @@ def test_removing_what_is_not_there_is_fine(tmp_path: Path) -> None:
     (tmp_path / "x" / "f").write_text("")
     files.remove_folder(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[1]", b"{", b"\xff", b'"text"'])
+def test_what_is_not_a_json_object_reads_as_an_empty_one(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert files.read_json_object(path) == {}
+
+
+def test_a_json_object_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(b'{"a": [1]}')
+    assert files.read_json_object(tmp_path / "x.json") == {"a": [1]}

@@ -136,6 +136,15 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, text + "\n")
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is no file, or something else in it."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in chunks."""
     digest = hashlib.sha256()

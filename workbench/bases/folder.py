@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from workbench.bases.architecture import check_causal, read_config
 from workbench.bases.listing import INDEX, SINGLE, check_names
 from workbench.bases.quantization import check_quantization
 from workbench.errors import UserError
+from workbench.files import read_json_object
 
 LFS = b"version https://git-lfs"
 POINTER_BYTES = 1024  # Git LFS keeps its pointers below that
@@ -47,7 +47,7 @@ def _refuse_no_config(folder: Path, names: Collection[str]) -> None:
 
 def _refuse_adapter(path: Path) -> None:
     """An adapter is no base; the one that it was trained on is."""
-    base = _json(path).get("base_model_name_or_path")
+    base = read_json_object(path).get("base_model_name_or_path")
     named = f"use model.base = {json.dumps(base)}, which it was trained on"
     hint = f"{named}, or merge the adapter into it first" if base else "merge it into its base"
     raise UserError("this folder contains an adapter, not a base model", path=path, hint=hint)
@@ -71,11 +71,3 @@ def _pointers(folder: Path) -> Iterator[Path]:
                         yield path
         except OSError:  # unreadable: whoever needs it says so
             continue
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

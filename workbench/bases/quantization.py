@@ -8,7 +8,6 @@ base model as far as the folder or its name tells it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from workbench.errors import UserError
+from workbench.files import read_json_object
 
 BITSANDBYTES, FP8 = "bitsandbytes", "fp8"
 _FLOAT8 = ("fp8", "fbgemm_fp8")
@@ -124,7 +124,7 @@ def check_quantization(base: Path, name: str = "") -> StoredQuantization | None:
     naming the unquantized base model as far as it is known.
     """
     path = base / "config.json"
-    stored = stored_quantization(_config(path))
+    stored = stored_quantization(read_json_object(path))
     if stored is None or stored.dequantizes:
         return stored
     raise UserError(
@@ -152,7 +152,7 @@ def unquantized_name(base: Path, name: str = "") -> str:
     named = _hub_name(base, name)
     card = _card(base / "README.md").get("base_model")
     found = [*card] if isinstance(card, list) else [card]
-    found.append(_config(base / "config.json").get("_name_or_path"))
+    found.append(read_json_object(base / "config.json").get("_name_or_path"))
     for one in found:
         if isinstance(one, str) and _HUB_ID.fullmatch(one) and one != named:
             if not _ENDING.search(one):
@@ -203,14 +203,6 @@ def _groups(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     inner = groups.values() if isinstance(groups, Mapping) else ()
     weights = [one.get("weights") for one in inner if isinstance(one, Mapping)]
     return [found, *(one for one in weights if isinstance(one, Mapping))]
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _card(path: Path) -> dict[str, Any]:

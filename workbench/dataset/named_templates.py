@@ -7,7 +7,6 @@ and `template`) does not count. `chat_template.json` of older multimodal models 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import UserError
+from workbench.files import read_json_object
 from workbench.text import did_you_mean, one_line
 
 DEFAULT, TOOL_USE = "default", "tool_use"
@@ -30,7 +30,7 @@ def read_templates(folder: Path) -> dict[str, str]:
     found = _from_files(folder)
     for name in () if found else ("tokenizer_config.json", "chat_template.json"):
         path = folder / name
-        found = found or _from_entry(path, _json(path).get("chat_template"))
+        found = found or _from_entry(path, read_json_object(path).get("chat_template"))
     return found
 
 
@@ -84,11 +84,3 @@ def _text(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
         raise UserError("the chat template is not UTF-8", path=path) from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

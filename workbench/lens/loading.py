@@ -6,7 +6,6 @@ nothing is fetched and no model is loaded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from workbench.dataset.template import ChatTemplate, template_for
 from workbench.dataset.template_check import check_template
 from workbench.dataset.tokenizer import BackendTokenizer, from_backend
 from workbench.errors import UserError
+from workbench.files import read_json_object
 from workbench.lens.lens import Lens, Limit
 from workbench.preflight import local_base
 from workbench.preset.load import load
@@ -48,7 +48,7 @@ def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> Lens:
         backend = tokenizers.Tokenizer.from_file(str(base / "tokenizer.json"))
     except Exception as error:  # noqa: BLE001 - the library raises nothing more exact
         raise UserError(f"no tokenizer can be loaded: {error}", path=base) from None
-    config = _json(base / "tokenizer_config.json")
+    config = read_json_object(base / "tokenizer_config.json")
     tokenizer = from_backend(backend)
     known = tokenizer.special_tokens
     eos = known.get(_token(config.get("eos_token")))
@@ -103,7 +103,7 @@ def _limit(preset: Preset, objective: str) -> Limit:
 
 def _stop_ids(base: Path, eos: int | None) -> tuple[int, ...]:
     """Ids that end an answer: the tokenizer's eos and those of the generation config."""
-    found = _json(base / "generation_config.json").get("eos_token_id")
+    found = read_json_object(base / "generation_config.json").get("eos_token_id")
     named = found if isinstance(found, list) else [] if found is None else [found]
     ids = [*([] if eos is None else [eos]), *(one for one in named if isinstance(one, int))]
     return tuple(dict.fromkeys(ids))
@@ -112,11 +112,3 @@ def _stop_ids(base: Path, eos: int | None) -> tuple[int, ...]:
 def _token(value: Any) -> str:
     text = value.get("content") if isinstance(value, dict) else value
     return text if isinstance(text, str) else ""
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,13 +9,13 @@ knows nothing of the token that a chat template ends a turn with.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.dataset.named_templates import DEFAULT_FILE, FOLDER
+from workbench.files import read_json_object
 from workbench.preset.schema import Generate
 
 GENERATION = "generation_config.json"
@@ -57,11 +57,7 @@ def generation_values(
 
 def read_generation(folder: Path) -> Mapping[str, Any]:
     """The values in the folder's generation_config.json; none where there is no such file."""
-    try:
-        values = json.loads((folder / GENERATION).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    return read_json_object(folder / GENERATION)
 
 
 def ids_in(value: Any) -> list[int]:

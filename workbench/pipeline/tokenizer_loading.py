@@ -7,12 +7,12 @@ compared with the file on texts that are hard to tokenize, and where the two par
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import UserError
+from workbench.files import read_json_object
 from workbench.pipeline.export.probes import hard_texts
 from workbench.text import one_line
 
@@ -111,10 +111,7 @@ def _of_file(tokenizer: Any, path: Path) -> Any:
     """The file's own backend, with the settings and special tokens of what was loaded."""
     from transformers import PreTrainedTokenizerFast
 
-    try:
-        values = json.loads((path.parent / CONFIG).read_bytes())
-    except (OSError, ValueError):
-        values = {}
+    values = read_json_object(path.parent / CONFIG)
     kept = {key: value for key, value in values.items() if key not in NOT_OF_THE_FILE}
     for name in SPECIAL:
         token = getattr(tokenizer, f"{name}_token")

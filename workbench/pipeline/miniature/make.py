@@ -20,6 +20,7 @@ from workbench import files
 from workbench.dataset.named_templates import read_templates, write_templates
 from workbench.dataset.template import BUILT_IN, built_in
 from workbench.errors import UserError
+from workbench.files import read_json_object
 from workbench.pipeline.miniature import vocabulary
 from workbench.pipeline.miniature.cards import CARDS, HEAD_DIM, HEADS, INNER, WIDTH, Card, settings
 from workbench.places import cache_folder
@@ -78,8 +79,11 @@ def own_tokenizer(name: str) -> Path | None:
 
 def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
     """The card's model for the tokenizer in the folder `own`, with as many rows as the real one."""
-    tokens, config = Tokenizer.from_file(str(own / TOKENIZER)), _json(own / "tokenizer_config.json")
-    given = _json(own / "config.json")
+    tokens, config = (
+        Tokenizer.from_file(str(own / TOKENIZER)),
+        read_json_object(own / "tokenizer_config.json"),
+    )
+    given = read_json_object(own / "config.json")
     rows = given.get("text_config", given).get("vocab_size")
     if not rows:
         highest = max(tokens.get_vocab(with_added_tokens=True).values())
@@ -94,14 +98,6 @@ def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
         for name in KEPT:
             if (own / name).is_file():
                 shutil.copyfile(own / name, tmp / name)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _of_card(card: Card, target: Path, *, instruct: bool) -> None:
