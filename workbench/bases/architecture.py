@@ -47,7 +47,10 @@ _HEADS = re.compile(r"For(\w*Classification|QuestionAnswering|MultipleChoice|Reg
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config.json in `folder`, parsed. Raises UserError for one that is no JSON object."""
+    """The config.json in `folder`, parsed.
+
+    Raises UserError where it is missing or not a JSON object.
+    """
     path = folder / "config.json"
     try:
         found = json.loads(path.read_bytes())

@@ -46,7 +46,7 @@ def _refuse_no_config(folder: Path, names: Collection[str]) -> None:
 
 
 def _refuse_adapter(path: Path) -> None:
-    """An adapter is no base; the one that it was trained on is."""
+    """An adapter cannot stand for a base model: name the one it was trained on."""
     base = read_json_object(path).get("base_model_name_or_path")
     named = f"use model.base = {json.dumps(base)}, which it was trained on"
     hint = f"{named}, or merge the adapter into it first" if base else "merge it into its base"

@@ -29,7 +29,6 @@ class Host(Protocol):
     current: RunFolder | None
     pinned: list[RunFolder]
     own_keys: dict[str, str]
-    faults: list[Exception]
     pane_id: str
     zoomed: bool
 

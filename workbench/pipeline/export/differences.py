@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from workbench.pipeline.export.splits import DEVIATIONS
+from workbench.text import listed
 
 SPACE = "\u2581"  # how SentencePiece writes a space
-NAMES_SHOWN = 3
 
 # llama.cpp makes the first token of each of these texts a special one, whatever its stored type.
 READ_AS_END = frozenset(
@@ -113,9 +113,7 @@ def without_differences(text: str, differences: Sequence[Difference]) -> str:
 
 def names(texts: Collection[str]) -> str:
     """The first few of some texts, quoted, and how many more there are."""
-    shown = ", ".join(repr(text) for text in sorted(texts)[:NAMES_SHOWN])
-    more = len(texts) - NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return listed([repr(text) for text in sorted(texts)])
 
 
 def _composing(backend: Mapping[str, Any]) -> Difference | None:

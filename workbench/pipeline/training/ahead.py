@@ -20,7 +20,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-INDEX = "model.safetensors.index.json"
+from workbench.bases.listing import INDEX, SINGLE
+
 NARROW = ("BF16", "F16")  # what float32 holds exactly, as a file names it
 LEFT_ALONE = ("quantization_config", "text_config")  # read otherwise than as it lies there
 Weights = dict[str, Tensor]
@@ -92,8 +93,8 @@ def _files(base: Path) -> list[Path]:
         config = json.loads((base / "config.json").read_bytes())
         if any(key in config for key in LEFT_ALONE):
             return []
-        if (base / "model.safetensors").is_file():
-            return [base / "model.safetensors"]
+        if (base / SINGLE).is_file():
+            return [base / SINGLE]
         names = json.loads((base / INDEX).read_bytes())["weight_map"].values()
         return [base / name for name in sorted(set(names))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -5,12 +5,12 @@ Version 5 writes `rope_parameters`; before, `rope_theta` and `rope_scaling` stoo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.bases.architecture import read_config as read_values
 from workbench.bases.quantization import plain_config
 from workbench.errors import UserError
 
@@ -127,15 +127,6 @@ class ModelConfig:
 def read_config(folder: Path) -> ModelConfig:
     """The config.json in `folder`, of a quantized base as that of plain weights, which are read.
 
-    Raises UserError when it is missing or no JSON object.
+    Raises UserError where it is missing or not a JSON object.
     """
-    path = folder / "config.json"
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError("config.json is missing: not a model folder", path=folder) from None
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise UserError("not a model configuration", path=path)
-    return ModelConfig(path, plain_config(values))
+    return ModelConfig(folder / "config.json", plain_config(read_values(folder)))
