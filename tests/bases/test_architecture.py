@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from workbench.bases.architecture import EXPORTED, check_causal, not_exported, read_config
+from workbench.bases.architecture import (
+    EXPORTED,
+    check_causal,
+    named_dtype,
+    not_exported,
+    read_config,
+)
 from workbench.errors import UserError
 from workbench.pipeline.export.arch import supported
 
@@ -61,3 +67,18 @@ def test_only_what_the_export_cannot_write_is_refused() -> None:
     assert not_exported({"architectures": ["LlamaForCausalLM"]}, PATH) is None
     refused = not_exported({"architectures": ["FalconForCausalLM"]}, PATH)
     assert refused and "FalconForCausalLM cannot be written as GGUF" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"dtype": "float16", "torch_dtype": "bfloat16"}, "float16"),
+        ({"torch_dtype": "bfloat16"}, "bfloat16"),
+        ({"text_config": {"dtype": "bfloat16"}}, "bfloat16"),
+        ({}, ""),
+    ],
+)
+def test_the_number_format_is_named_here_or_in_the_text_part(
+    config: dict[str, Any], name: str
+) -> None:
+    assert named_dtype(config) == name

@@ -7,7 +7,6 @@ manifest, or not at all.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import files
+from workbench.bases.architecture import named_dtype, read_config
 from workbench.pipeline.export.merged_files import BESIDE_BYTES
 from workbench.pipeline.export.reference import MEMORY_SHARE
 from workbench.pipeline.export.shards import Shards
@@ -58,12 +58,10 @@ def whole_model(weights: Weights, tokenizer: Path) -> WholeModel:
     from workbench.pipeline.causal import text_config
 
     config = text_config(weights.base)
-    values = json.loads((weights.base / "config.json").read_bytes())
-    dtype = values.get("dtype") or values.get("torch_dtype") or "float32"
     stored = Shards(weights.base).tensors.values()
     return WholeModel(
         elements=sum(math.prod(one.shape) for one in stored),
-        dtype=str(dtype),
+        dtype=named_dtype(read_config(weights.base)) or "float32",
         rows=max(int(config.vocab_size), _tokens(tokenizer)),
         context=int(getattr(config, "max_position_embeddings", None) or CONTEXT),
         layers=int(config.num_hidden_layers),
@@ -111,7 +109,7 @@ def _write(model: Any, weights: Weights, tokenizer: Path, folder: Path, card: st
 def _config(model: Any, base: Path, tokenizer: Path) -> dict[str, Any]:
     """The base's own config.json with what training changed: other tools may know its words only,
     and transformers writes newer ones."""
-    values: dict[str, Any] = json.loads((base / "config.json").read_bytes())
+    values = read_config(base)
     if "text_config" in values:  # of a model that sees too, only the text model was trained
         values = model.config.to_diff_dict()
     for name in ("torch_dtype", "quantization_config"):
