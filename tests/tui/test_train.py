@@ -78,9 +78,9 @@ def test_load_and_general_text_are_told(monkeypatch: pytest.MonkeyPatch) -> None
             )
         )
         log.close()
-        await until(pilot, lambda: "gpu 50% 5.0 GiB of 8.0 GiB" in text_of(app))
+        await until(pilot, lambda: "gpu 50% 5.0 of 8.0 GiB" in text_of(app))
         text = text_of(app)
-        assert "1.5 GiB (20.0 GiB free)  cpu 98% (worker 1.9 cores)" in text
+        assert "  grad norm 0.5  1.5 GiB (20.0 GiB free)  cpu 98% (worker 1.9 cores)" in text
         assert "general 3.25 (+0.25)" in text
         await pilot.press("v")
         assert [len(line.series) for line in pane(app).main_lines()] == [2]

@@ -7,7 +7,7 @@ from rich.text import Text
 from workbench.headless import telling
 from workbench.run.events import Load
 from workbench.run.overview import standing
-from workbench.text import duration, one_line, size
+from workbench.text import one_line, size
 from workbench.tui.chart.scale import count, figure
 from workbench.tui.followed import Followed
 from workbench.tui.glance import MARKS, Seen
@@ -65,33 +65,29 @@ def figures(followed: Followed, stage_name: str) -> Text:
 
 
 def pace(followed: Followed, stage_name: str) -> Text:
-    """How fast it goes and what it costs: speed, time left, memory, load; then rate and norm."""
+    """Speed, learning rate and gradient norm, then memory and load; the head has the time left."""
     stage = followed.state.stages.get(stage_name)
     if stage is None or not stage.steps:
         return Text("")
     last = stage.steps[-1]
-    parts = [f"{last.tokens_per_second:,.0f} tok/s"]
+    parts = [f"{last.tokens_per_second:,.0f} tok/s", f"lr {figure(last.learning_rate)}"]
+    parts.append(f"grad norm {figure(last.gradient_norm)}")
     load = followed.state.load if followed.at_work else None
-    if load is None:
-        parts.append(size(last.memory_bytes))
-    else:
-        left = stage.seconds_left if stage.status == "running" else None
-        parts += [f"{duration(left)} left"] if left is not None else []
-        parts += loads(load)
-    parts += [f"lr {figure(last.learning_rate)}", f"grad norm {figure(last.gradient_norm)}"]
+    parts += [size(last.memory_bytes)] if load is None else loads(load)
     if last.padding_share > 0.005:
         parts.append(f"padding {last.padding_share:.0%}")
     return Text(" " + "  ".join(parts))
 
 
 def loads(load: Load) -> list[str]:
-    """`804 MiB (21.0 GiB free)`, `cpu 98% (worker 1.9 cores)`, `gpu 97% 12.0/24.0 GiB`."""
+    """`804 MiB (21.0 GiB free)`, `cpu 98% (worker 1.9 cores)`, `gpu 97% 12.0 of 24.0 GiB`."""
     parts = [f"{size(load.memory_bytes)} ({size(load.memory_free_bytes)} free)"]
     parts.append(f"cpu {load.cpu_share:.0%} (worker {load.worker_cores:.1f} cores)")
     if load.gpu_memory_bytes is not None:
         busy = "" if load.gpu_share is None else f" {load.gpu_share:.0%}"
-        total = size(load.gpu_memory_total_bytes or 0)
-        parts.append(f"gpu{busy} {size(load.gpu_memory_bytes)} of {total}")
+        used, total = load.gpu_memory_bytes, load.gpu_memory_total_bytes
+        of = f"{used / (1 << 30):.1f} of {total / (1 << 30):.1f} GiB" if total else size(used)
+        parts.append(f"gpu{busy} {of}")
     return parts
 
 
