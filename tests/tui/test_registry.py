@@ -48,6 +48,19 @@ def test_every_action_can_be_carried_out() -> None:
         assert action.help.endswith(".") and action.title
 
 
+def test_labels_are_short_and_the_same_action_has_the_same_word() -> None:
+    for action in all_actions():
+        assert len(action.title) <= 14 and len(action.help) <= 55, action.id
+        assert action.title[0].isupper() and action.help[0].isupper(), action.id
+    words: dict[str, set[str]] = {}
+    for action in all_actions():
+        words.setdefault(action.name, set()).add(action.title)
+    assert words.pop("find") == {"Filter", "Search"}, "a list is filtered, text is searched"
+    assert [name for name, titles in words.items() if len(titles) > 1] == []
+    compares = {"runs.compare", "chat.compare", "evaluate.against"}
+    assert {action.id for action in all_actions() if action.title == "Compare"} == compares
+
+
 def test_keys_work_in_any_terminal_and_do_not_collide() -> None:
     common = [key for action in EVERYWHERE for key in action.keys.split(",")]
     common += [spec.key for spec in PANES]

@@ -81,7 +81,7 @@ async def data(pilot: Pilot[None], app: WorkbenchApp) -> None:
 
 SCREENS: dict[str, Way] = {
     "runs": runs,
-    "runs-compare": keys("p", "k", "c", ready="validation rows"),
+    "runs-compare": keys("p", "k", "c", ready="training rows"),
     "train": keys("p", "k", "4", ready="━ val"),
     "train-busy-log": keys("4", "l", "w", run="loans-5", ready="loans-5"),
     "data": data,

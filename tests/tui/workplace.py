@@ -27,6 +27,7 @@ from tests.tui.evaluated import MODELS, answer, answered, asked, report
 from workbench.evaluations.report import read_report
 from workbench.headless.freeze import freeze
 from workbench.preset.load import load
+from workbench.quantize.quantize import Fallback
 from workbench.run import events
 from workbench.run.folder import RunFolder, create
 from workbench.run.lock import Owner
@@ -65,7 +66,7 @@ COUNTED = {
             "checkpoints": 4,
         }
     },
-    "notes": ["1 duplicate rows left out: examples.jsonl:33"],
+    "notes": ["1 duplicate row removed: examples.jsonl:33"],
 }
 COUNTS = f"import sys; sys.stdin.read(); print({json.dumps(json.dumps(COUNTED))})"
 SHIPPED = (
@@ -214,7 +215,7 @@ def _begin(log: EventLog) -> None:
     log.append(events.StageStarted(title="Prepare the data"), "prepare")
     told = {"rows": 34, "train_rows": 28, "validation_rows": 4, "duplicates": 1}
     log.append(events.DataReady(**told, leaks=0, faults=1), "prepare")
-    note = "examples.jsonl:34: the row has no answer and is left out"
+    note = "1 finding: examples.jsonl:34: the row ends with the role 'user'"
     log.append(events.Note(message=note, level="warning"), "prepare")
     log.append(events.StageDone(elapsed_s=1.0, inputs="x"), "prepare")
     log.append(events.StageStarted(title="Train: sft"), STAGE)
@@ -279,8 +280,8 @@ def _done(run: RunFolder, log: EventLog) -> None:
 def _export(run: RunFolder, log: EventLog) -> None:
     log.append(events.StageStarted(title="Export to GGUF"), "export")
     log.append(events.Progress(done=21, total=21, unit="tensors", label="output"), "export")
-    note = "q4_k_m: output.weight takes q6_k (its rows are no multiple of 256)"
-    log.append(events.Note(message=note, level="warning"), "export")
+    fallback = Fallback("output.weight", "q4_k", "q5_0", 96)
+    log.append(events.Note(message=f"q4_k_m: {fallback}", level="warning"), "export")
     for kind, size, divergence in (("f16", 6 << 20, 0.0004), ("q4_k_m", 2 << 20, 0.0588)):
         path = f"export/{run.name}-{kind}.gguf"
         file = events.FileExported(

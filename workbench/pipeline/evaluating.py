@@ -183,11 +183,15 @@ def data_notes(context: Context) -> list[str]:
     """What became of rows that were not trained, one sentence each."""
     report = json.loads((context.run.dataset / "report.json").read_bytes())
     left_out = {
-        "duplicates": "duplicate rows removed",
-        "leaks": "rows removed from training because they are evaluation prompts",
-        "faults": "findings in the data, listed in dataset/report.json",
+        "duplicates": ("duplicate row", "removed"),
+        "leaks": ("row", "with a held-out prompt removed from training"),
+        "faults": ("finding", "in the data, listed in dataset/report.json"),
     }
-    notes = [f"{len(report[key])} {what}" for key, what in left_out.items() if report[key]]
+    notes = [
+        f"{quantity(len(report[key]), noun)} {what}"
+        for key, (noun, what) in left_out.items()
+        if report[key]
+    ]
     for stage, splits in report["stages"].items():
         for split, ledger in splits.items():
             notes += [f"{stage}, {split}: {line}" for line in ledger["notes"]]

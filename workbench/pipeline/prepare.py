@@ -351,13 +351,13 @@ def _line(row: Row) -> bytes:
 
 def _tell(prepared: Prepared, emit: Emit) -> None:
     """One warning each for what was left out and what looks wrong, with the first places."""
-    for pairs, what in (
-        (prepared.duplicates, "duplicate rows removed"),
-        (prepared.leaks, "rows removed from training because they are evaluation prompts"),
+    for pairs, noun, what in (
+        (prepared.duplicates, "duplicate row", "removed"),
+        (prepared.leaks, "row", "with a held-out prompt removed from training"),
     ):
         if pairs:
             places = [str(row.place) for row, _ in pairs]
-            _warn(f"{len(pairs)} {what}", places, emit)
+            _warn(f"{quantity(len(pairs), noun)} {what}", places, emit)
     if prepared.faults:
         _warn(quantity(len(prepared.faults), "finding"), [str(f) for f in prepared.faults], emit)
 

@@ -14,15 +14,15 @@ from workbench.tui.dataview.selection import Selection
 
 
 def heading(reading: DataReading, selection: Selection) -> Text:
-    """The dataset's name, format, count, and what is still being done with it."""
+    """The dataset's name, counts, what is still being done with it, format and path."""
     found = reading.found
-    text = Text(" ").append(one_line(Path(reading.source.path).name, 40), "bold")
-    text.append(f"  {reading.kinds}  ")
+    name = Path(reading.source.path).name
+    text = Text(" ").append(one_line(name, 40), "bold")
     rows = quantity(len(reading), "row")
     if selection.wanted.everything:
-        text.append(rows)
+        text.append(f"  {rows}")
     else:
-        text.append(f"{len(selection):,} of {rows}", "yellow")
+        text.append(f"  {len(selection):,} of {rows}", "yellow")
     for doing in _doing(reading, selection):
         text.append(f"  {doing}", "yellow")
     if trouble := reading.trouble or found.trouble:
@@ -34,7 +34,10 @@ def heading(reading: DataReading, selection: Selection) -> Text:
         text.append(f"  and {quantity(found.left_out, 'more finding')}", "dim")
     if not selection.wanted.everything:
         text.append(f"  {selection.wanted.told()}", "yellow")
-    return text.append(f"  {one_line(reading.source.path, 200)}", "dim")
+    text.append(f"  {reading.kinds}" if reading.kinds else "")
+    if (path := one_line(reading.source.path, 200)) != one_line(name, 40):
+        text.append(f"  {path}", "dim")
+    return text
 
 
 def _doing(reading: DataReading, selection: Selection) -> Iterator[str]:

@@ -39,7 +39,7 @@ class Correction(Dialog[tuple[str, str]]):
             yield Static("Append to file (.jsonl, or .txt with INPUT and OUTPUT)", markup=False)
             yield Input(self._path, id="path", compact=True, select_on_focus=False)
             yield Static("", markup=False, classes="fault", id="fault")
-            hint = "Tab: file name   Enter there or F2: append the row   Esc cancel"
+            hint = "Tab file name   F2 append the row   Esc cancel"
             yield Static(hint, markup=False, classes="hint")
 
     def on_mount(self) -> None:

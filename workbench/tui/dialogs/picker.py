@@ -57,8 +57,9 @@ class Picker(Dialog[str]):
             yield Input(placeholder="type to filter", compact=True)
             yield Choices(self._all)
             yield Static("", markup=False, classes="hint", id="about")
-            hint = f"{self._hint}   " if self._hint else ""
-            yield Static(f"{hint}Enter select   Esc cancel", markup=False, classes="hint")
+            if self._hint:
+                yield Static(self._hint, markup=False, classes="hint")
+            yield Static("Enter select   Esc cancel", markup=False, classes="hint")
 
     def on_mount(self) -> None:
         self._narrow("")

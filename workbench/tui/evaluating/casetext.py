@@ -11,6 +11,7 @@ from itertools import zip_longest
 
 from rich.text import Text
 
+from workbench.chat.commands import ENDINGS
 from workbench.evaluations.case import Case
 from workbench.text import one_line, quantity, visible
 from workbench.tui.evaluating.opened import Asked, Other
@@ -126,9 +127,8 @@ def _findings(case: Case) -> list[str]:
     if case.missing:
         found.append(f"missing: {', '.join(case.missing)}")
     if case.measured and case.stopped not in ("", "stop"):
-        found.append(
-            f"did not stop on its own: {case.stopped} after {quantity(case.n_tokens, 'token')}"
-        )
+        ending = ENDINGS.get(case.stopped, one_line(case.stopped, 40))
+        found.append(f"{ending} after {quantity(case.n_tokens, 'token')}")
     if (perplexity := case.perplexity) is not None:
         found.append(f"perplexity of the expected response: {perplexity:.4g}")
     return found
