@@ -132,6 +132,8 @@ def test_all_the_way_and_then_nothing_again(run: RunFolder) -> None:
     assert state.load is not None and state.stages["train:sft"].memory is not None
     report = (run.evaluation / "report.md").read_text()
     assert "## Training" in report and "general-text loss" in report
+    assert "1 duplicate row removed" in report
+    assert any(note.message.startswith("1 duplicate row removed: ") for note in state.notes)
     modelfile = (run.export / "Modelfile").read_text()
     assert f"FROM ./{run.name}-q8_0.gguf" in modelfile and "<|im_end|>" in modelfile
     seen = state.last_seq

@@ -225,6 +225,7 @@ def test_answers_events_and_log_take_turns() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("4", "e")
+        assert "e Notes 1 " in text_of(app)
         assert "! a duplicate \\x1b]0;owned\\x07[bold red]x[/] \\u202e" in text_of(app)
         await pilot.press("w")
         assert "line 39 of the log \\x1b]0;owned" in text_of(app) and "following" in text_of(app)
@@ -376,6 +377,19 @@ def test_new_steps_appear_by_themselves_and_nothing_is_drawn_without_news() -> N
     on_screen(story)
 
 
+def test_a_note_of_several_lines_counts_once() -> None:
+    run = stopped_run()
+    log = EventLog(run.events_file)
+    log.append(events.Note(message="word " * 60, level="note"), STAGE)
+    log.close()
+
+    async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
+        await pilot.press("4", "e")
+        assert "e Notes 2 " in text_of(app) and text_of(app).count(" word word") > 3
+
+    on_screen(story)
+
+
 def test_a_run_that_has_not_begun_says_how_to_begin() -> None:
     make_run(runs_root(), "new")
 
@@ -383,6 +397,8 @@ def test_a_run_that_has_not_begun_says_how_to_begin() -> None:
         await pilot.press("4")
         assert "this run has not started; press r to start it" in text_of(app)
         assert "No samples in this stage yet" in text_of(app)
+        await pilot.press("e")
+        assert "e Notes  " in text_of(app) and "No notes or warnings." in text_of(app)
 
     on_screen(story)
 

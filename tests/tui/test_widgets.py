@@ -15,6 +15,7 @@ from workbench.tui.styled import fit, same, styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.rows import Rows
 from workbench.tui.widgets.tabs import PaneTabs
+from workbench.tui.widgets.textlines import wrapped
 
 
 class Numbers(Rows):
@@ -128,3 +129,14 @@ def test_a_narrow_terminal_has_a_tab_for_every_pane() -> None:
         assert app.pressed == ["evaluate"]
 
     alone(story)
+
+
+def test_short_facts_stay_whole_where_a_line_is_broken() -> None:
+    told = "✓ prepare     28 training rows, 4 validation rows  duplicates: 1  findings: 1  0:01"
+    for width in range(20, 90):
+        lines = [line.plain for line in wrapped([Text(told)], width)]
+        assert max(map(len, lines)) <= width and " ".join(lines).split() == told.split()
+        if width >= 26:
+            assert sum("duplicates: 1" in line for line in lines) == 1
+            assert sum("findings: 1" in line for line in lines) == 1
+    assert [line.plain for line in wrapped([Text(""), Text("  a b")], 20)] == ["", "  a b"]

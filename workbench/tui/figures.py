@@ -92,7 +92,7 @@ def loads(load: Load) -> list[str]:
 
 
 def notes(followed: Followed) -> list[Text]:
-    """Notes and warnings in their order, with what went wrong last."""
+    """Notes and warnings in their order, a line each, with what went wrong last."""
     state = followed.state
     lines = [
         Text(f"   {telling.label(stage.name)}: {telling.memory(stage.memory)}")
@@ -107,7 +107,7 @@ def notes(followed: Followed) -> list[Text]:
     ]
     if state.error:
         lines.append(Text(f" ✗ {one_line(state.error, 400)}", "red"))
-    return lines or [Text(" No notes or warnings.", "dim")]
+    return lines
 
 
 def why_empty(followed: Followed | None) -> str:

@@ -171,7 +171,8 @@ class TrainPane(Pane):
         if followed:
             width = self.size.width - 2
             self.query_one("#answers", TextLines).tell(self._answers(width))
-            self.query_one("#events", TextLines).tell(wrapped(figures.notes(followed), width))
+            notes = figures.notes(followed) or [Text(" No notes or warnings.", "dim")]
+            self.query_one("#events", TextLines).tell(wrapped(notes, width))
         self._head_lower()
 
     def copied(self) -> tuple[str, str]:
@@ -179,10 +180,8 @@ class TrainPane(Pane):
         if log.has_focus:
             return log.row(log.cursor).plain, "the line of the log"
         if self.lower != "log" and self.query_one(f"#{self.lower}").has_focus:
-            lines = self.query_one(f"#{self.lower}", TextLines).lines
-            return "\n".join(
-                line.plain for line in lines
-            ), f"the {LOWER_TITLES[self.lower].lower()}"
+            lines = [line.plain for line in self.query_one(f"#{self.lower}", TextLines).lines]
+            return "\n".join(lines), f"the {LOWER_TITLES[self.lower].lower()}"
         rows = [self.query_one(f"#{name}", Bar).text.plain.strip() for name in ("figures", "pace")]
         return ("\n".join(rows), "the metrics") if any(rows) else ("", "")
 
@@ -408,10 +407,10 @@ class TrainPane(Pane):
             self.query_one(f"#{name}").focus(scroll_visible=False)
 
     def _head_lower(self) -> None:
-        log, events = self.query_one(LogView), self.query_one("#events", TextLines)
+        log, notes = self.query_one(LogView), figures.notes(self.followed) if self.followed else []
         asked = len(prompts_of(self._samples))
         which = f" {self.prompt + 1} of {asked}" if 0 <= self.prompt < asked else ""
-        counts = {"answers": which, "events": f" {len(events.lines)}" if events.lines else ""}
+        counts = {"answers": which, "events": f" {len(notes)}" if notes else ""}
         counts["log"] = f" +{log.unseen} new" if log.unseen else ""
         text = Text()
         for name, key in zip(LOWER, "aew", strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from textual.geometry import Size
 
 from workbench.tui.styled import same
 from workbench.tui.widgets.rows import Rows
+
+WHOLE = 24  # facts of at most so many characters, and of half a line, are not broken
+GLUE = "\ue000"  # in the place of their spaces while a line is broken: no text has it
 
 
 class TextLines(Rows):
@@ -38,10 +42,19 @@ class TextLines(Rows):
 
 
 def wrapped(lines: Sequence[Text], width: int) -> list[Text]:
-    """The lines (each of one style) broken to a width; what goes on is indented a little more."""
+    """The lines (each of one style) broken to a width; what goes on is indented a little more.
+
+    Two spaces divide a line into facts (`duplicates: 1  findings: 1`); a short one stays whole.
+    """
     found: list[Text] = []
     for line in lines:
-        indent = line.plain[: len(line.plain) - len(line.plain.lstrip())] + "  "
-        parts = textwrap.wrap(line.plain, max(20, width), subsequent_indent=indent)
-        found += [Text(part, line.style) for part in parts or [""]]
+        whole = min(WHOLE, width // 2)
+        plain = "".join(_glued(fact, whole) for fact in re.split("(  +)", line.plain))
+        indent = plain[: len(plain) - len(plain.lstrip())] + "  "
+        parts = textwrap.wrap(plain, max(20, width), subsequent_indent=indent)
+        found += [Text(part.replace(GLUE, " "), line.style) for part in parts or [""]]
     return found
+
+
+def _glued(fact: str, whole: int) -> str:
+    return re.sub(r"(?<=\S) (?=\S)", GLUE, fact) if len(fact) <= whole else fact
