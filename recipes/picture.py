@@ -33,7 +33,16 @@ def main() -> None:
     console.print(Text("$ workbench --preset quickstart", style="bold"))
     for line in told(run):
         console.print(styled(line), soft_wrap=False)
-    target.write_text(console.export_svg(title="workbench"), encoding="utf-8")
+    target.write_text(terminal_svg(console, "workbench"), encoding="utf-8")
+
+
+def terminal_svg(console: Console, title: str) -> str:
+    """What the console recorded, as SVG in which every line keeps its leading spaces.
+
+    Rich writes them as no-break spaces, which viewers other than browsers drop without the
+    attribute (SVG 1.1, 10.15 White space handling).
+    """
+    return console.export_svg(title=title).replace("<svg ", '<svg xml:space="preserve" ', 1)
 
 
 def told(run: RunFolder) -> list[str]:

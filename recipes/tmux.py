@@ -17,6 +17,8 @@ from types import TracebackType
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 
+from recipes.picture import terminal_svg
+
 POLL_S = 0.1
 SETTLED_S = 0.4
 
@@ -93,7 +95,7 @@ class Tmux:
         )
         for line in AnsiDecoder().decode(shown):  # a style lasts beyond the end of its line
             console.print(line, no_wrap=True, overflow="crop", crop=True)
-        target.write_text(console.export_svg(title=title), encoding="utf-8")
+        target.write_text(terminal_svg(console, title), encoding="utf-8")
 
     def _tmux(self, *words: str) -> str:
         command = ["tmux", "-L", self.socket, "-f", "/dev/null", *words]
