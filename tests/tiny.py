@@ -49,6 +49,14 @@ COMMON: dict[str, Any] = dict(
     eos_token_id=2,
     pad_token_id=3,
 )
+SWITCH = 20  # tokens; longer sequences have other rotary frequencies in the last two of CONFIGS
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0 + 0.1 * i for i in range(8)],
+    "long_factor": [2.0 + 0.5 * i for i in range(8)],
+    "original_max_position_embeddings": SWITCH,
+}
 CONFIGS: dict[str, Any] = {
     "llama": lambda v: LlamaConfig(vocab_size=v, **COMMON),
     "qwen2": lambda v: Qwen2Config(vocab_size=v, tie_word_embeddings=True, **COMMON),
@@ -76,6 +84,17 @@ CONFIGS: dict[str, Any] = {
     "mistral": lambda v: MistralConfig(vocab_size=v, sliding_window=8, **COMMON),
     "phi3": lambda v: Phi3Config(vocab_size=v, original_max_position_embeddings=256, **COMMON),
     "qwen3": lambda v: Qwen3Config(vocab_size=v, head_dim=16, **COMMON),
+    "longrope": lambda v: Phi3Config(
+        vocab_size=v,
+        rope_parameters=LONGROPE,
+        original_max_position_embeddings=SWITCH,
+        **COMMON,
+    ),
+    "dynamic": lambda v: LlamaConfig(
+        vocab_size=v,
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+        **COMMON | {"max_position_embeddings": SWITCH},
+    ),
 }
 
 

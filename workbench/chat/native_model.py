@@ -20,6 +20,7 @@ from workbench.errors import UserError
 
 CONTROL, UNKNOWN = 1 << 3, 1 << 0  # enum llama_token_attr in llama.h
 NO_TOKEN = -1
+CONTEXT_STEP = 256  # llama.cpp rounds a context up to a multiple
 
 
 class NativeModel:
@@ -73,6 +74,21 @@ class NativeModel:
     def trained_context(self) -> int:
         """Positions the model was trained for, in tokens."""
         return int(self.c.llama_model_n_ctx_train(self.pointer))
+
+    def takes_long_factors(self, context: int) -> bool:
+        """Whether a context of so many tokens has longrope's factors for long texts.
+
+        llama.cpp chooses by the size of the context, whatever the length of the text in it.
+        """
+        return 0 < self._original_context < -(-context // CONTEXT_STEP) * CONTEXT_STEP
+
+    @cached_property
+    def _original_context(self) -> int:
+        """The largest context with longrope's short factors; 0 for another rotary embedding."""
+        scaling = f"{self.metadata('general.architecture') or ''}.rope.scaling"
+        kind = self.metadata(f"{scaling}.type") or "longrope"  # llama.cpp's converter writes none
+        original = self.metadata(f"{scaling}.original_context_length")
+        return int(original or 0) if kind == "longrope" else 0
 
     @cached_property
     def cache_bytes_per_token(self) -> int:

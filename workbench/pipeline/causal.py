@@ -5,7 +5,8 @@ beside a vision tower. Only the text model is made and only its weights are read
 neither memory nor time. Its modules are called, and it is saved, as a model of text alone.
 
 Invariant: every weight of a model that is returned comes from the base's files. Where these hold an
-output head that differs from the embedding, the model has both, whatever config.json says.
+output head that differs from the embedding, the model has both, whatever config.json says. What it
+makes of a sequence does not depend on the others in a batch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from transformers.utils import logging
 
 from workbench.errors import UserError
 from workbench.pipeline.dequantized import dequantized
+from workbench.pipeline.rotary import separate_sequences
 from workbench.text import listed, quantity
 
 # Stored names -> names of the text model: as published (`language_model.model.layers`, what
@@ -76,6 +78,7 @@ def load_causal(base: Path, *, config: Any = None, **arguments: Any) -> Any:
     if text is not whole:
         model._weight_conversions = None  # else it would be saved under the names it was read by
     _keep_own_head(model)
+    separate_sequences(model)
     return model
 
 

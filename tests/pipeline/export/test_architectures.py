@@ -17,6 +17,7 @@ from tests.pipeline.export.helpers import (
     SHAPES,
     TABLE_GELU,
     YARN,
+    export,
     parities,
     plan,
     save_adapter,
@@ -28,7 +29,8 @@ from workbench.pipeline.export.adapter import Adapter
 from workbench.pipeline.export.arch.config import ModelConfig
 from workbench.pipeline.export.arch.family import Family
 from workbench.pipeline.export.arch.parts import Part
-from workbench.pipeline.export.parity import gate
+from workbench.pipeline.export.parity import gate, measure
+from workbench.pipeline.export.reference import write_reference
 from workbench.pipeline.export.slabs import Slab
 from workbench.pipeline.training.weights import Weights
 
@@ -48,6 +50,20 @@ def test_f32_and_f16_files_are_the_model(shape: str, tmp_path: Path) -> None:
     assert (found["f16"].kl_most if routed else found["f16"].kl_mean) <= 1e-5
     assert gate(found["f32"], f32_limit=limit).passed
     assert gate(found["f16"], routed=routed).passed
+
+
+def test_longrope_files_are_the_model_on_both_sides_of_the_switch(tmp_path: Path) -> None:
+    """transformers goes by the sequence, llama.cpp by its context: compared where they agree."""
+    weights = Weights(save_base(tmp_path / "base", "phi3-longrope"))
+    paths, rows = export(weights, tmp_path, "f32"), plan(weights, ["f32"]).vocabulary_size
+    short, long = [*range(3, 60)], [3 + n % 500 for n in range(300)]
+
+    def found(*probes: list[int]) -> float:
+        made = write_reference(weights, probes, tmp_path / "reference", rows=rows, layers=2)
+        return measure("f32", paths["f32"], probes, made, ids_equal=True).kl_mean
+
+    assert found(short) <= 1e-6 and found(long) <= 1e-6
+    assert found(short, long) > 1e-4, "in the longer context the short text has other factors"
 
 
 MISTAKES = {

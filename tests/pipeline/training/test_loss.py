@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests import tiny
 from tests.pipeline.training.helpers import Row, rows
+from workbench.pipeline.rotary import separate_sequences
 from workbench.pipeline.training import attention
 from workbench.pipeline.training import loss as losses
 from workbench.pipeline.training.examples import Examples
@@ -38,6 +39,7 @@ def test_loss_and_gradients_equal_the_models_own(kind: str, packing: bool) -> No
     examples = Examples.of(rows(5, longest=30))
     ours, theirs = tiny.model(kind), tiny.model(kind)
     ours.set_attn_implementation(attention.NAME)
+    separate_sequences(ours)
     theirs.set_attn_implementation("eager")
     batch = collate(examples, range(5), packing=packing, pad_id=3, device=CPU)
     loss, expected = TrainedTokenLoss(ours)(batch), reference(theirs, examples)

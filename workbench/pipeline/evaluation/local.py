@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench import files
 from workbench.chat.batch import Job, answer_together, together
@@ -32,6 +32,8 @@ from workbench.pipeline.evaluation.questions import (
     Reply,
     Weighed,
 )
+
+Thing = TypeVar("Thing")
 
 
 class GgufAnswerer:
@@ -85,8 +87,11 @@ class GgufAnswerer:
                 fitting.append((question, ids))
             else:
                 yield _too_long(question, len(ids), limit)
-        if fitting:
-            yield from self._ask(model, fitting, limit, known, stopping)
+        needs = [min(limit, len(ids) + self._asking.sampling.max_tokens) for _, ids in fitting]
+        for number, part in enumerate(_by_factors(model, fitting, needs)):
+            if number and stopping():
+                return
+            yield from self._ask(model, part, limit, known, stopping)
 
     def _ask(
         self,
@@ -148,7 +153,9 @@ class GgufAnswerer:
                 fitting.append((one.index, given))
             else:
                 yield Weighed(one.index, problem=_beyond("the row", given.n_tokens, limit))
-        yield from self._weigh(model, fitting, stopping)
+        needs = [given.n_tokens for _, given in fitting]
+        for part in _by_factors(model, fitting, needs):
+            yield from self._weigh(model, part, stopping)
 
     def _weigh(
         self,
@@ -156,8 +163,6 @@ class GgufAnswerer:
         fitting: Sequence[tuple[int, Given]],
         stopping: Callable[[], bool],
     ) -> Iterator[Weighed]:
-        if not fitting:
-            return
         longest = max(given.n_tokens for _, given in fitting)
         decoder = Decoder(model, context=longest, threads=self._threads)
         try:
@@ -185,6 +190,20 @@ class GgufAnswerer:
         if self._model is not None:
             self._model.close()
             self._model = None
+
+
+def _by_factors(
+    model: NativeModel, things: Sequence[Thing], needs: Sequence[int]
+) -> list[list[Thing]]:
+    """The things, each of which needs a context of so many tokens, in one or two groups.
+
+    A context has one set of rotary factors for all: a short text is not read by longrope's long
+    ones because another text is long.
+    """
+    parts: dict[bool, list[Thing]] = {}
+    for thing, need in zip(things, needs, strict=True):
+        parts.setdefault(model.takes_long_factors(need), []).append(thing)
+    return list(parts.values())
 
 
 def _too_long(question: Question, n_tokens: int, limit: int) -> Reply:

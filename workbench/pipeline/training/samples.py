@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from workbench.chat.sampling import Sampling
+from workbench.pipeline.rotary import keeps_frequencies
 from workbench.pipeline.training.loss import causal_model
 
 LIMIT_S = 30.0  # a model that is slower than that on its answers is shown what it has said so far
@@ -55,12 +56,14 @@ def answer(model: Any, prompts: Sequence[Prompt], asking: Asking) -> list[Answer
     causal = causal_model(model)
     device = causal.get_input_embeddings().weight.device
     ids, mask = _left_padded([prompt.ids for prompt in prompts], asking.pad_id)
+    most = asking.sampling.max_tokens
+    caching = all(keeps_frequencies(causal, len(p.ids), len(p.ids) + most) for p in prompts)
     with _as_it_was(model, causal), torch.no_grad():
         torch.manual_seed(asking.sampling.seed)
         drawn = causal.generate(
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
-            generation_config=_generation(asking),
+            generation_config=_generation(asking, caching),
             stopping_criteria=[_Stop(asking.stopping)],
         )
     return [_told(row, asking) for row in drawn[:, ids.shape[1] :].tolist()]
@@ -93,8 +96,11 @@ def _as_it_was(model: Any, causal: Any) -> Iterator[None]:
             model.train(training)
 
 
-def _generation(asking: Asking) -> GenerationConfig:
-    """Every number said, so that none comes from the base's own generation_config."""
+def _generation(asking: Asking, caching: bool) -> GenerationConfig:
+    """Every number said, so that none comes from the base's own generation_config.
+
+    Without `caching` every token is computed from the whole sequence.
+    """
     sampling = asking.sampling
     drawing: dict[str, Any] = {"do_sample": False}
     if not sampling.greedy:
@@ -110,7 +116,7 @@ def _generation(asking: Asking) -> GenerationConfig:
         repetition_penalty=sampling.repeat_penalty,
         eos_token_id=list(asking.stop_ids) or None,
         pad_token_id=asking.pad_id,
-        use_cache=True,
+        use_cache=caching,
         **drawing,
     )
 
