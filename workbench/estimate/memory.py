@@ -1,11 +1,12 @@
 """How much memory a training stage needs, by parts, before anything is loaded.
 
-Weights, adapter, gradients and optimizer are counted. Activations are the tensors that a backward
-pass needs, counted layer by layer for Llama-like models as PyTorch keeps them (a test holds the
-count against autograd's own): in units of one element a token,
+Weights, adapter, gradients and optimizer are counted, the adapter by the resolution of its targets
+that training uses. Activations are the tensors that a backward pass needs, counted layer by layer
+for Llama-like models as PyTorch keeps them (a test holds the count against autograd's own): in
+units of one element a token,
 
     2 inputs of norms + what each adapted linear keeps of its input + query, key, value and output
-    of the attention + three tensors as wide as the MLP.
+    of the attention + three tensors as wide as the MLP, or as the experts that compute a token.
 
 The peak is the larger of the training step's and the evaluation's.
 """
@@ -16,10 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from workbench.bases.targets import Matrix, resolve
+from workbench.errors import UserError
 from workbench.estimate.shape import ModelShape
 
 Device = Literal["cpu", "cuda", "mps"]
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
+DOWN = ("down_proj", "c_proj", "w2", "fc2", "output_linear")  # the last of a feed-forward block
+# Linear layers that have the same input.
+SHARED_INPUT = {"q_proj": "a", "k_proj": "a", "v_proj": "a", "gate_proj": "b", "up_proj": "b"}
 
 # Logits that the loss holds at once; beyond that it takes the positions in chunks.
 CHUNK_LOGITS = 1 << 26  # elements: 0.7 GB with their float32 copy and its gradient in 16 bits
@@ -123,30 +128,31 @@ def estimate(shape: ModelShape, setting: Setting, work: Work) -> Memory:
     )
 
 
-def adapted(shape: ModelShape, setting: Setting) -> list[str]:
-    """The linear layers that get an adapter, by name; none where all weights are trained."""
+def adapted(shape: ModelShape, setting: Setting) -> list[Matrix]:
+    """The matrices that get an adapter; none where all weights are trained, or the targets are not
+    this model's (training refuses them)."""
     if setting.kind == "full":
         return []
-    if setting.targets == "all-linear":
-        return list(shape.linears)
-    wanted = ATTENTION if setting.targets == "attention" else tuple(setting.targets)
-    return [name for name in shape.linears if name in wanted]
+    last = setting.last_layers
+    try:
+        return resolve(shape.matrices, setting.targets, kind=setting.kind, last_layers=last)
+    except UserError:
+        return []
 
 
 def _trained_elements(shape: ModelShape, setting: Setting) -> tuple[int, int]:
     """(elements that are trained, those of an adapter beside the weights)."""
     layers = setting.last_layers or shape.layers
     if setting.kind == "full":
-        below = (shape.layers - layers) * shape.layer_weights
+        frozen = [one for found in shape.by_layer[: shape.layers - layers] for one in found]
+        below = sum(one.elements for one in frozen)
         head = 0 if shape.tied else shape.vocabulary * shape.hidden
-        frozen = shape.embedding_weights - head if setting.last_layers else 0
-        return shape.parameters - below - frozen, 0
-    one = 0
-    for name in adapted(shape, setting):
-        inputs, outputs = shape.linears[name]
-        one += setting.rank * (inputs + outputs) + (outputs if setting.kind == "dora" else 0)
+        ends = shape.embedding_weights - head if setting.last_layers else 0
+        return shape.parameters - below - ends, 0
+    dora = setting.kind == "dora"
+    own = sum(one.adapter_elements(setting.rank, dora=dora) for one in adapted(shape, setting))
     saved = min(setting.saved, 1 if shape.tied else 2) * shape.vocabulary * shape.hidden
-    return layers * one + saved, layers * one + saved
+    return own + saved, own + saved
 
 
 def _parts(setting: Setting) -> int:
@@ -159,12 +165,12 @@ def _gathered(shape: ModelShape, setting: Setting) -> float:
     layer at work and the next one on its way; where they are trained their gradients, too."""
     if setting.shares == 1:
         return 0.0
-    others = shape.parameters - shape.layers * shape.layer_weights
+    others, layer = shape.parameters - shape.matrix_weights, shape.largest_layer_weights
     if setting.kind == "full":
-        elements = others + 2 * shape.layer_weights
-        return elements * setting.element_bytes + (others + shape.layer_weights) * 4
+        elements = others + 2 * layer
+        return elements * setting.element_bytes + (others + layer) * 4
     each = QUANTIZED_BYTES.get(setting.quantization, setting.element_bytes)
-    return others * setting.element_bytes + 2 * shape.layer_weights * each
+    return others * setting.element_bytes + 2 * layer * each
 
 
 def _weights_bytes(shape: ModelShape, setting: Setting) -> float:
@@ -172,23 +178,22 @@ def _weights_bytes(shape: ModelShape, setting: Setting) -> float:
         copied = setting.element_bytes == 2 and setting.shares == 1  # by autocast
         half = 2 * shape.parameters if copied else 0
         return 4 * shape.parameters + half
-    linear = shape.layers * shape.layer_weights
-    others = shape.parameters - linear
+    linear = sum(one.elements for one in shape.matrices if not one.is_parameter)
+    others = shape.parameters - linear  # bitsandbytes quantizes linear layers, and no experts
     each = QUANTIZED_BYTES.get(setting.quantization, setting.element_bytes)
     return linear * each + others * setting.element_bytes
 
 
 def _activations(shape: ModelShape, setting: Setting, work: Work) -> float:
     """Bytes that the backward pass needs of the forward pass, logits apart."""
-    layers = setting.last_layers or shape.layers
-    layer = _layer_bytes(shape, setting, work)
+    layers = _layers_bytes(shape, setting, work)[-(setting.last_layers or shape.layers) :]
     element = setting.element_bytes
     end = work.tokens * shape.hidden * 8  # the last norm, and what is selected for the head
     if setting.new_tokens and setting.kind != "full":  # the matrix with them in it, its gradient
         end += 3 * shape.vocabulary * shape.hidden * element
     if setting.checkpointing:
-        return layers * work.tokens * shape.hidden * element + layer + end
-    return layers * layer + end
+        return len(layers) * work.tokens * shape.hidden * element + max(layers) + end
+    return sum(layers) + end
 
 
 def _held(shape: ModelShape, setting: Setting, work: Work) -> float:
@@ -200,9 +205,28 @@ def _held(shape: ModelShape, setting: Setting, work: Work) -> float:
     return HELD_SHARE[setting.kind] * used
 
 
-def _layer_bytes(shape: ModelShape, setting: Setting, work: Work) -> float:
+def _layers_bytes(shape: ModelShape, setting: Setting, work: Work) -> list[float]:
+    """What each layer keeps."""
+    chosen: list[list[Matrix]] = [[] for _ in range(shape.layers)]
+    for one in adapted(shape, setting):
+        if one.layer is not None:
+            chosen[one.layer].append(one)
+    return [
+        _layer_bytes(shape, setting, work, held, mine)
+        for held, mine in zip(shape.by_layer, chosen, strict=True)
+    ]
+
+
+def _layer_bytes(
+    shape: ModelShape,
+    setting: Setting,
+    work: Work,
+    held: Sequence[Matrix],
+    chosen: Sequence[Matrix],
+) -> float:
+    """What a layer with the matrices `held` keeps, of which the `chosen` have adapters."""
     element, hidden, queries = setting.element_bytes, shape.hidden, shape.query_width
-    inner = shape.intermediate * shape.experts_used
+    inner = _inner(shape, held)
     norms = 4 * shape.norms * hidden  # norms compute in float32 whatever comes in
     if shape.head_norms:
         norms += 4 * (queries + shape.kv_heads * shape.head_dim)
@@ -210,33 +234,46 @@ def _layer_bytes(shape: ModelShape, setting: Setting, work: Work) -> float:
     if setting.kind == "full":
         kept += 8 * hidden + element * (2 * hidden + queries + inner)
     else:
-        kept += sum(_adapter_bytes(shape, setting, name) for name in _inputs(shape, setting))
+        kept += sum(_adapter_bytes(shape, setting, one) for one in _inputs(setting, chosen))
     if setting.kind == "dora":
-        sizes = [shape.linears[name] for name in adapted(shape, setting)]
-        kept += (element + 4) / 2 * sum(i + 2 * o for i, o in sizes)
+        kept += (element + 4) / 2 * sum(one.inputs + 2 * one.outputs for one in chosen)
+    if any(one.experts for one in held):
+        kept += _routing_bytes(shape, setting)
     scores = 8 * shape.heads * work.longest if shape.caps_scores else 0
-    return work.tokens * (kept + scores)
+    folded = sum(one.elements for one in chosen if one.is_folded)
+    return work.tokens * (kept + scores) + folded * element
 
 
-def _inputs(shape: ModelShape, setting: Setting) -> list[str]:
-    """The adapted linears whose input is kept apart: in float32 and without dropout those that
+def _inner(shape: ModelShape, held: Sequence[Matrix]) -> int:
+    """Width of a layer's feed-forward block as a token passes it: all experts that it uses."""
+    ends = [one for one in held if one.name in DOWN and "attn" not in one.path]
+    return sum(one.inputs * shape.used(one) for one in ends) or shape.intermediate
+
+
+def _routing_bytes(shape: ModelShape, setting: Setting) -> int:
+    """Per token: outputs of its experts, their order, and the router's scores of all experts."""
+    used = shape.experts_used
+    return used * (setting.element_bytes * shape.hidden + 3 * 8) + 8 * shape.experts
+
+
+def _inputs(setting: Setting, chosen: Sequence[Matrix]) -> list[Matrix]:
+    """The adapted matrices whose input is kept apart: in float32 and without dropout those that
     share an input share the tensor."""
-    names = adapted(shape, setting)
     if setting.dropout or setting.element_bytes != 4:
-        return names
-    seen: dict[str, str] = {}
-    for name in names:
-        group = {"q_proj": "a", "k_proj": "a", "v_proj": "a", "gate_proj": "b", "up_proj": "b"}
-        seen.setdefault(group.get(name, name), name)
+        return list(chosen)
+    seen: dict[tuple[str, str], Matrix] = {}
+    for one in chosen:
+        place = one.path.rpartition(".")[0]
+        seen.setdefault((place, SHARED_INPUT.get(one.name, one.name)), one)
     return list(seen.values())
 
 
-def _adapter_bytes(shape: ModelShape, setting: Setting, name: str) -> float:
+def _adapter_bytes(shape: ModelShape, setting: Setting, one: Matrix) -> float:
     """What one adapter keeps of a token: its input in float32, the dropout's mask, A's output."""
-    used = shape.experts_used if name in ("gate_proj", "up_proj", "down_proj") else 1
-    inputs = shape.linears[name][0] * used
+    if one.is_folded:
+        return 0.0
     mask = 0 if not setting.dropout else 1 if setting.device == "cuda" else 4
-    return inputs * (4 + mask) + 4 * setting.rank
+    return shape.used(one) * (one.inputs * (4 + mask) + 4 * setting.rank)
 
 
 def _logits(shape: ModelShape, setting: Setting, trained: int) -> float:
@@ -249,7 +286,7 @@ def _logits(shape: ModelShape, setting: Setting, trained: int) -> float:
 
 def _evaluation(shape: ModelShape, setting: Setting, work: Work) -> float:
     """A forward pass without gradients: one layer's tensors at a time, and the logits."""
-    inner = shape.intermediate * shape.experts_used
+    inner = max((_inner(shape, held) for held in shape.by_layer), default=shape.intermediate)
     element = setting.element_bytes
     wide = element * (3 * inner + 2 * shape.hidden + 5 * shape.query_width) + 8 * shape.hidden
     return work.validation_tokens * wide + _logits(shape, setting, work.validation_trained)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from workbench.bases.targets import Matrix, TargetGroup, groups, resolve
+from workbench.errors import UserError
 from workbench.estimate.memory import Device, Memory, Setting, Work, estimate
 from workbench.estimate.shape import ModelShape
 from workbench.preset.plan import DEFAULT_MICRO_TOKENS, micro_tokens
 from workbench.preset.schema import Model, TrainStage
 
+EMBEDDING = "model.embed_tokens"
 ROOM = 0.9  # `auto` computes activations again where a step would take more of the card than this
 
 
@@ -50,6 +54,40 @@ def recomputes(
     setting = _setting(stage, model, device, element_bytes, shares)
     peak = estimate(shape, setting, largest_work(stage)).peak
     return device == "cuda" and peak > ROOM * device_bytes
+
+
+def stage_targets(matrices: Sequence[Matrix], stage: TrainStage) -> list[Matrix]:
+    """Those of a model's matrices that get the stage's adapter; none with full fine-tuning.
+
+    Raises UserError, at the stage's key, for targets that the model does not have.
+    """
+    adapter = stage.adapter
+    if adapter.kind == "full":
+        return []
+    try:
+        return resolve(
+            matrices, adapter.targets, kind=adapter.kind, last_layers=adapter.last_layers
+        )
+    except UserError as found:
+        key = str(found.path).replace("train.", f"train.{stage.name}.", 1)
+        raise UserError(found.message, path=key, hint=found.hint) from found
+
+
+def stage_groups(shape: ModelShape, stage: TrainStage) -> list[TargetGroup]:
+    """What the stage's adapter trains, by pattern; raises UserError as `stage_targets` does."""
+    adapter = stage.adapter
+    found = stage_targets(shape.matrices, stage)
+    return groups(found, adapter.rank, dora=adapter.kind == "dora") + _saved(shape, stage)
+
+
+def _saved(shape: ModelShape, stage: TrainStage) -> list[TargetGroup]:
+    """Embedding and output head that are trained in full; tied, they are one matrix."""
+    if stage.adapter.kind == "full":
+        return []
+    paths = {"embed_tokens": EMBEDDING, "lm_head": "lm_head"}
+    wished = [paths[name] for name in sorted(set(stage.adapter.modules_to_save))]
+    names = [EMBEDDING] if shape.tied and wished else wished
+    return [TargetGroup(name, 1, 0, shape.vocabulary * shape.hidden) for name in names]
 
 
 def largest_work(stage: TrainStage) -> Work:

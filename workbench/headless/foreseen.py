@@ -14,14 +14,18 @@ TOLD_SHARE = 0.01  # a part of the memory below this is not named
 
 
 def stage_lines(found: Mapping[str, Any], stage: str) -> list[str]:
-    """The lines of a stage: its steps, its time, its memory; what is not known says so."""
+    """The lines of a stage: its steps, its time, its memory, what its adapter trains.
+
+    What is not known says so.
+    """
     counts = found["stages"].get(stage, {})
     lines = [_steps(counts)]
     if "steps" in counts:
         lines.append(_time(counts))
     if counts.get("packing") == "auto":
         lines.append("packing or grouping by length: chosen before the first step")
-    return [*lines, _memory(counts.get("memory"), found.get("device"))]
+    lines.append(_memory(counts.get("memory"), found.get("device")))
+    return [*lines, *(f"trains {line}" for line in counts.get("targets", []))]
 
 
 def summary(found: Mapping[str, Any], stages: Sequence[str]) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from workbench.bases.targets import TargetGroup
 from workbench.errors import UserError
 from workbench.evaluations.case import Case
 from workbench.evaluations.report import LABELS, ModelTold, read_report
-from workbench.headless.telling import number
+from workbench.headless.telling import label, number
 from workbench.preset.miniature import WARNING
 from workbench.run.checks import tokenizer_differences
 from workbench.run.folder import RunFolder
@@ -29,6 +30,7 @@ def report(run: RunFolder, state: RunState) -> list[str]:
         _figures(state),
         list(_answers(run)),
         _tokenization(run),
+        list(_trained(state)),
         _files(run),
         _next(run, state),
     ]
@@ -109,6 +111,18 @@ def _tokenization(run: RunFolder) -> list[str]:
     lines = tokenizer_differences(run, in_data=True)
     told = [f"  {one_line(line, 300)}" for line in lines]
     return ["Tokenization in llama.cpp", *told] if told else []
+
+
+def _trained(state: RunState) -> Iterator[str]:
+    """What each stage's adapter has trained: module pattern × count × parameters."""
+    plans = [(stage.name, stage.plan) for stage in state.stages.values() if stage.plan]
+    if not any(plan.targets for _, plan in plans):
+        return
+    yield "Trained parameters"
+    for name, plan in plans:
+        share = f"{plan.trainable_parameters:,} of {plan.total_parameters:,}"
+        yield f"  {label(name)}: {share}"
+        yield from (f"    {one_line(TargetGroup(**one).line(), 300)}" for one in plan.targets)
 
 
 def _files(run: RunFolder) -> list[str]:

@@ -17,7 +17,8 @@ from workbench.bases.architecture import (
 from workbench.bases.folder import check_files
 from workbench.bases.quantization import stored_quantization
 from workbench.errors import UserError
-from workbench.findings import Finding
+from workbench.estimate.stage import stage_targets
+from workbench.findings import Finding, error
 from workbench.pipeline.candidate import Candidate, Check, When
 from workbench.pipeline.uncollected import uncollected
 
@@ -73,6 +74,23 @@ def check_loadable(candidate: Candidate) -> Iterable[Finding]:
     return ()
 
 
+def check_targets(candidate: Candidate) -> Iterator[Finding]:
+    """A stage whose adapter has targets that this model does not have."""
+    for stage in candidate.preset.train:
+        if stage.adapter.kind == "full":
+            continue
+        with uncollected():  # the model's module is imported, of a family that is not exported
+            from workbench.pipeline.training.need import read_shape
+
+            shape = read_shape(candidate.base / "config.json")
+        if shape is None:
+            return
+        try:
+            stage_targets(shape.matrices, stage)
+        except UserError as found:
+            yield error(found.message, hint=found.hint, path=found.path)
+
+
 def check_tensors(candidate: Candidate) -> Iterator[Finding]:
     """A weight that is missing or of another shape, a tensor that is not the model's."""
     with uncollected():  # the model's module is imported
@@ -88,6 +106,7 @@ CHECKS: Mapping[When, Mapping[str, Check]] = {
         "files": check_folder,
         "stored": check_stored,
         "transformers": check_loadable,
+        "targets": check_targets,
     },
     When.TOKENIZER: {},
     When.WEIGHTS: {"tensors": check_tensors},

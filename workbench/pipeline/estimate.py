@@ -31,6 +31,7 @@ from workbench.estimate.known import known_shape
 from workbench.estimate.memory import Memory
 from workbench.estimate.past import past_speed
 from workbench.estimate.shape import ModelShape
+from workbench.estimate.stage import stage_groups
 from workbench.pipeline import base as bases
 from workbench.pipeline.candidate import Candidate, When
 from workbench.pipeline.checking import check
@@ -100,7 +101,7 @@ def estimate(preset: Preset, exports: bool = True) -> dict[str, Any]:
     elif shape := _shape(preset):
         for stage in preset.train:
             memory = foreseen(shape, stage, preset.model, shares=_shares(preset))
-            found["stages"][stage.name] = _memory(memory)
+            found["stages"][stage.name] = {**_memory(memory), **_targets(shape, stage)}
     if unknown:
         found["unknown"] = unknown
     return {**found, "notes": notes}
@@ -159,6 +160,7 @@ def _stage(
     shape = read_shape(base / "config.json")
     return {
         **_memory(foreseen(shape, stage, preset.model, work, _shares(preset))),
+        **_targets(shape, stage),
         **_time(preset, stage, tokens * plan.steps / plan.steps_per_epoch),
         "sequences": len(examples),
         "tokens": tokens,
@@ -170,6 +172,11 @@ def _stage(
         "validations": len(plan.evaluate_steps),
         "checkpoints": len(plan.checkpoint_steps),
     }
+
+
+def _targets(shape: ModelShape | None, stage: TrainStage) -> dict[str, Any]:
+    """What the stage's adapter trains, a line for each kind of module."""
+    return {"targets": [one.line() for one in stage_groups(shape, stage)]} if shape else {}
 
 
 def _memory(memory: Memory | None) -> dict[str, Any]:

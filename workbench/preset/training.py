@@ -42,14 +42,18 @@ class Adapter(Section):
         False, description="Scale by alpha / sqrt(rank), more stable at high rank."
     )
     dropout: float = Field(
-        0.05, ge=0, lt=1, description="Dropout probability on the adapter's inputs."
+        0.05,
+        ge=0,
+        lt=1,
+        description="Dropout probability on the adapter's inputs. Routers have none.",
     )
     targets: Annotated[Literal["all-linear", "attention"] | list[str], AfterValidator(_targets)] = (
         Field(
             "all-linear",
-            description="Modules that get an adapter. 'all-linear' is every linear layer except "
-            "the output head, 'attention' the attention projections; or a list of module names "
-            'such as ["q_proj", "v_proj"].',
+            description="Modules that get an adapter. 'all-linear' is every linear layer, experts "
+            "included, but no output head and no router; 'attention' the attention projections; or "
+            'a list of module names such as ["q_proj", "v_proj"], ["mlp.experts"], ["router"] or '
+            '["layers.3.*.o_proj"]. Experts and routers work with lora only.',
         )
     )
     modules_to_save: list[Literal["embed_tokens", "lm_head"]] = Field(

@@ -129,7 +129,8 @@ class DataReady(Event, kind="data_ready"):
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlanned(Event, kind="training_planned"):
     """What a training stage is going to do, on how many processes; `shared`: each of them holds
-    a part of the weights."""
+    a part of the weights. `targets`: what is trained beside frozen weights, the fields of a
+    `TargetGroup` each."""
 
     steps: int
     from_step: int
@@ -142,6 +143,7 @@ class TrainingPlanned(Event, kind="training_planned"):
     dtype: str
     processes: int = 1
     shared: bool = False
+    targets: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -194,7 +194,10 @@ def test_something_is_trained_and_the_base_is_not(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
-        ({"targets": ["q_proj", "qq_proj"]}, "no linear layer qq_proj"),
+        (
+            {"targets": ["q_proj", "qq_proj"]},
+            "no module .qq_proj. in this model .did you mean .q_proj.",
+        ),
         ({"last_layers": 3}, "3, but the model has 2"),
     ],
 )

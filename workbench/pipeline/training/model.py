@@ -16,9 +16,12 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from workbench.bases.targets import Matrix, resolve
 from workbench.errors import UserError
 from workbench.pipeline.causal import cannot_load, load_causal
-from workbench.pipeline.training import attention, lora
+from workbench.pipeline.structure import matrices_of
+from workbench.pipeline.training import attention, expert_lora, lora
+from workbench.pipeline.training.adapted import load_beneath, named_targets, needs_parameters, wrap
 from workbench.pipeline.training.ahead import ReadAhead
 from workbench.pipeline.training.lean_peft import (
     LoraConfig,
@@ -30,8 +33,6 @@ from workbench.pipeline.training.lean_peft import (
 from workbench.pipeline.training.weights import Weights
 
 TRAINED = "default"  # what PEFT calls an adapter that was given no name
-ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
-
 
 PACKS = "support_avx512bf16_for_cpu"  # bitsandbytes' mark on its 4-bit layers
 
@@ -129,24 +130,43 @@ def attach(
         made = _attached(model, adapter, seed, carried, beneath)
     _train_in_float32(made)
     lora.join(made)
+    expert_lora.join(made)
     return made
 
 
 def _attached(
     model: Any, adapter: AdapterSettings, seed: int, carried: Path | None, beneath: Sequence[Path]
 ) -> Any:
-    if carried is not None:
+    chosen = targets(model, adapter)
+    if needs_parameters(chosen, model):
+        torch.manual_seed(seed)
+        made = wrap(model, _lora_config(model, adapter, chosen), adapter.dropout)
+        if carried is not None:
+            made.load_adapter(carried, TRAINED, is_trainable=True)
+    elif carried is not None:
         made = PeftModel.from_pretrained(model, carried, is_trainable=True)
     else:
         torch.manual_seed(seed)
-        made = get_peft_model(model, _lora_config(model, adapter))
+        made = get_peft_model(model, _lora_config(model, adapter, chosen))
     return _lay_beneath(made, beneath) if beneath else made
+
+
+def targets(model: Any, adapter: AdapterSettings) -> list[Matrix]:
+    """The model's matrices that get an adapter; none where all weights are trained.
+
+    Raises UserError for a target that the model does not have.
+    """
+    if adapter.kind == "full":
+        return []
+    return resolve(
+        matrices_of(model), adapter.targets, kind=adapter.kind, last_layers=adapter.last_layers
+    )
 
 
 def _lay_beneath(made: Any, adapters: Sequence[Path]) -> Any:
     names = [f"beneath_{number}" for number, _ in enumerate(adapters)]
     for name, path in zip(names, adapters, strict=True):
-        made.load_adapter(path, name)
+        load_beneath(made, path, name)
     made.base_model.set_adapter([TRAINED, *names])  # makes all of them trainable
     for name, parameter in made.named_parameters():
         if any(f".{below}" in name for below in names):
@@ -177,20 +197,20 @@ def count_parameters(model: Any) -> tuple[int, int]:
     return trained, int(total)
 
 
-def _lora_config(model: Any, adapter: AdapterSettings) -> LoraConfig:
+def _lora_config(model: Any, adapter: AdapterSettings, chosen: Sequence[Matrix]) -> LoraConfig:
     saved = _saved(model, adapter.modules_to_save)
+    layers = _last_layers(model, adapter.last_layers)
     return LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
-        target_modules=_targets(model, adapter.targets),
-        layers_to_transform=_last_layers(model, adapter.last_layers),
         use_rslora=adapter.rslora,
         use_dora=adapter.kind == "dora",
         modules_to_save=saved or None,
         ensure_weight_tying=bool(saved) and _is_tied(model),
         trainable_token_indices=_token_rows(model, adapter.new_tokens, saved) or None,
         task_type="CAUSAL_LM",
+        **named_targets(model, chosen, layers),
     )
 
 
@@ -235,29 +255,6 @@ def _train_in_float32(made: Any) -> None:
                 copy.register_forward_hook(lambda _, given, out, dtype=dtype: out.to(dtype))
             else:
                 copy.register_forward_pre_hook(lambda _, given: (given[0].float(),))
-
-
-def _targets(model: Any, targets: str | Sequence[str]) -> list[str]:
-    """Module names for PEFT; refused when the model has no such module.
-
-    PEFT's own "all-linear" cannot be had together with a choice of layers.
-    """
-    head = model.get_output_embeddings()
-    linear = [name for name, m in model.named_modules() if _is_linear(m) and m is not head]
-    names = {name.rpartition(".")[2] for name in linear}
-    if targets == "all-linear":
-        return sorted(names)
-    wished = ATTENTION_TARGETS if targets == "attention" else tuple(targets)
-    found = [name for name in wished if name in names]
-    missing = [] if targets == "attention" else [name for name in wished if name not in names]
-    if missing or not found:
-        hint = "this model has " + ", ".join(sorted(names))
-        raise UserError(f"train.adapter.targets: no linear layer {', '.join(missing)}", hint=hint)
-    return found
-
-
-def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or "Linear" in type(module).__name__
 
 
 def _last_layers(model: Any, count: int) -> list[int] | None:

@@ -17,6 +17,9 @@ import numpy as np
 import psutil
 import torch
 
+from workbench.bases.architecture import EXPORTED, architecture_of
+from workbench.bases.targets import Matrix
+from workbench.errors import UserError
 from workbench.estimate.memory import Device, Memory, Work
 from workbench.estimate.shape import ModelShape, shape_of
 from workbench.estimate.stage import needed, recomputes
@@ -63,10 +66,25 @@ def computes_again(
 
 
 def read_shape(config: Path) -> ModelShape | None:
-    """The shape that a `config.json` describes; None where it describes none that is known."""
+    """The shape that a `config.json` describes; None where it describes none that is known.
+
+    The matrices are the model's own where its family is not known to the estimate.
+    """
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-        return shape_of(json.loads(config.read_bytes()))
+        values = json.loads(config.read_bytes())
+        known = () if architecture_of(values) in EXPORTED else _own_matrices(config.parent)
+        return shape_of(values, known)
     return None
+
+
+def _own_matrices(base: Path) -> list[Matrix]:
+    """Those of the base model in that folder, none where transformers cannot make it."""
+    from workbench.pipeline.structure import base_matrices
+
+    try:
+        return base_matrices(base)
+    except UserError:
+        return []
 
 
 def work_of(

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 
 from workbench import files
+from workbench.bases.architecture import read_config
+from workbench.estimate.matrices import experts_of
 from workbench.pipeline.training.batches import (
     BatchPlan,
     BatchSettings,
@@ -20,6 +22,8 @@ from workbench.pipeline.training.settings import LoopSettings
 from workbench.pipeline.training.weights import Weights
 from workbench.preset.plan import StagePlan, micro_tokens, plan_stage
 from workbench.preset.schema import TrainStage
+
+RESOLVED = "targets include experts"
 
 
 def plan_batches(
@@ -92,8 +96,16 @@ def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path
     if not settings["adapter"]["modules_to_save"]:  # checkpoints older than the key have no such
         del settings["adapter"]["modules_to_save"]
     data = [files.sha256(path) for path in (train, validation)]
-    material = json.dumps([settings, data, weights_fingerprint(weights)], sort_keys=True)
+    told: list[object] = [settings, data, weights_fingerprint(weights)]
+    if stage.adapter.kind != "full" and _has_experts(weights.base):
+        told.append(RESOLVED)  # checkpoints older than it have other parameters
+    material = json.dumps(told, sort_keys=True)
     return hashlib.sha256(material.encode()).hexdigest()
+
+
+def _has_experts(base: Path) -> bool:
+    config = read_config(base)
+    return experts_of(config.get("text_config") or config) > 1
 
 
 def weights_fingerprint(weights: Weights) -> list[str]:

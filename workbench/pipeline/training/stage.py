@@ -9,7 +9,7 @@ training/<stage>/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from workbench import files
+from workbench.bases.targets import TargetGroup
 from workbench.errors import RunFailed
 from workbench.pipeline.serving_files import copy_serving_files
 from workbench.pipeline.training import layout
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training.adapted import trained_groups
 from workbench.pipeline.training.ahead import ReadAhead
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import (
@@ -101,6 +103,7 @@ def train_stage(
         stage, model, weights, accelerator.device, adapter, len(tokenizer), shares, ahead
     )
     counted, module = models.count_parameters(network), TrainedTokenLoss(network)
+    groups = [] if adapter.kind == "full" else trained_groups(network)
     if share_weights:
         share_out(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
         watched = replace(watched, prompts=())
@@ -141,7 +144,7 @@ def train_stage(
         half=dtype == torch.float16,
     )
     loop.restore()
-    loop.hooks.emit(_planned(loop, examples, network, accelerator, counted))
+    loop.hooks.emit(_planned(loop, examples, network, accelerator, counted, groups))
     if share_weights:
         loop.hooks.emit(events.Note(message=f"train.{stage.name}: {NO_ANSWERS}"))
     for note in _extensions(loop):
@@ -270,6 +273,7 @@ def _planned(
     network: Any,
     accelerator: Accelerator,
     counted: tuple[int, int],
+    groups: Sequence[TargetGroup],
 ) -> events.TrainingPlanned:
     trained, total = counted
     return events.TrainingPlanned(
@@ -284,6 +288,7 @@ def _planned(
         dtype=str(next(network.parameters()).dtype).removeprefix("torch."),
         processes=loop.ranks.size,
         shared=is_shared(loop.module),
+        targets=[asdict(group) for group in groups],
     )
 
 

@@ -1,0 +1,161 @@
+"""Resolved targets as PEFT takes them: modules by name, experts and routers as parameters.
+
+PEFT takes the names of experts' matrices (`gate_proj`) for all experts of a layer, also where a
+shared expert or a dense layer has them, and refuses dropout beside parameters. So while training,
+every linear layer is a LoRA layer of its own and dropout is put in afterwards; what is saved names
+such layers by their `weight`, which plain PEFT loads as the same factors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from workbench.bases.targets import Matrix, TargetGroup, expert_names
+from workbench.pipeline.structure import matrices_of
+from workbench.pipeline.training.lean_peft import LoraConfig, get_peft_model
+
+PREFIX, BASE, WEIGHT = "base_model.model.", ".base_layer", ".weight"
+_IN_FULL = re.compile(r"\.(modules_to_save|token_adapter)\..*$")
+Names = Collection[str]
+
+
+def needs_parameters(chosen: Iterable[Matrix], model: Any) -> bool:
+    """Whether some of the matrices are saved as parameters: experts, routers, what PEFT mistakes
+    for experts."""
+    taken = expert_names(matrices_of(model))
+    return any(one.is_parameter or one.name in taken for one in chosen)
+
+
+def named_targets(
+    model: Any, chosen: Sequence[Matrix], layers: list[int] | None
+) -> dict[str, list[str] | list[int] | None]:
+    """Arguments of LoraConfig that choose these matrices and no others.
+
+    Last components of the names where they suffice, with the numbers of the `layers`; else paths.
+    """
+    linear = [one.path for one in chosen if not one.is_parameter]
+    wanted = [one.path for one in chosen if one.is_parameter]
+    names = sorted({path.rpartition(".")[2] for path in linear})
+    alike = [
+        one.path
+        for one in matrices_of(model)
+        if not one.is_parameter and one.name in names and (layers is None or one.layer in layers)
+    ]
+    short = set(alike) == set(linear)
+    known = [name for name, _ in model.named_parameters()]
+    return {
+        "target_modules": names if short else linear,
+        "layers_to_transform": layers if short and linear else None,
+        "target_parameters": _shortened(wanted, known) or None,
+    }
+
+
+def wrap(model: Any, config: LoraConfig, dropout: float) -> Any:
+    """The model with a fresh adapter by `config`, which becomes what plain PEFT understands."""
+    taken = expert_names(matrices_of(model))
+    mistaken = [m.path for m in matrices_of(model) if not m.is_parameter and m.name in taken]
+    known = [name for name, _ in model.named_parameters()]
+    config.lora_dropout = 0.0
+    with _as_named():
+        made = get_peft_model(model, config)
+    _put_dropout(made, dropout)
+    adapted = {name for name, one in made.base_model.model.named_modules() if _is_adapted(one)}
+    own = [f"{path}{WEIGHT}" for path in mistaken if path in adapted]
+    left = {t for t in config.target_modules if t.rpartition(".")[2] not in taken}
+    config.target_modules = left
+    config.layers_to_transform = config.layers_to_transform if left else None
+    config.target_parameters = [*(config.target_parameters or ()), *_shortened(own, known)]
+    return made
+
+
+def trained_groups(made: Any) -> list[TargetGroup]:
+    """What the network trains, by pattern and size: adapters, and what is trained in full."""
+    counts: dict[tuple[str, int, int], int] = {}
+    for name, experts, elements in _trained(made):
+        key = Matrix(name, 0, 0).pattern, experts, elements
+        counts[key] = counts.get(key, 0) + 1
+    return [TargetGroup(key[0], count, *key[1:]) for key, count in counts.items()]
+
+
+def _trained(made: Any) -> Iterator[tuple[str, int, int]]:
+    """Path, number of experts and trained elements of everything that has some."""
+    told: dict[str, int] = {}
+    for name, module in made.named_modules():
+        own = [p for part, p in module.named_parameters() if part.startswith("lora_")]
+        if not _is_adapted(module) or not any(p.requires_grad for p in own):
+            continue
+        path = name.removeprefix(PREFIX).replace(BASE, "")
+        elements, experts = sum(p.numel() for p in own if p.requires_grad), 0
+        if wraps_parameter(module):
+            experts = module.num_experts if module.num_experts > 1 else 0
+            path += f".{module.parameter_name}"
+        yield path, experts, elements
+    for name, parameter in made.named_parameters():
+        if parameter.requires_grad and ".lora_" not in name:
+            path = _IN_FULL.sub("", name.removeprefix(PREFIX)).replace(BASE, "")
+            told[path] = told.get(path, 0) + parameter.numel()
+    yield from ((path, 0, elements) for path, elements in told.items())
+
+
+def load_beneath(made: Any, path: Path, name: str) -> None:
+    """Add the adapter saved in the folder `path` under that name."""
+    config = LoraConfig.from_pretrained(path)
+    if config.target_parameters:
+        layers = [n for n, m in made.named_modules() if _is_adapted(m) and not wraps_parameter(m)]
+        own = {target for target in config.target_parameters if _is_weight(target, layers)}
+        config.target_modules |= {target.removesuffix(WEIGHT) for target in own}
+        config.target_parameters = [t for t in config.target_parameters if t not in own]
+        with _as_named():
+            made.add_adapter(name, config)
+    made.load_adapter(path, name)
+
+
+def wraps_parameter(module: nn.Module) -> bool:
+    """Whether it is PEFT's adapter of a parameter, not of a linear layer."""
+    return type(module).__name__ == "ParamWrapper"
+
+
+def _is_adapted(module: nn.Module) -> bool:
+    return hasattr(module, "lora_A")
+
+
+def _is_weight(target: str, layers: Names) -> bool:
+    """Whether the target is the weight of one of the adapted linear layers."""
+    path = target.removesuffix(WEIGHT)
+    return path != target and any(f".{name}".endswith(f".{path}") for name in layers)
+
+
+def _shortened(paths: Sequence[str], known: Names) -> list[str]:
+    """The last two components of the paths where no other parameter ends so, else the paths."""
+    short = list(dict.fromkeys(".".join(path.split(".")[-2:]) for path in paths))
+    ending = tuple(f".{name}" for name in short)
+    found = {name for name in known if f".{name}".endswith(ending)} if short else set()
+    return short if found == set(paths) else list(paths)
+
+
+def _put_dropout(made: Any, share: float) -> None:
+    """Put dropout before every adapter of a linear layer or of experts."""
+    for module in made.modules():
+        if share and hasattr(module, "lora_dropout"):
+            for name in module.lora_dropout:
+                module.lora_dropout[name] = nn.Dropout(share)
+
+
+@contextmanager
+def _as_named() -> Iterator[None]:
+    """Within, PEFT takes targets as they are named, also those that experts had names like."""
+    from peft.utils import transformers_weight_conversion as conversion
+
+    name = "convert_peft_config_for_transformers"
+    usual = getattr(conversion, name)
+    setattr(conversion, name, lambda *given, **named: None)
+    try:
+        yield
+    finally:
+        setattr(conversion, name, usual)
