@@ -33,7 +33,18 @@ from workbench.text import table
 
 LIMIT_S = 15 * 60.0
 BASE_LIMIT_S = 600.0
-CHECKS = ("run", "ids", "KL f16", "KL q8_0", "KL q4_k_m", "stop", "chat", "tensors", "keys")
+CHECKS = (
+    "run",
+    "ids",
+    "KL f16",
+    "KL q8_0",
+    "KL q4_k_m",
+    "stop",
+    "chat",
+    "tensors",
+    "merged",
+    "keys",
+)
 OF_CHECK = {"KL f16": "parity", "KL q8_0": "parity", "KL q4_k_m": "parity"}
 
 
@@ -127,7 +138,7 @@ def _examine(facts: Facts, sources: Sources, work: Path, args: argparse.Namespac
 
 
 def _print(found: list[Findings], elapsed_s: float) -> None:
-    rows = [("base", *CHECKS, "s"), *(_row(one) for one in found)]
+    rows = [("base", *CHECKS, "s", "CPU s"), *(_row(one) for one in found)]
     print("\n".join(table(rows)))
     for title, lines in (
         ("Failures", {one.name: [f"{k}: {v}" for k, v in one.faults.items()] for one in found}),
@@ -143,7 +154,7 @@ def _print(found: list[Findings], elapsed_s: float) -> None:
 
 def _row(one: Findings) -> tuple[str, ...]:
     cells = [_cell(one, check) for check in CHECKS]
-    return (one.name, *cells, f"{one.elapsed_s:.0f}")
+    return (one.name, *cells, f"{one.elapsed_s:.0f}", f"{sum(one.cpu_s.values()):.0f}")
 
 
 def _cell(one: Findings, check: str) -> str:
@@ -152,7 +163,7 @@ def _cell(one: Findings, check: str) -> str:
     measured = one.measured.get(check, "")
     if "run" in one.faults and check != "run":
         return "-"
-    if check in ("tensors", "keys") and "tensors" not in one.measured:
+    if check in ("tensors", "merged", "keys") and "tensors" not in one.measured:
         return "-"
     return f"{measured} NO".strip() if failed else measured or "yes"
 

@@ -1,124 +1,16 @@
-"""What is asked of a base's run beside workbench's own proofs: ids, and whether it stops.
-
-Every text on which llama.cpp gives other ids than the published tokenizer must have a reason that
-is listed here and that lies in llama.cpp; one without is a failure.
+"""What is asked of a base's run beside workbench's own proofs: what its events say, and whether
+plain transformers stops.
 """
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.real_bases_run import MORE_THINGS, PROMPT, TYPES, Ran
-from benchmarks.real_bases_sources import Sources
-from benchmarks.real_bases_vocabulary import SPACE, Backend
-from workbench.pipeline.export.probes import hard_texts
-from workbench.pipeline.export.splits import DEVIATIONS
+from benchmarks.real_bases_run import PROMPT, TYPES, Ran
 
-SEPARATOR = "\n__ggml_vocab_test__\n"
-ADDED_MOST = 300  # added tokens that are probed, the first ones; Gemma 3 has six thousand
-SHOWN = 3
 TOKENS_MOST = 24
-Reason = Callable[[str, Backend, str], bool]
-
-
-@dataclass
-class Ids:
-    """`texts` were compared; `explained` counts those that differ by reason, `others` are texts
-    that differ for no reason listed."""
-
-    texts: int = 0
-    explained: dict[str, int] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)
-
-
-def _decomposed(text: str, backend: Backend, pre: str) -> bool:
-    composes = "NFC" in json.dumps(backend["normalizer"])
-    return composes and unicodedata.normalize("NFC", text) != text
-
-
-def _escaped_space(text: str, backend: Backend, pre: str) -> bool:
-    return bool(backend["model"]["byte_fallback"]) and SPACE in text
-
-
-def _ordinary_end(text: str, backend: Backend, pre: str) -> bool:
-    ordinary = "</s>" in backend["model"]["vocab"] and not backend["model"]["byte_fallback"]
-    added = {token["content"] for token in backend["added_tokens"]}
-    return ordinary and "</s>" in text and "</s>" not in added
-
-
-def _split_otherwise(text: str, backend: Backend, pre: str) -> bool:
-    deviation = DEVIATIONS.get(pre)
-    return deviation is not None and deviation.without(text) != text
-
-
-def _stripped(text: str, backend: Backend, pre: str) -> bool:
-    """An added token that takes the spaces at its side stands beside one."""
-    for token in backend["added_tokens"]:
-        before, found, after = text.partition(token["content"])
-        while found:
-            if token["lstrip"] and before[-1:].isspace() or token["rstrip"] and after[:1].isspace():
-                return True
-            before, found, after = after.partition(token["content"])
-    return False
-
-
-def _no_first_space(text: str, backend: Backend, pre: str) -> bool:
-    """A space goes before a text's first word only where no special token opens the text."""
-    scheme = (backend["pre_tokenizer"] or {}).get("prepend_scheme")
-    return scheme == "first"
-
-
-REASONS: dict[str, Reason] = {
-    "llama.cpp composes no characters (NFC)": _decomposed,
-    "llama.cpp takes a literal U+2581 for a space": _escaped_space,
-    "llama.cpp makes an ordinary token </s> a special one": _ordinary_end,
-    "llama.cpp's expression splits these characters otherwise": _split_otherwise,
-    "llama.cpp strips no spaces beside special tokens": _stripped,
-    "llama.cpp adds a space before every text or none": _no_first_space,
-}
-
-
-def compare_ids(tokenizer: Path, backend: Backend, gguf: Path, sources: Sources) -> Ids:
-    """Ids of all probes by the published tokenizer and by llama.cpp from the exported file."""
-    from tokenizers import Tokenizer
-
-    from workbench.pipeline.export.native import NativeFile
-
-    encode = Tokenizer.from_file(str(tokenizer)).encode
-    pre = _pre(gguf)
-    found, reasons = Ids(), Counter[str]()
-    with NativeFile(gguf) as native:
-        for text in dict.fromkeys(_probes(backend, sources)):
-            found.texts += 1
-            if encode(text, add_special_tokens=False).ids == native.ids(text):
-                continue
-            why = [name for name, holds in REASONS.items() if holds(text, backend, pre)]
-            reasons.update(why[:1])
-            if not why:
-                found.others.append(repr(text)[:80])
-    found.explained = dict(reasons)
-    return found
-
-
-def _probes(backend: Backend, sources: Sources) -> Iterator[str]:
-    yield from hard_texts(())
-    texts = sources.llama_cpp / "models" / "ggml-vocab-qwen2.gguf.inp"
-    yield from texts.read_text(encoding="utf-8").split(SEPARATOR)
-    yield from (PROMPT.format(thing) for thing in MORE_THINGS.split())
-    for token in backend["added_tokens"][:ADDED_MOST]:
-        yield f"{token['content']}user\nHi{token['content']}there {token['content']}"
-
-
-def _pre(gguf: Path) -> str:
-    from gguf import GGUFReader
-
-    return str(GGUFReader(gguf).fields["tokenizer.ggml.pre"].contents())
 
 
 def stops_in_transformers(ran: Ran) -> str:

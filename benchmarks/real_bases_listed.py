@@ -1,20 +1,21 @@
-"""Where our file may differ from the reference converter's, each with its reason.
+"""Which keys of our file may differ from the reference converter's, each with its reason.
 
-What is not listed here is a failure. A rule holds for all bases, or for those whose facts it names.
+What is not listed here is a failure, and so is any tensor that differs. A rule holds for all bases,
+or for those whose names it says.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.real_bases_reference import ROUNDED, ROUNDED_SHARE, Compared
 from benchmarks.real_bases_tokenizers import Facts
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`what` is an expression for the line of a key or tensor; `where` one for the base's name."""
+    """`what` is an expression for the line of a key; `where` one for the base's name."""
 
     what: str
     reason: str
@@ -86,30 +87,18 @@ KEYS = (
         "the order of merges is what counts: ours are ranks of merges, true ones are not at hand",
     ),
 )
-TENSORS = (
-    Rule(
-        rf".*: {ROUNDED}$",
-        f"at most {ROUNDED_SHARE:g} of the elements one step of BF16 apart, merged in other blocks",
-    ),
-)
 
 
-def unlisted(facts: Facts, compared: Compared) -> tuple[list[str], dict[str, str], list[str]]:
-    """(tensors, keys) that differ for no reason listed, and lines on those that have one."""
-    listed = dict[str, list[str]]()
-    tensors = [t for t in compared.others if not _enter(t, TENSORS, facts, listed)]
-    keys = {
-        key: said
-        for key, said in compared.keys.items()
-        if not _enter(f"{key}: {said}", KEYS, facts, listed)
-    }
-    lines = [f"{', '.join(names)}: {reason}" for reason, names in listed.items()]
-    return tensors, keys, lines
+def unlisted(facts: Facts, differing: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """(keys that differ for no reason listed, lines on those that have one).
 
-
-def _enter(line: str, rules: tuple[Rule, ...], facts: Facts, listed: dict[str, list[str]]) -> bool:
-    for rule in rules:
-        if rule.fits(line, facts["name"]):
-            listed.setdefault(rule.reason, []).append(line.partition(": ")[0])
-            return True
-    return False
+    `differing`: key -> both values, as the comparison writes them.
+    """
+    listed, left = dict[str, list[str]](), dict[str, str]()
+    for key, said in differing.items():
+        rule = next((one for one in KEYS if one.fits(f"{key}: {said}", facts["name"])), None)
+        if rule:
+            listed.setdefault(rule.reason, []).append(key)
+        else:
+            left[key] = said
+    return left, [f"{', '.join(names)}: {reason}" for reason, names in listed.items()]

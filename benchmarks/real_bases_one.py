@@ -8,26 +8,25 @@ llama.cpp ends the process on some bad files; the other bases then go on. OUT ge
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.real_bases_checks import (
-    SHOWN,
-    compare_ids,
-    faults_of_run,
-    kl_of,
-    stops_in_transformers,
-)
+from benchmarks.real_bases_checks import faults_of_run, kl_of, stops_in_transformers
 from benchmarks.real_bases_folder import build, facts_of
+from benchmarks.real_bases_ids import LEAST, compare_ids
 from benchmarks.real_bases_listed import unlisted
 from benchmarks.real_bases_reference import compare_with_reference
 from benchmarks.real_bases_run import ANSWER, TYPES, Ran, one_turn, run_workbench
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_tokenizers import Facts, RealTokenizer
 
+SHOWN = 3
 THOUGHT = "</think>"
 
 
@@ -46,6 +45,14 @@ class Findings:
     listed: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     elapsed_s: float = 0.0
+    cpu_s: dict[str, float] = field(default_factory=dict)  # by what took them, children included
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Count the CPU seconds of what is done meanwhile."""
+        before = sum(os.times()[:4])
+        yield
+        self.cpu_s[what] = round(sum(os.times()[:4]) - before, 1)
 
     def judge(self, check: str, fault: str) -> None:
         """Enter a check's outcome: "" is a pass."""
@@ -57,44 +64,53 @@ def examine(facts: Facts, sources: Sources, work: Path, reference: bool) -> Find
     """Build the base, run workbench on it, check what it made."""
     started = time.monotonic()
     found = Findings(facts["name"], facts["of"])
-    tokenizer = build(facts, sources, work / "base")
+    with found.timed("build"):
+        tokenizer = build(facts, sources, work / "base")
     found.origin = tokenizer.origin
-    ran = run_workbench(work / "base", work)
+    with found.timed("run"):
+        ran = run_workbench(work / "base", work)
     for check, fault in faults_of_run(ran).items():
         found.judge(check, fault)
     found.warnings = ran.warnings
     if "run" not in found.faults:
-        _check_files(found, facts, tokenizer, sources, ran, work)
+        _check_files(found, tokenizer, sources, ran, work)
         if reference:
-            _check_reference(found, facts, tokenizer, sources, ran, work)
+            with found.timed("reference"):
+                _check_reference(found, facts, tokenizer, sources, ran, work)
     found.elapsed_s = time.monotonic() - started
     return found
 
 
 def _check_files(
-    found: Findings,
-    facts: Facts,
-    tokenizer: RealTokenizer,
-    sources: Sources,
-    ran: Ran,
-    work: Path,
+    found: Findings, tokenizer: RealTokenizer, sources: Sources, ran: Ran, work: Path
 ) -> None:
-    found.measured |= {f"KL {kind}": f"{kl_of(ran, kind):.1e}" for kind in TYPES if kind != "bf16"}
+    found.measured |= {f"KL {kind}": f"{kl_of(ran, kind):.1e}" for kind in TYPES}
+    with found.timed("ids"):
+        _check_ids(found, tokenizer, sources, ran, work)
+    with found.timed("stop"):
+        try:
+            found.judge("stop", found.faults.get("stop", "") or stops_in_transformers(ran))
+        except Exception as error:  # any failure of transformers on our merged folder is a finding
+            found.judge("stop", f"transformers: {type(error).__name__}: {str(error)[:200]}")
+    with found.timed("chat"):
+        said = one_turn(ran, work)
+    words = said.rpartition(THOUGHT)[2].split()  # some templates put an empty one before answers
+    found.judge("chat", "" if set(words) == {ANSWER} else f"answered {said!r}")
+
+
+def _check_ids(
+    found: Findings, tokenizer: RealTokenizer, sources: Sources, ran: Ran, work: Path
+) -> None:
     published = work / "base" / "tokenizer.json"
     ids = compare_ids(published, tokenizer.backend, ran.gguf("f16"), sources)
     same = ids.texts - sum(ids.explained.values()) - len(ids.others)
     found.measured["ids"] = f"{same}/{ids.texts}"
     found.listed += [f"{count} texts: {why}" for why, count in ids.explained.items()]
+    if ids.texts < LEAST:
+        found.judge("ids", f"{ids.texts} texts, wanted {LEAST}")
     if ids.others:
         shown = ", ".join(ids.others[:SHOWN])
         found.judge("ids", f"{len(ids.others)} texts differ without a reason, first {shown}")
-    try:
-        found.judge("stop", found.faults.get("stop", "") or stops_in_transformers(ran))
-    except Exception as error:  # any failure of transformers on our merged folder is a finding
-        found.judge("stop", f"transformers: {type(error).__name__}: {str(error)[:200]}")
-    said = one_turn(ran, work)
-    words = said.rpartition(THOUGHT)[2].split()  # some templates put an empty one before answers
-    found.judge("chat", "" if set(words) == {ANSWER} else f"answered {said!r}")
 
 
 def _check_reference(
@@ -105,16 +121,17 @@ def _check_reference(
     ran: Ran,
     work: Path,
 ) -> None:
-    compared = compare_with_reference(ran.gguf("bf16"), ran.merged, facts, tokenizer, sources, work)
+    compared = compare_with_reference(ran, work / "base", facts, tokenizer, sources, work)
+    found.judge("merged", "; ".join(compared.merged[:SHOWN]))
     if compared.failed:
         found.measured["tensors"] = "no reference"
         found.judge("reference", compared.failed)
         return
     total = compared.same + len(compared.others)
     found.measured["tensors"] = f"{compared.same}/{total}"
-    tensors, keys, listed = unlisted(facts, compared)
+    keys, listed = unlisted(facts, compared.keys)
     found.listed += listed
-    found.judge("tensors", "; ".join(tensors[:SHOWN]))
+    found.judge("tensors", "; ".join(compared.others[:SHOWN]))
     found.judge("keys", "; ".join(f"{key}: {said}" for key, said in keys.items()))
 
 

@@ -1,4 +1,8 @@
-"""llama.cpp's own converter on our merged model, and what it writes otherwise than we do.
+"""PEFT's merge and llama.cpp's own converter on the same run, and what they write otherwise.
+
+Weights: PEFT merges the base and the adapter in float32, the converter makes F16 of that, and our
+F16 file is compared with it, our merged folder with PEFT's merge. Keys: the converter gets the
+configs and the tokenizer of our merged folder.
 
 The converter of the vendored version runs in a child, from the cache. It reads SentencePiece
 vocabularies from a `tokenizer.model` only; where none is published in a registry, one is written
@@ -32,13 +36,15 @@ from benchmarks.real_bases_pieces import (
     read_pieces,
     write_pieces,
 )
+from benchmarks.real_bases_run import Ran
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_tokenizers import Facts, RealTokenizer
+from workbench.chat.gguf_header import Tensor, read_header
 
 CONFIG = "tokenizer_config.json"
+WEIGHTS = "model"  # how the names of files with weights begin
+KIND = "f16"
 TIMEOUT_S = 240.0
-ROUNDED_SHARE = 1e-4  # of a tensor's elements that may be one step of BF16 apart
-ROUNDED = "rounded otherwise"
 TAB = "<0x09>"
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
@@ -47,46 +53,84 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 class Compared:
     """Tensors that are the same byte for byte, and those that are not; keys that differ.
 
-    `failed` is the converter's last line where it wrote nothing.
+    `merged`: tensors of our merged folder that are not PEFT's merge in their number format.
+    `failed`: the converter's last line where it wrote nothing.
     """
 
     same: int = 0
     others: list[str] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
+    merged: list[str] = field(default_factory=list)
     failed: str = ""
 
 
 def compare_with_reference(
-    ours: Path, merged: Path, facts: Facts, tokenizer: RealTokenizer, sources: Sources, work: Path
+    ran: Ran, base: Path, facts: Facts, tokenizer: RealTokenizer, sources: Sources, work: Path
 ) -> Compared:
-    """Convert `merged` by llama.cpp and compare its BF16 file with `ours`.
-
-    The merged weights are BF16 as the base's are: rounded once, on both ways.
-    """
-    folder = work / "reference"
-    folder.mkdir()
-    for path in merged.iterdir():
-        if path.name != CONFIG:
-            os.symlink(path, folder / path.name)
-    config = json.loads((merged / CONFIG).read_bytes())
+    """Merge by PEFT, convert by llama.cpp, compare the F16 file and the merged folder of `ran`."""
+    folder, theirs = work / "reference", work / "reference.gguf"
+    merge_by_peft(base, ran.adapter, folder)
+    merged = other_tensors(ran.merged, folder)
+    for path in ran.merged.iterdir():
+        if not (path.name == CONFIG or path.name.startswith(WEIGHTS)):
+            shutil.copy(path, folder / path.name)
+    config = json.loads((ran.merged / CONFIG).read_bytes())
     config["tokenizer_class"] = tokenizer.config["tokenizer_class"]
     config.setdefault("added_tokens_decoder", tokenizer.added_tokens_decoder)
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     _write_pieces(facts, tokenizer, sources, folder)
-    theirs = work / "reference.gguf"
     failed = _convert(sources, folder, theirs)
     try:
-        return Compared(failed=failed) if failed else _compared(ours, theirs)
+        found = Compared(failed=failed) if failed else compare_files(ran.gguf(KIND), theirs)
     finally:
         theirs.unlink(missing_ok=True)
         shutil.rmtree(folder)
+    found.merged = merged
+    return found
+
+
+def merge_by_peft(base: Path, adapter: Path, folder: Path) -> None:
+    """Write the weights of `base` with `adapter` merged in, in float32, into `folder`."""
+    import torch
+    from peft import PeftModel
+
+    from workbench.pipeline.causal import load_causal
+
+    model = load_causal(base, dtype=torch.float32)
+    PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(folder)
+    for path in folder.iterdir():
+        if not path.name.startswith(WEIGHTS):
+            path.unlink()
+
+
+def other_tensors(merged: Path, reference: Path) -> list[str]:
+    """The tensors in safetensors of `merged` that `reference`'s in float32 do not round to."""
+    mine, theirs = _weights(merged), _weights(reference)
+    names = [*(name for name in mine if name not in theirs), *(n for n in theirs if n not in mine)]
+    said = [f"{name}: only in one" for name in names]
+    for name in sorted(mine.keys() & theirs.keys()):
+        rounded = theirs[name].to(mine[name].dtype)
+        if rounded.shape != mine[name].shape:
+            said.append(f"{name}: shape {list(mine[name].shape)}, PEFT has {list(rounded.shape)}")
+        elif differ := int((rounded != mine[name]).sum()):
+            said.append(f"{name}: {differ} of {rounded.numel()} elements differ")
+    return said
+
+
+def _weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    found: dict[str, Any] = {}
+    for path in sorted(folder.glob(f"{WEIGHTS}*.safetensors")):
+        found |= load_file(path)
+    return found
 
 
 def _convert(sources: Sources, folder: Path, out: Path) -> str:
     """Run the converter; "" or why it wrote nothing."""
     script = sources.llama_cpp / "convert_hf_to_gguf.py"
     command = [sys.executable, str(script), str(folder), "--outfile", str(out)]
-    command += ["--outtype", "bf16"]
+    command += ["--outtype", KIND]
     done = subprocess.run(
         command,
         env=os.environ | {"PYTHONPATH": str(sources.sentencepiece)},
@@ -141,56 +185,43 @@ def pieces_of(backend: Mapping[str, Any]) -> Iterable[Piece]:
             yield Piece(text, -float(i), NORMAL)
 
 
-def _compared(ours: Path, theirs: Path) -> Compared:
-    from gguf import GGUFReader
-
-    a, b = GGUFReader(ours), GGUFReader(theirs)
-    found = Compared()
-    mine, reference = ({t.name: t for t in file.tensors} for file in (a, b))
+def compare_files(ours: Path, theirs: Path) -> Compared:
+    """Tensors and keys of two GGUF files."""
+    found, a, b = Compared(), read_header(ours), read_header(theirs)
+    mine, reference = ({tensor.name: tensor for tensor in file.tensors} for file in (a, b))
+    one, other = (
+        np.memmap(path, np.uint8, "r", offset=header.data_start)
+        for path, header in ((ours, a), (theirs, b))
+    )
     for name in sorted({*mine, *reference}):
-        said = _tensor(mine.get(name), reference.get(name))
+        said = _headers(mine.get(name), reference.get(name))
+        if not said:
+            differ = int((_bytes(mine[name], one) != _bytes(reference[name], other)).sum())
+            said = f"{differ} of {mine[name].n_bytes} bytes differ" if differ else ""
         if said:
             found.others.append(f"{name}: {said}")
         else:
             found.same += 1
-    for key in sorted({*a.fields, *b.fields}):
-        if key.startswith("GGUF."):
-            continue
-        one, other = (f.fields[key].contents() if key in f.fields else None for f in (a, b))
-        if one != other:
-            found.keys[key] = _difference(one, other)
+    for key in sorted({*a.metadata, *b.metadata}):
+        values = a.metadata.get(key), b.metadata.get(key)
+        if values[0] != values[1]:
+            found.keys[key] = _difference(*values)
     return found
 
 
-def _tensor(mine: Any, reference: Any) -> str:
+def _headers(mine: Tensor | None, reference: Tensor | None) -> str:
+    """How place, type or shape differ; "" where only the bytes can."""
     if mine is None or reference is None:
         return "only in the reference" if mine is None else "not in the reference"
-    if mine.tensor_type != reference.tensor_type:
-        return f"{mine.tensor_type.name}, the reference has {reference.tensor_type.name}"
-    if list(mine.shape) != list(reference.shape):
-        shapes = [[int(n) for n in t.shape] for t in (mine, reference)]
-        return f"shape {shapes[0]}, the reference has {shapes[1]}"
-    if np.array_equal(_raw(mine), _raw(reference)):
-        return ""
-    if mine.tensor_type.name == "BF16" and _is_rounding(mine, reference):
-        return ROUNDED
-    differ = int((_raw(mine) != _raw(reference)).sum())
-    return f"{differ} of {_raw(mine).size} bytes differ"
+    if mine.type != reference.type:
+        return f"type {mine.type}, the reference has {reference.type}"
+    if mine.shape != reference.shape:
+        return f"shape {list(mine.shape)}, the reference has {list(reference.shape)}"
+    return ""
 
 
-def _is_rounding(mine: Any, reference: Any) -> bool:
-    """Whether few elements differ and each by one step.
-
-    The merged folder and the GGUF are merged in blocks of other sizes, and the order in which BLAS
-    adds up hangs on the block: a sum that lies between two steps of BF16 may tip.
-    """
-    one, other = (_raw(t).view(np.int16).astype(np.int32) for t in (mine, reference))
-    steps = np.abs(one - other)
-    return bool(steps.max() <= 1 and (steps > 0).mean() <= ROUNDED_SHARE)
-
-
-def _raw(tensor: Any) -> Any:
-    return np.ascontiguousarray(tensor.data).view(np.uint8)
+def _bytes(tensor: Tensor, data: Any) -> Any:
+    return data[tensor.offset : tensor.offset + tensor.n_bytes]
 
 
 def _difference(one: Any, other: Any) -> str:

@@ -1,7 +1,9 @@
 """Takes a base through workbench itself: a preset, a run from data to Modelfile, a turn of chat.
 
 Ten steps of LoRA teach a random model to answer "Yes" and to stop: enough to see that what was
-trained is what the files answer, and that they stop where it did.
+trained is what the files answer, and that they stop where it did. The rank is 1 and the scale a
+power of two: each element of a merge is one product and one sum, the same bits in any order, so
+that files can be compared byte for byte.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 PROMPT, ANSWER = "Say yes to {}.", "Yes"
 THINGS = "rain snow tea coffee bread milk wind salt paper glass wood iron gold silver copper stone"
 MORE_THINGS = "sand clay wool silk"
-TYPES = ("f16", "bf16", "q8_0", "q4_k_m")  # bf16 is what the reference is compared with
+TYPES = ("f16", "q8_0", "q4_k_m")
 STEPS = 10
 TIMEOUT_S = 300.0
 
@@ -47,7 +49,7 @@ save_every = 0
 
 [train.adapter]
 kind = "lora"
-rank = 16
+rank = 1
 alpha = 16
 dropout = 0.0
 targets = "all-linear"
@@ -105,6 +107,11 @@ class Ran:
     @property
     def merged(self) -> Path:
         return self.folder / "export" / "merged"
+
+    @property
+    def adapter(self) -> Path:
+        """The folder of the trained adapter."""
+        return next(iter(sorted(self.folder.rglob("adapter_model.safetensors")))).parent
 
     def gguf(self, kind: str) -> Path:
         """The exported file of that type."""

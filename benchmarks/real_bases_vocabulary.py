@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.real_bases_pieces import BYTE, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, Piece
+from workbench.chat.gguf_header import read_header
 from workbench.pipeline.export.splits import SPLITTINGS, Step
 
 SPACE = "\u2581"
@@ -29,14 +30,8 @@ _ROW = re.compile(r"\[PAD\d+\]")  # how a GGUF fills the embedding's rows that h
 
 def of_gguf(path: Path, prefix: str = "always") -> Backend:
     """The JSON of the tokenizer whose vocabulary a GGUF holds; `prefix` as for `of_pieces`."""
-    from gguf import GGUFReader
-
-    fields = GGUFReader(path).fields
-    values = {
-        name: fields[f"tokenizer.ggml.{name}"].contents()
-        for name in ("model", "pre", "tokens", "token_type", "scores", "merges")
-        if f"tokenizer.ggml.{name}" in fields
-    }
+    start = "tokenizer.ggml."
+    values = {key.removeprefix(start): value for key, value in read_header(path).metadata.items()}
     if values["model"] == "llama":
         parts = zip(values["tokens"], values["scores"], values["token_type"], strict=True)
         return of_pieces([Piece(*part) for part in parts], prefix)

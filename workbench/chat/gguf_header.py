@@ -51,7 +51,10 @@ BLOCKS = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor as the header tells it; `shape` has the fastest dimension first."""
+    """A tensor as the header tells it; `shape` has the fastest dimension first.
+
+    Its bytes begin `offset` after the header's `data_start`.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -62,11 +65,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """All metadata (arrays as lists, strings as bytes decoded) and tensors of a GGUF."""
+    """All metadata (arrays as lists, strings as bytes decoded) and tensors of a GGUF.
+
+    `data_start`: where in the file the tensors' data begins, in bytes.
+    """
 
     version: int
     metadata: dict[str, Any]
     tensors: tuple[Tensor, ...]
+    data_start: int
 
     @property
     def n_parameters(self) -> int:
@@ -108,8 +115,8 @@ class _Reader:
                 raise self.fault(f"the key {one_line(key, 60)!r} appears twice")
             metadata[key] = self.value(self.scalar("I"), key)
         infos = [self._tensor_info() for _ in range(n_tensors)]
-        tensors = self._place(infos, metadata.get("general.alignment", 32))
-        return Header(version, metadata, tensors)
+        start = self._place(infos, metadata.get("general.alignment", 32))
+        return Header(version, metadata, tuple(infos), start)
 
     def _preamble(self) -> tuple[int, int, int]:
         if self.take(4) != MAGIC:
@@ -195,8 +202,8 @@ class _Reader:
             )
         return _product(shape) // items * block_bytes
 
-    def _place(self, tensors: list[Tensor], alignment: Any) -> tuple[Tensor, ...]:
-        """Check that the tensors' data lie in the file, one after the other."""
+    def _place(self, tensors: list[Tensor], alignment: Any) -> int:
+        """Where the tensors' data begins; checked to lie in the file, one after the other."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise self.fault(f"invalid alignment {alignment!r}")
         if len({tensor.name for tensor in tensors}) != len(tensors):
@@ -211,7 +218,7 @@ class _Reader:
                 missing = start + tensor.offset + tensor.n_bytes - self.end
                 where = f"tensor {one_line(tensor.name)} is missing {size(missing)}"
                 raise self.fault(f"it is truncated: {where}")
-        return tuple(tensors)
+        return start
 
 
 def _product(shape: tuple[int, ...]) -> int:

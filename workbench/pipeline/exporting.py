@@ -249,7 +249,7 @@ def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callba
         )
 
     def on_answers(line: str) -> None:
-        emit(events.Note(message=f"{line} ({context.run.export.name}/answers.md)"))
+        emit(events.Note(message=line))
 
     def on_parity(parity: Any, verdict: Any) -> None:
         emit(

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from tests.pipeline.export.helpers import PROBES, export, save_base
-from workbench.pipeline.export.answers import SmokeAnswers
+from workbench.pipeline.export.answers import (
+    NONE_COMPARED,
+    PROMPT_TOKENS,
+    TOKENS,
+    SmokeAnswers,
+    smoke_answers,
+)
 from workbench.pipeline.export.native import NativeFile
 from workbench.pipeline.training.weights import Weights
 
@@ -47,3 +53,33 @@ def test_a_greedy_answer_is_the_likeliest_token_each_time(stop: int | None, tmp_
                 native.greedy(ids, 6, [wanted[stop - 1]])
                 == wanted[: wanted.index(wanted[stop - 1]) + 1]
             )
+
+
+def test_a_prompt_as_long_as_a_templates_system_prompt_is_put() -> None:
+    found = smoke_answers([(), [1] * (PROMPT_TOKENS + 1), [1] * 300, [2], [3]], [0], 1 << 20)
+    assert isinstance(found, SmokeAnswers)
+    assert found.prompts == [[1] * 300, [2]] and found.stops == [0]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "stops", "reason"),
+    [
+        ([[1] * 3000, [1] * 2500], [0], ": the prompts take 2,500 tokens or more, limit 2,048"),
+        ([[1] * 9], [], ": no token ends a response"),
+    ],
+)
+def test_there_is_a_reason_where_nothing_is_asked(
+    prompts: list[list[int]], stops: list[int], reason: str
+) -> None:
+    assert smoke_answers(prompts, stops, 4096) == NONE_COMPARED + reason
+
+
+def test_nothing_is_said_where_there_are_no_prompts() -> None:
+    assert smoke_answers([(), ()], [0], 4096) == ""
+
+
+def test_prompt_and_response_fit_into_the_context() -> None:
+    assert isinstance(smoke_answers([[1] * (100 - TOKENS)], [0], 100), SmokeAnswers)
+    assert smoke_answers([[1] * (101 - TOKENS)], [0], 100) == (
+        f"{NONE_COMPARED}: the prompts take 77 tokens or more, limit 76"
+    )

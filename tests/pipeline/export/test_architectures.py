@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gguf import GGUFReader
 
 from tests.pipeline.export.helpers import (
     LATENT_YARN,
@@ -240,3 +241,21 @@ def test_a_window_that_llama_cpp_ignores_is_said(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "mistral")
     _change(base, sliding_window=64)
     assert any("64 tokens" in warning for warning in plan(Weights(base), ["f16"]).warnings)
+
+
+@pytest.mark.parametrize(
+    ("shape", "values", "context"),
+    [
+        ("cohere", {"model_max_length": 131072}, 131072),
+        ("cohere", {}, 512),
+        ("qwen2", {"model_max_length": 131072}, 512),
+    ],
+)
+def test_command_r_was_trained_for_more_than_its_positions(
+    shape: str, values: dict[str, int], context: int, tmp_path: Path
+) -> None:
+    base = save_base(tmp_path / "base", shape)
+    _change(base, max_position_embeddings=512, **values)
+    fields = GGUFReader(export(Weights(base), tmp_path, "f16")["f16"]).fields
+    key = f"{fields['general.architecture'].contents()}.context_length"
+    assert fields[key].contents() == context

@@ -185,6 +185,25 @@ def test_adapter_merge_and_files_answer_side_by_side(weights: Weights, tmp_path:
         "q4_0",
     ]
     assert said[0] == said[1] == said[2] != said[3], "four bits cost a random model its words"
-    assert "<|im_start|>" in page and len(heard) == 1 and heard[0] in page
+    summary, _, place = heard[0].rpartition(" ")
+    assert "<|im_start|>" in page and len(heard) == 1 and summary in page
+    assert place == f"({tmp_path.name}/answers.md)"
     assert "peft's merge same as the adapter, f32 same as the adapter, q4_0 " in heard[0]
     assert tmp_path / "answers.md" not in result.artefacts, "a later export writes it anew"
+
+
+def test_it_is_said_why_no_responses_are_compared(weights: Weights, tmp_path: Path) -> None:
+    ids = plan_export(weights, ["f16"], weights.base).tokenizer.ids(CHAT)
+    heard = list[str]()
+    export_stage(
+        weights,
+        weights.base,
+        tmp_path,
+        name="made",
+        formats=["f16"],
+        samples=[Sample(CHAT, ids, ids * 200)],
+        callbacks=Callbacks(on_answers=heard.append),
+        threads=1,
+    )
+    assert not (tmp_path / "answers.md").exists()
+    assert len(heard) == 1 and heard[0].startswith("no responses of model and files compared: ")

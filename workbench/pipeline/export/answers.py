@@ -16,6 +16,8 @@ from workbench.pipeline.export.native import NativeFile
 from workbench.text import quantity, visible
 
 PROMPTS, TOKENS = 2, 24
+PROMPT_TOKENS = 2048  # of the longest prompt; the system prompts of some templates take hundreds
+NONE_COMPARED = "no responses of model and files compared"
 TRAINED, MERGED = "adapter", "peft's merge"
 
 
@@ -86,6 +88,29 @@ class SmokeAnswers:
             for who, answers in self.given.items():
                 lines += ["", f"**{who}**", "", *_quoted(decode(answers[i]))]
         return "\n".join(lines) + "\n"
+
+
+def smoke_answers(
+    prompts: Iterable[Sequence[int]], stops: Sequence[int], context: int
+) -> SmokeAnswers | str:
+    """Those to the first few of the `prompts` that fit into `context` tokens, not yet asked.
+
+    Where there are none, the reason as a line for the person, "" for no prompts at all.
+    """
+    room = min(PROMPT_TOKENS, context - TOKENS)
+    lengths = list[int]()
+    fitting = list[Sequence[int]]()
+    for ids in filter(None, prompts):
+        lengths.append(len(ids))
+        if len(ids) <= room:
+            fitting.append(ids)
+    if not lengths:
+        return ""
+    if not stops:
+        return f"{NONE_COMPARED}: no token ends a response"
+    if not fitting:
+        return f"{NONE_COMPARED}: the prompts take {min(lengths):,} tokens or more, limit {room:,}"
+    return SmokeAnswers(fitting[:PROMPTS], stops)
 
 
 def _same(one: Iterable[Sequence[int]], other: Iterable[Sequence[int]]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench import files
 from workbench.cores import usable_cores
 from workbench.errors import UserError
-from workbench.pipeline.export.answers import PROMPTS, TOKENS, SmokeAnswers
+from workbench.pipeline.export.answers import SmokeAnswers, smoke_answers
 from workbench.pipeline.export.converter import TYPES, convert
 from workbench.pipeline.export.examination import (
     MEASURED_POSITIONS,
@@ -202,7 +202,9 @@ def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Examinat
     expected = _expected(tokenizer, job, samples, end_of_turn)
     ids = {kind: _compare_ids(path, expected) for kind, path in paths.items()}
     probes = _probes(tokenizer, samples, min(MEASURED_POSITIONS, job.known.context))
-    answers = _answers(tokenizer, samples, job.known.context)
+    stops = ids_in(read_generation(tokenizer.folder).get("eos_token_id"))
+    answers = smoke_answers((one.asked for one in samples), stops, job.known.context)
+    asked = answers if isinstance(answers, SmokeAnswers) else None
     layers = job.known.layers
     with work_folder(job.out / "tmp-parity") as work:
         job.calls.doing(Doing(COMPARE, 0, len(paths), "files", "the trained model"))
@@ -212,7 +214,7 @@ def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Examinat
             work,
             rows=job.known.rows,
             layers=layers,
-            then=answers.ask_trained if answers else lambda model: None,
+            then=asked.ask_trained if asked else lambda model: None,
         )
         judged = judge_files(
             paths,
@@ -220,7 +222,7 @@ def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Examinat
             reference,
             {kind: not report.mismatches for kind, report in ids.items()},
             routed=job.known.experts > 1,
-            answers=answers,
+            answers=asked,
             on_parity=job.calls.on_parity,
             on_compare=lambda done, total, kind: job.calls.doing(
                 Doing(COMPARE, done, total, "files", kind)
@@ -260,16 +262,6 @@ def _probes(tokenizer: TokenizerFiles, samples: Sequence[Sample], longest: int) 
     texts = [list(tokenizer.ids(text)) for text in PARITY_TEXTS]
     texts += [list(sample.ids) for sample in samples[:MEASURED_SAMPLES]]
     return [ids[:longest] for ids in texts if len(ids) > 1]
-
-
-def _answers(
-    tokenizer: TokenizerFiles, samples: Sequence[Sample], context: int
-) -> SmokeAnswers | None:
-    """The prompts of the first few samples that are short enough, not yet asked."""
-    room = min(MEASURED_POSITIONS, context) - TOKENS
-    asked = [sample.asked for sample in samples if 0 < len(sample.asked) <= room]
-    stops = ids_in(read_generation(tokenizer.folder).get("eos_token_id"))
-    return SmokeAnswers(asked[:PROMPTS], stops) if asked and stops else None
 
 
 def _files_in(folder: Path | None) -> list[Path]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from workbench import files
 from workbench.errors import Interrupted
-from workbench.pipeline.export.answers import PROMPTS, TOKENS, SmokeAnswers
+from workbench.pipeline.export.answers import NONE_COMPARED, SmokeAnswers, smoke_answers
 from workbench.pipeline.export.making import TWIN
 from workbench.pipeline.export.parity import (
     HARD_LIMITS,
@@ -58,13 +58,13 @@ class Judged:
 class Examination:
     """`layers`: how many of the model's layers were measured. `coarse`: how far the files' base is
     from the quantized one that training held, by its type; None where it held the files' own.
-    `answers`: those of adapter, merge and files to the same prompts; None where no prompt is known
-    or only first layers were measured."""
+    `answers`: those of adapter, merge and files to the same prompts, or why there are none, "" for
+    no prompts at all."""
 
     judged: tuple[Judged, ...]
     layers: int
     coarse: Parity | None = None
-    answers: SmokeAnswers | None = None
+    answers: SmokeAnswers | str = ""
 
 
 def examine(
@@ -94,7 +94,8 @@ def examine(
     }
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
-    answers = _answers(plan, samples) if layers == plan.config.layers else None
+    answers = _answers(plan, samples, layers)
+    asked = answers if isinstance(answers, SmokeAnswers) else None
     coarse = None
     with work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
@@ -105,7 +106,7 @@ def examine(
             work,
             rows=plan.vocabulary_size,
             layers=layers,
-            then=answers.ask_trained if answers else lambda model: None,
+            then=asked.ask_trained if asked else lambda model: None,
         )
         if quantization != "none":
             on_compare(0, len(paths), f"the base model in {quantization}")
@@ -117,7 +118,7 @@ def examine(
             ids_equal,
             f32_limit=plan.family.f32_limit,
             routed=plan.config.experts > 1,
-            answers=answers,
+            answers=asked,
             on_parity=on_parity,
             on_compare=on_compare,
             stopping=stopping,
@@ -197,11 +198,11 @@ def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
     return [ids[:longest] for ids in texts if len(ids) > 1]
 
 
-def _answers(plan: ExportPlan, samples: Sequence[Sample]) -> SmokeAnswers | None:
-    """The questions of the first few samples that are short enough, not yet asked."""
-    room = min(MEASURED_POSITIONS, plan.config.context) - TOKENS
-    asked = [sample.asked for sample in samples if 0 < len(sample.asked) <= room]
-    return SmokeAnswers(asked[:PROMPTS], plan.stop_ids) if asked else None
+def _answers(plan: ExportPlan, samples: Sequence[Sample], layers: int) -> SmokeAnswers | str:
+    """The prompts of the first few samples, not yet asked, or why none is."""
+    if layers < plan.config.layers:
+        return f"{NONE_COMPARED}: the model does not fit into memory in float32"
+    return smoke_answers((one.asked for one in samples), plan.stop_ids, plan.config.context)
 
 
 def _first_layers(

@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench import files
 from workbench.cores import usable_cores
 from workbench.errors import RunFailed
+from workbench.pipeline.export.answers import SmokeAnswers
 from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
 from workbench.pipeline.export.forecast import Foreseen, foresee
 from workbench.pipeline.export.making import (
@@ -60,7 +61,7 @@ class Callbacks:
     """How the stage speaks while it works; each may be left out.
 
     `on_plan` comes before any work, with what it will take; `on_file` with the seconds that it
-    took; `on_answers` with a line on answers.md.
+    took; `on_answers` with a line on answers.md, or on why there is none.
     """
 
     on_plan: Callable[[ExportPlan, Foreseen], None] = lambda plan, foreseen: None
@@ -172,12 +173,14 @@ def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> P
 def write_answers(
     tokenizer: TokenizerFiles, found: Examination, out: Path, calls: Callbacks
 ) -> None:
-    """answers.md beside the files, where there are any."""
-    if found.answers:
+    """answers.md beside the files, or a line that says why there are no responses to compare."""
+    if isinstance(found.answers, SmokeAnswers):
         backend = tokenizer.backend
         page = found.answers.page(lambda ids: str(backend.decode(ids, skip_special_tokens=False)))
         files.write_atomic(out / ANSWERS, page)
-        calls.on_answers(found.answers.summary())
+        calls.on_answers(f"{found.answers.summary()} ({out.name}/{ANSWERS})")
+    elif found.answers:
+        calls.on_answers(found.answers)
 
 
 def require_parity(judged: Sequence[Judged]) -> None:

@@ -46,6 +46,6 @@ def family_of(base: Path) -> tuple[Family, ModelConfig]:
     family = FAMILIES[config.architecture]
     if family.text_of:
         config = config.text_part(family.text_of)
-    config = config.with_defaults(family.defaults)
+    config = config.with_defaults(family.defaults).with_context(family.context_keys)
     family.check(config)
     return family, config

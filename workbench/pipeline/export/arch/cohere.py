@@ -1,7 +1,8 @@
 """Cohere's Command R and R7B: layer norms without bias, attention and feed-forward side by side.
 
 In R7B (Cohere2) three layers of four see a window and are rotated, the fourth sees all and is not.
-The output head is always the embedding.
+The output head is always the embedding. Command R's config.json has the context it was trained for
+as `model_max_length`, beside a smaller `max_position_embeddings`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from gguf import MODEL_ARCH, RopeScalingType
 
-from workbench.pipeline.export.arch.config import ModelConfig
+from workbench.pipeline.export.arch.config import CONTEXT, ModelConfig
 from workbench.pipeline.export.arch.family import Family, check_pattern, refuse_unless
 
 PATTERN = 4
@@ -46,6 +47,7 @@ FAMILIES = (
         "CohereForCausalLM",
         MODEL_ARCH.COMMAND_R,
         defaults={**_DEFAULTS, "rope_theta": 500000.0},
+        context_keys=("model_max_length", CONTEXT),  # Command R: 131072 and 8192
         check_more=_check,
         more_keys=_keys,
         **_COMMON,

@@ -5,7 +5,7 @@ Version 5 writes `rope_parameters`; before, `rope_theta` and `rope_scaling` stoo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from workbench.bases.quantization import plain_config
 from workbench.errors import UserError
 
 ROPE_THETA = 10000.0
+CONTEXT = "max_position_embeddings"
 # what stands beside a text model's own configuration and is true of it too
 _SHARED = ("bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype")
 
@@ -89,7 +90,7 @@ class ModelConfig:
     @property
     def context(self) -> int:
         """The longest sequence the model was made for, in tokens."""
-        return int(self.need("max_position_embeddings"))
+        return int(self.need(CONTEXT))
 
     def rope(self, layers: str = "full_attention") -> Rope:
         """The rotary embedding of all layers, or of those of one attention kind."""
@@ -107,6 +108,11 @@ class ModelConfig:
         """The same configuration; a key of `defaults` that is missing has that value."""
         missing = {k: v for k, v in defaults.items() if self.values.get(k) is None}
         return ModelConfig(self.path, {**self.values, **missing})
+
+    def with_context(self, keys: Sequence[str]) -> ModelConfig:
+        """The same configuration with the first of the `keys` that is there as its context."""
+        found = [self.values[key] for key in keys if self.values.get(key) is not None]
+        return ModelConfig(self.path, {**self.values, CONTEXT: found[0]}) if found else self
 
     def text_part(self, architecture: str) -> ModelConfig:
         """The configuration of the text model inside, as that of a model of its own.

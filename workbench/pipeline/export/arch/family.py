@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 
 from workbench.errors import UserError
-from workbench.pipeline.export.arch.config import ModelConfig, Rope
+from workbench.pipeline.export.arch.config import CONTEXT, ModelConfig, Rope
 from workbench.pipeline.export.arch.parts import Part, Storage, whole
 from workbench.pipeline.export.shards import Float32
 
@@ -60,6 +60,7 @@ class Family:
     `parts`: where the rows of a stored tensor go.
     `storage`: names in the files that differ from those in memory.
     `defaults`: what a missing key of config.json means.
+    `context_keys`: where config.json has the longest sequence; the first that is there counts.
     `text_of`: the architecture of the text model inside, for a model that reads more than text.
     `activation`: the only activation llama.cpp computes for it.
     `activation_alike`: another name that transformers reads as that one.
@@ -82,6 +83,7 @@ class Family:
     parts: Callable[[str, tuple[int, ...], ModelConfig], Iterator[Part]] = whole
     storage: Storage = Storage()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    context_keys: tuple[str, ...] = (CONTEXT,)
     text_of: str = ""
     attention_keys: Callable[[Any, ModelConfig], None] = _attention_keys
     more_keys: Callable[[Any, ModelConfig], None] = _no_keys
