@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from benchmarks.real_bases_folder import all_facts, facts_of
 from benchmarks.real_bases_one import Findings
@@ -67,8 +69,10 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(args.keep or scratch).absolute()
-        one = partial(_examine, sources=sources, work=work, args=args)
-        with ThreadPoolExecutor(max(1, min(args.jobs, usable_cores()))) as crew:
+        jobs = max(1, min(args.jobs, usable_cores()))
+        shares = _shares(jobs)
+        one = partial(_examine, sources=sources, work=work, args=args, shares=shares)
+        with ThreadPoolExecutor(jobs) as crew:
             found = list(crew.map(one, bases))
     elapsed_s = time.monotonic() - started
     _print(found, elapsed_s)
@@ -108,13 +112,40 @@ def _fetch(bases: list[Facts], sources: Sources, reference: bool) -> None:
         assert sources.sentencepiece
 
 
-def _examine(facts: Facts, sources: Sources, work: Path, args: argparse.Namespace) -> Findings:
+def _shares(jobs: int) -> SimpleQueue[str]:
+    """For each job the cores that it has to itself; threads of two would wait for each other."""
+    shares = SimpleQueue[str]()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    for job in range(jobs):
+        shares.put(",".join(map(str, cores[job::jobs])))
+    return shares
+
+
+def _examine(
+    facts: Facts,
+    sources: Sources,
+    work: Path,
+    args: argparse.Namespace,
+    shares: SimpleQueue[str],
+) -> Findings:
+    """One base on a share of the cores, which it gives back."""
+    cores = shares.get()
+    try:
+        return _in_process(facts, sources, work, args, cores)
+    finally:
+        shares.put(cores)
+
+
+def _in_process(
+    facts: Facts, sources: Sources, work: Path, args: argparse.Namespace, cores: str
+) -> Findings:
     """One base in its own process; what it does not survive is its finding."""
     name = facts["name"]
     folder, out = work / name, work / f"{name}.json"
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "benchmarks.real_bases_one", name, str(sources.cache)]
     command += [str(folder), str(out)]
+    command += [f"--cores={cores}"] * bool(cores)
     command += ["--reference"] * args.reference + ["--keep"] * bool(args.keep)
     try:
         done = subprocess.run(

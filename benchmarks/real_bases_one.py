@@ -1,12 +1,13 @@
 """One base from its facts to its findings, in a process of its own.
 
-    python -m benchmarks.real_bases_one NAME CACHE WORK OUT [--reference]
+    python -m benchmarks.real_bases_one NAME CACHE WORK OUT [--cores N,N] [--reference] [--keep]
 
 llama.cpp ends the process on some bad files; the other bases then go on. OUT gets JSON.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -137,13 +138,20 @@ def _check_reference(
 
 def main() -> int:
     """Examine one base, write what was found."""
-    name, cache, work, out = sys.argv[1:5]
-    folder = Path(work)
-    found = examine(
-        facts_of([name])[0], Sources(Path(cache)), folder, "--reference" in sys.argv[5:]
-    )
-    Path(out).write_text(json.dumps(asdict(found)), encoding="utf-8")
-    if "--keep" not in sys.argv[5:]:
+    options = argparse.ArgumentParser()
+    for name in ("name", "cache", "work", "out"):
+        options.add_argument(name)
+    options.add_argument("--cores", default="")
+    options.add_argument("--reference", action="store_true")
+    options.add_argument("--keep", action="store_true")
+    args = options.parse_args()
+    if args.cores:
+        os.sched_setaffinity(0, map(int, args.cores.split(",")))
+    folder = Path(args.work)
+    facts = facts_of([args.name])[0]
+    found = examine(facts, Sources(Path(args.cache)), folder, args.reference)
+    Path(args.out).write_text(json.dumps(asdict(found)), encoding="utf-8")
+    if not args.keep:
         shutil.rmtree(folder)
     return 0
 

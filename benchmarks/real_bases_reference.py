@@ -1,8 +1,10 @@
 """PEFT's merge and llama.cpp's own converter on the same run, and what they write otherwise.
 
 Weights: PEFT merges the base and the adapter in float32, the converter makes F16 of that, and our
-F16 file is compared with it, our merged folder with PEFT's merge. Keys: the converter gets the
-configs and the tokenizer of our merged folder.
+export of the two is compared with it byte for byte, our merged folder with PEFT's merge. The
+adapter is the trained one with its factors rounded to a grid on which every sum of their products
+is exact: else the order in which BLAS adds them up tips one element in thousands. Keys: those of
+the run's own file; the converter gets the configs and the tokenizer of the run's merged folder.
 
 The converter of the vendored version runs in a child, from the cache. It reads SentencePiece
 vocabularies from a `tokenizer.model` only; where none is published in a registry, one is written
@@ -44,6 +46,8 @@ from workbench.chat.gguf_header import Tensor, read_header
 CONFIG = "tokenizer_config.json"
 WEIGHTS = "model"  # how the names of files with weights begin
 KIND = "f16"
+ADAPTER = "adapter_model.safetensors"
+GRID_BITS = 8
 TIMEOUT_S = 240.0
 TAB = "<0x09>"
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
@@ -67,10 +71,13 @@ class Compared:
 def compare_with_reference(
     ran: Ran, base: Path, facts: Facts, tokenizer: RealTokenizer, sources: Sources, work: Path
 ) -> Compared:
-    """Merge by PEFT, convert by llama.cpp, compare the F16 file and the merged folder of `ran`."""
+    """Merge by PEFT, convert by llama.cpp, compare with our export of the same adapter and with the
+    keys of the file that `ran` made."""
     folder, theirs = work / "reference", work / "reference.gguf"
-    merge_by_peft(base, ran.adapter, folder)
-    merged = other_tensors(ran.merged, folder)
+    adapter = on_a_grid(ran.adapter, work / "adapter")
+    merge_by_peft(base, adapter, folder)
+    ours, merged = _export(base, adapter, ran, work)
+    others = other_tensors(merged, folder)
     for path in ran.merged.iterdir():
         if not (path.name == CONFIG or path.name.startswith(WEIGHTS)):
             shutil.copy(path, folder / path.name)
@@ -80,13 +87,41 @@ def compare_with_reference(
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     _write_pieces(facts, tokenizer, sources, folder)
     failed = _convert(sources, folder, theirs)
-    try:
-        found = Compared(failed=failed) if failed else compare_files(ran.gguf(KIND), theirs)
-    finally:
-        theirs.unlink(missing_ok=True)
-        shutil.rmtree(folder)
-    found.merged = merged
+    found = Compared(failed=failed) if failed else compare_files(ours, theirs, ran.gguf(KIND))
+    found.merged = others
     return found
+
+
+def on_a_grid(adapter: Path, folder: Path) -> Path:
+    """A copy of a LoRA folder whose factors have eight bits below their largest value.
+
+    Products then have sixteen, sums of up to 256 of them fit into float32's 24.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder.mkdir()
+    shutil.copy(adapter / "adapter_config.json", folder)
+    rounded = {}
+    for name, factor in load_file(adapter / ADAPTER).items():
+        step = 2.0 ** (torch.frexp(factor.abs().max()).exponent.item() - GRID_BITS)
+        rounded[name] = (factor / step).round() * step
+    save_file(rounded, folder / ADAPTER)
+    return folder
+
+
+def _export(base: Path, adapter: Path, ran: Ran, work: Path) -> tuple[Path, Path]:
+    """Our F16 file and merged folder of that adapter."""
+    from workbench.pipeline.export.merged_files import write_merged
+    from workbench.pipeline.export.plan import plan_export
+    from workbench.pipeline.export.stream import run_export
+    from workbench.pipeline.training.weights import Weights
+
+    gguf, merged = work / f"exact-{KIND}.gguf", work / "exact-merged"
+    plan = plan_export(Weights(base, (adapter,)), [KIND], ran.tokenizer)
+    run_export(plan, {KIND: gguf})
+    write_merged(plan, merged)
+    return gguf, merged
 
 
 def merge_by_peft(base: Path, adapter: Path, folder: Path) -> None:
@@ -185,8 +220,8 @@ def pieces_of(backend: Mapping[str, Any]) -> Iterable[Piece]:
             yield Piece(text, -float(i), NORMAL)
 
 
-def compare_files(ours: Path, theirs: Path) -> Compared:
-    """Tensors and keys of two GGUF files."""
+def compare_files(ours: Path, theirs: Path, with_keys: Path) -> Compared:
+    """Tensors of two GGUF files, and keys of `with_keys` and `theirs`."""
     found, a, b = Compared(), read_header(ours), read_header(theirs)
     mine, reference = ({tensor.name: tensor for tensor in file.tensors} for file in (a, b))
     one, other = (
@@ -202,8 +237,9 @@ def compare_files(ours: Path, theirs: Path) -> Compared:
             found.others.append(f"{name}: {said}")
         else:
             found.same += 1
-    for key in sorted({*a.metadata, *b.metadata}):
-        values = a.metadata.get(key), b.metadata.get(key)
+    keys = read_header(with_keys).metadata
+    for key in sorted({*keys, *b.metadata}):
+        values = keys.get(key), b.metadata.get(key)
         if values[0] != values[1]:
             found.keys[key] = _difference(*values)
     return found

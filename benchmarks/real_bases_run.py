@@ -1,9 +1,7 @@
 """Takes a base through workbench itself: a preset, a run from data to Modelfile, a turn of chat.
 
 Ten steps of LoRA teach a random model to answer "Yes" and to stop: enough to see that what was
-trained is what the files answer, and that they stop where it did. The rank is 1 and the scale a
-power of two: each element of a merge is one product and one sum, the same bits in any order, so
-that files can be compared byte for byte.
+trained is what the files answer, and that they stop where it did.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ save_every = 0
 
 [train.adapter]
 kind = "lora"
-rank = 1
+rank = 16
 alpha = 16
 dropout = 0.0
 targets = "all-linear"
@@ -112,6 +110,11 @@ class Ran:
     def adapter(self) -> Path:
         """The folder of the trained adapter."""
         return next(iter(sorted(self.folder.rglob("adapter_model.safetensors")))).parent
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder that training saved beside the adapter, for the export."""
+        return self.folder / "tokenizer"
 
     def gguf(self, kind: str) -> Path:
         """The exported file of that type."""

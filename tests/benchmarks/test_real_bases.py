@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGUFWriter
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from benchmarks.real_bases_folder import all_facts, shrunk
-from benchmarks.real_bases_ids import HARD, JOINED, joined, judge_ids
+from benchmarks.real_bases_ids import JOINED, joined, judge_ids
 from benchmarks.real_bases_listed import unlisted
 from benchmarks.real_bases_pieces import BYTE, CONTROL, UNKNOWN, Piece, read_pieces, write_pieces
-from benchmarks.real_bases_reference import compare_files, other_tensors
+from benchmarks.real_bases_reference import compare_files, on_a_grid, other_tensors
 from benchmarks.real_bases_vocabulary import of_pieces
+from workbench.pipeline.export.probes import HARD
 
 PIECES = [
     Piece("<unk>", 0.0, UNKNOWN),
@@ -115,7 +116,7 @@ def test_files_are_compared_byte_for_byte(change: float, same: bool, tmp_path: P
     values = np.ones((2, 4), dtype=np.float16)
     ours = _gguf(tmp_path / "ours.gguf", values, 8)
     values[1, 1] += change
-    found = compare_files(ours, _gguf(tmp_path / "theirs.gguf", values, 9))
+    found = compare_files(ours, _gguf(tmp_path / "theirs.gguf", values, 9), ours)
     assert found.same == same and bool(found.others) != same
     assert found.keys == {"llama.context_length": "8 / 9"}
 
@@ -127,3 +128,17 @@ def test_merged_weights_are_the_reference_in_their_own_format(tmp_path: Path) ->
         save_file({"a": tensor}, tmp_path / name / "model.safetensors")
     assert other_tensors(tmp_path / "ours", tmp_path / "theirs") == []
     assert other_tensors(tmp_path / "bad", tmp_path / "theirs") == ["a: 2 of 2 elements differ"]
+
+
+def test_sums_of_products_on_the_grid_are_exact(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    factors = {"lora_A": torch.randn(16, 64) * 0.03, "lora_B": torch.randn(32, 16) * 0.2}
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "adapter_config.json").write_text("{}")
+    save_file(factors, tmp_path / "trained" / "adapter_model.safetensors")
+    made = on_a_grid(tmp_path / "trained", tmp_path / "made")
+    a, b = (load_file(made / "adapter_model.safetensors")[name] for name in ("lora_A", "lora_B"))
+    assert (a - factors["lora_A"]).abs().max() < 0.001
+    exact = b.double() @ a.double()
+    assert torch.equal((b @ a).double(), exact)
+    assert torch.equal((b.flip(1) @ a.flip(0)).double(), exact)
