@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from workbench.bases.targets import Matrix, TargetGroup, expert_names
-from workbench.pipeline.structure import matrices_of
+from workbench.pipeline.structure import is_linear, matrices_of
 from workbench.pipeline.training.lean_peft import LoraConfig, get_peft_model
 
 PREFIX, BASE, WEIGHT = "base_model.model.", ".base_layer", ".weight"
@@ -103,17 +103,54 @@ def _trained(made: Any) -> Iterator[tuple[str, int, int]]:
     yield from ((path, 0, elements) for path, elements in told.items())
 
 
-def load_beneath(made: Any, path: Path, name: str) -> None:
-    """Add the adapter saved in the folder `path` under that name."""
+def merge_parameters(model: Any, path: Path) -> Any:
+    """The model with what the adapter in folder `path` changes of experts and routers merged in.
+
+    They are not quantized, and PEFT has adapters of several parameters only where all are alike.
+    """
+    config = LoraConfig.from_pretrained(path)
+    _, config.target_parameters = _parted(config, model)
+    if not config.target_parameters:
+        return model
+    config.target_modules, config.layers_to_transform = set(), None
+    config.modules_to_save = config.trainable_token_indices = None
+    with _as_named():
+        made = get_peft_model(model, config)
+    made.load_adapter(path, "default")
+    return made.merge_and_unload()
+
+
+def load_beneath(made: Any, path: Path, name: str) -> bool:
+    """Add the rest of the adapter in folder `path` under that name; returns whether there is any.
+
+    To be called on a model into which `merge_parameters` merged the others.
+    """
     config = LoraConfig.from_pretrained(path)
     if config.target_parameters:
-        layers = [n for n, m in made.named_modules() if _is_adapted(m) and not wraps_parameter(m)]
-        own = {target for target in config.target_parameters if _is_weight(target, layers)}
-        config.target_modules |= {target.removesuffix(WEIGHT) for target in own}
-        config.target_parameters = [t for t in config.target_parameters if t not in own]
+        linear, _ = _parted(config, made.get_base_model())
+        config.target_modules = {*config.target_modules, *linear}
+        config.target_parameters = None
+        if not config.target_modules:
+            return False
         with _as_named():
             made.add_adapter(name, config)
     made.load_adapter(path, name)
+    return True
+
+
+def _parted(config: LoraConfig, model: Any) -> tuple[list[str], list[str]]:
+    """A saved adapter's parameters: names of linear layers, and those that are of none."""
+    layers = [
+        f".{name}".replace(BASE, "") for name, module in model.named_modules() if is_linear(module)
+    ]
+    linear, others = list[str](), list[str]()
+    for target in config.target_parameters or ():
+        path = target.removesuffix(WEIGHT)
+        if path != target and any(name.endswith(f".{path}") for name in layers):
+            linear.append(path)
+        else:
+            others.append(target)
+    return linear, others
 
 
 def wraps_parameter(module: nn.Module) -> bool:
@@ -123,12 +160,6 @@ def wraps_parameter(module: nn.Module) -> bool:
 
 def _is_adapted(module: nn.Module) -> bool:
     return hasattr(module, "lora_A")
-
-
-def _is_weight(target: str, layers: Names) -> bool:
-    """Whether the target is the weight of one of the adapted linear layers."""
-    path = target.removesuffix(WEIGHT)
-    return path != target and any(f".{name}".endswith(f".{path}") for name in layers)
 
 
 def _shortened(paths: Sequence[str], known: Names) -> list[str]:

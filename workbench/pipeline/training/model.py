@@ -21,7 +21,13 @@ from workbench.errors import UserError
 from workbench.pipeline.causal import cannot_load, load_causal
 from workbench.pipeline.structure import matrices_of
 from workbench.pipeline.training import attention, expert_lora, lora
-from workbench.pipeline.training.adapted import load_beneath, named_targets, needs_parameters, wrap
+from workbench.pipeline.training.adapted import (
+    load_beneath,
+    merge_parameters,
+    named_targets,
+    needs_parameters,
+    wrap,
+)
 from workbench.pipeline.training.ahead import ReadAhead
 from workbench.pipeline.training.lean_peft import (
     LoraConfig,
@@ -137,6 +143,8 @@ def attach(
 def _attached(
     model: Any, adapter: AdapterSettings, seed: int, carried: Path | None, beneath: Sequence[Path]
 ) -> Any:
+    for path in beneath:
+        model = merge_parameters(model, path)
     chosen = targets(model, adapter)
     if needs_parameters(chosen, model):
         torch.manual_seed(seed)
@@ -164,9 +172,8 @@ def targets(model: Any, adapter: AdapterSettings) -> list[Matrix]:
 
 
 def _lay_beneath(made: Any, adapters: Sequence[Path]) -> Any:
-    names = [f"beneath_{number}" for number, _ in enumerate(adapters)]
-    for name, path in zip(names, adapters, strict=True):
-        load_beneath(made, path, name)
+    named = {f"beneath_{number}": path for number, path in enumerate(adapters)}
+    names = [name for name, path in named.items() if load_beneath(made, path, name)]
     made.base_model.set_adapter([TRAINED, *names])  # makes all of them trainable
     for name, parameter in made.named_parameters():
         if any(f".{below}" in name for below in names):
