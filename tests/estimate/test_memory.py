@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
 from tests import tiny
+from tests.pipeline.export.helpers import config_for
 from workbench.estimate.known import known_shape
 from workbench.estimate.memory import CHUNK_LOGITS, Setting, Work, estimate
 from workbench.estimate.shape import shape_of
@@ -24,9 +25,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:Futu
 ROWS, LENGTH, TRAINED = 4, 64, 96
 WIDE = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3}
 VOCABULARY = 1000
+MIXTURES = ("qwen2-moe", "qwen3-moe", "mixtral", "deepseek2")
 
 
 def config(kind: str) -> Any:
+    if kind in MIXTURES:
+        made = config_for(kind, hidden=128, layers=3)
+        made.vocab_size = VOCABULARY
+        return made
     made = tiny.CONFIGS[kind](VOCABULARY)
     for name, value in WIDE.items():
         setattr(made, name, value)
@@ -83,6 +89,11 @@ def cases() -> Iterator[tuple[str, AdapterSettings, torch.dtype]]:
     yield "llama", AdapterSettings(kind="dora", rank=8), torch.float32
     yield "llama", AdapterSettings(kind="full"), torch.float32
     yield "llama", AdapterSettings(kind="full", last_layers=2), torch.float32
+    for kind in MIXTURES:
+        yield kind, AdapterSettings(rank=8), torch.float32
+    yield "mixtral", AdapterSettings(rank=8), torch.bfloat16
+    yield "qwen2-moe", AdapterSettings(rank=8, dropout=0.1), torch.float32
+    yield "deepseek2", AdapterSettings(rank=8, targets="attention"), torch.float32
 
 
 @pytest.mark.parametrize(("kind", "adapter", "dtype"), list(cases()))
@@ -161,6 +172,37 @@ def test_shared_weights_are_a_part_and_what_a_layer_borrows() -> None:
     full = estimate(shape, replace(alone, kind="full", shares=8), work)
     assert full.optimizer == pytest.approx(shape.parameters, rel=1e-6), "8 bytes each, an eighth"
     assert full.weights == full.gradients == pytest.approx(shape.parameters / 2, rel=1e-6)
+
+
+QWEN3_30B = {  # Qwen3-30B-A3B's config.json
+    "model_type": "qwen3_moe",
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "moe_intermediate_size": 768,
+    "head_dim": 128,
+    "num_attention_heads": 32,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "num_hidden_layers": 48,
+    "num_key_value_heads": 4,
+    "vocab_size": 151936,
+    "tie_word_embeddings": False,
+}
+
+
+def test_each_expert_has_an_adapter_and_is_not_quantized() -> None:
+    shape, work = shape_of(QWEN3_30B), Work(4096, 2000, 2048)
+    assert shape.parameters == pytest.approx(30.53e9, rel=0.001)
+    lora = Setting(rank=16, element_bytes=2, device="cuda")
+    found = estimate(shape, lora, work)
+    attention = 48 * 16 * ((2048 + 4096) * 2 + (2048 + 512) * 2)
+    experts = 48 * 128 * 16 * ((2048 + 2 * 768) + (768 + 2048))
+    assert found.adapter == 4 * (attention + experts) == 4 * 642_514_944
+    some = estimate(shape, replace(lora, targets="attention"), work)
+    assert some.adapter == 4 * attention
+    nf4 = estimate(shape, replace(lora, quantization="nf4"), work)
+    linear = 48 * 2048 * (2 * 4096 + 2 * 512)
+    assert found.weights - nf4.weights == pytest.approx(linear * (2 - 0.516), rel=0.001)
 
 
 GEMMA_3_4B: dict[

@@ -193,6 +193,32 @@ def test_each_kind_is_refused_at_once_and_no_weight_is_asked_for(
         assert elapsed_s < LIMIT_S, (kind, elapsed_s)
 
 
+MIXTURE = of_kind(
+    "Qwen3MoeForCausalLM", model_type="qwen3_moe", num_experts=4, moe_intermediate_size=8
+)
+ADAPTERS = {
+    'targets = ["q_proj", "v_porj"]': "no module 'v_porj' in this model (did you mean 'v_proj'?)",
+    'targets = ["exprts"]': "no module 'exprts' in this model (did you mean 'experts'?)",
+    'targets = ["gate_proj"]': "gate_proj of the experts is one matrix with up_proj",
+    'kind = "dora"': "DoRA cannot train experts",
+    "last_layers = 9": "9, but the model has 2",
+}
+
+
+@pytest.mark.parametrize("keys", ADAPTERS)
+def test_targets_that_the_base_does_not_have_are_refused_before_its_weights(
+    preset: Path, sound: Files, keys: str
+) -> None:
+    text = PRESET.replace('name = "sft"', f'name = "sft"\n[train.adapter]\n{keys}')
+    preset.write_text(text)
+    with serve({"we/mixture": Repository(MIXTURE(sound))}) as hub:
+        line, elapsed_s = prepared(preset, hub.url, ["mixture"])["mixture"]
+        assert not [asked for asked in hub.asked if asked.endswith(".safetensors")]
+    key = "last_layers" if keys.startswith("last") else "targets"
+    assert line.startswith(f"train.sft.adapter.{key}: {ADAPTERS[keys]}")
+    assert "\n" not in line and elapsed_s < LIMIT_S
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in LATER])
 def test_a_folder_of_that_kind_leaves_no_run_behind(
     preset: Path, sound: Files, kind: str, capsys: pytest.CaptureFixture[str]

@@ -19,8 +19,10 @@ from workbench.bases.quantization import stored_quantization
 from workbench.errors import UserError
 from workbench.estimate.stage import stage_targets
 from workbench.findings import Finding, error
+from workbench.pipeline.base_shape import read_shape
 from workbench.pipeline.candidate import Candidate, Check, When
 from workbench.pipeline.uncollected import uncollected
+from workbench.preset.training import Adapter
 
 
 def check_folder(candidate: Candidate) -> Iterable[Finding]:
@@ -75,20 +77,26 @@ def check_loadable(candidate: Candidate) -> Iterable[Finding]:
 
 
 def check_targets(candidate: Candidate) -> Iterator[Finding]:
-    """A stage whose adapter has targets that this model does not have."""
-    for stage in candidate.preset.train:
-        if stage.adapter.kind == "full":
-            continue
-        with uncollected():  # the model's module is imported, of a family that is not exported
-            from workbench.pipeline.training.need import read_shape
+    """A stage whose adapter has targets that this model does not have.
 
-            shape = read_shape(candidate.base / "config.json")
-        if shape is None:
-            return
+    Of an architecture that is not exported, where that can be; it costs the import of its module.
+    """
+    known = architecture_of(read_config(candidate.base)) in EXPORTED
+    stages = [one for one in candidate.preset.train if known or _names_modules(one.adapter)]
+    with uncollected():
+        shape = read_shape(candidate.base / "config.json") if stages else None
+    for stage in stages if shape else ():
+        assert shape is not None
         try:
             stage_targets(shape.matrices, stage)
         except UserError as found:
             yield error(found.message, hint=found.hint, path=found.path)
+
+
+def _names_modules(adapter: Adapter) -> bool:
+    """Whether more is asked than all, or the attention, of any model."""
+    words = isinstance(adapter.targets, str)
+    return adapter.kind == "dora" or bool(adapter.last_layers) or not words
 
 
 def check_tensors(candidate: Candidate) -> Iterator[Finding]:

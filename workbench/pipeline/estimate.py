@@ -33,6 +33,7 @@ from workbench.estimate.past import past_speed
 from workbench.estimate.shape import ModelShape
 from workbench.estimate.stage import stage_groups
 from workbench.pipeline import base as bases
+from workbench.pipeline.base_shape import read_shape
 from workbench.pipeline.candidate import Candidate, When
 from workbench.pipeline.checking import check
 from workbench.pipeline.prepare import (
@@ -46,7 +47,7 @@ from workbench.pipeline.processes.place import check_gpus
 from workbench.pipeline.tokenizer_loading import load_tokenizer
 from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.need import device_bytes, foreseen, read_shape, work_of
+from workbench.pipeline.training.need import device_bytes, foreseen, work_of
 from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.load import parse
 from workbench.preset.schema import Preset, TrainStage

@@ -15,12 +15,13 @@ from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
 from tests.pipeline.training.test_stage import After, losses
 from workbench import files
 from workbench.errors import Interrupted, RunFailed
+from workbench.pipeline.base_shape import read_shape
 from workbench.pipeline.training.batches import parted
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.examples import Examples
 from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.loss import Batch, TrainedTokenLoss
-from workbench.pipeline.training.need import beyond, foreseen, read_shape, work_of, worst
+from workbench.pipeline.training.need import beyond, foreseen, work_of, worst
 from workbench.pipeline.training.planning import plan_batches, validation_plan
 from workbench.preset.schema import Model
 from workbench.run import events

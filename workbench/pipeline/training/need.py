@@ -5,7 +5,6 @@ The worst micro-batches are those with the most positions and those with the mos
 
 from __future__ import annotations
 
-import json
 import re
 import resource
 import sys
@@ -17,12 +16,10 @@ import numpy as np
 import psutil
 import torch
 
-from workbench.bases.architecture import EXPORTED, architecture_of
-from workbench.bases.targets import Matrix
-from workbench.errors import UserError
 from workbench.estimate.memory import Device, Memory, Work
-from workbench.estimate.shape import ModelShape, shape_of
+from workbench.estimate.shape import ModelShape
 from workbench.estimate.stage import needed, recomputes
+from workbench.pipeline.base_shape import read_shape
 from workbench.pipeline.training.batches import BatchPlan, MicroBatch
 from workbench.pipeline.training.device import pick_device, pick_dtype
 from workbench.pipeline.training.examples import Examples
@@ -63,28 +60,6 @@ def computes_again(
     element_bytes = pick_dtype(model.dtype, device).itemsize
     total = device_bytes(device)[0]
     return recomputes(shape, stage, model, kind, element_bytes, total, shares)
-
-
-def read_shape(config: Path) -> ModelShape | None:
-    """The shape that a `config.json` describes; None where it describes none that is known.
-
-    The matrices are the model's own where its family is not known to the estimate.
-    """
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-        values = json.loads(config.read_bytes())
-        known = () if architecture_of(values) in EXPORTED else _own_matrices(config.parent)
-        return shape_of(values, known)
-    return None
-
-
-def _own_matrices(base: Path) -> list[Matrix]:
-    """Those of the base model in that folder, none where transformers cannot make it."""
-    from workbench.pipeline.structure import base_matrices
-
-    try:
-        return base_matrices(base)
-    except UserError:
-        return []
 
 
 def work_of(

@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState
 from workbench import files
 from workbench.bases.targets import TargetGroup
 from workbench.errors import RunFailed
+from workbench.pipeline.base_shape import read_shape
 from workbench.pipeline.serving_files import copy_serving_files
 from workbench.pipeline.training import layout
 from workbench.pipeline.training import model as models
@@ -39,7 +40,7 @@ from workbench.pipeline.training.fitting import LESS
 from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.loss import TrainedTokenLoss
 from workbench.pipeline.training.model import AdapterSettings
-from workbench.pipeline.training.need import computes_again, foreseen, read_shape, work_of
+from workbench.pipeline.training.need import computes_again, foreseen, work_of
 from workbench.pipeline.training.parts import is_shared
 from workbench.pipeline.training.planning import (
     loop_settings,
