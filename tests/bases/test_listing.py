@@ -23,11 +23,20 @@ def index(folder: Path, *names: str) -> Path:
 def test_only_the_files_of_the_index_hold_the_weights(tmp_path: Path) -> None:
     assert weight_files(tmp_path) == [SINGLE]
     index(tmp_path, *SHARDS, SHARDS[0])
-    (tmp_path / SINGLE).touch()
     assert weight_files(tmp_path) == list(SHARDS) and not has_weights(tmp_path)
     for name in SHARDS:
         (tmp_path / name).touch()
-    assert has_weights(tmp_path)
+    (tmp_path / "consolidated.safetensors").touch()
+    assert weight_files(tmp_path) == list(SHARDS) and has_weights(tmp_path)
+
+
+def test_a_single_file_comes_before_the_index(tmp_path: Path) -> None:
+    index(tmp_path, *SHARDS)
+    (tmp_path / SINGLE).touch()
+    assert weight_files(tmp_path) == [SINGLE] and has_weights(tmp_path)
+    check_names([*SMALL, SINGLE, INDEX], tmp_path)
+    (tmp_path / INDEX).write_text("damaged, and not asked")
+    assert weight_files(tmp_path) == [SINGLE]
 
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "original/model.safetensors"])

@@ -14,6 +14,7 @@ from workbench.chat.sampling import Sampling
 from workbench.chat.session import Session
 from workbench.chat.source import Source
 from workbench.chat.terminal import Settings, chat, chat_once, messages
+from workbench.chat.writing import Answer
 from workbench.errors import UserError
 
 SETTINGS = Settings(Sampling(temperature=0, max_tokens=20), context=256)
@@ -54,6 +55,32 @@ def test_one_answer_for_scripts_and_nothing_else(models: dict[str, Source]) -> N
     out = io.StringIO()
     chat_once({"tuned": models["tuned"]}, "hello", SETTINGS, out)
     assert out.getvalue() == "Fine.\n"
+
+
+class Thinker:
+    """A talker that begins with an empty reasoning block, as Qwen3 does, and does not end."""
+
+    closed = False
+    context, last_answer = 256, None
+
+    def stream(self, messages: object, sampling: Sampling, stop: object = ()) -> Iterator[str]:
+        try:
+            yield from ("<think>", "\n\n", "</think>", "\n\n", "Fi", "ne.")
+            self.last_answer = Answer("<think>\n\n</think>\n\nFine.", "stop", 6, 0.1, 3)
+        finally:
+            self.closed = True
+
+
+def test_an_empty_reasoning_block_is_remembered_and_not_shown() -> None:
+    talker = Thinker()
+    conversation = Conversation("qwen", talker)  # type: ignore[arg-type]
+    assert list(conversation.ask("hello", Sampling())) == ["Fi", "ne."]
+    assert conversation.turns[1].content == "<think>\n\n</think>\n\nFine."
+    given_up = Thinker()
+    pieces = Conversation("qwen", given_up).ask("hello", Sampling())  # type: ignore[arg-type]
+    assert next(pieces) == "Fi" and not given_up.closed
+    pieces.close()  # type: ignore[attr-defined]
+    assert given_up.closed
 
 
 def test_a_prompt_from_a_file(models: dict[str, Source], tmp_path: Path) -> None:

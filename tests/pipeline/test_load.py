@@ -45,6 +45,34 @@ def test_it_speaks_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not meter._thread.is_alive() and len(told) >= 2
 
 
+def test_a_short_run_has_a_reading_too() -> None:
+    told: list[events.Load] = []
+    with LoadMeter(told.append) as meter:
+        assert not told, "the first one comes after a second"
+    assert not meter._thread.is_alive() and len(told) == 1
+
+
+@pytest.mark.parametrize("error", [psutil.NoSuchProcess(1), ProcessLookupError(3, "ended")])
+def test_a_reading_that_fails_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(load, "FIRST_S", 0.01)
+    plain, calls, read = load.measured, [], threading.Event()
+
+    def measured(family: Family) -> events.Load:
+        calls.append(family)
+        if len(calls) == 1:
+            raise error
+        read.set()
+        return plain(family)
+
+    monkeypatch.setattr(load, "measured", measured)
+    told: list[events.Load] = []
+    with LoadMeter(told.append):
+        assert read.wait(20)
+    assert len(told) >= 1
+
+
 def test_a_full_disk_ends_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "FIRST_S", 0.01)
 

@@ -19,12 +19,13 @@ _SAVE = "save it with transformers' save_pretrained"
 
 
 def weight_files(folder: Path) -> list[str]:
-    """The files that hold the weights of a model: those of its index, else the single file.
+    """The files that hold the weights of a model: the single file where it is here, or those of its
+    index, as transformers looks for them.
 
     Raises UserError for a damaged index, or one that names a file outside its folder.
     """
     index = folder / INDEX
-    if not index.is_file():
+    if (folder / SINGLE).is_file() or not index.is_file():
         return [SINGLE]
     try:
         listed = sorted(

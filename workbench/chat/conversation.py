@@ -5,9 +5,10 @@ Invariant: a question stays in the history only together with its answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
+from workbench.chat.reasoning import shown
 from workbench.chat.sampling import Sampling
 from workbench.chat.talker import Talker
 from workbench.chat.writing import Answer
@@ -33,9 +34,17 @@ class Conversation:
         return (*head, *self.turns)
 
     def ask(self, text: str, sampling: Sampling) -> Iterator[str]:
-        """Yield the answer piece by piece, and remember question and answer once it has ended."""
+        """Yield the answer piece by piece, and remember question and answer once it has ended.
+
+        An empty reasoning block is remembered, not yielded.
+        """
         question = Message("user", text)
-        yield from self.session.stream((*self.messages, question), sampling, self.stop)
+        stream = self.session.stream((*self.messages, question), sampling, self.stop)
+        try:
+            yield from shown(stream)
+        finally:
+            if isinstance(stream, Generator):
+                stream.close()  # an answer that is given up must not keep the session busy
         self.turns += [question, Message("assistant", self.last_answer.text)]
 
     @property

@@ -9,6 +9,7 @@ Invariant: the callback never raises, whatever it is handed; C code has no way t
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections import deque
@@ -100,8 +101,11 @@ def library() -> Any:
 
 
 def _import(handle: Callable[[int, bytes | None, Any], None]) -> tuple[Any, Any]:
-    from llama_cpp import llama_cpp
+    from llama_cpp import _utils, llama_cpp
 
+    for name in ("outnull_file", "errnull_file"):  # it opens them and leaves them to chance
+        if unclosed := getattr(_utils, name, None):
+            atexit.register(unclosed.close)
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would start a debugger
     callback = llama_cpp.llama_log_callback(handle)
     llama_cpp.llama_log_set(callback, None)

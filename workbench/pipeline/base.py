@@ -6,6 +6,7 @@ A hub model is fetched once, here, before anything else; from then on a run know
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from workbench import files
 from workbench.bases.folder import check_files
 from workbench.bases.listing import has_weights
 from workbench.dataset.named_templates import DEFAULT, write_templates
+from workbench.files import read_json_object
 from workbench.pipeline import hub
 from workbench.pipeline.serving_files import GENERATION, ids_in, read_generation
+from workbench.pipeline.tokenizer_loading import tokenizes_alike
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Model
 from workbench.preset.shipped import embedded_base
 
 PLAIN_CLASS = "PreTrainedTokenizerFast"
+ADDED_TOKEN = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
 
 
 def fetch(
@@ -76,32 +80,62 @@ def save_tokenizer(
     templates: Mapping[str, str],
     folder: Path,
     generation: Mapping[str, Any] | None = None,
+    base: Path | None = None,
 ) -> None:
     """Write the tokenizer as it is in memory: transformers may have changed what the file said.
 
     `templates`: name -> source of the chat templates in use, none for a model without;
-    `generation`: what goes into its generation_config.json.
+    `generation`: what goes into its generation_config.json; `base`: the folder that it was loaded
+    from, whose name for its class is kept where transformers tokenizes the same by it.
     Export, evaluation and chat take it from `folder`, so that all see the ids that training saw.
     """
     tokenizer.chat_template = None
     with files.whole_folder(folder) as tmp:
         tokenizer.save_pretrained(tmp)
-        _mend_config(tmp / "tokenizer_config.json")
         files.write_atomic(tmp / "tokenizer.json", tokenizer.backend_tokenizer.to_str(pretty=False))
+        _mend_config(tmp / "tokenizer_config.json", tokenizer)
+        if base is not None:
+            _keep_class(tmp, base, tokenizer)
         write_templates({DEFAULT: "", **templates}, tmp)
         if generation:
             files.write_json(tmp / GENERATION, generation)
 
 
-def _mend_config(path: Path) -> None:
-    """What other programs stumble over: transformers 5's own name for its plain class, and an empty
-    chat template, which keeps llama.cpp's converter from the template's own file."""
+def _mend_config(path: Path, tokenizer: Any) -> None:
+    """What other programs stumble over: transformers 5's own name for its plain class, an empty
+    chat template, which keeps llama.cpp's converter from the template's own file, and added tokens
+    that stand in tokenizer.json alone."""
     config = json.loads(path.read_bytes())
     if config.get("tokenizer_class") == "TokenizersBackend":
         config["tokenizer_class"] = PLAIN_CLASS
     if config.get("chat_template", "") is None:
         del config["chat_template"]
+    tokens = sorted(tokenizer.added_tokens_decoder.items())
+    config["added_tokens_decoder"] = {
+        str(token_id): {key: getattr(token, key) for key in ADDED_TOKEN}
+        for token_id, token in tokens
+    }
     files.write_atomic(path, json.dumps(config, indent=2))
+
+
+def _keep_class(folder: Path, base: Path, tokenizer: Any) -> None:
+    """Name the base's own class in `folder` where transformers has put its plain one instead.
+
+    llama.cpp's converter reads a Phi-4 by the name alone. One by which transformers would tokenize
+    otherwise is not kept.
+    """
+    path = folder / "tokenizer_config.json"
+    plain = json.loads(path.read_bytes())
+    named = read_json_object(base / "tokenizer_config.json").get("tokenizer_class")
+    if plain.get("tokenizer_class") != PLAIN_CLASS or named in (None, PLAIN_CLASS):
+        return
+    if not (base / "config.json").is_file():
+        return
+    shutil.copyfile(base / "config.json", folder / "config.json")
+    files.write_atomic(path, json.dumps({**plain, "tokenizer_class": named}, indent=2))
+    if not tokenizes_alike(folder, tokenizer):
+        files.write_atomic(path, json.dumps(plain, indent=2))
+    (folder / "config.json").unlink()
 
 
 def stop_ids(tokenizer: Any, base: Path) -> list[int]:

@@ -25,8 +25,8 @@ from workbench.pipeline.causal import (
     quiet_loading,
     require_loaded,
 )
-from workbench.pipeline.export.arch.family import is_buffer
 from workbench.pipeline.export.shards import Shards
+from workbench.pipeline.export.unused import unused as unused_because
 from workbench.text import listed, quantity
 
 _DTYPES = {
@@ -35,10 +35,7 @@ _DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-_TABLES = re.compile(r"(rotary_emb\.\w+|(^|\.)position_ids)$")
-_MORE_TOKENS = re.compile(r"(^|\.)(mtp|nextn)")
-_PREDICTING = ("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")
-_LAYER = re.compile(r"\.layers\.(\d+)\.")
+OTHER_PARTS = "other parts of a multimodal model"
 _EXPERT = re.compile(r"(.*\.experts\.)(\d+)(\..*)")
 # What the text model's tensors begin with in a checkpoint that holds other models too.
 _TEXT = (
@@ -57,14 +54,16 @@ def check_keys(base: Path) -> Counter[str]:
     whole, config = load_configs(base)
     unused = Counter[str]()
     tensors = dict[str, Tensor]()
+    values, multimodal = config.to_dict(), whole is not config
     for name, stored in shards.tensors.items():
-        if reason := _reason(name, config, multimodal=whole is not config):
+        other = OTHER_PARTS if multimodal and not name.startswith(_TEXT) else ""
+        if reason := other or unused_because(name, values):
             unused[reason] += 1
             continue
         shards.check_readable(name)
         tensors[name] = torch.empty(stored.shape, dtype=_DTYPES[stored.dtype], device="meta")
     _check_experts(tensors, base)
-    model, told = _load_shapes(config, tensors, base, multimodal=whole is not config)
+    model, told = _load_shapes(config, tensors, base, multimodal=multimodal)
     kind = type(model).__name__
     require_loaded(told, kind, base)
     if foreign := sorted(told["unexpected_keys"]):
@@ -79,20 +78,6 @@ def describe(unused: Mapping[str, int]) -> str:
     """The counts of `check_keys` as a line."""
     parts = ", ".join(f"{count:,} ({why})" for why, count in sorted(unused.items()))
     return f"stored tensors not used: {parts}"
-
-
-def _reason(name: str, config: Any, *, multimodal: bool) -> str:
-    """Why the stored tensor `name` has no place in the text model, "" where it has one."""
-    if is_buffer(name) or _TABLES.search(name):
-        return "rotary tables and masks"
-    if multimodal and not name.startswith(_TEXT):
-        return "other parts of a multimodal model"
-    layer = _LAYER.search(name)
-    beyond = layer is not None and int(layer[1]) >= int(config.num_hidden_layers)
-    predicting = any(getattr(config, key, None) for key in _PREDICTING)
-    if _MORE_TOKENS.search(name) or (beyond and predicting):
-        return "multi-token prediction"
-    return ""
 
 
 def _ignored(model: Any, name: str) -> bool:

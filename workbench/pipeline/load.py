@@ -60,7 +60,10 @@ elsewhere = Elsewhere()
 
 
 class LoadMeter:
-    """Emits a `Load` about once a second between `with` and its end. A full disk ends it."""
+    """Emits a `Load` about once a second between `with` and its end, one at least.
+
+    A reading that fails is left out; a full disk ends it.
+    """
 
     def __init__(
         self, emit: Callable[[Load], object], now: Callable[[], float] = time.monotonic
@@ -83,13 +86,22 @@ class LoadMeter:
         self._thread.join()
 
     def _run(self) -> None:
-        family, started = Family(), self._now()
+        family, started, told = Family(), self._now(), False
         psutil.cpu_percent()
-        try:
-            while not self._ended.wait(rest(self._now() - started)):
-                self._emit(measured(family))
-        except (OSError, psutil.Error):
-            return
+        ended = False
+        while not ended:
+            ended = self._ended.wait(rest(self._now() - started))
+            if ended and told:
+                return
+            try:
+                found = measured(family)
+            except (OSError, psutil.Error):  # a process that ended meanwhile, for one
+                continue
+            try:
+                self._emit(found)
+            except OSError:
+                return
+            told = True
 
 
 def rest(age_s: float) -> float:

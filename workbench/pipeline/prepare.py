@@ -93,6 +93,7 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
         template.by_name if template else {},
         run.tokenizer,
         generation_of(preset, tokenizer, stops or bases.stop_ids(tokenizer, base)),
+        base,
     )
     candidate = with_tokenizer(candidate, run.tokenizer, template, end_of_turn, prepared)
     checked += check(When.TOKENIZER, candidate, emit)

@@ -43,6 +43,19 @@ def saved_tokenizer(folder: Path) -> Any:
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
+def tokenizes_alike(folder: Path, tokenizer: Any) -> bool:
+    """Whether transformers' own choice for `folder` gives texts the ids that `tokenizer` does."""
+    from transformers import AutoTokenizer
+
+    try:
+        chosen = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    except Exception:  # a class may raise anything, and one without a backend has none to compare
+        return False
+    backend = tokenizer.backend_tokenizer
+    texts = hard_texts(token.content for token in backend.get_added_tokens_decoder().values())
+    return not _parting(chosen, backend, texts)
+
+
 def _loaded(base: Path) -> Any:
     """What transformers makes of the folder; the plain class where its choice does not work."""
     from transformers import AutoTokenizer

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen2MoeConfig
 
 from tests import tiny
+from workbench.bases.listing import INDEX, SINGLE
 from workbench.errors import UserError
+from workbench.pipeline.causal import load_causal
+from workbench.pipeline.export.shards import Shards
 from workbench.pipeline.training import ahead as reading
 from workbench.pipeline.training.ahead import read_ahead
 from workbench.pipeline.training.model import load
@@ -43,7 +47,25 @@ def narrow(model: Any, folder: Path, **how: Any) -> Path:
 @pytest.mark.parametrize("shard", ["1MB", "60KB"])
 def test_the_model_is_the_same(tmp_path: Path, kind: str, shard: str) -> None:
     base = narrow(tiny.model(kind), tmp_path / "base", max_shard_size=shard)
-    assert (base / reading.INDEX).exists() == (shard == "60KB")
+    assert (base / INDEX).exists() == (shard == "60KB")
+    assert_same(base)
+
+
+def test_every_reader_takes_the_single_file_before_those_of_the_index(tmp_path: Path) -> None:
+    """A folder with both, of different weights: what transformers loads is what all of us read."""
+    base = narrow(tiny.model(seed=1), tmp_path / "base", max_shard_size="60KB")
+    narrow(tiny.model(seed=2), tmp_path / "single")
+    (tmp_path / "single" / SINGLE).rename(base / SINGLE)
+    name = "model.embed_tokens.weight"
+    expected = load_file(base / SINGLE)[name].float()
+    assert torch.equal(AutoModelForCausalLM.from_pretrained(base).state_dict()[name], expected)
+    assert torch.equal(load_causal(base).state_dict()[name].float(), expected)
+    assert_same(base)
+    assert reading._files(base) == [base / SINGLE]
+    assert {stored.file for stored in Shards(base).tensors.values()} == {base / SINGLE}
+    (base / INDEX).unlink()
+    for shard in base.glob("model-*.safetensors"):
+        shard.unlink()
     assert_same(base)
 
 

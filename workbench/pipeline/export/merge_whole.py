@@ -19,6 +19,7 @@ from workbench.pipeline.export.merged_files import BESIDE_BYTES
 from workbench.pipeline.export.reference import MEMORY_SHARE
 from workbench.pipeline.export.shards import Shards
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
+from workbench.pipeline.export.unused import without_prediction
 from workbench.pipeline.serving_files import copy_serving_files, read_generation, with_stops
 from workbench.pipeline.training.weights import Weights
 
@@ -114,7 +115,7 @@ def _config(model: Any, base: Path, tokenizer: Path) -> dict[str, Any]:
         values = model.config.to_diff_dict()
     for name in ("torch_dtype", "quantization_config"):
         values.pop(name, None)
-    values = with_stops(values, read_generation(tokenizer))
+    values = without_prediction(with_stops(values, read_generation(tokenizer)))
     values["dtype"] = str(model.dtype).removeprefix("torch.")
     values["vocab_size"] = int(model.get_input_embeddings().weight.shape[0])
     values["tie_word_embeddings"] = bool(model.config.tie_word_embeddings)

@@ -27,6 +27,7 @@ from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.shards import Float32
 from workbench.pipeline.export.slabs import SLAB_BYTES
 from workbench.pipeline.export.stream import TensorDone
+from workbench.pipeline.export.unused import without_prediction
 from workbench.pipeline.serving_files import GENERATION, copy_serving_files, with_stops
 
 SHARD_BYTES = 5_000_000_000
@@ -196,7 +197,7 @@ def _write_index(folder: Path, shards: Sequence[Sequence[_Entry]], total: int) -
 
 def _write_beside(folder: Path, plan: ExportPlan) -> None:
     base, serving = plan.weights.base, plan.tokenizer.folder
-    config = with_stops(plan.config.values, plan.generation)
+    config = without_prediction(with_stops(plan.config.values, plan.generation))
     config["vocab_size"] = plan.vocabulary_size
     config["tie_word_embeddings"] = plan.merged.tied
     files.write_json(folder / "config.json", config)

@@ -18,7 +18,7 @@ from workbench.dataset.named_templates import DEFAULT, read_templates
 from workbench.errors import UserError
 from workbench.pipeline.export.arch import family_of
 from workbench.pipeline.export.arch.config import ModelConfig
-from workbench.pipeline.export.arch.family import Family, is_buffer
+from workbench.pipeline.export.arch.family import Family
 from workbench.pipeline.export.arch.parts import Part, Piece, gathered
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.shards import Float32
@@ -35,9 +35,11 @@ from workbench.pipeline.export.types import (
     type_named,
     wished_format,
 )
+from workbench.pipeline.export.unused import PREDICTION, unused
 from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.serving_files import read_generation, stop_ids
 from workbench.pipeline.training.weights import Weights
+from workbench.text import quantity
 
 ALIGNMENT = 32
 EMBEDDING_NAME = "token_embd.weight"
@@ -179,7 +181,11 @@ def plan_export(
         types=kinds,
         tensors=tuple(settled.tensors),
         fallbacks=tuple(settled.fallbacks),
-        warnings=(*family.warnings(config), *_of_parting(merged)),
+        warnings=(
+            *family.warnings(config),
+            *_of_parting(merged),
+            *_of_prediction(settled.predicting),
+        ),
     )
 
 
@@ -205,6 +211,7 @@ class _Settled:
     merged: MergedWeights
     tensors: list[TensorPlan]
     fallbacks: list[Fallback]
+    predicting: int  # tensors for multi-token prediction, which are not written
 
 
 def _kinds(types: Sequence[str]) -> tuple[GgufType, ...]:
@@ -217,12 +224,13 @@ def _settle(weights: Weights, kinds: Sequence[GgufType], layers: int | None) -> 
     merged = MergedWeights(
         weights,
         tied_in_config=family.tied(config),
-        in_scope=_outside(kept, config.layers),
+        in_scope=_in_scope(config, kept),
         storage=family.storage,
     )
+    predicting = sum(unused(n, config.values) == PREDICTION for n in merged.base.tensors)
     config = config.with_layers(kept)
     tensors, fallbacks = _plan_tensors(family, config, merged, kinds)
-    return _Settled(family, config, merged, tensors, fallbacks)
+    return _Settled(family, config, merged, tensors, fallbacks, predicting)
 
 
 def _of_parting(merged: MergedWeights) -> list[str]:
@@ -235,12 +243,17 @@ def _of_parting(merged: MergedWeights) -> list[str]:
     return ["training untied the input and output embeddings: both are written"]
 
 
-def _outside(first: int, end: int) -> Callable[[str], bool]:
-    """Whether a tensor is no buffer and belongs to none of the layers `[first, end)` cut off."""
+def _of_prediction(found: int) -> list[str]:
+    return [f"{PREDICTION}: {quantity(found, 'tensor')} not written"] if found else []
+
+
+def _in_scope(config: ModelConfig, kept: int) -> Callable[[str], bool]:
+    """Whether a tensor is used and belongs to no layer that is cut off: those from `kept` on."""
 
     def in_scope(name: str) -> bool:
         match = _LAYER.search(name)
-        return not is_buffer(name) and not (match and first <= int(match[1]) < end)
+        cut = match and kept <= int(match[1]) < config.layers
+        return not cut and not unused(name, config.values)
 
     return in_scope
 

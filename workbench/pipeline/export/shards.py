@@ -27,7 +27,7 @@ MAX_HEADER_BYTES = 100 << 20
 
 
 class Shards:
-    """The tensors of one model or adapter folder, whether in one file or in many.
+    """The tensors of one model or adapter folder, in one file or, where that is not here, in many.
 
     Raises UserError when a file is missing, cut short or has a header that cannot be true.
     """
@@ -36,7 +36,8 @@ class Shards:
         self.folder = folder
         self.tensors: dict[str, Stored] = {}
         index = folder / f"{name}.index.json"
-        listed = _weight_map(index) if index.is_file() else {}
+        split = index.is_file() and not (folder / name).is_file()
+        listed = _weight_map(index) if split else {}
         for file in sorted(set(listed.values())) or [name]:
             self.tensors |= _read_header(folder / file)
         missing = sorted(set(listed) - set(self.tensors))

@@ -20,7 +20,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from workbench.bases.listing import INDEX, SINGLE
+from workbench.bases.listing import weight_files
+from workbench.errors import UserError
 
 NARROW = ("BF16", "F16")  # what float32 holds exactly, as a file names it
 LEFT_ALONE = ("quantization_config", "text_config")  # read otherwise than as it lies there
@@ -88,16 +89,13 @@ def read_ahead(base: Path, dtype: torch.dtype, quantization: str) -> ReadAhead |
 
 
 def _files(base: Path) -> list[Path]:
-    """The files of weights as transformers looks for them; none for those that it reads its way."""
+    """The files of weights; none for those that transformers reads its own way."""
     try:
         config = json.loads((base / "config.json").read_bytes())
         if any(key in config for key in LEFT_ALONE):
             return []
-        if (base / SINGLE).is_file():
-            return [base / SINGLE]
-        names = json.loads((base / INDEX).read_bytes())["weight_map"].values()
-        return [base / name for name in sorted(set(names))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return [base / name for name in weight_files(base)]
+    except (OSError, ValueError, TypeError, UserError):
         return []
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from workbench.chat.reasoning import without_empty_reasoning
 from workbench.errors import WorkbenchError
 from workbench.tui.chatting.models import Model, trusted, weights_of
 
@@ -161,7 +162,9 @@ class Side:
     def last_is_newest(self) -> bool:
         """Whether the last answer to be seen is the one that the model wrote last."""
         written = self._conversation.session.last_answer if self._conversation else None
-        return bool(written and self.last and self.last.answer == written.text)
+        return bool(
+            written and self.last and self.last.answer == without_empty_reasoning(written.text)
+        )
 
     def tokens(self) -> list[Drawn]:
         """The tokens of the answer that was written last; none when that was cancelled.
@@ -224,7 +227,8 @@ class Side:
 
         answer = talk.last_answer
         note = f"{self.label}: {summary(answer)}" if self.label else summary(answer)
-        self.exchanges[-1] = replace(self.exchanges[-1], answer=answer.text, note=note)
+        said = without_empty_reasoning(answer.text)
+        self.exchanges[-1] = replace(self.exchanges[-1], answer=said, note=note)
         self._become("ready")
 
     def _forget_question(self) -> None:

@@ -22,7 +22,6 @@ from workbench.pipeline.export.shards import Float32
 
 Constants = Iterator[tuple[str, Float32]]
 _QUERY_OR_KEY = re.compile(r"\.(q|k)_proj\.(weight|bias)$")
-_BUFFERS = (".rotary_emb.inv_freq", ".attention.bias", ".masked_bias")
 
 
 def _nothing(config: ModelConfig) -> None:
@@ -148,11 +147,6 @@ class Family:
 @lru_cache
 def _name_map(gguf_arch: Any, layers: int) -> Any:
     return gguf.get_tensor_name_map(gguf_arch, layers)
-
-
-def is_buffer(name: str) -> bool:
-    """Whether a stored tensor is no weight: old files hold rotary tables and masks."""
-    return name.endswith(_BUFFERS)
 
 
 def common_keys(writer: Any, config: ModelConfig, vocabulary_size: int) -> None:
