@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -47,3 +49,11 @@ def test_lines_of_many_threads_are_all_there(tmp_path: Path) -> None:
         thread.join()
     log.to_file(None)
     assert len(path.read_text().splitlines()) == 200
+
+
+def test_nothing_is_left_open_at_the_end_of_a_process() -> None:
+    """llama-cpp-python opens /dev/null twice and leaves it to the interpreter to notice."""
+    code = "from workbench.chat.native_log import library; library()"
+    command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
