@@ -19,7 +19,7 @@ THINGS = "rain snow tea coffee bread milk wind salt paper glass wood iron gold s
 MORE_THINGS = "sand clay wool silk"
 TYPES = ("f16", "q8_0", "q4_k_m")
 STEPS = 10
-TIMEOUT_S = 300.0
+TIMEOUT_S = 900.0
 
 PRESET = """
 [model]
@@ -37,7 +37,7 @@ path = "{rows}"
 name = "sft"
 sequence_length = 256
 max_steps = {steps}
-batch_size = 16
+batch_size = 8
 packing = false
 learning_rate = 1e-2
 schedule = "constant"
