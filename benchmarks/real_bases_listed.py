@@ -68,6 +68,11 @@ KEYS = (
         "as llama.cpp takes it where the key is not there",
     ),
     Rule(
+        r"phi3\.rope\.scaling\.type: 'longrope' / none$",
+        "as config.json names it; llama.cpp's Phi-3 takes its factors with and without the key, "
+        "which the converter writes for every kind but this",
+    ),
+    Rule(
         r"deepseek2\.(attention\.q_lora_rank: 0 / none|expert_gating_func: none / 1"
         r"|expert_group(_used)?_count: none / 1)$",
         "softmax, one group, queries not compressed: as llama.cpp takes it without the key",
