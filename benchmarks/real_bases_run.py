@@ -20,6 +20,7 @@ MORE_THINGS = "sand clay wool silk"
 TYPES = ("f16", "q8_0", "q4_k_m")
 STEPS = 10
 TIMEOUT_S = 900.0
+TIMED_OUT = 124  # the exit status by which timeout(1) says so
 
 PRESET = """
 [model]
@@ -129,7 +130,11 @@ def run_workbench(base: Path, work: Path) -> Ran:
     preset = work / "real-base.toml"
     types = json.dumps(TYPES)
     preset.write_text(PRESET.format(base=base, rows=rows, steps=STEPS, types=types))
-    done = _workbench(work, "--preset", str(preset), "--json")
+    try:
+        done = _workbench(work, "--preset", str(preset), "--json")
+    except subprocess.TimeoutExpired:  # the worker goes on by itself
+        _workbench(work, "stop", preset.stem)
+        return Ran(TIMED_OUT, work / "runs" / "none", [], f"not done after {TIMEOUT_S:.0f} s")
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     said = "\n".join(done.stderr.splitlines()[-5:])
     folders = sorted((work / "runs").glob("*/events.jsonl"))

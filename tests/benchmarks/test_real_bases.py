@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from benchmarks import real_bases_run
+from benchmarks.real_bases_checks import faults_of_run
 from benchmarks.real_bases_folder import all_facts, shrunk
 from benchmarks.real_bases_ids import JOINED, joined, judge_ids
 from benchmarks.real_bases_listed import unlisted
@@ -142,3 +145,19 @@ def test_sums_of_products_on_the_grid_are_exact(tmp_path: Path) -> None:
     exact = b.double() @ a.double()
     assert torch.equal((b @ a).double(), exact)
     assert torch.equal((b.flip(1) @ a.flip(0)).double(), exact)
+
+
+def test_a_run_that_takes_too_long_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = list[str]()
+
+    def workbench(work: Path, *words: str) -> None:
+        called.append(words[0])
+        if words[0] == "--preset":
+            raise subprocess.TimeoutExpired("workbench", 900)
+
+    monkeypatch.setattr(real_bases_run, "_workbench", workbench)
+    ran = real_bases_run.run_workbench(tmp_path / "base", tmp_path)
+    assert called == ["--preset", "stop"]
+    assert faults_of_run(ran) == {"run": "end: exit status 124: not done after 900 s"}
