@@ -127,12 +127,14 @@ def _export(base: Path, adapter: Path, ran: Ran, work: Path) -> tuple[Path, Path
 def merge_by_peft(base: Path, adapter: Path, folder: Path) -> None:
     """Write the weights of `base` with `adapter` merged in, in float32, into `folder`."""
     import torch
-    from peft import PeftModel
 
     from workbench.pipeline.causal import load_causal
+    from workbench.pipeline.training.lean_peft import PeftModel, without_bitsandbytes
 
     model = load_causal(base, dtype=torch.float32)
-    PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(folder)
+    with without_bitsandbytes():
+        merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.save_pretrained(folder)
     for path in folder.iterdir():
         if not path.name.startswith(WEIGHTS):
             path.unlink()

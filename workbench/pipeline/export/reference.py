@@ -97,10 +97,11 @@ def _load(weights: Weights, folder: Path, rows: int, layers: int, quantization: 
 
 def _merged(model: Any, adapters: Sequence[Path]) -> Any:
     """All adapters but the last merged, that one as it was trained."""
-    from peft import PeftModel
+    from workbench.pipeline.training.lean_peft import PeftModel, without_bitsandbytes
 
     for i, path in enumerate(adapters):
-        model = PeftModel.from_pretrained(model, path)
+        with without_bitsandbytes():
+            model = PeftModel.from_pretrained(model, path)
         if i + 1 < len(adapters):
             model = model.merge_and_unload()
     return model
