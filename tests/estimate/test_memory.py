@@ -240,3 +240,15 @@ def test_other_families_names_are_understood() -> None:
     assert shape_of(nested).layers == 28 and shape_of(nested).norms == 4
     with pytest.raises(KeyError):
         shape_of({"model_type": "clip"})
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("llama", 1), ("qwen2", 2)])
+def test_a_tied_matrix_that_is_trained_in_full_has_two_gradients(kind: str, copies: int) -> None:
+    shape = shape_of(config(kind).to_dict())
+    matrix = 4 * shape.vocabulary * shape.hidden
+    with_it, without = (estimate(shape, Setting(saved=n), Work(64, 64, 64)) for n in (1, 0))
+    assert with_it.gradients - without.gradients == copies * matrix
+    assert with_it.adapter - without.adapter == matrix
+    assert with_it.optimizer - without.optimizer == 2 * matrix
+    both = estimate(shape, Setting(saved=2), Work(64, 64, 64))
+    assert both.adapter - without.adapter == (matrix if shape.tied else 2 * matrix)

@@ -228,3 +228,30 @@ def test_the_sources_of_a_stage() -> None:
     assert [source.path for source in sources_of(preset, preset.train[1])] == ["b.txt"]
     named = loaded(STAGES, "train.two.source=[1]").preset
     assert [source.path for source in sources_of(named, named.train[1])] == ["b.txt"]
+
+
+SAVED = "train.two.adapter.modules_to_save=['lm_head']"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["train.two.adapter.kind=full"], "full fine-tuning trains all modules"),
+        (["launch.sharding=full"], "modules_to_save cannot be trained with sharded weights"),
+        (
+            ["model.quantization=nf4"],
+            "modules_to_save cannot be trained in two stages on a quantized base model",
+        ),
+        (
+            ["train.two.adapter.modules_to_save=['mlp']"],
+            '"mlp" is not allowed (use a list of "embed_tokens" or "lm_head")',
+        ),
+    ],
+)
+def test_modules_to_save_where_they_cannot_be_trained(overrides: list[str], expected: str) -> None:
+    assert any(expected in line for line in refused(STAGES, SAVED, *overrides))
+
+
+def test_modules_to_save_elsewhere_are_possible() -> None:
+    loaded(STAGES, SAVED)
+    loaded(STAGES, SAVED, "model.quantization=nf4", "train.two.adapter.continue=merge")
