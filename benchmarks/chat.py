@@ -20,13 +20,13 @@ from pathlib import Path
 from benchmarks.chat_bare import Bare
 from benchmarks.chat_models import HALF_BILLION, SMALL, Shape, make, make_adapters
 from benchmarks.figures import Figure, tell
-from workbench.chat.prompt import prompt_ids
-from workbench.chat.sampling import Sampling
-from workbench.chat.session import Session
-from workbench.checkers.run import check
+from workbench.inference.prompt_tokens import prompt_ids
+from workbench.core.sampling import Sampling
+from workbench.inference.session import Session
+from workbench.checkers.execution import check
 from workbench.dataset.rows import Message, Place, Row
-from workbench.dataset.template import ChatTemplate
-from workbench.pipeline.evaluation.cases import Checker
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.pipeline.evaluation.judging import Checker
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 

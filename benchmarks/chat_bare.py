@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.chat.decoder import BATCH_TOKENS, Decoder
-from workbench.chat.native_model import NativeModel
-from workbench.chat.sampler import Sampler
-from workbench.chat.sampling import Sampling
+from workbench.inference.decoder import BATCH_TOKENS, Decoder
+from workbench.inference.llama_model import NativeModel
+from workbench.inference.generation__chat_sampler import Sampler
+from workbench.core.sampling import Sampling
 
 PIECE_BYTES = 256
 

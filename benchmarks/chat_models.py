@@ -10,9 +10,9 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.chat.helpers import CHATML, END, MERGES, SPECIALS, byte_symbols
-from workbench.quantize.quantize import quantize
-from workbench.quantize.types import kind_named
+from tests.inference.helpers import CHATML, END, MERGES, SPECIALS, byte_symbols
+from workbench.inference.quantization import quantize
+from workbench.inference.quantization__quantize_types import kind_named
 
 RANK = 16
 

@@ -19,8 +19,8 @@ from typing import Any
 
 def lint(path: str) -> dict[str, float]:
     """`workbench data` without its output: read, survey, findings of all rows together."""
-    from workbench.dataset.read import iterate, plan_source
-    from workbench.dataset.report import Survey
+    from workbench.dataset.sources import iterate, plan_source
+    from workbench.dataset.checks.summary import Survey
 
     began = time.process_time()
     survey = Survey()
@@ -31,9 +31,9 @@ def lint(path: str) -> dict[str, float]:
 
 
 def near(path: str) -> dict[str, float]:
-    from workbench.dataset.near import near_duplicates
-    from workbench.dataset.prepare import row_text
-    from workbench.dataset.read import read_source
+    from workbench.dataset.duplicates__dataset_near import near_duplicates
+    from workbench.dataset.duplicates import row_text
+    from workbench.dataset.sources import read_source
 
     rows = read_source(path).rows
     began = time.monotonic()
@@ -51,7 +51,7 @@ def prepare(path: str, template: str) -> dict[str, float]:
 
 def prepare_plain(path: str, template: str) -> dict[str, float]:
     """The same where no words are remembered: each row goes to the `tokenizers` library."""
-    from workbench.dataset.tokenizer import BackendTokenizer
+    from workbench.tokenization.tokenizer import BackendTokenizer
 
     setattr(BackendTokenizer, "_words", None)  # noqa: B010  (of this process; helpers have theirs)
     return prepare(path, template)
@@ -77,9 +77,9 @@ def _load_all(folder: Path, path: str, template: str) -> None:
 
 
 def _prepare(folder: Path, path: str, template: str) -> dict[str, float]:
-    from workbench.headless.freeze import freeze
-    from workbench.pipeline.prepare import prepare
-    from workbench.preset.load import load
+    from workbench.runner.frozen_preset import freeze
+    from workbench.pipeline.prepare.stage import prepare
+    from workbench.preset.loader import load
     from workbench.run import folder as folders
 
     preset = folder / "bench.toml"

@@ -23,8 +23,8 @@ OUT, TEMPORARY, MERGED = "out", "tmp", "merged"
 def ours(folder: Path, types: Sequence[str]) -> None:
     """Our pass, from base and adapter to files of all types."""
     from workbench.pipeline.export.plan import plan_export
-    from workbench.pipeline.export.stream import run_export
-    from workbench.pipeline.training.weights import Weights
+    from workbench.pipeline.export.streaming import run_export
+    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
     weights = Weights(folder / "base", (folder / "adapter",))
     plan = plan_export(weights, types, folder / "base", name="made")
@@ -39,7 +39,7 @@ def result(kind: str) -> str:
 
 def sunk(folder: Path, types: Sequence[str]) -> None:
     """Our pass into files with holes for bytes: whatever the model's size, the disk takes it."""
-    from workbench import files
+    from workbench.core import files
 
     def sink(fd: int, data: bytes, offset: int) -> None:
         """Nothing: the export gives the file its length at its end."""
@@ -83,8 +83,8 @@ def converted(folder: Path, given: Sequence[str]) -> None:
 
 def quantized(folder: Path, types: Sequence[str]) -> None:
     """The peer's last step: llama.cpp's quantization of an F16 file, by all cores."""
-    from workbench.quantize.quantize import quantize
-    from workbench.quantize.types import KINDS
+    from workbench.inference.quantization import quantize
+    from workbench.inference.quantization__quantize_types import KINDS
 
     for kind in types:
         target = folder / f"theirs-{kind}.gguf"

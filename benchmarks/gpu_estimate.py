@@ -29,17 +29,17 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure, tell
-from workbench.errors import UserError, WorkbenchError
-from workbench.estimate.known import known_config
+from workbench.core.errors import UserError, WorkbenchError
+from workbench.architectures.shape__estimate_known import known_config
 from workbench.estimate.memory import LIBRARIES_BYTES
-from workbench.pipeline.miniature.make import KEPT, miniature, shrunk
-from workbench.pipeline.tokenizer_loading import load_tokenizer
-from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.weights import Weights
-from workbench.preset.load import load
+from workbench.pipeline.models.miniature_model import KEPT, miniature, shrunk
+from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.preset.loader import load
 from workbench.preset.schema import Model, Preset, TrainStage
 from workbench.run import events
-from workbench.text import did_you_mean
+from workbench.core.text import did_you_mean
 
 OFF_PERCENT, WARM_UP_STEPS, GB = 10.0, 2, 1e9
 SHARD_BYTES = 4 << 30
@@ -109,7 +109,7 @@ def measure(preset: Preset, number: int, steps: int, folder: Path, *, smoke: boo
 
     Raises UserError for a base whose sizes are not known, and what training raises.
     """
-    from workbench.pipeline.training.need import Peak
+    from workbench.pipeline.training.memory_check import Peak
     from workbench.pipeline.training.stage import train_stage
 
     config = _config(preset.model.base)
@@ -141,7 +141,7 @@ def _config(base: str) -> dict[str, Any]:
     try:
         return known_config(base)
     except KeyError:
-        hint = "take a preset of docs/models.md, or add it to workbench/estimate/known.toml"
+        hint = "take a preset of docs/models.md, or add it to workbench/architectures/known_models.toml"
         raise UserError(f"the sizes of {base} are not known", hint=hint) from None
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.malformed [--json FILE] [--million]
 
 Each must be refused by one line `file:line: reason` on stderr and the exit status 2, within a
-second and 300 MB; none may be accepted. The files are those of tests/dataset/test_malformed.py (so
+second and 300 MB; none may be accepted. The files are those of tests/dataset/readers/test_malformed.py (so
 pytest and hypothesis must be installed) and some that are no files. `--million` adds a file of a
 million rows of which the last is bad.
 """
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _cases(folder: Path) -> Iterator[Case]:
-    from tests.dataset.test_malformed import CASES
+    from tests.dataset.readers.test_malformed import CASES
 
     for number, (name, (file, contents, line, words)) in enumerate(CASES.items()):
         path = folder / str(number) / file

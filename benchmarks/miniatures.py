@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, save
-from workbench.text import size, table
+from workbench.core.text import size, table
 
 PRESETS = (
     "blop-gemma-2b",

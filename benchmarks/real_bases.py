@@ -28,10 +28,10 @@ from benchmarks.real_bases_folder import all_facts, facts_of
 from benchmarks.real_bases_one import Findings
 from benchmarks.real_bases_sources import NotReachable, Sources
 from benchmarks.real_bases_tokenizers import Facts
-from workbench.cores import usable_cores
-from workbench.errors import UserError
-from workbench.places import cache_folder
-from workbench.text import table
+from workbench.core.runtime__cores import usable_cores
+from workbench.core.errors import UserError
+from workbench.core.paths import cache_folder
+from workbench.core.text import table
 
 LIMIT_S = 15 * 60.0
 BASE_LIMIT_S = 1200.0

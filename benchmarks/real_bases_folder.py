@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_tokenizers import Facts, RealTokenizer, real_tokenizer
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 TABLE = Path(__file__).with_suffix("").with_name("real_bases.toml")
 WIDTH = 256  # of the hidden layers: k-quants take columns in blocks of 256

@@ -19,9 +19,9 @@ from pathlib import Path
 from benchmarks.real_bases_run import MORE_THINGS, PROMPT
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_vocabulary import SPACE, Backend
-from workbench.chat.gguf_header import read_header
-from workbench.pipeline.export.probes import HARD, hard_texts
-from workbench.pipeline.export.splits import DEVIATIONS
+from workbench.inference.gguf_header import read_header
+from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import HARD, hard_texts
+from workbench.tokenization.pretokenizers import DEVIATIONS
 
 LEAST = 700  # texts for each base
 SEPARATOR = "\n__ggml_vocab_test__\n"
@@ -110,7 +110,7 @@ def compare_ids(tokenizer: Path, backend: Backend, gguf: Path, sources: Sources)
     """Ids of all probes by the published tokenizer and by llama.cpp from the exported file."""
     from tokenizers import Tokenizer
 
-    from workbench.pipeline.export.native import NativeFile
+    from workbench.pipeline.export.gguf_logits import NativeFile
 
     encode = Tokenizer.from_file(str(tokenizer)).encode
     texts = dict.fromkeys(probes(backend, sources))

@@ -41,7 +41,7 @@ from benchmarks.real_bases_pieces import (
 from benchmarks.real_bases_run import Ran
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_tokenizers import Facts, RealTokenizer
-from workbench.chat.gguf_header import Tensor, read_header
+from workbench.inference.gguf_header import Tensor, read_header
 
 CONFIG = "tokenizer_config.json"
 WEIGHTS = "model"  # how the names of files with weights begin
@@ -112,10 +112,10 @@ def on_a_grid(adapter: Path, folder: Path) -> Path:
 
 def _export(base: Path, adapter: Path, ran: Ran, work: Path) -> tuple[Path, Path]:
     """Our F16 file and merged folder of that adapter."""
-    from workbench.pipeline.export.merged_files import write_merged
+    from workbench.pipeline.export.merged_safetensors import write_merged
     from workbench.pipeline.export.plan import plan_export
-    from workbench.pipeline.export.stream import run_export
-    from workbench.pipeline.training.weights import Weights
+    from workbench.pipeline.export.streaming import run_export
+    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
     gguf, merged = work / f"exact-{KIND}.gguf", work / "exact-merged"
     plan = plan_export(Weights(base, (adapter,)), [KIND], ran.tokenizer)
@@ -128,8 +128,8 @@ def merge_by_peft(base: Path, adapter: Path, folder: Path) -> None:
     """Write the weights of `base` with `adapter` merged in, in float32, into `folder`."""
     import torch
 
-    from workbench.pipeline.causal import load_causal
-    from workbench.pipeline.training.lean_peft import PeftModel, without_bitsandbytes
+    from workbench.pipeline.models.causal_lm import load_causal
+    from workbench.pipeline.training.lora__pipeline_training_lean_peft import PeftModel, without_bitsandbytes
 
     model = load_causal(base, dtype=torch.float32)
     with without_bitsandbytes():

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from workbench.errors import UserError
-from workbench.files import whole_folder
+from workbench.core.errors import UserError
+from workbench.core.files import whole_folder
 
 NPM_VERSION = "3.7.2"
 MISTRAL_COMMON = "mistral-common==1.13.1"

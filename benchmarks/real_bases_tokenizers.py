@@ -22,7 +22,7 @@ from benchmarks.real_bases_vocabulary import (
     of_pieces,
     of_tekken,
 )
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 Facts = dict[str, Any]
 _ORIGINS = {

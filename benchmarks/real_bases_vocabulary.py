@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.real_bases_pieces import BYTE, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, Piece
-from workbench.chat.gguf_header import read_header
-from workbench.pipeline.export.splits import SPLITTINGS, Step
+from workbench.inference.gguf_header import read_header
+from workbench.tokenization.pretokenizers import SPLITTINGS, Step
 
 SPACE = "\u2581"
 Backend = dict[str, Any]

@@ -162,7 +162,7 @@ def _row(random: np.random.Generator, length: int, vocabulary: int) -> Row:
 
 def write_rows(path: Path, rows: list[Row]) -> None:
     """As the file of examples that a training stage reads; the peers read it too."""
-    from workbench.pipeline.training.examples import Examples
+    from workbench.pipeline.training.token_dataset import Examples
 
     Examples.of(rows).save(path)
 

@@ -189,7 +189,7 @@ def _rows(path: Path) -> Any:
     """The examples as `datasets` holds them."""
     from datasets import Dataset
 
-    from workbench.pipeline.training.examples import Examples
+    from workbench.pipeline.training.token_dataset import Examples
 
     examples = Examples.load(path)
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
@@ -215,7 +215,7 @@ def _clock() -> Any:
 
 
 def _measured(folder: Path, made: Any, clock: Any) -> Told:
-    from workbench.pipeline.training.examples import Examples
+    from workbench.pipeline.training.token_dataset import Examples
 
     made.train()
     tokens = int(Examples.load(folder / "train.safetensors").lengths.sum())
@@ -230,7 +230,7 @@ def validation_loss(model: Any, folder: Path) -> float:
     import torch
     import torch.nn.functional as F
 
-    from workbench.pipeline.training.examples import Examples
+    from workbench.pipeline.training.token_dataset import Examples
 
     examples = Examples.load(folder / "validation.safetensors")
     model.eval()

@@ -44,7 +44,7 @@ def ours(folder: Path) -> Told:
     from transformers import AutoTokenizer
 
     from workbench.pipeline.training.stage import train_stage
-    from workbench.pipeline.training.weights import Weights
+    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
     from workbench.preset.schema import Model
     from workbench.run import events
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from workbench.headless.live import STYLES
-from workbench.headless.narrator import Narrator
-from workbench.headless.report import report
+from workbench.console.live_view import STYLES
+from workbench.console.views__headless_narrator import Narrator
+from workbench.reports.run_summary import report
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
 from workbench.run.state import RunState

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import FAKE_WORKER
+from tests.commands.helpers import FAKE_WORKER
 from tests.run.helpers import make_run
 from workbench.checkers.builtin import KINDS
 from workbench.cli import Parser, main
 from workbench.commands import chat, data, evaluate, export, ollama, resume, run, serve
-from workbench.preset.load import load
+from workbench.preset.loader import load
 from workbench.preset.schema import Evaluate, Launch
 from workbench.run import launch
 
@@ -75,7 +75,7 @@ def chat_parses(words: list[str]) -> None:
 
 
 def evaluation_parses(words: list[str]) -> None:
-    """Needs a model: tests/cli/test_evaluate.py has one. Arguments and checker are looked at."""
+    """Needs a model: tests/commands/test_evaluate.py has one. Arguments and checker are looked at."""
     parser = Parser()
     evaluate.add_arguments(parser)
     assert evaluate.words_of(parser.parse_args(words[2:]).checker or [""]) is not None

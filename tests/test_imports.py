@@ -12,8 +12,8 @@ import pytest
 import workbench
 import workbench.dataset
 import workbench.estimate
-import workbench.evaluations
-import workbench.headless
+import workbench.reports
+import workbench.runner
 import workbench.preset
 import workbench.run
 
@@ -27,11 +27,11 @@ LIGHT_ROOMS = (
     workbench.preset,
     workbench.dataset,
     workbench.estimate,
-    workbench.evaluations,
-    workbench.headless,
+    workbench.reports,
+    workbench.runner,
 )
 # Imported by the first search for near duplicates, not before.
-LATE = {"workbench.dataset.gram_index", "workbench.dataset.grams"}
+LATE = {"workbench.dataset.ngram_index", "workbench.dataset.ngram_index__dataset_grams"}
 
 
 def loaded_after(imports: str) -> set[str]:

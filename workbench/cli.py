@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol, TextIO, cast
 
 from workbench import __version__
-from workbench.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, UserError, WorkbenchError
-from workbench.text import did_you_mean, visible
+from workbench.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, UserError, WorkbenchError
+from workbench.core.text import did_you_mean, visible
 
 COMMANDS = {
     "resume": ("RUN", "resume a run where it stopped"),

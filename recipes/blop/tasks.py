@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.dataset.read import read_source
+from workbench.dataset.sources import read_source
 
 EXAMPLES = Path("data/blop/examples.txt")
 EVERY = 9

@@ -14,8 +14,8 @@ from workbench.bases.architecture import (
     not_exported,
     read_config,
 )
-from workbench.errors import UserError
-from workbench.pipeline.export.arch import supported
+from workbench.core.errors import UserError
+from workbench.architectures import supported
 
 PATH = Path("config.json")
 CAUSAL: tuple[dict[str, Any], ...] = (

@@ -10,8 +10,8 @@ import pytest
 
 from tests import tiny
 from workbench.bases.folder import check_files
-from workbench.errors import UserError
-from workbench.pipeline.base import fetch
+from workbench.core.errors import UserError
+from workbench.pipeline.models.base_model import fetch
 from workbench.preset.schema import Model
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 988097824\n"

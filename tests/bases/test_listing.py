@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workbench.bases.listing import INDEX, SINGLE, check_names, has_weights, weight_files
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 SMALL = ("config.json", "tokenizer.json")

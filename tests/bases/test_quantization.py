@@ -13,7 +13,7 @@ from workbench.bases.quantization import (
     stored_quantization,
     unquantized_name,
 )
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 GROUPS: dict[str, Any] = {
     "config_groups": {

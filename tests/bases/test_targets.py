@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.bases.targets import Matrix, TargetGroup, groups, resolve
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 ATTENTION = [Matrix(f"model.layers.{n}.self_attn.{x}_proj", 8, 8) for n in (0, 1) for x in "qkvo"]
 DENSE = [Matrix(f"model.layers.0.mlp.{x}_proj", 8, 16) for x in ("gate", "up", "down")]

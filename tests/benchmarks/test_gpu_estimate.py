@@ -9,9 +9,9 @@ from safetensors import safe_open
 
 from benchmarks import gpu_estimate
 from benchmarks.gpu_estimate import Measured, main, random_base, told
-from workbench.estimate.known import known_config
-from workbench.estimate.shape import shape_of
-from workbench.pipeline.miniature.make import shrunk
+from workbench.architectures.shape__estimate_known import known_config
+from workbench.architectures.shape import shape_of
+from workbench.pipeline.models.miniature_model import shrunk
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 BASE = "Qwen/Qwen2.5-Coder-7B"

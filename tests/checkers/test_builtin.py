@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from workbench import preflight
+from workbench.runner import preflight
 from workbench.checkers.builtin import KINDS
-from workbench.checkers.remembered import Remembered
-from workbench.checkers.run import Item, check, check_many, find_program
-from workbench.dataset.refused import Judge
+from workbench.checkers.verdict_cache import Remembered
+from workbench.checkers.execution import Item, check, check_many, find_program
+from workbench.commands.data_preset__dataset_refused import Judge
 from workbench.dataset.rows import Message, Place, Row
-from workbench.errors import UserError, UserErrors
-from workbench.headless.freeze import checker_command, frozen
-from workbench.preset.load import load
+from workbench.core.errors import UserError, UserErrors
+from workbench.runner.frozen_preset import checker_command, frozen
+from workbench.preset.loader import load
 
 SCHEMA = {
     "type": "object",

@@ -17,8 +17,8 @@ from tokenizers import (
 from tokenizers import trainers as tokenizer_trainers
 
 from workbench.dataset.rows import Message, Place, Row
-from workbench.dataset.template import ChatTemplate, built_in
-from workbench.dataset.tokenizer import BackendTokenizer, from_backend
+from workbench.tokenization.chat_template import ChatTemplate, built_in
+from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
 
 SPECIAL = [
     "<unk>",

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from workbench.dataset.prepare import dedupe
-from workbench.dataset.read import read_source
+from workbench.dataset.duplicates import dedupe
+from workbench.dataset.sources import read_source
 from workbench.dataset.split import split
 
 # The kernel's own peak of this process: what getrusage says includes the parent's before the exec.
 STREAM = """
 import sys
-from workbench.dataset.read import iterate, plan_source
+from workbench.dataset.sources import iterate, plan_source
 faults = [entry for entry in iterate(plan_source(sys.argv[1])) if not hasattr(entry, "messages")]
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(faults[0], peak.split()[1], sep="|")

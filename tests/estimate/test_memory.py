@@ -12,12 +12,12 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
 from tests import tiny
 from tests.pipeline.export.helpers import config_for
-from workbench.estimate.known import known_shape
+from workbench.architectures.shape__estimate_known import known_shape
 from workbench.estimate.memory import CHUNK_LOGITS, Setting, Work, estimate
-from workbench.estimate.shape import shape_of
-from workbench.pipeline.training import attention
+from workbench.architectures.shape import shape_of
+from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training import model as models
-from workbench.pipeline.training.loss import Batch, TrainedTokenLoss
+from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss
 from workbench.pipeline.training.model import AdapterSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -42,7 +42,7 @@ def config(kind: str) -> Any:
 
 
 def network(kind: str, adapter: AdapterSettings, dtype: torch.dtype) -> Any:
-    plain = AutoModelForCausalLM.from_config(config(kind), attn_implementation=attention.NAME)
+    plain = AutoModelForCausalLM.from_config(config(kind), attn_implementation=packed_attention.NAME)
     plain.config.use_cache = False
     for parameter in plain.to(dtype).parameters():
         parameter.requires_grad_(False)

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.forks import FULL, killed, to_its_end
 from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import losses as of_steps
-from workbench import files
+from workbench.core import files
 from workbench.pipeline.training import checkpoint
 from workbench.run.log import EventLog, read
 from workbench.run.state import RunState

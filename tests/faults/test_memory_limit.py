@@ -12,7 +12,7 @@ import pytest
 from tests.faults.forks import to_its_end
 from tests.pipeline.training.helpers import Bench, rows, stage_settings
 from tests.pipeline.training.test_stage import losses
-from workbench.pipeline.training.examples import Examples
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.run import events
 
 pytestmark = [

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
-from workbench.files import sha256
-from workbench.headless.extend import extend
-from workbench.headless.freeze import freeze
+from workbench.core.files import sha256
+from workbench.runner.frozen_preset__headless_extend import extend
+from workbench.runner.frozen_preset import freeze
 from workbench.pipeline import worker
-from workbench.pipeline.prepare import load_rows
-from workbench.preset.load import load
+from workbench.pipeline.prepare.stage import load_rows
+from workbench.preset.loader import load
 from workbench.run import control, events, folder
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
@@ -324,7 +324,7 @@ def test_a_bug_leaves_its_traceback_in_the_log_and_one_line(
     def broken(*_: object, **more: object) -> None:
         raise ZeroDivisionError("in the middle of it")
 
-    monkeypatch.setattr("workbench.pipeline.wiring.prepare_stage", broken)
+    monkeypatch.setattr("workbench.pipeline.training.job.prepare_stage", broken)
     assert work(run) == 1
     error = state_of(run).error
     assert error.startswith("ZeroDivisionError: in the middle of it") and "\n" not in error

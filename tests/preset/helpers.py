@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from workbench.errors import UserErrors
+from workbench.core.errors import UserErrors
 from workbench.preset.fields import FieldInfo, fields
-from workbench.preset.load import LoadedPreset, parse
+from workbench.preset.loader import LoadedPreset, parse
 from workbench.preset.schema import Preset, Section
 
 MINIMAL = """\

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workbench.errors import UserError
-from workbench.preset.load import load
+from workbench.core.errors import UserError
+from workbench.preset.loader import load
 from workbench.preset.miniature import check, kind_of, overrides
 
 NAMES = {

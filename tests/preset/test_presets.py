@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.preset.load import load
+from workbench.preset.loader import load
 from workbench.preset.rules import sources_of
-from workbench.preset.shipped import list_presets, shipped_root
+from workbench.preset.lookup import list_presets, shipped_root
 
 FILES = sorted((shipped_root() / "presets").glob("*.toml"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.preset.fields import field_of, fields, sections
 from workbench.preset.reference import reference_markdown, reference_text
 from workbench.preset.schema import Adapter, Export, TrainStage

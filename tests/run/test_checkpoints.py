@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.run.helpers import make_run, step, validated
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.run import events
 from workbench.run.checkpoints import checkpoints, find, newest, saved_last_ns
 from workbench.run.folder import RunFolder

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.run.helpers import make_run
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.run.folder import create, find, list_runs, plain_name, runs_root
 
 

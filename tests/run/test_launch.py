@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.run.helpers import make_run, python
-from workbench.errors import RunFailed, UserError
+from workbench.core.errors import RunFailed, UserError
 from workbench.run import control, launch, lock
 from workbench.run.folder import RunFolder
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.run.helpers import make_run, python
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.run import lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from workbench.run.lock import Lock
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 try:
     Lock(Path(sys.argv[1]))
 except UserError as error:

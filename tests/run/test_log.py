@@ -171,7 +171,7 @@ def test_a_short_write_is_finished_or_told(tmp_path: Path, monkeypatch: pytest.M
     """`os.write` may take only a part (a disk nearly full) without an exception."""
     import os
 
-    from workbench import files
+    from workbench.core import files
 
     real, taken = os.write, []
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.evaluations.helpers import case, write
+from tests.reports.helpers import case, write
 from tests.run.helpers import make_run
-from workbench.evaluations.case import Case
-from workbench.evaluations.estimates import GuardResult
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_report__evaluations_estimates import GuardResult
 from workbench.run import events
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog

@@ -9,12 +9,12 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from tests.tui.helpers import HOSTILE, finished_run, on_screen, text_of, three_runs, until
-from workbench.errors import UserError
-from workbench.tui import crash
+from workbench.core.errors import UserError
+from workbench.tui import crash_report
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.debug import Debug, facts
 from workbench.tui.dialogs.help import Help
-from workbench.tui.memory import Memory, keymap_file, recall, remember
+from workbench.tui.saved_state import Memory, keymap_file, recall, remember
 
 
 def test_from_nothing_the_screen_says_what_to_do_next() -> None:
@@ -128,7 +128,7 @@ def test_an_action_that_is_not_possible_is_said_to_be() -> None:
     three_runs()
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
-        from workbench.tui.panes.runs import RunsPane
+        from workbench.tui.panes.runs.pane import RunsPane
 
         stop = next(action for action in RunsPane.ACTIONS if action.id == "runs.stop")
         await app.invoke(stop)
@@ -170,7 +170,7 @@ def test_a_fault_of_our_own_leaves_a_report_and_the_screen_goes_on() -> None:
 
 
 def test_the_farewell_is_one_line(tmp_path: Path) -> None:
-    text = crash.farewell(ValueError("x\ny"), tmp_path / "there")
+    text = crash_report.farewell(ValueError("x\ny"), tmp_path / "there")
     assert "runs keep running" in text and "\n" not in text
 
 
@@ -180,7 +180,7 @@ def test_a_report_holds_no_secret_and_no_home(
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.setenv("MY_API_KEY", "correct horse")
     fault = OSError("/home/somebody/x: hf_abcdefghijk and correct horse, not sk-1")
-    text = crash.report(fault) + crash.farewell(fault, tmp_path)
+    text = crash_report.report(fault) + crash_report.farewell(fault, tmp_path)
     assert "~/x: hf_<redacted> and <MY_API_KEY>, not sk-1" in text
     assert not any(word in text for word in ("somebody", "abcdefghijk", "horse"))
 

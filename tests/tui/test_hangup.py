@@ -16,10 +16,10 @@ import pytest
 
 from tests.run.helpers import make_run
 from tests.tui.pty_screen import PtyScreen
-from workbench.places import state_folder
+from workbench.core.paths import state_folder
 from workbench.run import launch, lock
 from workbench.run.folder import RunFolder, runs_root
-from workbench.tui.memory import Memory, remember
+from workbench.tui.saved_state import Memory, remember
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 STARTS_A_WORKER = f"""

@@ -9,7 +9,7 @@ HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "llama_cpp", "ggu
 CODE = f"""
 import sys
 import workbench.tui.app
-from workbench.tui.registry import all_actions
+from workbench.tui.keymap import all_actions
 all_actions()  # imports every pane
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
 ours = [name for name in sys.modules if name.startswith("workbench.pipeline")]

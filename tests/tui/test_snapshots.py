@@ -18,13 +18,13 @@ from textual.pilot import Pilot
 from tests.tui.helpers import on_screen, text_of, until
 from tests.tui.pages import Look, differences, look, page
 from tests.tui.workplace import Workplace, workplace
-from workbench.places import state_folder
+from workbench.core.paths import state_folder
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.memory import Memory, remember
-from workbench.tui.panes import PANES
-from workbench.tui.panes.chat import ChatPane
-from workbench.tui.panes.data import DataPane
-from workbench.tui.widgets.prompt import Prompt
+from workbench.tui.saved_state import Memory, remember
+from workbench.tui.pane_list import PANES
+from workbench.tui.panes.chat.pane import ChatPane
+from workbench.tui.panes.data.pane import DataPane
+from workbench.tui.panes.chat.prompt_input import Prompt
 
 PAGES = Path(__file__).with_name("snapshots")
 SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat.helpers import Tiny, write_tiny
+from tests.inference.helpers import Tiny, write_tiny
 from tests.run.helpers import step, validated
 from tests.tui.evaluated import MODELS, answer, answered, asked, report
-from workbench.evaluations.report import read_report
-from workbench.headless.freeze import freeze
-from workbench.preset.load import load
-from workbench.quantize.quantize import Fallback
+from workbench.reports.evaluation_report import read_report
+from workbench.runner.frozen_preset import freeze
+from workbench.preset.loader import load
+from workbench.inference.quantization import Fallback
 from workbench.run import events
 from workbench.run.folder import RunFolder, create
 from workbench.run.lock import Owner
@@ -129,10 +129,10 @@ class Workplace:
         busy = self.runs / "loans-5" / "lock"
         monkeypatch.setattr("workbench.run.lock.owner", lambda path: BUSY if path == busy else None)
         monkeypatch.setattr("workbench.tui.app.__version__", "1.2.3")
-        monkeypatch.setattr("workbench.headless.plan.ESTIMATE", (sys.executable, "-c", COUNTS))
-        monkeypatch.setattr("workbench.preset.shipped.list_presets", lambda: list(SHIPPED))
-        monkeypatch.setattr("workbench.chat.commands.summary", lambda _: "41 tokens, 1,234 tok/s")
-        monkeypatch.setattr("workbench.chat.inspect._try_in_child", lambda path, timeout_s: "")
+        monkeypatch.setattr("workbench.runner.dry_run.ESTIMATE", (sys.executable, "-c", COUNTS))
+        monkeypatch.setattr("workbench.preset.lookup.list_presets", lambda: list(SHIPPED))
+        monkeypatch.setattr("workbench.console.chat__chat_commands.summary", lambda _: "41 tokens, 1,234 tok/s")
+        monkeypatch.setattr("workbench.inference.gguf_check._try_in_child", lambda path, timeout_s: "")
 
     def plain(self, text: str) -> str:
         """The text with the folder's name as on the pages, also where it is cut off."""

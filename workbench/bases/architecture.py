@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 # What the export writes itself; `pipeline.export.arch` has the table, and a test holds them equal.
 EXPORTED = (

@@ -12,8 +12,8 @@ from pathlib import Path
 from workbench.bases.architecture import check_causal, read_config
 from workbench.bases.listing import INDEX, SINGLE, check_names
 from workbench.bases.quantization import check_quantization
-from workbench.errors import UserError
-from workbench.files import read_json_object
+from workbench.core.errors import UserError
+from workbench.core.files import read_json_object
 
 LFS = b"version https://git-lfs"
 POINTER_BYTES = 1024  # Git LFS keeps its pointers below that

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Either is enough: transformers makes a fast tokenizer of the others.

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from workbench.errors import UserError
-from workbench.files import read_json_object
+from workbench.core.errors import UserError
+from workbench.core.files import read_json_object
 
 BITSANDBYTES, FP8 = "bitsandbytes", "fp8"
 _FLOAT8 = ("fp8", "fbgemm_fp8")

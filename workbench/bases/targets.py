@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.errors import UserError
-from workbench.text import did_you_mean, listed, quantity
+from workbench.core.errors import UserError
+from workbench.core.text import did_you_mean, listed, quantity
 
 ALL_LINEAR, ATTENTION, ROUTER = "all-linear", "attention", "router"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")

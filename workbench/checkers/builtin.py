@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workbench.checkers.comparing import chrf, missing_words
-from workbench.checkers.extract import extract
-from workbench.errors import UserError
-from workbench.text import did_you_mean, one_line
+from workbench.checkers.answer_text import chrf, missing_words
+from workbench.checkers.answer_text__checkers_extract import extract
+from workbench.core.errors import UserError
+from workbench.core.text import did_you_mean, one_line
 
 PREFIX = "builtin:"
 
@@ -89,7 +89,7 @@ def as_command(command: Sequence[str]) -> list[str]:
     if is_schema(command):  # the child runs in another folder
         words = [os.path.abspath(words[0])]
     # Quoted, as a pattern may hold what looks like a placeholder.
-    module = ["{python}", "-m", "workbench.checkers.judge"]
+    module = ["{python}", "-m", "workbench.checkers.builtin_process"]
     return [*module, name, "{file}", *(quote(word) for word in words)]
 
 

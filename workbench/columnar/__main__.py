@@ -16,8 +16,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workbench.columnar.files import FileTrouble, read_file
-from workbench.columnar.hub import HUB, HubTrouble, read_hub
+from workbench.columnar.arrow_files import FileTrouble, read_file
+from workbench.columnar.hub_datasets import HUB, HubTrouble, read_hub
 
 MAX_BYTES = 6 << 30  # of address space: a bomb ends as a fault
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.headless import drive
+from workbench.console import run_session
 from workbench.run import folder
 
 
@@ -14,4 +14,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return drive.attach(folder.find(folder.runs_root(), args.run), as_json=args.json)
+    return run_session.attach(folder.find(folder.runs_root(), args.run), as_json=args.json)

@@ -14,23 +14,23 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from workbench.chat.from_preset import settings_of
-from workbench.chat.sampling import Sampling
-from workbench.chat.source import Source
-from workbench.chat.talker import Opens
-from workbench.chat.terminal import Settings, chat, chat_once
-from workbench.errors import EXIT_DONE, UserError
-from workbench.headless.following import Following
-from workbench.headless.progress import ProgressLine
-from workbench.headless.ready import DEFAULT_TYPE, Ready, make_ready
-from workbench.places import state_folder
-from workbench.preset.load import load
-from workbench.quantize.types import kind_named
+from workbench.inference.conversation__chat_from_preset import settings_of
+from workbench.core.sampling import Sampling
+from workbench.inference.chat_model__chat_source import Source
+from workbench.inference.chat_model import Opens
+from workbench.console.chat import Settings, chat, chat_once
+from workbench.core.errors import EXIT_DONE, UserError
+from workbench.runner.checkpoint_model__headless_following import Following
+from workbench.console.progress import ProgressLine
+from workbench.runner.checkpoint_model import DEFAULT_TYPE, Ready, make_ready
+from workbench.core.paths import state_folder
+from workbench.preset.loader import load
+from workbench.inference.quantization__quantize_types import kind_named
 from workbench.run import checkpoints, folder
 from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder
-from workbench.run.models import base_gguf, digests, exported_gguf, served_gguf
-from workbench.text import did_you_mean
+from workbench.run.model_files import base_gguf, digests, exported_gguf, served_gguf
+from workbench.core.text import did_you_mean
 
 BASE = "base"
 GGUF, OLLAMA = ".gguf", "ollama:"
@@ -144,7 +144,7 @@ def _positive(text: str) -> int:
 def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Opens, list[str]]:
     """Where the model comes from, and the digests of files that its run vouches for."""
     if model.startswith(OLLAMA):
-        from workbench.ollama.talking import OllamaSource
+        from workbench.serving.ollama_chat import OllamaSource
 
         return OllamaSource(model.removeprefix(OLLAMA)), []
     if model.endswith(GGUF):

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from workbench.checkers.remembered import Remembered
-from workbench.checkers.run import Limits
-from workbench.commands.progress import counted
-from workbench.dataset.encode import Encoder, Encoding, OnCut
-from workbench.dataset.ledger import Ledger
-from workbench.dataset.lint import USUAL_SPECIAL
-from workbench.dataset.options import Options
-from workbench.dataset.prepare import with_system
-from workbench.dataset.read import Plan, plan_source
-from workbench.dataset.refused import Judge
+from workbench.checkers.verdict_cache import Remembered
+from workbench.checkers.execution import Limits
+from workbench.console.progress__commands_progress import counted
+from workbench.tokenization.encoder import Encoder, Encoding, OnCut
+from workbench.tokenization.encoding_stats import Ledger
+from workbench.dataset.checks.linter import USUAL_SPECIAL
+from workbench.dataset.reader_options import Options
+from workbench.dataset.duplicates import with_system
+from workbench.dataset.sources import Plan, plan_source
+from workbench.commands.data_preset__dataset_refused import Judge
 from workbench.dataset.rows import Fault, Row
-from workbench.dataset.tokenize import Encoded
-from workbench.errors import UserError
-from workbench.headless.freeze import frozen, prompt_files
-from workbench.lens.lens import Lens, Limit
-from workbench.lens.loading import lens_of
-from workbench.preset.load import load
+from workbench.tokenization.conversations import Encoded
+from workbench.core.errors import UserError
+from workbench.runner.frozen_preset import frozen, prompt_files
+from workbench.tokenization.preview import Lens, Limit
+from workbench.runner.preview import lens_of
+from workbench.preset.loader import load
 from workbench.preset.schema import DataSource, Evaluate
 
 

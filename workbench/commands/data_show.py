@@ -7,16 +7,16 @@ import json
 import os
 import sys
 
-from workbench.errors import EXIT_DONE, UserError
+from workbench.core.errors import EXIT_DONE, UserError
 
 
 def run(args: argparse.Namespace) -> int:
     """Print row `args.show` as the preset `args.preset` sees it."""
-    from workbench.commands.data_set import source_options, split_keys
-    from workbench.dataset.browse.nth import nth
-    from workbench.dataset.browse.request import Source
-    from workbench.lens import printing
-    from workbench.lens.loading import lens_of
+    from workbench.commands.data_preset__commands_data_set import source_options, split_keys
+    from workbench.dataset.browse.record_library__dataset_browse_nth import nth
+    from workbench.dataset.browse.record_library__dataset_browse_request import Source
+    from workbench.commands import data_show__lens_printing
+    from workbench.runner.preview import lens_of
 
     if not (args.path and args.preset):
         raise UserError(
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
         place, hint = row.place, error.hint
         raise UserError(error.message, path=place.path, line=place.line, hint=hint) from None
     if args.json:
-        print(json.dumps(printing.to_json(row, shown, lens.preset), indent=2))
+        print(json.dumps(data_show__lens_printing.to_json(row, shown, lens.preset), indent=2))
     else:
-        print("\n".join(printing.lines(row, shown, lens.preset, _colour())))
+        print("\n".join(data_show__lens_printing.lines(row, shown, lens.preset, _colour())))
     return EXIT_DONE
 
 

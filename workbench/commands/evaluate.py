@@ -17,23 +17,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from workbench.checkers.run import find_program
-from workbench.children import told
-from workbench.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
-from workbench.evaluations.estimates import PairedTest, chance
-from workbench.evaluations.report import LABELS, ModelTold, Report, read_report
-from workbench.headless.progress import ProgressLine
-from workbench.headless.report import shown
-from workbench.preset.load import load
+from workbench.checkers.execution import find_program
+from workbench.core.subprocesses__children import told
+from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
+from workbench.reports.evaluation_report__evaluations_estimates import PairedTest, chance
+from workbench.reports.evaluation_report import LABELS, ModelTold, Report, read_report
+from workbench.console.progress import ProgressLine
+from workbench.reports.run_summary import shown
+from workbench.preset.loader import load
 from workbench.preset.outputs import checker_words
 from workbench.preset.schema import Evaluate
-from workbench.preset.section import Refused
+from workbench.core.section import Refused
 from workbench.run import folder
 from workbench.run.folder import RunFolder
-from workbench.run.models import base_gguf, served_gguf
-from workbench.text import one_line, table
+from workbench.run.model_files import base_gguf, served_gguf
+from workbench.core.text import one_line, table
 
-CHILD = (sys.executable, "-m", "workbench.pipeline.asked")
+CHILD = (sys.executable, "-m", "workbench.pipeline.evaluation.evaluate_process")
 GGUF, BASE = ".gguf", "base"
 ENDPOINTS = ("ollama:", "openai:")
 INTERVALS = ("passed", "adheres", "exact", "stopped", "perplexity")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.errors import EXIT_DONE
+from workbench.core.errors import EXIT_DONE
 from workbench.preset.reference import reference_text
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from workbench.errors import EXIT_DONE
-from workbench.preset.shipped import list_presets
-from workbench.text import table
+from workbench.core.errors import EXIT_DONE
+from workbench.preset.lookup import list_presets
+from workbench.core.text import table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from workbench.headless import drive
-from workbench.headless.extend import extend
+from workbench.console import run_session
+from workbench.runner.frozen_preset__headless_extend import extend
 from workbench.run import folder, launch
 
 
@@ -27,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
     if args.epochs or args.steps:
         print(extend(found, args.epochs, args.steps), file=sys.stderr)
     if args.detach:
-        return drive.start_detached(found, as_json=args.json)
-    return drive.start_and_follow(found, as_json=args.json)
+        return run_session.start_detached(found, as_json=args.json)
+    return run_session.start_and_follow(found, as_json=args.json)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from workbench import preflight
-from workbench.errors import EXIT_DONE, UserError
-from workbench.headless import drive, plan
-from workbench.headless.freeze import freeze, frozen
+from workbench.runner import preflight
+from workbench.core.errors import EXIT_DONE, UserError
+from workbench.console import run_session
+from workbench.runner import dry_run
+from workbench.runner.frozen_preset import freeze, frozen
 from workbench.preset import miniature
-from workbench.preset.load import LoadedPreset, load
-from workbench.preset.stages import chosen
+from workbench.preset.loader import LoadedPreset, load
+from workbench.preset.schema__preset_stages import chosen
 from workbench.run import folder, launch
 from workbench.run.folder import RunFolder
 
@@ -44,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
     stages = chosen(args.stages, loaded.preset)
     preflight.check(loaded, folder.runs_root(), stages)
     if args.dry_run:
-        print("\n".join(plan.lines(loaded, stages)))
+        print("\n".join(dry_run.lines(loaded, stages)))
         return EXIT_DONE
     made = make_run(loaded, args.name, "-miniature" if args.miniature else "")
     if args.detach:
-        return drive.start_detached(made, stages, args.json)
-    return drive.start_and_follow(made, stages, args.json)
+        return run_session.start_detached(made, stages, args.json)
+    return run_session.start_and_follow(made, stages, args.json)
 
 
 def make_run(loaded: LoadedPreset, name: str, ending: str = "") -> RunFolder:

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import EXIT_DONE
+from workbench.core.errors import EXIT_DONE
 from workbench.run import folder
-from workbench.run.overview import Overview, overview
-from workbench.text import one_line, table
+from workbench.reports.run_overview import Overview, overview
+from workbench.core.text import one_line, table
 
 if TYPE_CHECKING:
-    from workbench.evaluations.case import Case
-    from workbench.run.comparison import Change, Comparison
+    from workbench.reports.cases import Case
+    from workbench.reports.run_comparison import Change, Comparison
 
 HEADS = ("RUN", "STATUS", "STAGE", "STEP", "BEST VAL LOSS", "UPDATED")
 
@@ -66,8 +66,8 @@ def age(seconds: float | None) -> str:
 
 
 def _compare(names: Sequence[str], as_json: bool) -> int:
-    from workbench.headless.compared import lines
-    from workbench.run.comparison import compare
+    from workbench.reports.comparison_text import lines
+    from workbench.reports.run_comparison import compare
 
     root = folder.runs_root()
     found = compare([folder.find(root, name) for name in names])

@@ -11,8 +11,8 @@ import os
 import sys
 
 from workbench import __version__
-from workbench.errors import EXIT_DONE
-from workbench.text import table
+from workbench.core.errors import EXIT_DONE
+from workbench.core.text import table
 
 SHOWN_RUNS = 5
 
@@ -39,9 +39,9 @@ def _is_seen() -> bool:
 def page() -> list[str]:
     """The lines of the start page: presets, the newest runs, and the next commands."""
     from workbench.commands.runs import listing
-    from workbench.preset.shipped import list_presets
+    from workbench.preset.lookup import list_presets
     from workbench.run import folder
-    from workbench.run.overview import overview
+    from workbench.reports.run_overview import overview
 
     runs = folder.list_runs(folder.runs_root())
     lines = [f"workbench {__version__}", "", "Presets"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from workbench.errors import EXIT_DONE
+from workbench.core.errors import EXIT_DONE
 from workbench.run import folder, launch
 
 

@@ -12,23 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
-from workbench.dataset.options import PLAIN, Options
-from workbench.dataset.readers import (
-    alpaca,
-    chat,
-    code,
-    delimited,
-    documents,
-    dolly,
-    input_output,
-    markdown,
-    prompt_completion,
-    sharegpt,
-    task_code,
-    text,
-    topics,
-)
-from workbench.dataset.readers.compressed import plain_suffix
+from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.readers import alpaca, chat, source_code, delimited, documents, dolly, input_output, markdown, prompt_completion, sharegpt, task_code, plain_text, topics
+from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import head_keys, named
 from workbench.dataset.readers.lines import read_head
 from workbench.dataset.readers.records import (
@@ -40,7 +26,7 @@ from workbench.dataset.readers.records import (
     renamed,
 )
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.text import one_line
+from workbench.core.text import one_line
 
 CSV = "csv"
 MAX_NAMES_TOLD = 8
@@ -67,7 +53,7 @@ class TextFormat(Reader, Protocol):
 SHAPES = cast(
     tuple[Shape, ...], (chat, sharegpt, dolly, alpaca, prompt_completion, topics, documents)
 )
-TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, markdown, text))
+TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, markdown, plain_text))
 
 
 @dataclass(frozen=True)
@@ -104,7 +90,7 @@ READERS: dict[str, Reader] = {
     **{shape.FORMAT: RecordFormat(shape) for shape in SHAPES},
     **{format.FORMAT: format for format in TEXTS},
     topics.FORMAT: topics,
-    code.FORMAT: code,
+    source_code.FORMAT: source_code,
     CSV: Table(),
 }
 FORMATS = tuple(READERS)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import UserError, UserErrors
-from workbench.text import one_line
+from workbench.core.errors import UserError, UserErrors
+from workbench.core.text import one_line
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as value_class

@@ -18,8 +18,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from workbench.bases.targets import Matrix, resolve
-from workbench.errors import UserError
-from workbench.estimate.shape import ModelShape
+from workbench.core.errors import UserError
+from workbench.architectures.shape import ModelShape
 
 Device = Literal["cpu", "cuda", "mps"]
 DOWN = ("down_proj", "c_proj", "w2", "fc2", "output_linear")  # the last of a feed-forward block

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.bases.targets import Matrix, TargetGroup, groups, resolve
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.estimate.memory import Device, Memory, Setting, Work, estimate
-from workbench.estimate.shape import ModelShape
-from workbench.preset.plan import DEFAULT_MICRO_TOKENS, micro_tokens
+from workbench.architectures.shape import ModelShape
+from workbench.preset.step_plan import DEFAULT_MICRO_TOKENS, micro_tokens
 from workbench.preset.schema import Model, TrainStage
 
 EMBEDDING = "model.embed_tokens"

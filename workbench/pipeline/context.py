@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from workbench import files
+from workbench.core import files
 from workbench.preset.schema import Preset
 from workbench.run import control
 from workbench.run.events import Emit

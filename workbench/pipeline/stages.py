@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from workbench import files
-from workbench.errors import Interrupted, UserError
+from workbench.core import files
+from workbench.core.errors import Interrupted, UserError
 from workbench.pipeline.context import Context, Stage, TrainingTeam, context_of
-from workbench.preset.load import load
+from workbench.preset.loader import load
 from workbench.preset.schema import Preset, TrainStage
-from workbench.preset.stages import TRAIN, check_stage_names
+from workbench.preset.schema__preset_stages import TRAIN, check_stage_names
 from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog, read
@@ -32,7 +32,7 @@ def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
     `train` means every training stage. An export that is `wanted` goes on record here. Raises
     UserError for a name that is no stage.
     """
-    from workbench.pipeline import exporting
+    from workbench.pipeline.export import job as exporting
 
     stages = all_stages(load(str(run.preset_file)).preset)
     stages += exporting.requested(run, wanted)
@@ -44,7 +44,9 @@ def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
 
 def all_stages(preset: Preset) -> list[Stage]:
     """The stages a preset asks for."""
-    from workbench.pipeline import evaluating, exporting, wiring
+    from workbench.pipeline.evaluation import job as evaluating
+    from workbench.pipeline.export import job as exporting
+    from workbench.pipeline.training import job as wiring
 
     sft = [_settings(stage) for stage in preset.train]
     planned = [stage.model_dump(mode="json", exclude={"extensions"}) for stage in preset.train]

@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from workbench import __version__
-from workbench.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, UserError, WorkbenchError
-from workbench.pipeline.processes import team
-from workbench.pipeline.processes.place import taken
-from workbench.pipeline.stopping import StopSignal
-from workbench.pipeline.uncollected import uncollected
+from workbench.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, UserError, WorkbenchError
+from workbench.pipeline.training.distributed import torchrun
+from workbench.pipeline.training.distributed.rank import taken
+from workbench.run.control__pipeline_stopping import StopSignal
+from workbench.core.runtime import uncollected
 from workbench.run import control, events
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     place = taken(os.environ)
     if place and place.rank:
-        return team.follow(place)
+        return torchrun.follow(place)
     run = RunFolder(options.run.resolve())
     wanted = tuple(part for part in options.stages.split(",") if part)
     stopping = StopSignal(run.control)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if place is None:
             return work(run, log, wanted, stopping)
-        return team.lead(place, lambda ours: work(run, log, wanted, stopping, ours))
+        return torchrun.lead(place, lambda ours: work(run, log, wanted, stopping, ours))
     finally:
         log.close()
         lock.release()
@@ -64,14 +64,14 @@ def work(
     log: EventLog,
     wanted: tuple[str, ...],
     stopping: Callable[[], bool],
-    ours: team.Team | None = None,
+    ours: torchrun.Team | None = None,
 ) -> int:
     """Do the stages and write how it ended."""
     started = time.monotonic()
     run.make_folders()
     try:
         with uncollected():
-            from workbench.pipeline.load import LoadMeter
+            from workbench.pipeline.system_load import LoadMeter
             from workbench.pipeline.stages import do_stages, plan_stages
 
             plan = plan_stages(run, wanted)

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo as PydanticField
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.preset.schema import Preset, Section
-from workbench.preset.tomlvalue import toml_value
-from workbench.text import did_you_mean
+from workbench.preset.toml_text__preset_tomlvalue import toml_value
+from workbench.core.text import did_you_mean
 
 Kind = Literal[
     "text",

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from workbench.preset.section import PlainName, Refused, Section, Seed
-from workbench.text import did_you_mean
+from workbench.core.section import PlainName, Refused, Section, Seed
+from workbench.core.text import did_you_mean
 
 EMBEDDED = "embedded:"
 MINIATURE = "miniature:"  # a random model of that name's architecture, made on the spot

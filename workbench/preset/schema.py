@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workbench.preset.inputs import Data, DataSource, Model
 from workbench.preset.outputs import Evaluate, Export, Generate, Guard, Launch, Ollama
-from workbench.preset.section import Section
+from workbench.core.section import Section
 from workbench.preset.training import Adapter, TrainStage
 from workbench.preset.watch import Watch
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from workbench.preset.section import MAX_STEPS, PlainName, Refused, Section, Seed, ShareOrSteps
+from workbench.core.section import MAX_STEPS, PlainName, Refused, Section, Seed, ShareOrSteps
 
 SEEDS = ("order_seed", "dropout_seed", "weights_seed")
 Beta = Annotated[float, Field(ge=0, lt=1)]

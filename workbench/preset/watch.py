@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from workbench.preset.inputs import distinct
-from workbench.preset.section import Refused, Section
+from workbench.core.section import Refused, Section
 
 PROMPT_FILE = "FILE:"
 Tracker = Literal[

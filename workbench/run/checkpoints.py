@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.run.folder import RunFolder
 from workbench.run.log import skim
 from workbench.run.state import RunState, StageState
-from workbench.text import did_you_mean
+from workbench.core.text import did_you_mean
 
 SAVED = ("final", "best", "last")
 STEP = "step-"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from workbench.files import write_atomic
+from workbench.core.files import write_atomic
 
 Request = Literal["stop", "checkpoint"]
 

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import UserError
-from workbench.text import did_you_mean
+from workbench.core.errors import UserError
+from workbench.core.text import did_you_mean
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.errors import RunFailed, UserError
+from workbench.core.errors import RunFailed, UserError
 from workbench.run import control, lock
 from workbench.run.folder import RunFolder
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 RETRY_S = 0.5
 

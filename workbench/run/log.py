@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from workbench import files
+from workbench.core import files
 from workbench.run.events import Event, parse
 
 MAX_LINE_BYTES = 4096

@@ -19,20 +19,20 @@ from textual.containers import Horizontal
 from textual.dom import DOMNode
 
 from workbench import __version__
-from workbench.errors import WorkbenchError
-from workbench.places import state_folder
+from workbench.core.errors import WorkbenchError
+from workbench.core.paths import state_folder
 from workbench.run.folder import RunFolder, runs_root
-from workbench.tui import crash, memory
+from workbench.tui import crash_report, saved_state
 from workbench.tui.actions import EVERYWHERE, Action, bindings
-from workbench.tui.followed import Followed
+from workbench.tui.runs.follower import Followed
 from workbench.tui.pane import Pane
-from workbench.tui.panes import PANES, spec
-from workbench.tui.steering import Steering
-from workbench.tui.typeahead import InOrder
-from workbench.tui.watching import Watching
-from workbench.tui.widgets.keys import KeysLine
-from workbench.tui.widgets.status import Level, StatusBar
-from workbench.tui.widgets.tabs import PaneTabs
+from workbench.tui.pane_list import PANES, spec
+from workbench.tui.runs.controller import Steering
+from workbench.tui.key_queue import InOrder
+from workbench.tui.runs.watcher import Watching
+from workbench.tui.widgets.key_footer import KeysLine
+from workbench.tui.widgets.bar__tui_widgets_status import Level, StatusBar
+from workbench.tui.widgets.pane_tabs import PaneTabs
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -63,7 +63,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
     def __init__(self, root: Path | None = None, state: Path | None = None) -> None:
         super().__init__()
         self.state_folder = state or state_folder()
-        self.memory = memory.recall(self.state_folder)
+        self.memory = saved_state.recall(self.state_folder)
         self.watching = Watching((root or runs_root()).absolute())
         self.current: RunFolder | None = None
         self.pinned: list[RunFolder] = []
@@ -248,8 +248,8 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
             self.say(str(error), "error")
             return
         self.faults.append(error)
-        path = crash.save(error, self.state_folder)
-        fault = crash.redacted(repr(error))
+        path = crash_report.save(error, self.state_folder)
+        fault = crash_report.redacted(repr(error))
         self.say(f"internal error: {fault} (details in {path})", "error")
 
     async def run_action(
@@ -368,10 +368,10 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
         self._read_keys()
 
     def _read_keys(self) -> None:
-        from workbench.tui.registry import read_keymap
+        from workbench.tui.keymap import read_keymap
 
         try:
-            self.own_keys = read_keymap(memory.keymap_file())
+            self.own_keys = read_keymap(saved_state.keymap_file())
         except WorkbenchError as error:
             self.say_error(error)
         if self.own_keys:
@@ -384,7 +384,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
     def keep(self) -> None:
         """Write down what the next screen shall know."""
         self._remember(zoomed=self.zoomed, pinned=[str(run.path) for run in self.pinned])
-        memory.remember(self.state_folder, self.memory)
+        saved_state.remember(self.state_folder, self.memory)
 
 
 def main() -> int:
@@ -395,5 +395,5 @@ def main() -> int:
     with guarded(app, app.state_folder, app.keep):
         app.run()
     if app._exception is not None:
-        print(crash.farewell(app._exception, app.state_folder), file=sys.stderr)
+        print(crash_report.farewell(app._exception, app.state_folder), file=sys.stderr)
     return app.return_code or 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from textual.app import App
 
-from workbench.files import write_atomic
+from workbench.core.files import write_atomic
 
 LIMIT_S = 2.0
 SCREEN_CHUNK = 500  # GNU screen passes strings of up to 768 bytes on

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from textual.containers import Vertical
 
 from workbench.tui.actions import Action, bindings
-from workbench.tui.widgets.status import Level
+from workbench.tui.widgets.bar__tui_widgets_status import Level
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host
-    from workbench.tui.steering import Steering
+    from workbench.tui.runs.controller import Steering
 
     class PaneHost(Host, Protocol):
         """The app as its panes see it: they also send requests to runs."""

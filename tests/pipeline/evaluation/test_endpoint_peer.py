@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat.helpers import Tiny, write_tiny
+from tests.inference.helpers import Tiny, write_tiny
 from tests.pipeline.evaluation.helpers import row
-from workbench.chat.sampling import Sampling
-from workbench.chat.session import Session
-from workbench.pipeline.evaluation.endpoint import openai_answerer
+from workbench.core.sampling import Sampling
+from workbench.inference.session import Session
+from workbench.pipeline.evaluation.http_endpoint import openai_answerer
 from workbench.pipeline.evaluation.questions import Asking, Reply, questions_for
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 

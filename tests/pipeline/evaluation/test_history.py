@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tests.evaluations.helpers import case, write
+from tests.reports.helpers import case, write
 from workbench.pipeline.evaluation.history import NAME, remember
-from workbench.pipeline.evaluation.report import write_report
+from workbench.pipeline.evaluation.report_writer import write_report
 
 
 def test_a_line_a_model_when_something_has_changed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.evaluations.estimates import mcnemar_exact
+from workbench.reports.evaluation_report__evaluations_estimates import mcnemar_exact
 from workbench.pipeline.evaluation.metrics import (
     estimate,
     ks_for,

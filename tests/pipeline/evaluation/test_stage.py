@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.chat.helpers import Tiny, write_tiny
+from tests.inference.helpers import Tiny, write_tiny
 from tests.pipeline.evaluation.helpers import http_server, row
-from workbench.chat import native_model
-from workbench.chat.sampling import Sampling
-from workbench.errors import Interrupted, UserError
-from workbench.evaluations.case import Case
-from workbench.evaluations.report import read_report
-from workbench.evaluations.since import Earlier
-from workbench.pipeline.evaluation.cases import Checker
-from workbench.pipeline.evaluation.guards import Guard
+from workbench.inference import llama_model
+from workbench.core.sampling import Sampling
+from workbench.core.errors import Interrupted, UserError
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_report import read_report
+from workbench.reports.evaluation_changes__evaluations_since import Earlier
+from workbench.pipeline.evaluation.judging import Checker
+from workbench.pipeline.evaluation.judging__pipeline_evaluation_guards import Guard
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.report_cases import diverse, fenced
 from workbench.pipeline.evaluation.result import About
@@ -123,7 +123,7 @@ def test_a_second_run_loads_no_model(
 ) -> None:
     short = Plan(ROWS[:2], ASKING, SAYS_TUNED)
     first = evaluate(models, tmp_path / "out", short)
-    monkeypatch.setattr(native_model.NativeModel, "__init__", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(llama_model.NativeModel, "__init__", lambda *_: pytest.fail("loaded"))
     again = evaluate(models, tmp_path / "out", short)
     assert again.models == first.models
 

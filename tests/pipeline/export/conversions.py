@@ -20,8 +20,8 @@ CONVERTS = (
     _OPTIONS
     + """
 from workbench.pipeline.export.plan import plan_export
-from workbench.pipeline.export.stream import run_export
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.export.streaming import run_export
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 if a.vocab_only:
     a.outfile.write_bytes(b"GGUF")
 else:

@@ -38,14 +38,14 @@ from transformers import (
     Starcoder2Config,
 )
 
-from workbench.pipeline.causal import load_causal
+from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.export.parity import Parity, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.probes import HARD, hard_texts
-from workbench.pipeline.export.reference import write_reference
-from workbench.pipeline.export.splits import SPLITTINGS
-from workbench.pipeline.export.stream import run_export
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import HARD, hard_texts
+from workbench.pipeline.export.reference_logits import write_reference
+from workbench.tokenization.pretokenizers import SPLITTINGS
+from workbench.pipeline.export.streaming import run_export
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 PADDING_ROWS = 8

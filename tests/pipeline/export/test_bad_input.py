@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.export.helpers import save_adapter, save_base
-from workbench import files
-from workbench.errors import Interrupted, RunFailed, UserError, WorkbenchError
-from workbench.pipeline.export.making import Doing
+from workbench.core import files
+from workbench.core.errors import Interrupted, RunFailed, UserError, WorkbenchError
+from workbench.pipeline.export.output_files import Doing
 from workbench.pipeline.export.stage import Callbacks, export_stage
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 
 @pytest.fixture(scope="module")

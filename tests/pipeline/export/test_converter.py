@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.export.conversions import HANGS, NOTHING, REFUSES, WRITES, program
-from workbench.errors import Interrupted, RunFailed, UserError
+from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.pipeline.export.converter import check_converter, convert
 
 

@@ -9,11 +9,11 @@ from gguf import TokenType
 
 from tests.pipeline.export.helpers import save_tokenizer
 from tests.pipeline.export.real_kinds import BEYOND, KINDS, save_kind
-from workbench.errors import RunFailed
+from workbench.core.errors import RunFailed
 from workbench.pipeline.export import native_ids
 from workbench.pipeline.export.differences import Difference, without_differences
 from workbench.pipeline.export.native_ids import Request, vocabulary_ids
-from workbench.pipeline.export.tokenizer import read_vocabulary, tokenizer_vocabulary
+from workbench.pipeline.export.gguf_vocabulary import read_vocabulary, tokenizer_vocabulary
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.export.vocabulary_check import (

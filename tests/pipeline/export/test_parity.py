@@ -17,7 +17,7 @@ from workbench.pipeline.export.parity import (
     gate,
     log_softmax,
 )
-from workbench.pipeline.export.types import TYPES
+from workbench.pipeline.export.tensor_types import TYPES
 
 GOOD = Parity("f16", 1e-6, 1e-5, 1.0, 1.0, True, 100, 90, 1e-3, True)
 

@@ -9,7 +9,7 @@ import gguf
 import pytest
 
 from workbench.pipeline.export.serving_keys import write_named_templates, write_sampling
-from workbench.pipeline.serving_files import generation_values
+from workbench.pipeline.models.serving_files import generation_values
 from workbench.preset.schema import Generate
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.pipeline.export.helpers import save_adapter, save_base
-from workbench.errors import Interrupted, RunFailed, UserError
-from workbench.pipeline.export import arch
+from workbench.core.errors import Interrupted, RunFailed, UserError
+from workbench import architectures
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stage import Callbacks, export_stage
 from workbench.pipeline.export.vocabulary_check import Sample
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 CHAT = "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\nA loan.<|im_end|>\n"
 
@@ -97,8 +97,8 @@ def test_a_model_too_large_for_memory_is_measured_by_its_first_layers(
 def test_a_wrong_file_fails_the_run_in_one_line(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = dataclasses.replace(arch.FAMILIES["Qwen2ForCausalLM"], permute=True)
-    monkeypatch.setitem(arch.FAMILIES, "Qwen2ForCausalLM", wrong)
+    wrong = dataclasses.replace(architectures.FAMILIES["Qwen2ForCausalLM"], permute=True)
+    monkeypatch.setitem(architectures.FAMILIES, "Qwen2ForCausalLM", wrong)
     with pytest.raises(
         RunFailed, match="parity check failed: the f16 file differs from the trained model"
     ) as caught:

@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM
 from tests.pipeline.export.helpers import config_for, parities, save_base
 from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench.bases.targets import TargetGroup
-from workbench.errors import UserError
-from workbench.pipeline.causal import load_causal
-from workbench.pipeline.structure import matrices_of
+from workbench.core.errors import UserError
+from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.structure import matrices_of
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.adapted import named_targets, trained_groups
 from workbench.pipeline.training.model import AdapterSettings

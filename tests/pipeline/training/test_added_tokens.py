@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from tests import tiny
 from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
 from tests.pipeline.training.test_stage import After, losses
-from workbench import files
-from workbench.errors import Interrupted
-from workbench.pipeline.tokenizer_loading import load_tokenizer
-from workbench.pipeline.training.examples import Examples
+from workbench.core import files
+from workbench.core.errors import Interrupted
+from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.model import widen
 from workbench.preset.schema import Model
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.pipeline.training.helpers import Bench
 from tests.pipeline.training.test_stage import After
-from workbench import files
-from workbench.errors import Interrupted
+from workbench.core import files
+from workbench.core.errors import Interrupted
 from workbench.pipeline.training import checkpoint
 from workbench.run import events
 

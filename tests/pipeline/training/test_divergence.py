@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import After
-from workbench import files
-from workbench.errors import Interrupted, RunFailed
+from workbench.core import files
+from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training.loop import TrainingLoop
 from workbench.run import events

@@ -8,8 +8,8 @@ import pytest
 
 from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import After, losses
-from workbench import files
-from workbench.errors import Interrupted, UserError
+from workbench.core import files
+from workbench.core.errors import Interrupted, UserError
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from tests import tiny
 from tests.pipeline.export.helpers import parities, plan
 from tests.pipeline.training.helpers import Bench, stage_settings
-from workbench import files
-from workbench.errors import Interrupted
-from workbench.pipeline.export.adapter import read_adapter
-from workbench.pipeline.export.adapter_file import NotAlone, write_adapter
+from workbench.core import files
+from workbench.core.errors import Interrupted
+from workbench.pipeline.export.peft_adapter import read_adapter
+from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
 from workbench.pipeline.training import model as models
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

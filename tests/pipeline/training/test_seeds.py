@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import losses
-from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.planning import plan_batches
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan import plan_batches
 from workbench.preset.schema import TrainStage
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

@@ -14,12 +14,12 @@ from transformers import AutoModelForCausalLM
 
 from tests import tiny
 from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
-from workbench import files
-from workbench.errors import Interrupted, UserError
+from workbench.core import files
+from workbench.core.errors import Interrupted, UserError
 from workbench.pipeline.training import checkpoint
-from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.result import load as load_result
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.models.weights import load as load_result
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
 from workbench.run import events
 

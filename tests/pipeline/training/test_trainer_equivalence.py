@@ -14,8 +14,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tests import tiny
 from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
-from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.planning import plan_batches
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan import plan_batches
 from workbench.preset.schema import TrainStage
 from workbench.run import events
 

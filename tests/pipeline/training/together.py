@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from workbench.pipeline.training.ranks import Ranks
+from workbench.pipeline.training.distributed.collectives import Ranks
 
 LIMIT = timedelta(seconds=60)
 

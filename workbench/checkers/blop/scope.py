@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .builtins import BUILTIN, UNUSABLE
+from .scope__checkers_blop_builtins import BUILTIN, UNUSABLE
 from .lexer import Token
 from .parser import Node
 

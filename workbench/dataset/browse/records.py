@@ -13,14 +13,14 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench.dataset.browse.index import BOM, Index, Mark, Span
-from workbench.dataset.browse.raw import ChangedError, RawFile
+from workbench.dataset.browse.record_index import BOM, Index, Mark, Span
+from workbench.dataset.browse.file_bytes import ChangedError, RawFile
 from workbench.dataset.formats import READERS, RecordFormat
-from workbench.dataset.options import PLAIN, Options
-from workbench.dataset.read import Plan, iterate
-from workbench.dataset.readers import input_output, task_code, text
+from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.sources import Plan, iterate
+from workbench.dataset.readers import input_output, task_code, plain_text
 from workbench.dataset.readers.blocks import Style
-from workbench.dataset.readers.compressed import packed_as
+from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import HEAD_BYTES, MAX_LINE_BYTES
 from workbench.dataset.readers.records import kind_of
 from workbench.dataset.rows import Fault, Place, Row
@@ -50,8 +50,8 @@ def cut(file: RawFile, format: str, options: Options = PLAIN) -> Cut | None:
         return Cut(None, b"{}\n", MAX_LINE_BYTES + 1) if lines else None
     if format in STYLES:
         return _cut_blocks(head.decode("utf-8", "replace"), STYLES[format])
-    if format == text.FORMAT:
-        separator = (options.separator.strip() or text.SEPARATOR).encode()
+    if format == plain_text.FORMAT:
+        separator = (options.separator.strip() or plain_text.SEPARATOR).encode()
         return Cut(Mark(separator, separator=True), b"", MAX_TEXT_BYTES)
     return None
 

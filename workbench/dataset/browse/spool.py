@@ -14,10 +14,10 @@ import tempfile
 from dataclasses import asdict, replace
 from typing import BinaryIO, cast
 
-from workbench.dataset.browse.index import Index
-from workbench.dataset.browse.raw import ChangedError
+from workbench.dataset.browse.record_index import Index
+from workbench.dataset.browse.file_bytes import ChangedError
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.files import write_all
+from workbench.core.files import write_all
 
 MAX_TEXT_CHARS = 1 << 20
 BATCH_BYTES = 1 << 20

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from workbench.dataset.options import Options
+from workbench.dataset.reader_options import Options
 from workbench.dataset.readers.fields import exchange, text_field
 from workbench.dataset.rows import Place, Row
 

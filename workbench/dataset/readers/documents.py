@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from workbench.dataset.options import Options
+from workbench.dataset.reader_options import Options
 from workbench.dataset.readers.fields import label_field, named, row_facts, text_field
 from workbench.dataset.readers.strict_json import Refused
 from workbench.dataset.rows import Place, Row

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.dataset.readers.strict_json import Refused, a_type
 from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message, Place, Row
-from workbench.text import one_line
+from workbench.core.text import one_line
 
 COMMON_KEYS = ("category", "difficulty", "tags", "must_contain")
 MAX_KEYS_TOLD = 8

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.dataset.options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, Options
 from workbench.dataset.readers.blocks import Style, names_in, read_pairs
 from workbench.dataset.rows import Fault, Row
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from workbench.dataset.readers.compressed import unpacked
-from workbench.dataset.readers.pieces import pieces
+from workbench.dataset.readers.compression import unpacked
+from workbench.dataset.readers.lines__dataset_readers_pieces import pieces
 from workbench.dataset.rows import Fault, Place
-from workbench.text import size
+from workbench.core.text import size
 
 MAX_LINE_BYTES = 16 << 20
 MAX_FAULTS = 1000

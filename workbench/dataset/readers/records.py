@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from workbench.dataset.options import PLAIN, Options
-from workbench.dataset.readers import delimited, foreign
-from workbench.dataset.readers.compressed import plain_suffix
+from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.readers import delimited, columnar_records
+from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import COMMON_KEYS, MAX_KEYS_TOLD
 from workbench.dataset.readers.strict_json import JsonRow, Refused, json_rows
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.text import one_line
+from workbench.core.text import one_line
 
 
 class Shape(Protocol):
@@ -65,15 +65,15 @@ def read_rows(
 
 def kind_of(path: Path) -> str:
     """What holds the records: `JSON`, `CSV`, `TSV`, `Parquet`, `Arrow` or `Hub`."""
-    if kind := foreign.kind_of(path):
+    if kind := columnar_records.kind_of(path):
         return kind
     return plain_suffix(path)[1:].upper() if delimited.is_table(path) else "JSON"
 
 
 def columns_of(path: Path, options: Options) -> set[str] | Fault:
     """What a shape may see of the columns of a table."""
-    if foreign.kind_of(path):
-        names = foreign.columns(path)
+    if columnar_records.kind_of(path):
+        names = columnar_records.columns(path)
     else:
         names = delimited.header(path, options.fields.values())
     return names if isinstance(names, Fault) else renamed(names, options.fields)
@@ -81,8 +81,8 @@ def columns_of(path: Path, options: Options) -> set[str] | Fault:
 
 def records(path: Path, options: Options = PLAIN) -> Iterator[JsonRow | Fault]:
     """Every object of `path` with its place, or the fault in its place."""
-    if foreign.kind_of(path):
-        return foreign.foreign_rows(path)
+    if columnar_records.kind_of(path):
+        return columnar_records.foreign_rows(path)
     if delimited.is_table(path):
         return delimited.table_rows(path, options.fields.values())
     return json_rows(path)

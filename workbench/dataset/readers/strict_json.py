@@ -22,7 +22,7 @@ import orjson
 
 from workbench.dataset.readers.lines import Line, read_head, read_lines, read_many
 from workbench.dataset.rows import Fault, Place
-from workbench.text import one_line
+from workbench.core.text import one_line
 
 MAX_DEPTH = 64
 MAX_ARRAY_BYTES = 1 << 30

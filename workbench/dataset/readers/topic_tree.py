@@ -20,8 +20,8 @@ from workbench.dataset.readers.fields import words_field
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
 from workbench.dataset.rows import Fault, Place, raise_faults
-from workbench.errors import UserError
-from workbench.text import one_line, size
+from workbench.core.errors import UserError
+from workbench.core.text import one_line, size
 
 STRUCTURE = "structure.enriched.json"
 FOLDER = "topics"

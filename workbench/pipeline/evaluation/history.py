@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workbench import files
+from workbench.core import files
 from workbench.pipeline.evaluation.result import EvaluationResult, headline
 
 NAME = "history.jsonl"

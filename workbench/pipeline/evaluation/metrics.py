@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from workbench.evaluations.estimates import Estimate, PairedTest, mcnemar_exact
+from workbench.reports.evaluation_report__evaluations_estimates import Estimate, PairedTest, mcnemar_exact
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

@@ -14,19 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.checkers.run import find_program
+from workbench.checkers.execution import find_program
 from workbench.dataset.rows import Row
-from workbench.errors import UserError
-from workbench.evaluations.case import Case
-from workbench.evaluations.estimates import GuardResult
-from workbench.evaluations.since import Earlier, since
-from workbench.pipeline.evaluation.answers import answer_all
-from workbench.pipeline.evaluation.baselines import open_answerer
-from workbench.pipeline.evaluation.cases import Checker, judge_all
-from workbench.pipeline.evaluation.figures import compare, in_headline, model_figures
-from workbench.pipeline.evaluation.guards import Guard, guard_result
+from workbench.core.errors import UserError
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_report__evaluations_estimates import GuardResult
+from workbench.reports.evaluation_changes__evaluations_since import Earlier, since
+from workbench.pipeline.evaluation.answer_store__pipeline_evaluation_answers import answer_all
+from workbench.pipeline.evaluation.stage__pipeline_evaluation_baselines import open_answerer
+from workbench.pipeline.evaluation.judging import Checker, judge_all
+from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import compare, in_headline, model_figures
+from workbench.pipeline.evaluation.judging__pipeline_evaluation_guards import Guard, guard_result
 from workbench.pipeline.evaluation.questions import Answerer, Asking, choose, questions_for
-from workbench.pipeline.evaluation.report import write_report
+from workbench.pipeline.evaluation.report_writer import write_report
 from workbench.pipeline.evaluation.result import (
     About,
     EvaluationResult,
@@ -35,7 +35,7 @@ from workbench.pipeline.evaluation.result import (
     slug,
     verdict_of,
 )
-from workbench.pipeline.evaluation.weighing import expected_of, weigh_all, with_weights
+from workbench.pipeline.evaluation.answer_store import expected_of, weigh_all, with_weights
 
 OnAnswer = Callable[[str, int, int, Case], None]  # model, done, total, case
 OnWeighed = Callable[[str, int, int], None]  # model, done, total

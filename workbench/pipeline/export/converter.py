@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench import files
-from workbench.errors import Interrupted, RunFailed, UserError
-from workbench.text import one_line
+from workbench.core import files
+from workbench.core.errors import Interrupted, RunFailed, UserError
+from workbench.core.text import one_line
 
 TYPES = ("f32", "f16", "bf16")  # what it is asked for; all others are quantized from f16
 POLL_S = 0.2

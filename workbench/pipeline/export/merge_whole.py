@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import files
+from workbench.core import files
 from workbench.bases.architecture import named_dtype, read_config
-from workbench.pipeline.export.merged_files import BESIDE_BYTES
-from workbench.pipeline.export.reference import MEMORY_SHARE
-from workbench.pipeline.export.shards import Shards
+from workbench.pipeline.export.merged_safetensors import BESIDE_BYTES
+from workbench.pipeline.export.reference_logits import MEMORY_SHARE
+from workbench.pipeline.export.safetensors_reader import Shards
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.export.unused import without_prediction
-from workbench.pipeline.serving_files import copy_serving_files, read_generation, with_stops
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.models.serving_files import copy_serving_files, read_generation, with_stops
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 CONTEXT = 2048  # of a model that names none
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
@@ -56,7 +56,7 @@ class WholeModel:
 
 def whole_model(weights: Weights, tokenizer: Path) -> WholeModel:
     """The facts of the base of `weights`, by its config.json and its files' headers."""
-    from workbench.pipeline.causal import text_config
+    from workbench.pipeline.models.causal_lm import text_config
 
     config = text_config(weights.base)
     stored = Shards(weights.base).tensors.values()
@@ -80,7 +80,7 @@ def write_whole(
     """
     import torch
 
-    from workbench.pipeline.export.reference import quiet
+    from workbench.pipeline.export.reference_logits import quiet
     from workbench.pipeline.training.model import load
 
     known = whole_model(weights, tokenizer)

@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from workbench.children import ChildDied, end_with_parent, say, told
-from workbench.errors import RunFailed, WorkbenchError
+from workbench.core.subprocesses__children import ChildDied, end_with_parent, say, told
+from workbench.core.errors import RunFailed, WorkbenchError
 from workbench.pipeline.export.vocabulary import Vocabulary
 
 TEXTS_PER_LINE = 256
@@ -41,7 +41,7 @@ def ids_and_ends(
     vocabulary: Vocabulary, requests: Sequence[Request], tokens: Sequence[int]
 ) -> tuple[list[Ids], set[int]]:
     """(the ids as of `vocabulary_ids`, those of `tokens` at which llama.cpp ends a response)."""
-    from workbench.pipeline.export.gguf_header import write_vocabulary_file
+    from workbench.pipeline.export.gguf_writer__pipeline_export_gguf_header import write_vocabulary_file
 
     with TemporaryDirectory(prefix="workbench-vocabulary-") as folder:
         gguf, asked = Path(folder) / "vocabulary.gguf", Path(folder) / "requests.json"
@@ -68,7 +68,7 @@ def _in_child(gguf: Path, asked: Path) -> tuple[list[Ids], set[int]]:
 
 def main(arguments: Sequence[str]) -> None:
     """In the child: one line for each few texts, one of the tokens, then the last word."""
-    from workbench.pipeline.export.native import NativeFile
+    from workbench.pipeline.export.gguf_logits import NativeFile
 
     end_with_parent()
     gguf, asked = map(Path, arguments)

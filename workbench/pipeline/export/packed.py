@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from workbench.bases.quantization import BITSANDBYTES, StoredQuantization
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.pipeline.export.stored import Float32, Stored
 
 STATE = ".quant_state.bitsandbytes__"

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.pipeline.export.native import NativeFile
-from workbench.pipeline.export.shards import Float32
+from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.safetensors_reader import Float32
 
 HARD_LIMITS = {"f32": 1e-6, "f16": 1e-4, "bf16": 2e-3}  # mean KL, nats
 WARNING_LIMITS = {

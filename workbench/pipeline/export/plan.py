@@ -14,17 +14,17 @@ from typing import Any
 import gguf
 from gguf import MODEL_ARCH
 
-from workbench.dataset.named_templates import DEFAULT, read_templates
-from workbench.errors import UserError
-from workbench.pipeline.export.arch import family_of
-from workbench.pipeline.export.arch.config import ModelConfig
-from workbench.pipeline.export.arch.family import Family
-from workbench.pipeline.export.arch.parts import Part, Piece, gathered
+from workbench.tokenization.named_templates import DEFAULT, read_templates
+from workbench.core.errors import UserError
+from workbench.architectures import family_of
+from workbench.architectures.model_config import ModelConfig
+from workbench.architectures.card import Family
+from workbench.architectures.tensor_layout import Part, Piece, gathered
 from workbench.pipeline.export.merged_weights import MergedWeights
-from workbench.pipeline.export.shards import Float32
-from workbench.pipeline.export.tokenizer import read_vocabulary
+from workbench.pipeline.export.safetensors_reader import Float32
+from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
-from workbench.pipeline.export.types import (
+from workbench.pipeline.export.tensor_types import (
     BIG_LAYERS,
     EIGHT,
     Depth,
@@ -37,9 +37,9 @@ from workbench.pipeline.export.types import (
 )
 from workbench.pipeline.export.unused import PREDICTION, unused
 from workbench.pipeline.export.vocabulary import Vocabulary
-from workbench.pipeline.serving_files import read_generation, stop_ids
-from workbench.pipeline.training.weights import Weights
-from workbench.text import quantity
+from workbench.pipeline.models.serving_files import read_generation, stop_ids
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.core.text import quantity
 
 ALIGNMENT = 32
 EMBEDDING_NAME = "token_embd.weight"

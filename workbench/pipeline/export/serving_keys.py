@@ -13,7 +13,7 @@ from typing import Any
 
 import gguf
 
-from workbench.chat.sampling import PENALTY_WINDOW
+from workbench.core.sampling import PENALTY_WINDOW
 
 _Tokenizer = gguf.Keys.Tokenizer
 _SAMPLING: Mapping[str, tuple[str, type[int] | type[float]]] = {

@@ -10,32 +10,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench import files
-from workbench.cores import usable_cores
-from workbench.errors import RunFailed
-from workbench.pipeline.export.answers import SmokeAnswers
-from workbench.pipeline.export.examination import Examination, Judged, examine, write_report
-from workbench.pipeline.export.forecast import Foreseen, foresee
-from workbench.pipeline.export.making import (
-    COMPARE,
-    MERGE,
-    Doing,
-    check_space,
-    make_files,
-    of_tensor,
-    wish,
-)
-from workbench.pipeline.export.merged_files import write_merged
+from workbench.core import files
+from workbench.core.runtime__cores import usable_cores
+from workbench.core.errors import RunFailed
+from workbench.pipeline.export.smoke_test import SmokeAnswers
+from workbench.pipeline.export.verification import Examination, Judged, examine, write_report
+from workbench.pipeline.export.output_files__pipeline_export_forecast import Foreseen, foresee
+from workbench.pipeline.export.output_files import COMPARE, MERGE, Doing, check_space, make_files, of_tensor, wish
+from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.stream import ExportedFile
+from workbench.pipeline.export.streaming import ExportedFile
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
     check_vocabulary,
     expected_ids,
 )
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 ANSWERS = "answers.md"
 

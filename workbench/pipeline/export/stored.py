@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

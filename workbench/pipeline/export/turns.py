@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.dataset import rows
-from workbench.dataset.template import ChatTemplate, Clock
-from workbench.errors import UserError
+from workbench.tokenization.chat_template import ChatTemplate, Clock
+from workbench.core.errors import UserError
 
 Message = Mapping[str, str]
 

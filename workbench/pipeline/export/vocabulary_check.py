@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbench.errors import RunFailed
+from workbench.core.errors import RunFailed
 from workbench.pipeline.export.differences import Difference, without_differences
-from workbench.pipeline.export.native import NativeFile
+from workbench.pipeline.export.gguf_logits import NativeFile
 from workbench.pipeline.export.native_ids import Ids, Request, vocabulary_ids
-from workbench.pipeline.export.probes import hard_texts
+from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import hard_texts
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles
 from workbench.pipeline.export.vocabulary import Vocabulary
-from workbench.text import one_line
+from workbench.core.text import one_line
 
 WITH_SPECIAL = 20  # texts that are also compared with BOS and EOS added
 

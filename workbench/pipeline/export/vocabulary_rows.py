@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from workbench.dataset.rows import Place, Row
-from workbench.dataset.template import ChatTemplate
-from workbench.errors import UserError
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.core.errors import UserError
 from workbench.pipeline.export.differences import Difference
 from workbench.pipeline.export.native_ids import Ids, Request
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles

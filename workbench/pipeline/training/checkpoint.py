@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from workbench import files
-from workbench.errors import UserError
+from workbench.core import files
+from workbench.core.errors import UserError
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.parts import local, part_like, whole
+from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import local, part_like, whole
 
 PREFIX = "step-"
 

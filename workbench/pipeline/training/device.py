@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import torch
 
-from workbench.errors import UserError
+from workbench.core.errors import UserError
 from workbench.preset.schema import Model, TrainStage
 
 OUT_OF_MEMORY = (

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.pipeline.structure import DOWN, UP, computes_from_factors
+from workbench.pipeline.models.structure import DOWN, UP, computes_from_factors
 from workbench.pipeline.training.adapted import wraps_parameter
 from workbench.pipeline.training.lora import LowRankLinear
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.pipeline.training.lean_peft import LoraLayer
+from workbench.pipeline.training.lora__pipeline_training_lean_peft import LoraLayer
 
 
 class LowRankLinear(torch.autograd.Function):

@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from workbench.bases.targets import Matrix, resolve
-from workbench.errors import UserError
-from workbench.pipeline.causal import cannot_load, load_causal
-from workbench.pipeline.structure import matrices_of
-from workbench.pipeline.training import attention, expert_lora, lora
+from workbench.core.errors import UserError
+from workbench.pipeline.models.causal_lm import cannot_load, load_causal
+from workbench.pipeline.models.structure import matrices_of
+from workbench.pipeline.training import packed_attention, expert_lora, lora
 from workbench.pipeline.training.adapted import (
     load_beneath,
     merge_parameters,
@@ -28,15 +28,9 @@ from workbench.pipeline.training.adapted import (
     needs_parameters,
     wrap,
 )
-from workbench.pipeline.training.ahead import ReadAhead
-from workbench.pipeline.training.lean_peft import (
-    LoraConfig,
-    ModulesToSaveWrapper,
-    PeftModel,
-    get_peft_model,
-    without_bitsandbytes,
-)
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.training.weight_prefetch import ReadAhead
+from workbench.pipeline.training.lora__pipeline_training_lean_peft import LoraConfig, ModulesToSaveWrapper, PeftModel, get_peft_model, without_bitsandbytes
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 TRAINED = "default"  # what PEFT calls an adapter that was given no name
 
@@ -75,7 +69,7 @@ def load(
     the same. Raises UserError when the folder
     holds no model that transformers can read.
     """
-    arguments: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention.NAME}
+    arguments: dict[str, Any] = {"dtype": dtype, "attn_implementation": packed_attention.NAME}
     if quantization != "none":
         arguments |= {"quantization_config": quantization_config(quantization, dtype)}
         arguments |= {"device_map": {"": device}}

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import UserError
-from workbench.pipeline.training.parts import part_like, whole
+from workbench.core.errors import UserError
+from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import part_like, whole
 
 
 def build(

@@ -18,16 +18,16 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from workbench import files
+from workbench.core import files
 from workbench.bases.targets import TargetGroup
-from workbench.errors import RunFailed
-from workbench.pipeline.base_shape import read_shape
-from workbench.pipeline.serving_files import copy_serving_files
-from workbench.pipeline.training import layout
+from workbench.core.errors import RunFailed
+from workbench.pipeline.models.base_shape import read_shape
+from workbench.pipeline.models.serving_files import copy_serving_files
+from workbench.pipeline.training import packing
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training.adapted import trained_groups
-from workbench.pipeline.training.ahead import ReadAhead
+from workbench.pipeline.training.weight_prefetch import ReadAhead
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import (
     out_of_memory,
@@ -35,25 +35,20 @@ from workbench.pipeline.training.device import (
     pick_dtype,
     weights_dtype,
 )
-from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.fitting import LESS
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.batch_plan__pipeline_training_fitting import LESS
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.training.loss import TrainedTokenLoss
+from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss
 from workbench.pipeline.training.model import AdapterSettings
-from workbench.pipeline.training.need import computes_again, foreseen, work_of
-from workbench.pipeline.training.parts import is_shared
-from workbench.pipeline.training.planning import (
-    loop_settings,
-    plan_batches,
-    plan_hash,
-    validation_plan,
-)
-from workbench.pipeline.training.ranks import ALONE, Ranks
-from workbench.pipeline.training.result import TrainResult, finish
-from workbench.pipeline.training.settings import Hooks
-from workbench.pipeline.training.sharding import refuse_half, share_out, whole_weights
-from workbench.pipeline.training.watching import NOTHING, Watched
-from workbench.pipeline.training.weights import Weights
+from workbench.pipeline.training.memory_check import computes_again, foreseen, work_of
+from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import is_shared
+from workbench.pipeline.training.training_plan import loop_settings, plan_batches, plan_hash, validation_plan
+from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
+from workbench.pipeline.models.weights import TrainResult, finish
+from workbench.pipeline.training.training_plan__pipeline_training_settings import Hooks
+from workbench.pipeline.training.distributed.sharding import refuse_half, share_out, whole_weights
+from workbench.pipeline.training.monitor import NOTHING, Watched
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
@@ -113,8 +108,8 @@ def train_stage(
     half = torch.float16 if dtype == torch.float16 else None
     autocast = torch.bfloat16 if accelerator.mixed_precision == "bf16" else half
     if share_weights and stage.packing == "auto":  # a pass is an exchange of all ranks
-        stage = layout.with_packing(stage, True)
-    stage = layout.settle(stage, examples, network, folder, told, ranks, autocast)
+        stage = packing.with_packing(stage, True)
+    stage = packing.settle(stage, examples, network, folder, told, ranks, autocast)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
     asked = validation_plan(held_out, stage)
     work = work_of(plan, examples, asked, held_out)

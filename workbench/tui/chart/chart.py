@@ -15,13 +15,13 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
-from workbench.text import one_line
-from workbench.tui.chart import scale
-from workbench.tui.chart.canvas import BRAILLE
+from workbench.core.text import one_line
+from workbench.tui.chart import axes
+from workbench.tui.chart.plot__tui_chart_canvas import BRAILLE
 from workbench.tui.chart.columns import Line
 from workbench.tui.chart.plot import GUTTER, Picture, draw
-from workbench.tui.chart.view import View
-from workbench.tui.widgets.kept import KeptStyle
+from workbench.tui.chart.axes__tui_chart_view import View
+from workbench.tui.styled_text__tui_widgets_kept import KeptStyle
 
 STYLES = ("train", "raw", "validation", "rate", "norm", "speed", "pin-1", "pin-2", "pin-3")
 NO_RUNS: list[tuple[str, str]] = []
@@ -172,9 +172,9 @@ class Chart(KeptStyle, can_focus=True):
         """Title, the lines with their values, what is special; whole parts, as many as fit."""
         parts: list[list[tuple[str, str]]] = []
         for reading in sorted(picture.readings, key=lambda one: one.style.startswith("pin")):
-            shown = scale.figure(reading.raw)
+            shown = axes.figure(reading.raw)
             if reading.smoothed is not None:
-                shown = f"{scale.figure(reading.smoothed)} ({shown})"
+                shown = f"{axes.figure(reading.smoothed)} ({shown})"
             name = one_line(reading.name, 24)
             parts.append([(f"━ {name} ", reading.style), (f"{shown}  ", "")])
         if picture.gaps:

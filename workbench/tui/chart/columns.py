@@ -10,9 +10,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workbench.tui.chart.scale import Range
+from workbench.tui.chart.axes import Range
 from workbench.tui.chart.series import Series
-from workbench.tui.chart.smooth import smooth
+from workbench.tui.chart.columns__tui_chart_smooth import smooth
 
 Layer = tuple[str, list["Column"]]  # the name of its style, and what is drawn
 

@@ -10,11 +10,11 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from workbench.tui.chart import scale
-from workbench.tui.chart.canvas import BRAILLE, Canvas
+from workbench.tui.chart import axes
+from workbench.tui.chart.plot__tui_chart_canvas import BRAILLE, Canvas
 from workbench.tui.chart.columns import Column, Line, layers
-from workbench.tui.chart.scale import Range
-from workbench.tui.chart.smooth import smooth
+from workbench.tui.chart.axes import Range
+from workbench.tui.chart.columns__tui_chart_smooth import smooth
 
 GUTTER = 7  # six characters of a label, and the axis
 ROWS_A_TICK = 3
@@ -68,7 +68,7 @@ def draw(
     """Draw `lines` within `window` into `width` by `height` cells, axes included."""
     cells, rows = max(1, width - GUTTER), max(1, height - 2)
     scaled = layers(lines, window, cells * 2, log_y)
-    y, clipped = scale.value_range(
+    y, clipped = axes.value_range(
         [c.low for _, columns in scaled for c in columns],
         [c.high for _, columns in scaled for c in columns],
     )
@@ -107,7 +107,7 @@ def _trace(canvas: Canvas, columns: list[Column], y: Range, layer: int) -> None:
 
 def _y_marks(y: Range, rows: int, log_y: bool) -> dict[int, str]:
     """Row and label of each tick of the y axis."""
-    marks = scale.marks(y, max(2, rows // ROWS_A_TICK), rows, log_y)
+    marks = axes.marks(y, max(2, rows // ROWS_A_TICK), rows, log_y)
     return {(rows - 1) - round((tick - y.low) / y.span * (rows - 1)): text for tick, text in marks}
 
 
@@ -127,13 +127,13 @@ def _rows(
 
 
 def _x_axis(picture: Picture) -> list[list[Run]]:
-    found = scale.ticks(picture.x, max(1, picture.cells // CELLS_A_TICK))
+    found = axes.ticks(picture.x, max(1, picture.cells // CELLS_A_TICK))
     rule, labels = ["─"] * picture.cells, [" "] * (GUTTER + picture.cells)
     taken = -1
     for tick in found:
         column = min(picture.cells - 1, picture.column_at(tick) - GUTTER)
         rule[column] = "┬"
-        text = scale.count(tick) if picture.x.span >= 5 else f"{tick:g}"
+        text = axes.count(tick) if picture.x.span >= 5 else f"{tick:g}"
         start = min(len(labels) - len(text), max(0, GUTTER + column - len(text) // 2))
         if start > taken:
             labels[start : start + len(text)] = text
@@ -182,7 +182,7 @@ def _mark_crosshair(picture: Picture, x: float) -> None:
         if _character(row, column) == " ":
             _put(picture, number, column, "┊", "crosshair")
     _put(picture, len(picture.rows) - 2, column, "┴", "crosshair")
-    text = f" {scale.count(round(x))} "
+    text = f" {axes.count(round(x))} "
     start = max(0, min(GUTTER + picture.cells - len(text), column - len(text) // 2))
     for offset, character in enumerate(text):
         _put(picture, len(picture.rows) - 1, start + offset, character, "crosshair")

@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from workbench.text import one_line, visible
-from workbench.tui.chart import scale
+from workbench.core.text import one_line, visible
+from workbench.tui.chart import axes
 from workbench.tui.chart.columns import Column, Layer, Line, layers
 from workbench.tui.chart.plot import reading
-from workbench.tui.chart.scale import Range
+from workbench.tui.chart.axes import Range
 
 WIDTH, HEIGHT = 960, 540
 LEFT, TOP, RIGHT, BOTTOM = 72, 64, 24, 52
@@ -41,7 +41,7 @@ def picture(
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     found = layers(lines, window, wide, log_y)
     columns = [column for _, part in found for column in part]
-    y, clipped = scale.value_range([c.low for c in columns], [c.high for c in columns])
+    y, clipped = axes.value_range([c.low for c in columns], [c.high for c in columns])
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13" fill="{INK}">',
@@ -83,14 +83,14 @@ def _values(column: Column) -> list[float]:
 
 def _axes(x: Range, y: Range, wide: int, high: int, quantity: str, log_y: bool) -> list[str]:
     parts = []
-    for value, label in scale.marks(y, ROWS // 3, ROWS, log_y):
+    for value, label in axes.marks(y, ROWS // 3, ROWS, log_y):
         at = TOP + (y.high - value) / y.span * high
         parts.append(_line(LEFT, at, LEFT + wide, at, FAINT))
         parts.append(_text(LEFT - 8, at + 4, label, 'text-anchor="end"'))
-    for step in scale.ticks(x, wide // CELLS_A_TICK):
+    for step in axes.ticks(x, wide // CELLS_A_TICK):
         at = LEFT + (step - x.low) / x.span * wide
         parts.append(_line(at, TOP + high, at, TOP + high + 5, INK))
-        text = scale.count(step) if x.span >= 5 else f"{step:g}"
+        text = axes.count(step) if x.span >= 5 else f"{step:g}"
         parts.append(_text(at, TOP + high + 20, text, 'text-anchor="middle"'))
     parts.append(_line(LEFT, TOP + high, LEFT + wide, TOP + high, INK))
     parts.append(_line(LEFT, TOP, LEFT, TOP + high, INK))
@@ -105,7 +105,7 @@ def _legend(lines: Sequence[Line], *remarks: str) -> list[str]:
         if len(line.series):
             last = reading(line)
             value = last.raw if last.smoothed is None else last.smoothed
-            words = f"{one_line(line.name, 40)} {scale.figure(value)}"
+            words = f"{one_line(line.name, 40)} {axes.figure(value)}"
             parts.append(_line(at, 44, at + 18, 44, COLOURS.get(line.style, INK), 3))
             parts.append(_text(at + 24, 48, words))
             at += 44 + 7.2 * len(words)

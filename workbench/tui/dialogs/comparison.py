@@ -12,11 +12,11 @@ from textual.widgets import Static
 
 from workbench.run.folder import RunFolder
 from workbench.tui.dialogs.dialog import Dialog
-from workbench.tui.styled import styled, wrapped
-from workbench.tui.widgets.textlines import TextLines
+from workbench.tui.styled_text import styled, wrapped
+from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
 
 if TYPE_CHECKING:
-    from workbench.run.comparison import Comparison
+    from workbench.reports.run_comparison import Comparison
     from workbench.tui.host import Host
 
 
@@ -43,7 +43,7 @@ class Compare(Dialog[None]):
         self.query_one(TextLines).tell([styled("reading ...", "dim")])
 
         def work() -> Comparison:
-            from workbench.run.comparison import compare
+            from workbench.reports.run_comparison import compare
 
             return compare(self._runs)
 
@@ -58,12 +58,12 @@ class Compare(Dialog[None]):
 
     def action_copy(self) -> None:
         if self.found:
-            from workbench.headless.compared import lines
+            from workbench.reports.comparison_text import lines
 
             cast("Host", self.app).copy("\n".join(lines(self.found)), "the table")
 
     def _draw(self) -> None:
-        from workbench.headless.compared import INDENT, lines
+        from workbench.reports.comparison_text import INDENT, lines
 
         view = self.query_one(TextLines)
         if self.found and view.size.width:

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static, TextArea
 
-from workbench.text import one_line, visible
+from workbench.core.text import one_line, visible
 from workbench.tui.dialogs.dialog import Dialog
 
 

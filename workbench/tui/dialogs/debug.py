@@ -15,7 +15,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from workbench import __version__
-from workbench.text import size, visible
+from workbench.core.text import size, visible
 from workbench.tui.dialogs.dialog import Dialog
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widgets import Input, Static
 
-from workbench.text import one_line, visible
+from workbench.core.text import one_line, visible
 from workbench.tui.dialogs.dialog import Dialog
-from workbench.tui.widgets.rows import Rows
+from workbench.tui.widgets.row_list import Rows
 
 HEIGHT = 10
 

@@ -12,13 +12,13 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widgets import Static
 
-from workbench.text import one_line
+from workbench.core.text import one_line
 from workbench.tui.dialogs.dialog import Dialog
-from workbench.tui.styled import styled
-from workbench.tui.widgets.rows import Rows
+from workbench.tui.styled_text import styled
+from workbench.tui.widgets.row_list import Rows
 
 if TYPE_CHECKING:
-    from workbench.chat.alternatives import Drawn
+    from workbench.inference.logprobs__chat_alternatives import Drawn
 
 SURE, UNSURE = 0.9, 0.5
 

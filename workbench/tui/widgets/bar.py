@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widget import Widget
 
-from workbench.tui.styled import same
+from workbench.tui.styled_text import same
 
 
 class Bar(Widget):

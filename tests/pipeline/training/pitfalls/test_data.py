@@ -8,13 +8,13 @@ import torch
 from tests.dataset.helpers import REFUSES_SYSTEM, STYLES, byte_level, chat, stop_id, template
 from tests.pipeline.training.helpers import stage_settings
 from tests.pipeline.training.pitfalls.families import ROWS, Home
-from workbench.chat.sampling import Sampling
-from workbench.dataset.encode import encode_rows
+from workbench.core.sampling import Sampling
+from workbench.tokenization.encoder import encode_rows
 from workbench.dataset.rows import Message, Place, Row
-from workbench.dataset.template import ChatTemplate
-from workbench.dataset.tokenize import Encoded, encode_prompt, encode_row
-from workbench.pipeline.training.loss import collate
-from workbench.pipeline.training.samples import Answer, Asking, Prompt, answer
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.conversations import Encoded, encode_prompt, encode_row
+from workbench.pipeline.training.losses.cross_entropy import collate
+from workbench.pipeline.training.sample_generation import Answer, Asking, Prompt, answer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

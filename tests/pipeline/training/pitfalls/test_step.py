@@ -14,24 +14,19 @@ from safetensors.torch import load_file
 from tests import tiny
 from tests.pipeline.training.helpers import Row, rows, stage_settings
 from tests.pipeline.training.pitfalls.families import Home
-from tests.pipeline.training.test_loss import reference
+from tests.pipeline.training.losses.test_cross_entropy import reference
 from tests.pipeline.training.test_stage import After, losses
-from workbench import files
-from workbench.errors import Interrupted, UserError
-from workbench.pipeline.training import attention
+from workbench.core import files
+from workbench.core.errors import Interrupted, UserError
+from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.batches import BatchPlan
-from workbench.pipeline.training.examples import Examples
-from workbench.pipeline.training.loss import TrainedTokenLoss, collate
-from workbench.pipeline.training.planning import (
-    loop_settings,
-    plan_batches,
-    plan_hash,
-    validation_plan,
-)
+from workbench.pipeline.training.batch_plan import BatchPlan
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
+from workbench.pipeline.training.training_plan import loop_settings, plan_batches, plan_hash, validation_plan
 from workbench.pipeline.training.stage import adapter_settings
-from workbench.pipeline.training.weights import Weights
-from workbench.preset.load import load
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.preset.loader import load
 from workbench.preset.schema import Adapter, TrainStage
 from workbench.run import events
 
@@ -47,7 +42,7 @@ def of_kind(told: list[events.Event], kind: type[Any]) -> list[Any]:
 
 def test_07_packed_rows_do_not_see_each_other(home: Home) -> None:
     model = home.model()
-    model.set_attn_implementation(attention.NAME)
+    model.set_attn_implementation(packed_attention.NAME)
     loss, (one, two, three) = TrainedTokenLoss(model), rows(3, longest=30)
 
     def batch(*given: Row) -> Any:
@@ -121,7 +116,7 @@ def same_loss(one: Any, two: Any, targets: str | list[str]) -> None:
     """Loss and gradients of an adapter, ours and by the model's labels; nothing of no targets."""
     examples = Examples.of(rows(5, longest=30))
     made = []
-    for base, way in ((one, attention.NAME), (two, "eager")):
+    for base, way in ((one, packed_attention.NAME), (two, "eager")):
         base.set_attn_implementation(way)
         torch.manual_seed(1)
         config = LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM")

@@ -1,0 +1,16 @@
+"""OLMo 2: norms after attention and feed-forward, and over whole queries and keys."""
+
+from __future__ import annotations
+
+from gguf import MODEL_ARCH
+
+from workbench.architectures.model_config import ModelConfig
+from workbench.architectures.card import Family, refuse_unless
+
+
+def _check(config: ModelConfig) -> None:
+    refuse_unless(config, "attention_bias", {False, None})
+    refuse_unless(config, "tie_word_embeddings", {False, None})
+
+
+FAMILIES = (Family("Olmo2ForCausalLM", MODEL_ARCH.OLMO2, check_more=_check),)

@@ -1,0 +1,71 @@
+"""Phi-3 and Phi-4-mini: fused qkv and gate-up matrices go through as they are.
+
+longrope has two sets of frequency factors: llama.cpp takes the short ones while its context is no
+longer than the original one, transformers while the sequence at hand is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gguf
+from gguf import MODEL_ARCH
+
+from workbench.architectures.model_config import ModelConfig
+from workbench.architectures.card import Constants, Family, as_float32
+
+
+def _original_context(config: ModelConfig) -> int:
+    inside = config.rope().values.get("original_max_position_embeddings")
+    return int(inside or config.get("original_max_position_embeddings", config.context))
+
+
+def _rotated(config: ModelConfig) -> int:
+    share = config.rope().number("partial_rotary_factor", 0.0)
+    return int((share or config.get("partial_rotary_factor", 1.0)) * config.head_dim)
+
+
+def _keys(writer: Any, config: ModelConfig) -> None:
+    writer.add_rope_dimension_count(_rotated(config))
+    writer.add_sliding_window(config.get("sliding_window", 0))
+    writer.add_rope_scaling_orig_ctx_len(_original_context(config))
+    if config.rope().kind == "longrope":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        writer.add_rope_scaling_attn_factors(_attention_factor(config))
+
+
+def _attention_factor(config: ModelConfig) -> float:
+    """sqrt(1 + ln(s) / ln(original)), s = context / original, as transformers computes it."""
+    given = config.rope().values.get("attention_factor")
+    if given is not None:
+        return float(given)
+    original = _original_context(config)
+    stretch = config.rope().number("factor", config.context / original)
+    return 1.0 if stretch <= 1 else math.sqrt(1 + math.log(stretch) / math.log(original))
+
+
+def _frequencies(config: ModelConfig) -> Constants:
+    rope = config.rope()
+    if rope.kind == "longrope":
+        yield "rope_factors_long.weight", as_float32(rope.need("long_factor"))
+        yield "rope_factors_short.weight", as_float32(rope.need("short_factor"))
+
+
+def _warnings(config: ModelConfig) -> list[str]:
+    original = _original_context(config)
+    if config.rope().kind != "longrope" or original >= config.context:
+        return []
+    return [f"with a context above {original}, llama.cpp uses the long factors for every text"]
+
+
+FAMILIES = (
+    Family(
+        "Phi3ForCausalLM",
+        MODEL_ARCH.PHI3,
+        rope_kinds=("default", "longrope"),
+        more_keys=_keys,
+        constants=_frequencies,
+        warnings=_warnings,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The plain terminal: run views, progress line, chat."""

@@ -1,0 +1,96 @@
+"""Three ways to show a run: plain lines, JSON lines, and (in `live`) one moving line a stage.
+
+A view is told of every poll; it writes nothing but complete lines, and keeps no state of the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TextIO
+
+from workbench.reports import status_text
+from workbench.console.views__headless_narrator import Narrator
+from workbench.run.log import Record, to_line
+from workbench.run.state import RunState, StageState
+from workbench.core.text import visible
+
+LINE_EVERY_S = 1.0
+QUIET_S = 30.0
+SHARE_A_LINE = 0.05
+
+
+class View(Protocol):
+    """What `follow` needs of a view."""
+
+    def show(self, state: RunState, records: Sequence[Record]) -> None:
+        """New records, and the state after them; called at every poll, also without any."""
+
+    def tell(self, line: str) -> None:
+        """A line from the front itself, not from the worker."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class JsonView:
+    """Every record as one line on stdout, as it stands in the log; words go to stderr."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out, self._err = out, err
+
+    def show(self, state: RunState, records: Sequence[Record]) -> None:
+        for record in records:
+            self._out.write(to_line(record).decode())
+        if records:
+            self._out.flush()
+
+    def tell(self, line: str) -> None:
+        print(visible(line), file=self._err, flush=True)
+
+    def close(self) -> None:
+        self._out.flush()
+
+
+class PlainView:
+    """For logs and pipes: at most a line a second, and only where there is something new."""
+
+    def __init__(self, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._err, self._now = err, now
+        self._narrator = Narrator()
+        self._stage = ""
+        self._told_at = 0.0
+        self._told_share = 0.0
+
+    def show(self, state: RunState, records: Sequence[Record]) -> None:
+        for line in self._narrator.lines(records, state):
+            self.tell(line)
+        stage = state.stages.get(state.stage)
+        if records and stage and stage.status == "running":
+            self._progress(stage)
+
+    def tell(self, line: str) -> None:
+        print(visible(line), file=self._err, flush=True)
+
+    def close(self) -> None:
+        self._err.flush()
+
+    def _progress(self, stage: StageState) -> None:
+        phrase = status_text.running(stage)
+        if not self._is_due(stage.name, phrase.share or 0.0):
+            return
+        percent = "" if phrase.share is None else f"{phrase.share:4.0%}"
+        parts = [f"  {status_text.label(stage.name):{status_text.NAME_WIDTH}}", percent, phrase.text]
+        self.tell("  ".join(part for part in (*parts, phrase.left) if part.strip()))
+
+    def _is_due(self, stage: str, share: float) -> bool:
+        """A new stage at once; then a line for every 5 %, a second apart, or half a minute."""
+        now = self._now()
+        since = now - self._told_at
+        if stage == self._stage and since < LINE_EVERY_S:
+            return False
+        far = abs(share - self._told_share) >= SHARE_A_LINE
+        if stage == self._stage and not far and since < QUIET_S:
+            return False
+        self._stage, self._told_at, self._told_share = stage, now, share
+        return True

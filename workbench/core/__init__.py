@@ -1,0 +1,1 @@
+"""Shared by every room: errors, text, files, paths, child processes, sampling."""

@@ -1,0 +1,125 @@
+"""A process beside the screen's for what takes long: it is asked once, and answers in JSON lines.
+
+What it reads, holds and computes costs the screen neither memory nor time. It ends with its task,
+when it is stopped, or when nobody listens any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from workbench.core.errors import UserError
+
+Said = dict[str, Any]
+SAY_EVERY_S = 0.1
+LOOK_EVERY_S = 1.0
+NICE = 5  # keys go before
+
+
+class Child:
+    """`heard` gets every line, in a thread; the last is `{"end": ""}`, or what went wrong."""
+
+    def __init__(
+        self,
+        module: str,
+        request: Mapping[str, Any],
+        heard: Callable[[Said], None],
+        fds: Sequence[int] = (),
+    ) -> None:
+        """`module` is run as a program; `fds` are file descriptors that it gets."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=tuple(fds),
+        )
+        self._stopped = False
+        self._thread = threading.Thread(target=self._listen, args=(heard,), daemon=True)
+        self._thread.start()
+        self.ask(request)
+
+    def ask(self, request: Mapping[str, Any]) -> None:
+        """Send it a line."""
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def stop(self) -> None:
+        """End it now; nothing is heard afterwards."""
+        self._stopped = True
+        self._process.kill()
+        self._thread.join()
+
+    def _listen(self, heard: Callable[[Said], None]) -> None:
+        assert self._process.stdin and self._process.stdout
+        with self._process.stdin, self._process.stdout as lines:
+            for line in lines:
+                if self._stopped:
+                    break
+                heard(json.loads(line))
+        status = self._process.wait()
+        if not self._stopped:
+            heard({"end": f"a helper process ended with exit status {status}" if status else ""})
+
+
+class Speaker:
+    """The child's side: collects what is to be said, and says it every tenth of a second."""
+
+    def __init__(self) -> None:
+        self._said_at = 0.0
+
+    def due(self) -> bool:
+        """Whether it is time to say something."""
+        return time.monotonic() - self._said_at >= SAY_EVERY_S
+
+    def say(self, **fields: Any) -> None:
+        """One line. Raises BrokenPipeError when nobody listens."""
+        sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stdout.flush()
+        self._said_at = time.monotonic()
+
+
+def _end_with_parent() -> None:
+    """End within a second of the parent's end.
+
+    By a signal, not a thread: a regular expression that never ends keeps all threads waiting, but
+    looks at signals.
+    """
+    parent = os.getppid()
+
+    def look(number: int, frame: object) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
+
+
+def main(task: Callable[[Said, Speaker], None]) -> int:
+    """Carry out the task that the first line of stdin asks for; the exit status.
+
+    A UserError of the task is said, as `trouble`.
+    """
+    os.nice(NICE)
+    _end_with_parent()
+    try:
+        with suppress(BrokenPipeError, KeyboardInterrupt):
+            speaker = Speaker()
+            try:
+                task(json.loads(sys.stdin.readline()), speaker)
+            except UserError as error:
+                speaker.say(trouble=str(error))
+    finally:  # an interpreter that is going has no handler any more: a look would kill it
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    sys.stdout = None  # a listener that left is no error of ours
+    return 0

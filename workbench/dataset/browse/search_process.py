@@ -1,0 +1,74 @@
+"""The helper process that goes through a source for the rows that somebody wants to see.
+
+It says `found`, the lines of a file (or of the spool) at which those rows stand, and how far it is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workbench.core import subprocesses
+from workbench.core.subprocesses import Said, Speaker
+from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.duplicates import row_text
+from workbench.dataset.rows import Place, Row
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a row must have: `pattern` anywhere in its text, the category."""
+
+    pattern: str = ""
+    category: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def pattern_fault(pattern: str) -> str:
+    """What is wrong with a regular expression, "" when nothing is."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"invalid regular expression: {error}"
+    return ""
+
+
+def search(request: Said, speaker: Speaker) -> None:
+    """Go through the source; `spooled` says that lines count entries instead of the file's."""
+    wanted = Wanted(**request["wanted"])
+    matches = _matcher(wanted)
+    found: dict[str, list[int]] = {}
+    entries = rows = 0
+    place = Place(request["source"]["path"], 0)
+    for entry in Source.from_json(request["source"]).entries():
+        place = entry.place
+        entries += isinstance(entry, Row) or entry.fatal
+        if isinstance(entry, Row):
+            rows += 1
+            if matches(entry):
+                line = entries if request["spooled"] else place.line
+                found.setdefault(place.path, []).append(line)
+        if speaker.due():
+            speaker.say(found=found, path=place.path, line=place.line, rows=rows)
+            found = {}
+    speaker.say(found=found, path=place.path, line=place.line, rows=rows)
+
+
+def _matcher(wanted: Wanted) -> Callable[[Row], bool]:
+    pattern = re.compile(wanted.pattern, re.IGNORECASE)
+
+    def matches(row: Row) -> bool:
+        if wanted.category and row.category != wanted.category:
+            return False
+        return not wanted.pattern or bool(pattern.search(row_text(row)))
+
+    return matches
+
+
+if __name__ == "__main__":
+    sys.exit(subprocesses.main(search))

@@ -1,0 +1,1 @@
+"""Checks of a data set: findings, fixes, duplicates, summary."""

@@ -1,0 +1,150 @@
+"""Every finding has a code: how much it weighs and what it means, for filters, SARIF and docs.
+
+`error`: training refuses the data. `warning`: it would train, but hardly what was meant.
+`note`: worth knowing. A fault that is fatal is an error whatever its code says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.dataset.rows import Fault
+from workbench.core.errors import UserError
+from workbench.core.text import did_you_mean
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code stands for; `fixable` where `--fix` mends it without a guess."""
+
+    severity: Severity
+    meaning: str
+    fixable: bool = False
+
+
+CODES: dict[str, Code] = {
+    # The file as a whole
+    "missing": Code("error", "the file does not exist"),
+    "unreadable": Code("error", "the file cannot be opened or read"),
+    "changed": Code("error", "the file changed after it was opened"),
+    "not-a-file": Code("error", "a folder, pipe or device where a file is expected"),
+    "empty-folder": Code("error", "the folder contains no files"),
+    "format": Code("error", "the file is in no supported format, or not in the one given"),
+    "skipped": Code("note", "files in a folder that do not match a format"),
+    "too-large": Code("error", "a file larger than the limit for its kind"),
+    "too-many": Code("error", "reading stopped after 1,000 errors in one file"),
+    # Bytes and characters
+    "not-utf8": Code("error", "bytes that are not UTF-8", fixable=True),
+    "nul": Code("error", "a NUL character", fixable=True),
+    "bom": Code("note", "the file starts with a byte order mark", fixable=True),
+    "bom-inside": Code(
+        "error", "a byte order mark inside the file, from joining files", fixable=True
+    ),
+    "crlf": Code("note", "Windows line endings", fixable=True),
+    "white-space": Code("note", "whitespace or empty lines between JSON rows", fixable=True),
+    "line-too-long": Code("error", "a line longer than 16 MiB"),
+    "surrogate": Code("error", "a lone surrogate, which is not a character"),
+    # JSON
+    "broken-json": Code("error", "invalid JSON"),
+    "not-an-object": Code("error", "a row that is not a JSON object"),
+    "duplicate-key": Code("error", "a key that appears twice in one object"),
+    "not-a-number": Code("error", "NaN or Infinity, which JSON does not allow"),
+    "number": Code("error", "a number with too many digits"),
+    "too-deep": Code("error", "nesting deeper than any format needs"),
+    # Tables
+    "broken-csv": Code("error", "a table row that cannot be parsed"),
+    "fields": Code("error", "a row with more or fewer fields than the header"),
+    # Markdown with front matter
+    "no-front-matter": Code("error", "a Markdown example without front matter"),
+    "front-matter": Code("error", "front matter that is not strict YAML"),
+    "schema": Code("error", "front matter that violates its JSON Schema, or an invalid schema"),
+    "type": Code("error", "an unknown example type"),
+    "missing-section": Code("error", "a section required by this example type is missing"),
+    "unused-section": Code("note", "a section that is not used"),
+    "open-code": Code("error", "a code block that is never closed"),
+    "too-long": Code("error", "one example longer than the limit"),
+    "broken-file": Code("error", "a Parquet or Arrow file that cannot be parsed"),
+    "library": Code("error", "the library that reads this data is not installed"),
+    # Fields of a row
+    "missing-key": Code("error", "a field required by the format is missing"),
+    "unknown-key": Code("error", "an unknown field in a message"),
+    "unused-keys": Code("note", "row fields that are not used"),
+    "wrong-type": Code("error", "a field with the wrong type"),
+    "empty": Code("error", "an empty file, text or list"),
+    "two-texts": Code("error", "the same content under two keys"),
+    "part": Code("error", "a message part that is not text"),
+    "train": Code("error", "contradictory 'train' or 'weight' marks"),
+    "reasoning": Code("error", "reasoning in the wrong place or given twice"),
+    "tool-calls": Code("error", "inconsistent tool calls"),
+    "difficulty": Code("error", "a difficulty that is neither 1 to 6 nor a known word"),
+    "placeholder": Code("error", "a placeholder that the source does not define"),
+    # Folders
+    "name": Code("error", "a name in a topic tree that cannot be a file name"),
+    "missing-topic": Code("warning", "a file listed in the topic tree is missing"),
+    "strange-topic": Code("warning", "a file that the topic tree does not list"),
+    # Roles and turns
+    "role": Code("error", "an unknown role"),
+    "role-order": Code("error", "roles in an order that no template supports"),
+    "no-answer": Code("error", "a row that ends without a response"),
+    "no-input": Code("error", "an OUTPUT without an INPUT"),
+    "no-output": Code("error", "an INPUT without an OUTPUT"),
+    "stray": Code("error", "text outside the blocks of its format"),
+    "near-header": Code("note", "a line that almost matches a header of its format"),
+    # What the rows say
+    "nothing-trained": Code("warning", "the row has no trained tokens"),
+    "echo": Code("warning", "the response repeats the prompt"),
+    "special-token": Code("warning", "the text contains a special token's name"),
+    "duplicate": Code("warning", "the row duplicates an earlier one", fixable=True),
+    "near-duplicate": Code("warning", "the row is nearly identical to an earlier one"),
+    "contradiction": Code("warning", "an earlier row has a different response"),
+    "leak": Code("warning", "the row has the same opening prompt as a held-out row"),
+    "near-leak": Code("warning", "the opening prompt is nearly that of a held-out row"),
+    "length": Code("note", "the row is much longer or shorter than the others"),
+    "refused": Code("warning", "the response fails the checker"),
+    # Characters that deceive
+    "look-alike": Code("warning", "a look-alike letter of another alphabet"),
+    "zero-width": Code("warning", "an invisible character"),
+    "bidi": Code("warning", "a control character that changes text direction"),
+    "hard-space": Code("note", "a non-breaking space"),
+    # With a preset: the template and the tokens
+    "template": Code("error", "the chat template rejects the row"),
+    "prefix": Code("error", "the template does not continue its generation prompt"),
+    "rewrites": Code("note", "the template renders past turns differently"),
+    "no-stop": Code("error", "no stop token ends the response"),
+    "bos": Code("error", "the template adds BOS twice"),
+    "header": Code("note", "the template adds text to the response"),
+    "over-length": Code("warning", "the row exceeds the sequence length"),
+}
+
+
+def severity(fault: Fault) -> Severity:
+    """How much a finding weighs."""
+    if fault.fatal:
+        return "error"
+    found = CODES[fault.code].severity if fault.code in CODES else "warning"
+    return "warning" if found == "error" else found
+
+
+def check_codes(names: Iterable[str]) -> frozenset[str]:
+    """The names as a set. Raises UserError for one that is no code."""
+    for name in names:
+        if name not in CODES:
+            raise UserError(f"unknown finding code '{name}'", hint=did_you_mean(name, CODES))
+    return frozenset(names)
+
+
+def reference() -> str:
+    """The table of codes for docs/data.md, in Markdown."""
+    lines = ["| Code | Severity | Meaning |", "|---|---|---|"]
+    for name, code in CODES.items():
+        fix = " (fixed by `--fix`)" if code.fixable else ""
+        lines.append(f"| `{name}` | {code.severity} | {code.meaning}{fix} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(reference())

@@ -1,0 +1,148 @@
+"""An answer put right becomes a row of a data set: appended whole, or not at all.
+
+The file decides how the row is written: `# INPUT` and `# OUTPUT` as they are spelt in it, prompt
+and completion, or a whole chat. Before the file is replaced the new one is read by the very
+readers that training uses: the rows it had must come out as before, and the new one behind them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workbench.core import files
+from workbench.dataset.sources import plan_source, read_source
+from workbench.dataset.readers import chat, input_output, prompt_completion
+from workbench.dataset.rows import ASSISTANT, USER, Message, Place, Row
+from workbench.core.errors import UserError
+from workbench.core.text import one_line
+
+MAX_BYTES = 64 << 20
+FORMATS = (input_output.FORMAT, prompt_completion.FORMAT, chat.FORMAT)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the row stands now, in which format, and how many earlier turns it leaves out."""
+
+    place: Place
+    format: str
+    left_out: int
+
+
+def append(path: Path, messages: Sequence[Message], tags: Sequence[str] = ()) -> Written:
+    """Append the conversation, whose last message is the answer. Raises UserError, file unchanged.
+
+    A file of questions and answers gets the last question alone; one of chats gets all of it.
+    `tags` tell where the row came from, in a file whose rows may say so.
+    """
+    path = path.expanduser().resolve()
+    format = format_of(path)
+    kept = _kept(messages, format)
+    before = _bytes(path)
+    added = _text(kept, format, before.decode("utf-8", "replace"), tags)
+    gap = b"" if not before or before.endswith(b"\n") else b"\n"
+    gap += b"\n" if before and format == input_output.FORMAT else b""
+    whole = before + gap + added.encode()
+    place = _proved(path, before, whole, format, kept)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(path, whole)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}", path=path) from error
+    return Written(place, format, len(messages) - len(kept))
+
+
+def format_of(path: Path) -> str:
+    """The format of the file, or of a new one by its name. Raises UserError for any other."""
+    path = path.expanduser()
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
+        if path.suffix in (".jsonl", ".ndjson"):
+            return prompt_completion.FORMAT
+        if path.suffix in (".txt", ".md"):
+            return input_output.FORMAT
+        raise UserError("unknown file format", path=path, hint="use .jsonl or .txt")
+    plan = plan_source(path)
+    found = plan.files[0][1] if len(plan.files) == 1 and path.is_file() else ""
+    if found not in FORMATS or (found != input_output.FORMAT and _bytes(path).lstrip()[:1] == b"["):
+        what = f"{found} rows" if found else "not a file of rows"
+        raise UserError(
+            f"cannot be appended to: {what}", path=path, hint="use " + ", ".join(FORMATS)
+        )
+    return found
+
+
+def _kept(messages: Sequence[Message], format: str) -> list[Message]:
+    assert messages[-1].role == ASSISTANT and messages[-2].role == USER
+    if format == chat.FORMAT:
+        return list(messages)
+    question, answer = messages[-2:]
+    if format == input_output.FORMAT:  # empty lines around a text do not count there
+        question = replace(question, content=_bare(question.content))
+        answer = replace(answer, content=_bare(answer.content))
+    return [question, answer]
+
+
+def _bare(text: str) -> str:
+    lines = text.rstrip().split("\n")
+    first = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    return "\n".join(lines[first:])
+
+
+def _text(kept: Sequence[Message], format: str, before: str, tags: Sequence[str]) -> str:
+    question, answer = kept[-2].content, kept[-1].content
+    if format == input_output.FORMAT:
+        heads = _headers(before)
+        return f"{heads['INPUT']}\n\n{question}\n\n{heads['OUTPUT']}\n\n{answer}\n"
+    row: dict[str, object] = {"prompt": question, "completion": answer}
+    if format == chat.FORMAT:
+        row = {"messages": [{"role": m.role, "content": m.content} for m in kept]}
+    if tags:
+        row["tags"] = [one_line(tag, 80) for tag in tags]
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _headers(before: str) -> dict[str, str]:
+    """The two headers as the file spells them: the first of each."""
+    found = {"INPUT": "# INPUT", "OUTPUT": "# OUTPUT"}
+    open_names = set(found)
+    for line in before.splitlines():
+        name = line.strip("# \t:").upper()
+        if line.startswith("#") and name in open_names:
+            found[name] = line.strip()
+            open_names.discard(name)
+    return found
+
+
+def _proved(path: Path, before: bytes, whole: bytes, format: str, kept: Sequence[Message]) -> Place:
+    """The place of the new row, once both contents were read and compared."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        old = _rows(copy, before, format) if before.strip() else []
+        new = _rows(copy, whole, format)
+    said = [(m.role, m.content) for m in kept]
+    if len(new) != len(old) + 1 or [r.messages for r in new[:-1]] != [r.messages for r in old]:
+        hint = "it may contain a line that looks like a header"
+        raise UserError("this response cannot be saved as a row", path=path, hint=hint)
+    if [(m.role, m.content) for m in new[-1].messages] != said:
+        raise UserError("this response would not be read back unchanged", path=path)
+    return Place(str(path), new[-1].place.line)
+
+
+def _rows(copy: Path, content: bytes, format: str) -> list[Row]:
+    copy.write_bytes(content)
+    return read_source(copy, format).rows
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.exists() and path.stat().st_size > MAX_BYTES:
+            raise UserError("the file is too large to append to here", path=path)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path=path) from error

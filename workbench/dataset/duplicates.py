@@ -1,0 +1,124 @@
+"""What happens to rows between reading and the split: duplicates out, leaks found, a system prompt.
+
+Pure functions. White space does not count where rows are compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from workbench.dataset.duplicates__dataset_near import near_duplicates
+from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, Message, Row
+
+Dedupe = Literal["none", "exact", "near"]
+Duplicates = list[tuple[Row, Row]]
+_BETWEEN, HEAD_END = b"\x1e", b"\x1f"  # parts, and a turn's role and words
+_WIDE_SPACE = (b"\xc2", b"\xe1", b"\xe2", b"\xe3")  # begin all white space beyond ASCII
+_ASCII_SPACE = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
+
+
+def squeezed(text: str) -> bytes:
+    """`text` in UTF-8 without its white space: what differs in layout alone is the same."""
+    if text.isascii():
+        return text.encode().translate(None, _ASCII_SPACE)
+    raw = text.encode("utf-8", "surrogatepass")
+    if not any(lead in raw for lead in _WIDE_SPACE):
+        return raw.translate(None, _ASCII_SPACE)
+    return "".join(text.split()).encode("utf-8", "surrogatepass")
+
+
+def key_parts(row: Row, said: Sequence[str] = ()) -> tuple[list[bytes], int, int]:
+    """(what the row says in parts, how many of them ask for the last answer, for the first).
+
+    The tools that are offered come first, then each turn with its role. A document is one part.
+    `said` is `row.said()`, where that is known already.
+    """
+    if not row.messages:
+        return [squeezed(row.text)], 1, 1
+    parts = [json.dumps(row.tools, sort_keys=True).encode()] if row.tools else []
+    prompt = opening = 0
+    for message, text in zip(row.messages, said or row.said(), strict=True):
+        role = message.role
+        if role == ASSISTANT:
+            prompt = len(parts)
+            opening = opening or prompt
+        parts.append((_HEADS.get(role) or _head(role)) + squeezed(text))
+    return parts, prompt or len(parts), opening or len(parts)
+
+
+def _head(role: str) -> bytes:
+    return role.encode() + HEAD_END
+
+
+_HEADS = {role: _head(role) for role in ROLES}
+
+
+def row_key(row: Row) -> bytes:
+    """Equal for rows that say the same, white space apart."""
+    return _BETWEEN.join(key_parts(row)[0])
+
+
+def prompt_key(row: Row) -> bytes:
+    """Equal for rows that ask the same: the last answer's prompt; a document is its own prompt."""
+    parts, prompt, _ = key_parts(row)
+    return _BETWEEN.join(parts[:prompt])
+
+
+def opening_key(row: Row) -> bytes:
+    """Equal for rows that began alike, up to the first answer: one may then hold the other's."""
+    parts, _, opening = key_parts(row)
+    return _BETWEEN.join(parts[:opening])
+
+
+def row_text(row: Row) -> str:
+    """All that the row says, a turn a line: what near duplicates are sought in."""
+    return "\n".join(row.said())
+
+
+def dedupe(rows: Sequence[Row], how: Dedupe) -> tuple[list[Row], Duplicates]:
+    """(rows that stay, pairs of a dropped row and the one it repeats). The first of each stays.
+
+    `exact` is equal up to white space; `near` is besides alike in 85 % of its word 5-grams (see
+    `dataset.near`), and raises UserError for more than 100,000 rows.
+    """
+    if how == "none":
+        return list(rows), []
+    first: dict[bytes, Row] = {}
+    kept: list[Row] = []
+    dropped: Duplicates = []
+    for row in rows:
+        known = first.setdefault(row_key(row), row)
+        if known is row:
+            kept.append(row)
+        else:
+            dropped.append((row, known))
+    if how == "near":
+        near = near_duplicates([row_text(row) for row in kept])
+        dropped += [(kept[later], kept[earlier]) for later, earlier in near.items()]
+        kept = [row for index, row in enumerate(kept) if index not in near]
+    return kept, dropped
+
+
+def find_leaks(train: Iterable[Row], held_out: Iterable[Row]) -> Duplicates:
+    """Pairs (training row, held-out row) that begin with the same prompt, white space apart."""
+    known: dict[bytes, Row] = {}
+    for row in train:
+        known.setdefault(opening_key(row), row)
+    found = ((known.get(opening_key(row)), row) for row in held_out)
+    return [(seen, row) for seen, row in found if seen is not None]
+
+
+def with_system(rows: Sequence[Row], system: str) -> list[Row]:
+    """The rows with `system` before every conversation that has no system message of its own."""
+    if not system:
+        return list(rows)
+    first = Message(SYSTEM, system)
+    return [
+        replace(row, messages=(first, *row.messages))
+        if row.messages and row.messages[0].role != SYSTEM
+        else row
+        for row in rows
+    ]

@@ -1,0 +1,144 @@
+"""The YAML between the two `---` lines at the beginning of a Markdown file, as strict as JSON.
+
+YAML guesses at types and lets one key stand twice; here `no` and `2024-01-31` are strings, `010` is
+one too, a second key is a fault, and so is an alias, of which a few lines may stand for gigabytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from workbench.dataset.readers.lines import Line
+from workbench.dataset.readers.strict_json import Refused, parse_json
+from workbench.core.text import one_line
+
+FENCE = "---"
+MAX_CHARS = 64 << 10
+MAX_DEPTH = 100
+_YAML = "tag:yaml.org,2002:"
+_PLAIN = (  # YAML 1.2's core schema: what a plain word may be besides a string
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"-?(0|[1-9][0-9]*)", list("-0123456789")),
+    (
+        "float",
+        r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)",
+        list("-0123456789"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class FrontMatter:
+    """The values, the line of each, and where the text below begins."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    body: int = 0  # index of the first line below
+
+
+class BadFrontMatter(Exception):
+    """Front matter that cannot be read: the line, and what is wrong with it."""
+
+    def __init__(self, line: int, refused: Refused) -> None:
+        super().__init__(refused.message)
+        self.line, self.refused = line, refused
+
+
+def front_matter(lines: list[Line]) -> FrontMatter:
+    """The front matter of a file. Raises BadFrontMatter, also where there is none."""
+    if not lines or lines[0].text.rstrip() != FENCE:
+        raise BadFrontMatter(
+            1, Refused("no-front-matter", "no front matter", f"start with {FENCE}")
+        )
+    end = next((n for n, line in enumerate(lines) if n and line.text.rstrip() == FENCE), None)
+    if end is None:
+        raise BadFrontMatter(
+            1, Refused("no-front-matter", "the front matter is not closed", f"end it with {FENCE}")
+        )
+    text = "\n".join(line.text for line in lines[1:end])
+    values, places = _parsed(text)
+    found = {key: number + lines[0].number + 1 for key, number in places.items()}
+    return FrontMatter(values, found, end + 1)
+
+
+def _parsed(text: str) -> tuple[dict[str, Any], dict[str, int]]:
+    import yaml
+
+    if len(text) > MAX_CHARS:
+        raise BadFrontMatter(1, Refused("too-large", "the front matter is too long", "shorten it"))
+    loader = None
+    try:
+        loader = _loader_class()(text)
+        node = loader.get_single_node()
+        value = {} if node is None else loader.construct_document(node)
+        value = parse_json(json.dumps(value))  # dates, NULs, surrogates and depth
+    except yaml.MarkedYAMLError as error:
+        mark = error.context_mark or error.problem_mark
+        what = one_line(", ".join(filter(None, (error.context, error.problem))), 120)
+        raise _bad(mark.line if mark else 0, "broken-yaml", f"invalid YAML: {what}") from None
+    except yaml.YAMLError as error:
+        what = f"invalid YAML: {one_line(str(error), 120)}"
+        raise _bad(0, "broken-yaml", what) from None
+    except Refused as refused:
+        raise BadFrontMatter(2, refused) from None
+    except RecursionError:
+        raise _bad(0, "too-deep", "nested too deeply") from None
+    except (ValueError, TypeError, OverflowError):
+        raise _bad(0, "broken-yaml", "a value that JSON cannot represent") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    if not isinstance(value, dict):
+        raise _bad(0, "wrong-type", "the front matter is not a list of 'key: value' lines")
+    return value, {key.value: key.start_mark.line for key, _ in node.value} if node else {}
+
+
+def _bad(line: int, code: str, message: str) -> BadFrontMatter:
+    return BadFrontMatter(line + 2, Refused(code, message))
+
+
+@cache
+def _loader_class() -> Any:
+    """A safe loader without YAML's surprises; made on the first call, as is the import."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        yaml_implicit_resolvers: dict[str, Any] = {}
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                mark = self.peek_event().start_mark
+                raise yaml.constructor.ConstructorError(
+                    problem="aliases are not allowed", problem_mark=mark
+                )
+            if self.depth == MAX_DEPTH:  # each level makes the scanner slower
+                raise RecursionError
+            self.depth += 1
+            try:
+                return super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for key, _ in node.value:
+                said = f"{key.value}"
+                if key.tag != f"{_YAML}str" or said in seen:
+                    problem = f"key '{said}' " + (
+                        "appears twice" if said in seen else "is not text"
+                    )
+                    raise yaml.constructor.ConstructorError(
+                        problem=problem, problem_mark=key.start_mark
+                    )
+                seen.add(said)
+            return super().construct_mapping(node, deep)
+
+    for name, pattern, first in _PLAIN:
+        Loader.add_implicit_resolver(f"{_YAML}{name}", re.compile(f"(?:{pattern})$"), first)
+    return Loader

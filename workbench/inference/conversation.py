@@ -1,0 +1,70 @@
+"""What was said so far, and asking for the next answer; no screen, no keyboard.
+
+Invariant: a question stays in the history only together with its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+from workbench.inference.reasoning import shown
+from workbench.core.sampling import Sampling
+from workbench.inference.chat_model import Talker
+from workbench.inference.generation import Answer
+from workbench.dataset.rows import Message
+from workbench.core.errors import UserError
+
+FILE_PREFIX = "FILE:"
+
+
+class Conversation:
+    """One model's side of a chat."""
+
+    def __init__(
+        self, name: str, session: Talker, stop: Sequence[str] = (), system: str = ""
+    ) -> None:
+        self.name, self.session, self.stop, self.system = name, session, tuple(stop), system
+        self.turns: list[Message] = []
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Everything said, the system message first where there is one."""
+        head = (Message("system", self.system),) if self.system else ()
+        return (*head, *self.turns)
+
+    def ask(self, text: str, sampling: Sampling) -> Iterator[str]:
+        """Yield the answer piece by piece, and remember question and answer once it has ended.
+
+        An empty reasoning block is remembered, not yielded.
+        """
+        question = Message("user", text)
+        stream = self.session.stream((*self.messages, question), sampling, self.stop)
+        try:
+            yield from shown(stream)
+        finally:
+            if isinstance(stream, Generator):
+                stream.close()  # an answer that is given up must not keep the session busy
+        self.turns += [question, Message("assistant", self.last_answer.text)]
+
+    @property
+    def last_answer(self) -> Answer:
+        assert self.session.last_answer is not None, "no prompt has been sent yet"
+        return self.session.last_answer
+
+    def restart(self) -> None:
+        """Forget what was said; the system message stays."""
+        self.turns = []
+
+
+def read_prompt(text: str) -> str:
+    """`text`, or for `FILE:path` what the file holds. Raises UserError when it cannot be read."""
+    if not text.startswith(FILE_PREFIX):
+        return text
+    path = Path(text.removeprefix(FILE_PREFIX)).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"byte {error.start} is not UTF-8", path=path) from error

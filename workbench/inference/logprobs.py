@@ -1,0 +1,121 @@
+"""How likely a model finds an answer that it is given: the loss of the answer's tokens alone.
+
+The prompt is what the model would be asked with; the answer is what its template writes behind
+that, up to and including the token that ends the turn: the tokens that training learns. Logits are
+llama.cpp's, in float32; losses are summed in float64, in nats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.inference.decoder import BATCH_TOKENS, Decoder, Feed
+from workbench.inference.llama_model import NativeModel
+from workbench.inference.prompt_tokens import Tools, common_prefix, conversation_ids, prompt_ids
+from workbench.dataset.rows import Message
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.core.errors import UserError
+
+LOGIT_BYTES = 64 << 20  # that llama.cpp keeps of one call
+ONLY = 0  # the one sequence that is used
+
+
+@dataclass(frozen=True)
+class Given:
+    """A conversation as token ids, cut where the answer begins; neither part is empty."""
+
+    prompt: list[int]
+    answer: list[int]
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+    @property
+    def read(self) -> list[int]:
+        """What the model reads: all but the last token, which is predicted only."""
+        return [*self.prompt, *self.answer[:-1]]
+
+
+def given_ids(
+    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
+) -> Given:
+    """The last message as the answer to those before it.
+
+    Raises UserError where the template does not write it behind the prompt, or leaves nothing.
+    """
+    asked = template.render(messages[:-1], True, tools)
+    if not template.render(messages, False, tools).startswith(asked):
+        raise UserError("the chat template does not continue its own generation prompt")
+    prompt = prompt_ids(model, template, messages[:-1], tools)
+    whole = conversation_ids(model, template, messages, tools, asking=False)
+    start = common_prefix(prompt, whole)  # less than the prompt where a token spans the seam
+    answer = _to_its_end(model, whole[start:])
+    if not start or not answer:
+        raise UserError("the chat template leaves the prompt or the response empty")
+    return Given(whole[:start], answer)
+
+
+def answer_loss(decoder: Decoder, given: Given) -> float:
+    """Loss of the whole answer in nats; what the decoder held of other conversations is forgotten.
+
+    The conversation must fit the context, its last token apart.
+    """
+    decoder.clear()
+    rows = zip(answer_logits(decoder, given), given.answer, strict=True)
+    return math.fsum(math.log(weight(logits)) - excess(logits, token) for logits, token in rows)
+
+
+def answer_logits(
+    decoder: Decoder, given: Given, *, start: int = 0, abortable: bool = False
+) -> Iterator[Any]:
+    """The logits, (n_vocab,) in float32, that each token of the answer is drawn from.
+
+    The decoder's first sequence holds the first `start` tokens, less than the prompt has; a row
+    holds until the next one is asked for. Raises Aborted as `Decoder.feed` does.
+    """
+    import numpy as np
+
+    read, first = given.read, len(given.prompt) - 1  # what stands there predicts the answer's first
+    shape = (decoder.model.n_vocab,)
+    for begin, end in _calls(start, len(read), first, _rows_at_once(decoder.model)):
+        wanted = max(0, end - max(begin, first))
+        rows = decoder.feed([Feed(ONLY, read[begin:end], wanted)], abortable=abortable)
+        for back in range(wanted - 1, -1, -1):
+            pointer = decoder.c.llama_get_logits_ith(decoder.pointer, rows[ONLY] - back)
+            yield np.ctypeslib.as_array(pointer, shape)
+
+
+def weight(logits: Any) -> float:
+    """Sum of the exponentials of all logits less the highest: what probabilities are shares of."""
+    import numpy as np
+
+    return float(np.exp(logits - logits.max()).sum(dtype=np.float64))
+
+
+def excess(logits: Any, token: int) -> float:
+    """The token's logit less the highest one: at most 0."""
+    return float(logits[token]) - float(logits.max())
+
+
+def _calls(start: int, n: int, first: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of every call: so many tokens, and so many of them from `first` on, at most."""
+    while start < n:
+        end = min(n, start + BATCH_TOKENS, max(start, first) + at_once)
+        yield start, end
+        start = end
+
+
+def _rows_at_once(model: NativeModel) -> int:
+    return max(1, LOGIT_BYTES // (4 * model.n_vocab))
+
+
+def _to_its_end(model: NativeModel, ids: Sequence[int]) -> list[int]:
+    """Up to and including the first token that ends a turn; all of it where none does."""
+    for at, token in enumerate(ids):
+        if model.ends(token):
+            return list(ids[: at + 1])
+    return list(ids)

@@ -1,1 +1,0 @@
-"""A model taken to an Ollama server: what its Modelfile says, and the talk with the server."""

@@ -1,0 +1,143 @@
+"""All files of an export: one pass over the weights writes some, llama.cpp makes others of its F16.
+
+Invariant: an F16 that nobody asked for, needed as a proof or as a source, has a name that
+`files.sweep` takes away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.core import files
+from workbench.pipeline.export.merged_safetensors import merged_bytes
+from workbench.pipeline.export.plan import ExportPlan
+from workbench.pipeline.export.streaming import ExportedFile, TensorDone, run_export
+from workbench.pipeline.export.tensor_types import type_named
+from workbench.inference.quantization import Progress, quantize
+from workbench.inference.quantization__quantize_types import Kind, estimated_bytes, kind_named
+
+TWIN = "f16"
+WRITE, QUANTIZE, COMPARE, MERGE = "write", "quantize to", "compare", "merge into safetensors"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The types asked for, sorted by how they are made; names are lower case and distinct."""
+
+    streamed: tuple[str, ...]
+    quantized: tuple[Kind, ...]
+    parity: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.streamed, *(kind.name for kind in self.quantized))
+
+    @property
+    def in_pass(self) -> tuple[str, ...]:
+        """Types that the pass over the weights writes."""
+        return (*self.streamed, TWIN) if self._needs_twin else self.streamed
+
+    @property
+    def _needs_twin(self) -> bool:
+        """A quantized file alone proves nothing, and llama.cpp makes its types of a float one."""
+        if TWIN in self.streamed or not self.names:
+            return False
+        proof = self.parity and all(type_named(name).quantized for name in self.streamed)
+        return proof or bool(self.quantized)
+
+
+@dataclass(frozen=True)
+class Doing:
+    """How far an export is: what it does, `done` of `total` units, and the one at hand."""
+
+    doing: str
+    done: int
+    total: int
+    unit: str
+    name: str
+
+
+def wish(formats: Sequence[str], parity: bool) -> Wish:
+    """The types of these names. Raises UserError for one that cannot be made."""
+    kinds = list(dict.fromkeys(kind_named(name) for name in formats))
+    streamed = tuple(kind.name for kind in kinds if kind.streamed)
+    return Wish(streamed, tuple(kind for kind in kinds if not kind.streamed), parity)
+
+
+def planned_bytes(plan: ExportPlan, wished: Wish) -> dict[str, int]:
+    """Type -> bytes of its file; those of llama.cpp's own types are an estimate."""
+    known = {kind.name: plan.file_bytes(kind) for kind in plan.types}
+    made = {kind.name: estimated_bytes(kind, list(known.items())) for kind in wished.quantized}
+    return {name: (known | made)[name] for name in wished.names}
+
+
+def disk_bytes(plan: ExportPlan, wished: Wish, merged: bool) -> int:
+    """What the disk has to take at once: all files, with an F16 twin and the merged model."""
+    planned = planned_bytes(plan, wished)
+    made = sum(planned[kind.name] for kind in wished.quantized)
+    return plan.total_bytes() + made + (merged_bytes(plan) if merged else 0)
+
+
+def check_space(plan: ExportPlan, wished: Wish, out: Path, merged: bool) -> None:
+    """Raise RunFailed when the disk cannot take all of it at once."""
+    files.check_space(out, disk_bytes(plan, wished, merged), "the export")
+
+
+def make_files(
+    plan: ExportPlan,
+    wished: Wish,
+    out: Path,
+    *,
+    doing: Callable[[Doing], None],
+    on_file: Callable[[ExportedFile, float], None],
+    stopping: Callable[[], bool],
+    threads: int,
+) -> list[ExportedFile]:
+    """Write all files of the wish, and the F16 it may need; in the order they were made."""
+    paths = {
+        name: out / (f"{plan.name}-{name}.gguf" if name in wished.names else f".twin-{name}.part")
+        for name in wished.in_pass
+    }
+    started = time.monotonic()
+    made = run_export(
+        plan,
+        paths,
+        progress=lambda at: doing(of_tensor(f"{WRITE} {' + '.join(wished.in_pass)}", at)),
+        stopping=stopping,
+        threads=threads,
+    )
+    for file in made:
+        if file.type in wished.names:
+            on_file(file, time.monotonic() - started)
+    for kind in wished.quantized:
+        started = time.monotonic()
+        target = out / f"{plan.name}-{kind.name}.gguf"
+        made.append(quantized(paths[TWIN], target, kind, doing, stopping, threads))
+        on_file(made[-1], time.monotonic() - started)
+    return made
+
+
+def quantized(
+    source: Path,
+    target: Path,
+    kind: Kind,
+    doing: Callable[[Doing], None],
+    stopping: Callable[[], bool],
+    threads: int,
+) -> ExportedFile:
+    """The file `target` that llama.cpp makes of a float one."""
+
+    def progress(at: Progress) -> None:
+        doing(Doing(f"{QUANTIZE} {kind.name}", at.done, at.total, "tensors", at.tensor))
+
+    made = quantize(source, target, kind, threads=threads, progress=progress, stopping=stopping)
+    told = tuple(map(str, made.fallbacks))
+    return ExportedFile(kind.name, target, made.bytes, files.sha256(target), len(told), told)
+
+
+def of_tensor(doing: str, at: TensorDone) -> Doing:
+    """The pass's own telling as `Doing`."""
+    return Doing(doing, at.done, at.total, "tensors", at.name)

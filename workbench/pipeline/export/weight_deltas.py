@@ -1,0 +1,74 @@
+"""LoRA on a whole stack of experts, taken apart into the factors of each stored matrix.
+
+transformers 5 holds the experts of a layer as two parameters, `gate_up_proj` (experts, 2 * inner,
+hidden) and `down_proj` (experts, hidden, inner), and stores a matrix an expert. peft's factors for
+such a parameter (tuners/lora/layer.py, ParamWrapper) are A (experts * r, columns) and
+B (rows, r * experts), where expert e has rows [e * r, (e + 1) * r) of A and every experts-th
+column of B from e on. Two parameters of one module are told apart by their shapes: peft's names
+do not say which is which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from workbench.core.errors import UserError
+from workbench.pipeline.export.safetensors_reader import Shards
+
+
+@dataclass(frozen=True)
+class ExpertFactors:
+    """Where the factors of one expert's matrix lie: keys of A and B, and its share of them.
+
+    `module` is the parameter's name for peft's patterns, `rows` its rows of B.
+    """
+
+    a: str
+    b: str
+    module: str
+    expert: int
+    experts: int
+    rows: slice
+
+
+def expert_factors(
+    module: str,
+    stored: str,
+    names: tuple[str, str, str],
+    pairs: Iterable[Mapping[str, str]],
+    factors: Shards,
+    base: Shards,
+) -> Iterator[tuple[str, ExpertFactors]]:
+    """The stored matrices that `pairs` of factors change, each with its share.
+
+    `module` is the stack in memory (`...mlp.experts`), `stored` its name in the base's files, and
+    `names` those of gate, up and down. Raises UserError for factors that fit neither parameter.
+    """
+    gate, up, down = names
+    parts: tuple[str, ...]
+    n = _experts(f"{stored}.%d.{gate}.weight", base)
+    inner, hidden = base.shape(f"{stored}.0.{gate}.weight") if n else (0, 0)
+    for pair in pairs:
+        (rank, columns), (rows, _) = (factors.shape(pair[k]) for k in ("lora_A", "lora_B"))
+        if n and rank % n == 0 and (rows, columns) == (2 * inner, hidden):
+            parameter, parts = "gate_up_proj", (gate, up)
+        elif n and rank % n == 0 and (rows, columns) == (hidden, inner):
+            parameter, parts = "down_proj", (down,)
+        else:
+            message = f"the LoRA factors of {module} match no experts of the base model"
+            raise UserError(message, path=factors.folder)
+        for i, expert in product(range(len(parts)), range(n)):
+            share = slice(rows // len(parts) * i, rows // len(parts) * (i + 1))
+            keys = pair["lora_A"], pair["lora_B"]
+            found = ExpertFactors(*keys, f"{module}.{parameter}", expert, n, share)
+            yield f"{stored}.{expert}.{parts[i]}.weight", found
+
+
+def _experts(pattern: str, base: Shards) -> int:
+    """How many experts the base stores."""
+    n = 0
+    while pattern % n in base:
+        n += 1
+    return n

@@ -1,0 +1,182 @@
+"""A miniature's folder in Hugging Face layout: config, weights, tokenizer, template.
+
+Of a known name the family's card says what to build, with the model's own tokenizer if the Hub's
+cache has it; of a local folder the model's own configuration is cut down and its tokenizer kept.
+Weights are drawn from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from workbench.core import files
+from workbench.tokenization.named_templates import read_templates, write_templates
+from workbench.tokenization.chat_template import BUILT_IN, built_in
+from workbench.core.errors import UserError
+from workbench.core.files import read_json_object
+from workbench.pipeline.models import miniature_model__pipeline_miniature_vocabulary
+from workbench.architectures.miniature_config import CARDS, HEAD_DIM, HEADS, INNER, WIDTH, Card, settings
+from workbench.core.paths import cache_folder
+from workbench.preset.miniature import kind_of
+from workbench.run.folder import plain_name
+
+VERSION = 3  # counts up when a card or the recipe changes: an old folder is not taken for a new one
+SEED = 20
+ROWS_MULTIPLE = 64
+TOKENIZER = "tokenizer.json"
+KEPT = (TOKENIZER, "tokenizer_config.json", "tokenizer.model")
+CUT = dict(
+    hidden_size=WIDTH,
+    intermediate_size=INNER,
+    num_hidden_layers=4,
+    num_attention_heads=HEADS,
+    head_dim=HEAD_DIM,
+    moe_intermediate_size=256,
+    num_experts=4,
+    n_routed_experts=4,
+    num_experts_per_tok=2,
+    query_pre_attn_scalar=HEAD_DIM,
+)
+
+
+def miniature(name: str) -> Path:
+    """The folder of the miniature of a hub id or a local model folder, made if it is not there.
+
+    Raises UserError for a name of no known family, or a folder that is no model.
+    """
+    source = Path(name).expanduser()
+    stem = plain_name(name.replace("/", "--"))[-70:]
+    target = cache_folder() / "miniatures" / f"{stem}-v{VERSION}"
+    if source.is_dir():
+        return _of_folder(source, target)
+    card, own = CARDS[kind_of(name)], own_tokenizer(name)
+    if own is not None:
+        target = target.with_name(f"{target.name}-{files.sha256(own / TOKENIZER)[:8]}")
+    if not (target / "config.json").is_file():
+        if own is not None:
+            _with_tokenizer(card, own, target)
+        else:
+            _of_card(card, target, instruct="-base" not in name.lower())
+    return target
+
+
+def own_tokenizer(name: str) -> Path | None:
+    """The newest snapshot of a hub id in the Hub's cache with a tokenizer.json; None without."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
+    found = [path.parent for path in cache.glob(f"snapshots/*/{TOKENIZER}") if path.is_file()]
+    return max(found, key=lambda folder: folder.stat().st_mtime_ns, default=None)
+
+
+def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
+    """The card's model for the tokenizer in the folder `own`, with as many rows as the real one."""
+    tokens, config = (
+        Tokenizer.from_file(str(own / TOKENIZER)),
+        read_json_object(own / "tokenizer_config.json"),
+    )
+    given = read_json_object(own / "config.json")
+    rows = given.get("text_config", given).get("vocab_size")
+    if not rows:
+        highest = max(tokens.get_vocab(with_added_tokens=True).values())
+        rows = -(-(highest + 1) // ROWS_MULTIPLE) * ROWS_MULTIPLE
+    ids = dict[str, int | None]()
+    for name in ("bos", "eos", "pad"):
+        token = config.get(f"{name}_token")
+        text = token.get("content") if isinstance(token, dict) else token
+        ids[f"{name}_token_id"] = tokens.token_to_id(text) if text else None
+    with _folder(target) as tmp:
+        _save_model(card.model_type, settings(card, rows, ids), tmp)
+        for name in KEPT:
+            if (own / name).is_file():
+                shutil.copyfile(own / name, tmp / name)
+
+
+def _of_card(card: Card, target: Path, *, instruct: bool) -> None:
+    tokens = card.tokens
+    eos = tokens.eos if instruct else tokens.base_eos or tokens.eos
+    tokenizer = miniature_model__pipeline_miniature_vocabulary.train(tokens)
+    rows = -(-tokenizer.get_vocab_size() // ROWS_MULTIPLE) * ROWS_MULTIPLE
+    ids = {
+        f"{name}_token_id": tokenizer.token_to_id(token) if token else None
+        for name, token in (("bos", tokens.bos), ("eos", eos), ("pad", tokens.pad))
+    }
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    config |= {"bos_token": tokens.bos or None, "eos_token": eos, "pad_token": tokens.pad}
+    if "<unk>" in tokens.special:
+        config["unk_token"] = "<unk>"
+    with _folder(target) as tmp:
+        _save_model(card.model_type, settings(card, rows, ids), tmp)
+        files.write_atomic(tmp / "tokenizer.json", tokenizer.to_str(pretty=False))
+        files.write_json(tmp / "tokenizer_config.json", config)
+        files.write_atomic(tmp / "chat_template.jinja", template(card.template))
+
+
+def _of_folder(source: Path, target: Path) -> Path:
+    """The same architecture, cut down, with the model's own tokenizer."""
+    try:
+        given = json.loads((source / "config.json").read_bytes())
+        kind = str(given.pop("model_type"))
+    except (OSError, ValueError, KeyError):
+        raise UserError("no config.json found", path=source) from None
+    values = shrunk(given)
+    with _folder(target) as tmp:
+        _save_model(kind, values, tmp)
+        for name in KEPT:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, tmp / name)
+        write_templates(read_templates(source), tmp)
+    return target
+
+
+def shrunk(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with a miniature's widths; what a model does not have it does not get."""
+    dropped = (
+        "architectures",
+        "torch_dtype",
+        "dtype",
+        "layer_types",
+        "auto_map",
+        "max_window_layers",
+    )
+    values = {key: value for key, value in given.items() if key not in dropped}
+    values |= {key: value for key, value in CUT.items() if given.get(key) is not None}
+    if given.get("model_type", "").startswith("gemma3"):
+        values["num_hidden_layers"] = 6
+    if "num_key_value_heads" in given:
+        shared = given["num_key_value_heads"] < given.get("num_attention_heads", 0)
+        values["num_key_value_heads"] = 2 if shared else HEADS
+    return values
+
+
+def template(name: str) -> str:
+    """A chat template's source: one that presets may name, or one that only miniatures use."""
+    if name in BUILT_IN:
+        return built_in(name)
+    folder = package_files("workbench.architectures").joinpath("templates")
+    return folder.joinpath(f"{name}.jinja").read_text("utf-8")
+
+
+def _folder(target: Path) -> Any:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return files.whole_folder(target)
+
+
+def _save_model(kind: str, values: dict[str, Any], folder: Path) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, **values)
+    state = torch.random.get_rng_state()
+    torch.manual_seed(SEED)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    torch.random.set_rng_state(state)
+    model.to(torch.bfloat16).save_pretrained(folder)

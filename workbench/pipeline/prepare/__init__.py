@@ -1,0 +1,1 @@
+"""The prepare stage: rows to sequences of token ids."""

@@ -1,0 +1,108 @@
+"""This process's place among those that train together, as torchrun tells it by the environment.
+
+torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE and where to meet; our own supervisor
+does the same. Invariant: nobody but us sees these variables (`taken` removes them), or accelerate
+would wrap the model and average the gradients a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from workbench.core.errors import UserError
+
+if TYPE_CHECKING:  # imports torch, which may happen only once the GPU is chosen
+    from workbench.pipeline.training.distributed.collectives import Ranks
+
+NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK")
+GPUS = "CUDA_VISIBLE_DEVICES"
+LONGEST_WAIT = timedelta(days=2)  # for a rank that prepares data, saves or asks prompts meanwhile
+
+
+@dataclass(frozen=True)
+class Place:
+    """The `rank` among `size` processes of all machines, and that on this machine."""
+
+    rank: int
+    size: int
+    local_rank: int
+
+
+def taken(environment: MutableMapping[str, str]) -> Place | None:
+    """The place that a launcher set, taken out of `environment`; None for a process of its own.
+
+    On a machine with several GPUs the process sees from then on only its own: whatever any library
+    takes for "the GPU" is the right one. To be called before torch is imported.
+    """
+    given = {name: environment.pop(name, "") for name in NAMES}
+    if not given["RANK"] or int(given["WORLD_SIZE"] or 1) == 1:
+        return None
+    place = Place(int(given["RANK"]), int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"] or 0))
+    environment[GPUS] = gpu_of(place.local_rank, environment)
+    return place
+
+
+def gpu_of(local_rank: int, environment: Mapping[str, str]) -> str:
+    """The GPU of a process as CUDA_VISIBLE_DEVICES names it; "" for one too many.
+
+    A list of one GPU is the launcher's own choice for this very process.
+    """
+    listed = environment.get(GPUS)
+    if listed is None:
+        return str(local_rank)
+    names = listed.split(",")
+    if len(names) == 1:
+        return listed
+    return names[local_rank] if local_rank < len(names) else ""
+
+
+@contextmanager
+def joined(place: Place) -> Iterator[Ranks]:
+    """In here the process group stands: what lies on GPUs goes by NCCL, everything else by gloo.
+
+    Where to meet is in MASTER_ADDR and MASTER_PORT. After an error the group is left to the
+    process's end: taking leave would wait for the others.
+    """
+    import torch
+    import torch.distributed as dist
+
+    from workbench.pipeline.training.distributed.collectives import Ranks
+
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, rank=place.rank, world_size=place.size, timeout=LONGEST_WAIT)
+    yield Ranks(place.rank, place.size)
+    dist.destroy_process_group()
+
+
+def check_gpus(processes: int, device: str) -> None:
+    """Raise UserError where this machine has not a GPU for each of so many processes.
+
+    `device` is as in a preset. On the CPU any number goes.
+    """
+    import torch
+
+    from workbench.pipeline.training.device import pick_device
+
+    kind = pick_device(device).type
+    have = torch.cuda.device_count() if kind == "cuda" else 1
+    if processes > have and kind != "cpu":
+        hint = f'use {have}, or model.device = "cpu"'
+        message = f"launch.processes: {processes}, but this machine has {have} {kind} device(s)"
+        raise UserError(message, hint=hint)
+
+
+def check_devices(ranks: Ranks, device: str) -> None:
+    """Raise UserError unless every rank computes on the same kind of device, a GPU of its own."""
+    kinds = ranks.words(device)
+    if "mps" in kinds and ranks.size > 1:
+        raise UserError("MPS supports only one process", hint='use model.device = "cpu"')
+    odd = next((rank for rank, kind in enumerate(kinds) if kind != kinds[0]), None)
+    if odd is not None:
+        hint = "start one process per GPU on each machine"
+        raise UserError(
+            f"rank {odd} of {ranks.size} has no {kinds[0]} device of its own", hint=hint
+        )

@@ -1,0 +1,98 @@
+"""One rank of a training stage: `python -m workbench.pipeline.training.distributed.rank_process RUN NUMBER --tell FD`.
+
+The worker starts it (`supervise.py`) and hears its events and its last word as JSON lines on the
+descriptor FD. Standard input is a pipe from the worker: a byte asks to stop, its end is the
+worker's, and this process's too. Only rank 0 tells events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from workbench.core.files import write_all
+from workbench.pipeline.context import context_of
+from workbench.pipeline.system_load import LoadMeter
+from workbench.pipeline.training.distributed.rank__pipeline_processes_endings import told
+from workbench.pipeline.training.distributed.rank import joined, taken
+from workbench.run.control__pipeline_stopping import StopSignal
+from workbench.preset.loader import load
+from workbench.run.events import Event
+from workbench.run.folder import RunFolder
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the rank that the environment says; the exit status is 0 when all went well."""
+    parser = argparse.ArgumentParser(prog="workbench.pipeline.training.distributed.rank_process")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("number", type=int)
+    parser.add_argument("--tell", type=int, required=True, metavar="FD")
+    options = parser.parse_args(arguments)
+    os.set_inheritable(options.tell, False)
+    stopping = StopSignal()
+    stopping.listen()
+    end_with_parent(stopping)
+
+    one_at_a_time = threading.Lock()
+
+    def tell(fields: dict[str, Any]) -> None:
+        with one_at_a_time:
+            write_all(options.tell, json.dumps(fields).encode() + b"\n")
+
+    try:
+        _train(RunFolder(options.run), options.number, stopping, tell)
+    except BaseException as error:
+        traceback.print_exception(error)
+        sys.stderr.flush()
+        tell(told(error))
+        os._exit(1)  # not by way of exit handlers: they may wait for the other ranks
+    tell(told(None))
+    return 0
+
+
+def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None:
+    place = taken(os.environ)
+    assert place is not None, "started by the worker alone"
+    from workbench.pipeline.training.job__pipeline_processes_job import train
+
+    first = place.rank == 0
+
+    def emit(event: Event) -> None:
+        if first:
+            tell({"event": event.kind, "fields": event.fields()})
+
+    preset = load(str(run.preset_file)).preset
+    with joined(place) as ranks, LoadMeter(emit) if first else nullcontext():
+        train(context_of(run, preset, emit, stopping, first=first), number, ranks)
+
+
+def end_with_parent(stopping: StopSignal) -> None:
+    """Stop when the parent says so, and end as soon as it is gone, whatever is being done.
+
+    Linux ends it by SIGKILL; elsewhere a thread waits for the end of the pipe.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_hear, args=(stopping,), name="parent", daemon=True).start()
+
+
+def _hear(stopping: StopSignal) -> None:
+    while os.read(0, 1):
+        stopping.ask()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""A model whose weights are shared out among the ranks (torch FSDP2): what no GPU holds alone.
+
+Each rank holds its part of every weight; a layer is put together for as long as it computes. What
+an adapter trains stays whole on every rank: it is small. Where all weights are trained, they, their
+gradients and the optimizer's state are parts, too (`DTensor`s).
+
+Invariant: a pass over the model is an exchange, and every rank makes as many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+from workbench.core.errors import UserError
+from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, causal_model
+from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import whole
+from workbench.pipeline.training.distributed.collectives import Ranks
+
+
+def refuse_half(dtype: torch.dtype) -> None:
+    """Raise UserError where all weights are to be trained in float16; rules know the rest."""
+    if dtype == torch.float16:
+        message = "sharded full fine-tuning does not work in float16"
+        raise UserError(f"launch.sharding: {message}", hint='use dtype = "bfloat16" or "float32"')
+
+
+def share_out(
+    module: TrainedTokenLoss, ranks: Ranks, device: torch.device, compute: torch.dtype | None = None
+) -> None:
+    """Share the weights of `module` out among the ranks, each part on its rank's `device`.
+
+    Parameters that are trained beside frozen ones are left whole. `compute` is the format that the
+    layers compute in, where it is not that of the weights. To be done before an optimizer is made.
+    """
+    parameters = list(module.parameters())
+    trained = {p for p in parameters if p.requires_grad}
+    left = trained if len(trained) < len(parameters) and _has_adapter(module) else set()
+    for parameter in left:
+        parameter.data = parameter.data.to(device)
+    _lay_bare(module, device)
+    settings: dict[str, Any] = {
+        "mesh": init_device_mesh(device.type, (ranks.size,)),
+        "mp_policy": MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
+        if compute
+        else MixedPrecisionPolicy(),
+        "ignored_params": left,
+    }
+    for layer in causal_model(module.model).base_model.layers:
+        fully_shard(layer, **settings)
+    fully_shard(module, **settings)
+    for part in module.modules():
+        if isinstance(part, FSDPModule):  # sums: every token weighs the same in the loss already
+            part.set_gradient_divide_factor(1.0)
+            part.set_force_sum_reduction_for_comms(True)
+
+
+def whole_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Name -> all of a weight, on the CPU, as a checkpoint of the model has it: an exchange."""
+    kept = network.state_dict().keys()
+    buffers: Mapping[str, Tensor] = {n: b for n, b in network.named_buffers() if n in kept}
+    return {
+        name: whole(tensor.detach()).cpu()
+        for name, tensor in (*network.named_parameters(), *buffers.items())
+    }
+
+
+def _has_adapter(module: TrainedTokenLoss) -> bool:
+    return causal_model(module.model) is not module.model
+
+
+def _lay_bare(module: nn.Module, device: torch.device) -> None:
+    """Make plain bytes of bitsandbytes' 4-bit weights; each layer keeps what they mean, whole.
+
+    Its forward pass puts the two together, whatever holds the bytes at that moment.
+    """
+    for part in module.modules():
+        state = getattr(part, "quant_state", None)
+        if state is not None and isinstance(part, nn.Linear):
+            state.to(device)
+            bare = part.weight.data.as_subclass(Tensor)
+            part.weight = nn.Parameter(bare, requires_grad=False)

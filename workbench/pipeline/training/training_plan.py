@@ -1,0 +1,116 @@
+"""What a stage's preset and data come to: the rows of every step, and when something happens.
+
+Pure: the same preset and data give the same plan, and `plan_hash` says whether they are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from workbench.core import files
+from workbench.bases.architecture import read_config
+from workbench.estimate.matrices import experts_of
+from workbench.pipeline.training.batch_plan import BatchPlan, BatchSettings, one_pass
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan__pipeline_training_settings import LoopSettings
+from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.preset.step_plan import StagePlan, micro_tokens, plan_stage
+from workbench.preset.schema import TrainStage
+
+RESOLVED = "targets include experts"
+
+
+def plan_batches(
+    stage: TrainStage, examples: Examples, *, validation: bool
+) -> tuple[BatchPlan, StagePlan]:
+    """The rows of every step, and the steps at which something happens."""
+    settings = batch_settings(stage)
+    plan = BatchPlan(examples.lengths, settings, epochs=stage.epochs, max_steps=stage.max_steps)
+    exact = stage.model_copy(update={"max_steps": plan.steps})
+    if stage.extensions:
+        more = plan.steps + sum(stage.extensions)
+        plan = BatchPlan(examples.lengths, settings, max_steps=more)
+    steps = plan_stage(
+        exact,
+        int(examples.lengths.sum()),
+        len(examples),
+        steps_per_epoch=plan.steps_per_epoch,
+        validation=validation,
+    )
+    return plan, steps
+
+
+def batch_settings(stage: TrainStage) -> BatchSettings:
+    """How the stage's preset gathers rows into steps; `auto` counts as end to end until tried."""
+    if stage.batch_tokens:
+        return BatchSettings(
+            bool(stage.packing),
+            stage.order_seed,
+            micro_tokens(stage),
+            step_tokens=stage.batch_tokens,
+        )
+    if stage.packing:  # a row of the preset's batch is then a whole packed sequence
+        return BatchSettings(
+            True, stage.order_seed, micro_tokens(stage), accumulation=stage.accumulation
+        )
+    return BatchSettings(
+        False, stage.order_seed, micro_rows=stage.batch_size, accumulation=stage.accumulation
+    )
+
+
+def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
+    return LoopSettings(
+        learning_rate=stage.learning_rate,
+        schedule=stage.schedule,
+        warmup_steps=steps.warmup_steps,
+        dropout_seed=stage.dropout_seed,
+        evaluate_at=frozenset(steps.evaluate_steps),
+        save_at=frozenset(steps.checkpoint_steps),
+        planned_steps=steps.planned_steps,
+        extensions=tuple(stage.extensions),
+        min_learning_rate_ratio=stage.min_learning_rate_ratio,
+        max_grad_norm=stage.max_grad_norm,
+        keep_checkpoints=stage.keep_checkpoints,
+        early_stopping=stage.early_stopping,
+        compile=stage.compile,
+    )
+
+
+def validation_plan(examples: Examples, stage: TrainStage) -> BatchPlan | None:
+    """One pass over the validation rows in the stage's own layout; None without such rows."""
+    if not len(examples):
+        return None
+    return one_pass(examples.lengths, bool(stage.packing), stage.sequence_length)
+
+
+def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path) -> str:
+    """Hash of all that must stay as it was for a checkpoint to be resumed exactly."""
+    free = {"keep_checkpoints", "save_every", "extensions"}
+    settings = stage.model_dump(mode="json", exclude=free)
+    if not settings["adapter"]["modules_to_save"]:  # checkpoints older than the key have no such
+        del settings["adapter"]["modules_to_save"]
+    data = [files.sha256(path) for path in (train, validation)]
+    told: list[object] = [settings, data, weights_fingerprint(weights)]
+    if stage.adapter.kind != "full" and _has_experts(weights.base):
+        told.append(RESOLVED)  # checkpoints older than it have other parameters
+    material = json.dumps(told, sort_keys=True)
+    return hashlib.sha256(material.encode()).hexdigest()
+
+
+def _has_experts(base: Path) -> bool:
+    config = read_config(base)
+    return experts_of(config.get("text_config") or config) > 1
+
+
+def weights_fingerprint(weights: Weights) -> list[str]:
+    """Names and sizes of the base's files and its config; the adapters by their bytes.
+
+    A base that an earlier stage wrote has a manifest, and so counts by its bytes too.
+    """
+    told = [weights.base / name for name in ("config.json", "manifest.json")]
+    base = [files.sha256(path) for path in told if path.is_file()]
+    shards = sorted(weights.base.glob("*.safetensors"))
+    base += [f"{path.name}:{path.stat().st_size}" for path in shards]
+    return base + [files.sha256(a / "adapter_model.safetensors") for a in weights.adapters]

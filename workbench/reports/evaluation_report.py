@@ -1,0 +1,156 @@
+"""The report of an evaluation, read again: `report.json` has the figures, `cases/` every case.
+
+The figures are few and read at once; the cases of a model come from a file of its own. Reports of
+the first format, which held the cases themselves, are read as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.core.errors import UserError
+from workbench.reports.cases import Case, case_of, read_cases
+from workbench.reports.evaluation_report__evaluations_estimates import Estimate, GuardResult, PairedTest
+
+FORMAT = "workbench-report-2"
+FORMATS = ("workbench-report-1", FORMAT)
+NAME = "report.json"
+LABELS = {
+    "prompts": "prompts",
+    "passed": "checker pass rate",
+    "adheres": "adherence (required strings)",
+    "exact": "exact match",
+    "stopped": "stops on its own",
+    "perplexity": "perplexity of expected responses",
+    "mean_tokens": "tokens per response",
+    "not_measured": "not measured",
+}
+
+Figures = dict[str, Any]  # flat: `passed`, `passed_low`, `passed_high`, `prompts`, ...
+
+
+@dataclass(frozen=True)
+class ModelTold:
+    """One model's figures: the headline, each category, and those reported apart."""
+
+    name: str
+    headline: Figures
+    categories: dict[str, Figures]
+    apart: dict[str, Figures]
+    cases: Path | tuple[Case, ...] = field(repr=False)
+
+    def read_cases(self) -> Iterator[Case]:
+        """All cases, the guards' behind the rest. Raises UserError for a damaged file."""
+        yield from read_cases(self.cases) if isinstance(self.cases, Path) else self.cases
+
+
+@dataclass(frozen=True)
+class Report:
+    """`subject` is the model that was to be judged, `reference` the one it is measured by.
+
+    `gains` maps every other model to the test between it and the subject, None where no prompt
+    was judged for both. `since` is what has changed against an evaluation of before, in words.
+    """
+
+    path: Path
+    title: str
+    date: str
+    checker: str
+    subject: str
+    reference: str
+    passed: bool
+    verdict: str
+    models: dict[str, ModelTold]
+    gains: dict[str, PairedTest | None]
+    guards: tuple[GuardResult, ...]
+    since: str = ""
+
+
+def read_report(folder: Path) -> Report:
+    """The report in an evaluation's folder. Raises UserError when there is none, or no such one."""
+    path = folder / NAME
+    try:
+        told = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError("no finished evaluation here", path=folder) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", path=path) from error
+    except (ValueError, RecursionError):
+        raise UserError("not valid JSON", path=path, hint=_AGAIN) from None
+    try:
+        return _report(path, told)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UserError("not an evaluation report", path=path, hint=_AGAIN) from None
+
+
+_AGAIN = "rerun the evaluation stage to rewrite it"
+
+
+def _report(path: Path, told: dict[str, Any]) -> Report:
+    if told["format"] not in FORMATS:
+        raise UserError(f"unsupported report format '{told['format']}'", path=path, hint=_AGAIN)
+    about = told.get("about", {})
+    report = Report(
+        path=path,
+        title=str(about.get("title", "")),
+        date=str(about.get("date", "")),
+        checker=str(about.get("checker", "")),
+        subject=told["subject"],
+        reference=told["reference"],
+        passed=bool(told["passed"]),
+        verdict=str(told["verdict"]),
+        models={name: _model(path, name, model) for name, model in told["models"].items()},
+        gains={name: _test(test) for name, test in told["gains"].items()},
+        guards=tuple(map(_guard, told["guards"])),
+        since=_since(told["subject"], told.get("since")),
+    )
+    if report.subject not in report.models:
+        raise ValueError("the evaluated model is not in it")
+    return report
+
+
+def _model(path: Path, name: str, told: dict[str, Any]) -> ModelTold:
+    cases = told["cases"]
+    return ModelTold(
+        name=name,
+        headline=_figures(told["headline"]),
+        categories={key: _figures(value) for key, value in told["categories"].items()},
+        apart={key: _figures(value) for key, value in told["apart"].items()},
+        cases=path.parent / cases if isinstance(cases, str) else tuple(map(case_of, cases)),
+    )
+
+
+def _figures(told: dict[str, Any]) -> Figures:
+    """The figures that are numbers; what else a hand has put there is none."""
+    return {key: value for key, value in told.items() if type(value) in (int, float)}
+
+
+def _test(told: dict[str, Any] | None) -> PairedTest | None:
+    if told is None:
+        return None
+    counts = {name: int(told[name]) for name in ("both", "only_first", "only_second", "neither")}
+    gain = {name: float(told["gain"][name]) for name in ("value", "low", "high")}
+    test = Estimate(**gain, n=int(told["gain"]["n"]))
+    return PairedTest(**counts, p_value=float(told["p_value"]), gain=test)
+
+
+def _since(subject: str, told: dict[str, Any] | None) -> str:
+    if not told or not isinstance(told.get("sentence"), str):
+        return ""
+    return f"{subject} vs. {told['name']} ({told['date']}): {told['sentence']}"
+
+
+def _guard(told: dict[str, Any]) -> GuardResult:
+    return GuardResult(
+        name=str(told["name"]),
+        before=float(told["before"]),
+        after=float(told["after"]),
+        max_drop=float(told["max_drop"]),
+        prompts=int(told["prompts"]),
+        kept=bool(told["kept"]),
+        sentence=str(told["sentence"]),
+    )

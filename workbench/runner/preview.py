@@ -1,0 +1,114 @@
+"""The lens of a preset: tokenizer, template, stop tokens and limits, as preparing a run has them.
+
+The base is the one that ships, a local folder, or what the hub's cache on this machine holds;
+nothing is fetched and no model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.tokenization.named_templates import read_templates
+from workbench.dataset.rows import raise_faults
+from workbench.tokenization.chat_template import ChatTemplate, template_for
+from workbench.tokenization.chat_format import check_template
+from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
+from workbench.core.errors import UserError
+from workbench.core.files import read_json_object
+from workbench.tokenization.preview import Lens, Limit
+from workbench.runner.preflight import local_base
+from workbench.preset.loader import load
+from workbench.preset.schema import Model, Preset
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+def lens_of(preset_name: str, overrides: Sequence[str] = ()) -> Lens:
+    """How the preset of that name or path reads rows, with `SECTION.KEY=VALUE` overrides.
+
+    Raises UserError where that is not known.
+    """
+    loaded = load(preset_name, overrides)
+    base = local_base(loaded.preset.model) or _cached_base(loaded.preset.model)
+    if base is None:
+        hint = "a run downloads it; until then, no tokens are shown"
+        raise UserError(
+            f"the base model {loaded.preset.model.base} is not downloaded yet", hint=hint
+        )
+    return lens_from(loaded.preset, base, loaded.name, loaded.path.parent)
+
+
+def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> Lens:
+    """The lens of a preset whose base lies in that folder."""
+    import tokenizers
+
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(base / "tokenizer.json"))
+    except Exception as error:  # noqa: BLE001 - the library raises nothing more exact
+        raise UserError(f"no tokenizer can be loaded: {error}", path=base) from None
+    config = read_json_object(base / "tokenizer_config.json")
+    tokenizer = from_backend(backend)
+    known = tokenizer.special_tokens
+    eos = known.get(_token(config.get("eos_token")))
+    template = _template(preset, base, config, folder)
+    stops = _stop_ids(base, eos)
+    if template is not None:
+        stops = _with_own_end(stops, template, tokenizer)
+    separator = known.get(END_OF_TEXT, eos if eos is not None else next(iter(stops), 0))
+    limits = {"chat": _limit(preset, "sft"), "text": _limit(preset, "pretrain")}
+    return Lens(name, tokenizer, template, stops, separator, preset.data.system, limits)
+
+
+def _template(
+    preset: Preset, base: Path, config: dict[str, Any], folder: Path
+) -> ChatTemplate | None:
+    """The preset's template; None for a base without one, which only learns from raw text."""
+    own = read_templates(base)
+    setting = preset.model.chat_template
+    if not own and setting == "auto" and all(s.objective != "sft" for s in preset.train):
+        return None
+    bos, eos = (_token(config.get(f"{which}_token")) for which in ("bos", "eos"))
+    return template_for(setting, own, bos_token=bos, eos_token=eos, folder=folder)
+
+
+def _with_own_end(
+    stops: tuple[int, ...], template: ChatTemplate, tokenizer: BackendTokenizer
+) -> tuple[int, ...]:
+    """The stop tokens and the one with which the template itself ends a turn."""
+    report = check_template(template, tokenizer)
+    raise_faults(report.faults)
+    return tuple(dict.fromkeys([*stops, *report.stop_ids]))
+
+
+def _cached_base(model: Model) -> Path | None:
+    """The snapshot of a hub model that lies in the cache, None where its tokenizer does not."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model.base, "tokenizer.json", revision=model.revision)
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _limit(preset: Preset, objective: str) -> Limit:
+    """That of the first stage that learns such rows, else of the first stage."""
+    fitting = [stage for stage in preset.train if stage.objective == objective]
+    stages = fitting or preset.train
+    return Limit(stages[0].sequence_length, stages[0].on_cut) if stages else Limit()
+
+
+def _stop_ids(base: Path, eos: int | None) -> tuple[int, ...]:
+    """Ids that end an answer: the tokenizer's eos and those of the generation config."""
+    found = read_json_object(base / "generation_config.json").get("eos_token_id")
+    named = found if isinstance(found, list) else [] if found is None else [found]
+    ids = [*([] if eos is None else [eos]), *(one for one in named if isinstance(one, int))]
+    return tuple(dict.fromkeys(ids))
+
+
+def _token(value: Any) -> str:
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""

@@ -1,0 +1,32 @@
+"""The helper process that holds a preset's tokenizer: rows go in, their tokens come out.
+
+A large tokenizer takes hundreds of megabytes and a second to load; the screen is spared both. It
+says `ready` once it can answer; then, for each row, what it `shown` is or why it was `refused`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from workbench.core import subprocesses
+from workbench.core.subprocesses import Said, Speaker
+from workbench.dataset.rows import Row
+from workbench.core.errors import UserError
+from workbench.runner.preview import lens_of
+
+
+def serve(request: Said, speaker: Speaker) -> None:
+    """Answer rows with the lens of `request["preset"]` until nobody asks any more."""
+    lens = lens_of(request["preset"])
+    speaker.say(ready=lens.preset)
+    for line in sys.stdin:
+        row = Row.from_json(json.loads(line))
+        try:
+            speaker.say(shown=lens.look(row).to_json())
+        except UserError as error:
+            speaker.say(refused=str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(subprocesses.main(serve))

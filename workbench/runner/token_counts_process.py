@@ -1,0 +1,97 @@
+"""The helper process that counts: the rows' lengths in tokens, how many train, how many validate.
+
+Lengths come of all rows, or of `SAMPLE` chosen without regard to their order, the same at every
+time. The split is that of training for this source alone: without its duplicates, by the preset's
+share and seed. It is not made beyond `SPLIT_ROWS` rows, as it needs all of them in memory.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from workbench.core import subprocesses
+from workbench.core.subprocesses import Said, Speaker
+from workbench.dataset.browse.record_library import Library
+from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.duplicates import dedupe
+from workbench.dataset.rows import Row
+from workbench.dataset.split import split
+from workbench.core.errors import UserError
+from workbench.tokenization.preview import Lens
+from workbench.runner.preview import lens_of
+from workbench.preset.loader import load
+from workbench.preset.schema import Data
+
+SAMPLE = 20_000
+SPLIT_ROWS = 100_000
+
+
+def count(request: Said, speaker: Speaker) -> None:
+    """Say `limits`, then `split`, then `lengths` (0: cannot be trained on) as they are counted."""
+    source, n_rows = Source.from_json(request["source"]), request["rows"]
+    data = load(request["preset"]).preset.data
+    rows = list(_all_rows(source)) if n_rows <= SPLIT_ROWS else []
+    if rows:
+        speaker.say(split=_split(rows, data))
+    try:
+        lens = lens_of(request["preset"])
+    except UserError as error:
+        speaker.say(refused=str(error))
+        return
+    chosen = random.Random(0).sample(range(n_rows), min(SAMPLE, n_rows))
+    limits = {kind: limit.tokens for kind, limit in lens.limits.items()}
+    speaker.say(limits=limits, of=len(chosen))
+    some = (rows[n] for n in chosen if n < len(rows)) if rows else _some_rows(source, chosen)
+    _lengths(some, lens, speaker)
+
+
+def _lengths(rows: Iterator[Row], lens: Lens, speaker: Speaker) -> None:
+    lengths: list[int] = []
+    for row in rows:
+        lengths.append(lens.count(row))
+        if speaker.due():
+            speaker.say(lengths=lengths)
+            lengths = []
+    speaker.say(lengths=lengths)
+
+
+def _split(rows: list[Row], data: Data) -> dict[str, dict[str, int]]:
+    """How many rows of each category are trained on, validated with, and left out as repeated."""
+    kept, dropped = dedupe(rows, "none" if data.dedupe == "none" else "exact")
+    train, validation = split(kept, data.validation, data.seed)
+    sides = {"train": train, "validation": validation, "repeated": [row for row, _ in dropped]}
+    return {side: dict(Counter(row.category for row in found)) for side, found in sides.items()}
+
+
+def _all_rows(source: Source) -> Iterator[Row]:
+    return (entry for entry in source.entries() if isinstance(entry, Row))
+
+
+def _some_rows(source: Source, chosen: list[int]) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        library = Library(source.plan(), Path(folder), answers=source.answers)
+        try:
+            entries = _streamed(source, chosen) if library.spooled else _cut(library, chosen)
+            yield from (entry for entry in entries if isinstance(entry, Row))
+        finally:
+            library.close()
+
+
+def _cut(library: Library, chosen: list[int]) -> Iterator[object]:
+    while library.extend():
+        pass
+    yield from (library.entry(number) for number in chosen if number < len(library))
+
+
+def _streamed(source: Source, chosen: list[int]) -> Iterator[object]:
+    wanted = set(chosen)
+    yield from (row for number, row in enumerate(_all_rows(source)) if number in wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(subprocesses.main(count))

@@ -1,0 +1,153 @@
+"""A row as training will see it: rendered by the chat template, cut into tokens, each marked.
+
+The very functions that prepare the training do it (`workbench.dataset`). Needs no model, and of
+the libraries only `tokenizers`; `loading` makes a lens of a preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from workbench.dataset.duplicates import with_system
+from workbench.dataset.rows import Fault, Row
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.conversations import Encoded, by_turn, encode_row, encode_text
+from workbench.tokenization.tokenizer import BackendTokenizer
+from workbench.core.errors import UserError
+from workbench.core.text import quantity
+
+NO_LIMIT = 1 << 30
+MAX_CHARS = 20_000
+MAX_TOKENS = 20_000
+MAX_CHARACTER_TOKENS = 4  # UTF-8 has no character of more bytes
+INCOMPLETE = "\ufffd"
+ON_CUT = {
+    "drop": "training drops the row",
+    "cut": "training truncates the row",
+    "refuse": "the preset refuses the run",
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The text of one token, or of a few that only together make a character."""
+
+    text: str
+    ids: tuple[int, ...]
+    trained: bool
+    special: bool
+    beyond: bool  # behind what the sequence length has room for
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row's tokens, the first `MAX_TOKENS`. `told` says what a person should know of them."""
+
+    pieces: tuple[Piece, ...]
+    tokens: int
+    trained: int
+    limit: int
+    told: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Strict-JSON values; `from_json` gives the same back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Shown:
+        """What `to_json` wrote."""
+        pieces = (Piece(**piece | {"ids": tuple(piece["ids"])}) for piece in value["pieces"])
+        return cls(**{**value, "pieces": tuple(pieces), "told": tuple(value["told"])})
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The sequence length of a stage, and what it does with a longer conversation."""
+
+    tokens: int = NO_LIMIT
+    on_cut: str = "drop"
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How one preset reads rows. `limits` are those of conversations and of texts."""
+
+    preset: str
+    tokenizer: BackendTokenizer
+    template: ChatTemplate | None
+    stop_ids: tuple[int, ...]
+    separator_id: int
+    system: str
+    limits: dict[str, Limit]
+
+    def look(self, row: Row) -> Shown:
+        """The row's tokens. Raises UserError for one that cannot be trained on."""
+        told: list[str] = []
+        whole = self._encoded(row, told)
+        limit = self.limits[row.kind]
+        told += self._of_length(row, whole, limit)
+        if whole.retokenized:
+            told.append("a token spans prompt and response")
+        if whole.special_in_text:
+            told.append("a special token's name in the text is encoded as plain text")
+        kept = limit.tokens if row.kind == "chat" else NO_LIMIT
+        ids, trained = whole.ids[:MAX_TOKENS], whole.trained[:MAX_TOKENS]
+        pieces = tuple(self._pieces(ids, list(map(bool, trained)), kept))
+        return Shown(pieces, len(whole.ids), whole.n_trained, limit.tokens, tuple(told))
+
+    def count(self, row: Row) -> int:
+        """The row's length in tokens, 0 for one that cannot be trained on."""
+        try:
+            return len(self._encoded(row, []).ids)
+        except UserError:
+            return 0
+
+    def _of_length(self, row: Row, whole: Encoded, limit: Limit) -> Iterator[str]:
+        length = len(whole.ids)
+        if length > limit.tokens and row.kind == "chat":
+            over = f"{quantity(length - limit.tokens, 'token')} over the limit of {limit.tokens:,}"
+            yield f"{over}: {ON_CUT[limit.on_cut]}"
+        elif length > limit.tokens:
+            sequences = -(-(length - 1) // (limit.tokens - 1))
+            yield f"{quantity(sequences, 'sequence')} of {limit.tokens:,} tokens"
+        if length > MAX_TOKENS:
+            yield f"the first {MAX_TOKENS:,} of {length:,} tokens are shown"
+
+    def _encoded(self, row: Row, told: list[str]) -> Encoded:
+        if row.kind == "text":
+            return self._encoded_text(row, told)
+        if self.template is None:
+            raise UserError("the base model has no chat template", hint="set model.chat_template")
+        (row,) = with_system([row], self.system)
+        found = encode_row(row, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
+        if isinstance(found, Fault) and found.code == "rewrites":
+            told.append("each turn becomes a separate row; this is the last one")
+            last = by_turn(row)[-1]
+            found = encode_row(last, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
+        if isinstance(found, Fault):
+            raise UserError(found.message, hint=found.hint)
+        return found
+
+    def _encoded_text(self, row: Row, told: list[str]) -> Encoded:
+        if len(row.text) > MAX_CHARS:
+            told.append(f"the first {MAX_CHARS:,} of {len(row.text):,} characters")
+            row = replace(row, text=row.text[:MAX_CHARS])
+        (found,) = encode_text(row, self.tokenizer, NO_LIMIT, self.separator_id)
+        return found
+
+    def _pieces(self, ids: Sequence[int], trained: Sequence[bool], limit: int) -> Iterator[Piece]:
+        """Token by token; the one before goes along, as some decoders drop a leading space."""
+        special = set(self.tokenizer.special_tokens.values())
+        before: list[int] = []
+        open_ids: list[int] = []
+        for number, token in enumerate(ids):
+            open_ids.append(token)
+            known = self.tokenizer.decode(before)
+            text = self.tokenizer.decode([*before, *open_ids])[len(known) :]
+            whole = not text.endswith(INCOMPLETE) or len(open_ids) == MAX_CHARACTER_TOKENS
+            if whole or number + 1 == len(ids):
+                is_special = token in special
+                yield Piece(text, tuple(open_ids), trained[number], is_special, number >= limit)
+                before, open_ids = open_ids, []

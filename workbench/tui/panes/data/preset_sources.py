@@ -1,0 +1,63 @@
+"""The data that a preset names: its sources, and the prompts it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.reader_options import Options
+from workbench.core.errors import UserError
+
+if TYPE_CHECKING:
+    from workbench.preset.schema import DataSource
+
+
+@dataclass(frozen=True)
+class Named:
+    """A source with the name that a preset gives it, and that preset."""
+
+    name: str
+    source: Source
+    preset: str
+
+
+def sources_of(preset_name: str) -> list[Named]:
+    """All that can be opened. Raises UserError for a preset at fault, or data that are nowhere."""
+    from workbench.runner.frozen_preset import prompt_files
+    from workbench.preset.loader import load
+
+    loaded = load(preset_name)
+    wanted: list[tuple[str, Callable[[], Source]]] = [
+        (given.name or f"source {number}", partial(_of_preset, given, loaded.path))
+        for number, given in enumerate(loaded.preset.data.source)
+    ]
+    wanted += [
+        (".".join(map(str, key)), partial(_prompts, path, loaded.path))
+        for key, path in prompt_files(loaded.preset.evaluate)
+    ]
+    found, missing = [], None
+    for name, make in wanted:
+        try:
+            found.append(Named(name, make(), preset_name))
+        except UserError as error:
+            missing = error
+    if missing and not found:
+        raise missing
+    return found
+
+
+def _of_preset(given: DataSource, preset_file: Path) -> Source:
+    from workbench.preset.lookup import locate
+
+    there = locate(given, preset_file)
+    return Source(there.path, there.format, options=Options(**there.options()))
+
+
+def _prompts(path: str, preset_file: Path) -> Source:
+    from workbench.preset.lookup import resolve_data
+
+    return Source(str(resolve_data(path, preset_file)), answers=False)

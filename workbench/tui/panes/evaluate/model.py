@@ -1,0 +1,149 @@
+"""What was asked in an evaluation, each asking with the cases of all models.
+
+It comes from the report once the stage is done, and from the log's events while it is at work.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from workbench.reports.evaluation_changes import Against, against
+from workbench.reports.cases import Case, Key, Verdict
+from workbench.reports.evaluation_report import Report, read_report
+from workbench.run.events import Answered
+from workbench.run.folder import RunFolder
+
+NO_CATEGORY = "(none)"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One asking of a prompt; `cases` by the model's name, at least one."""
+
+    cases: dict[str, Case]
+
+    @property
+    def first(self) -> Case:
+        """A case to take the prompt and all that is no model's own from."""
+        return next(iter(self.cases.values()))
+
+    @property
+    def group(self) -> str:
+        """The category, or the guard that asked."""
+        return f"guard {self.first.guard}" if self.first.guard else category(self.first.category)
+
+    @property
+    def differs(self) -> bool:
+        """Whether one model passes it and another fails it."""
+        return len({case.passes for case in self.cases.values()} - {None}) > 1
+
+    def verdict(self, model: str) -> Verdict | None:
+        """How the model fared; None when it was not asked (yet)."""
+        case = self.cases.get(model)
+        return case.verdict if case else None
+
+
+@dataclass
+class Opened:
+    """`subject` is the model that is judged; `report` is None while the stage is at work."""
+
+    run: RunFolder
+    models: list[str]
+    subject: str
+    asked: list[Asked]
+    report: Report | None = None
+
+    @property
+    def groups(self) -> Counter[str]:
+        """How many askings each category and each guard has, in the order of asking."""
+        return Counter(one.group for one in self.asked)
+
+    def cases(self, model: str) -> list[Case]:
+        """All cases of a model, in the order of asking."""
+        return [one.cases[model] for one in self.asked if model in one.cases]
+
+
+def category(name: str) -> str:
+    """A category's name, of the one without a name as well."""
+    return name or NO_CATEGORY
+
+
+def open_report(run: RunFolder) -> Opened:
+    """The evaluation of a run that is done. Takes its time; raises UserError."""
+    report = read_report(run.evaluation)
+    asked: dict[Key, Asked] = {}
+    for name, model in report.models.items():
+        for case in model.read_cases():
+            asked.setdefault(case.key, Asked({})).cases[name] = case
+    models = list(report.models)
+    return Opened(run, models, report.subject, list(asked.values()), report)
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another run's evaluation to compare with: the model of the same name, or its subject."""
+
+    opened: Opened
+    model: str
+    against: Against
+
+    @property
+    def name(self) -> str:
+        return f"{self.opened.run.name} {self.model}"
+
+
+def compare(now: Opened, before: Opened) -> Other:
+    """The subject's cases against those of the other run."""
+    model = now.subject if now.subject in before.models else before.subject
+    apart = now.report.models[now.subject].apart if now.report else ()
+    found = against(now.cases(now.subject), before.cases(model), apart)
+    return Other(before, model, found)
+
+
+@dataclass
+class Live:
+    """Folds `answered` events into an `Opened` that grows; feed it every event once."""
+
+    run: RunFolder
+    taken: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.opened = Opened(self.run, [], "", [])
+        self._places: dict[tuple[str, str, int], Asked] = {}
+        self._times: Counter[tuple[str, str, str]] = Counter()
+
+    def take(self, answered: Sequence[Answered]) -> None:
+        """Take in what is new in the list of all events so far."""
+        for event in answered[self.taken :]:
+            self._take(event)
+        self.taken = len(answered)
+
+    def _take(self, event: Answered) -> None:
+        if event.model not in self.opened.models:
+            self.opened.models.append(event.model)
+            self.opened.subject = event.model
+        self.totals[event.model] = event.total
+        said = (event.model, event.guard, event.prompt)
+        place = (event.guard, event.prompt, self._times[said])
+        self._times[said] += 1
+        asked = self._places.get(place)
+        if asked is None:
+            asked = self._places[place] = Asked({})
+            self.opened.asked.append(asked)
+        number = len(self.opened.asked) - 1 if not asked.cases else asked.first.index
+        asked.cases[event.model] = Case(
+            index=number,
+            sample=0,
+            place="",
+            category=event.category,
+            prompt=event.prompt,
+            expected="",
+            answer=event.answer,
+            passed=event.passed,
+            checker_says=event.checker_says,
+            problem=event.problem,
+            guard=event.guard,
+        )

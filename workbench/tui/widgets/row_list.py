@@ -1,0 +1,162 @@
+"""A list of one-line rows with a cursor, of which only those in view are ever made.
+
+A million rows cost what a screenful costs: a row is asked for by its number when it is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from workbench.tui.actions import IN_LISTS, bindings
+from workbench.tui.styled_text import fit, same
+from workbench.tui.styled_text__tui_widgets_kept import KeptStyle
+
+
+class Rows(ScrollView, KeptStyle, can_focus=True):  # CSS follows the first base
+    """Base of the lists: a subclass gives `row(index)`, and calls `changed` with the new count."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(IN_LISTS)
+    COMPONENT_CLASSES = {"rows--cursor", "rows--dim-cursor"}
+    DEFAULT_CSS = """
+    Rows { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    Rows > .rows--cursor { background: $primary; color: $text; text-style: bold; }
+    Rows > .rows--dim-cursor { background: $primary-muted; }
+    """
+    ALLOW_SELECT = False
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    class Moved(Message):
+        """The cursor is on another row."""
+
+        def __init__(self, rows: Rows, index: int) -> None:
+            super().__init__()
+            self.rows, self.index = rows, index
+
+        @property
+        def control(self) -> Rows:
+            return self.rows
+
+    class Chosen(Moved):
+        """A row was clicked on twice."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.count = 0
+        self._drawn: list[Text] = []  # the lines in view, as they were drawn last
+
+    def row(self, index: int) -> Text:
+        """The text of a row; every list has its own."""
+        return Text(str(index))
+
+    def changed(self, count: int) -> None:
+        """The rows are new: draw the lines that differ, keep the cursor where it can be."""
+        self.count = count
+        if self.virtual_size.height != count:
+            self.virtual_size = Size(self.size.width, count)
+        self.cursor = min(self.cursor, max(0, count - 1))
+        self._draw_changes()
+
+    def redraw(self, index: int) -> None:
+        """One row has new text."""
+        y = index - round(self.scroll_y)
+        if 0 <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        index = y + round(self.scroll_y)
+        width = self.size.width
+        if index >= self.count:
+            return Strip.blank(width, self.own_style)
+        text = self.row(index)
+        if y < len(self._drawn):
+            self._drawn[y] = text.copy()
+        text.stylize_before(text.style)  # rich leaves the text's own style out without spans
+        fit(text, width)
+        strip = Strip(text.render(self.app.console), width)
+        return strip.apply_style(self._row_style(index)).adjust_cell_length(width, self.own_style)
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, self.count - 1))
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        if old != new:
+            self.redraw(old)
+            self.redraw(new)
+            self._into_view()
+            self.post_message(self.Moved(self, new))
+
+    def action_cursor_up(self) -> None:
+        self.cursor -= 1
+
+    def action_cursor_down(self) -> None:
+        self.cursor += 1
+
+    def action_page_up(self) -> None:
+        self.cursor -= max(1, self.size.height - 1)
+
+    def action_page_down(self) -> None:
+        self.cursor += max(1, self.size.height - 1)
+
+    def action_first(self) -> None:
+        self.cursor = 0
+
+    def action_last(self) -> None:
+        self.cursor = self.count - 1
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + round(self.scroll_y)
+        if index < self.count:
+            self.cursor = index
+            if event.chain == 2:
+                self.post_message(self.Chosen(self, index))
+
+    def on_focus(self) -> None:
+        self.redraw(self.cursor)
+
+    def on_blur(self) -> None:
+        self.redraw(self.cursor)
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, self.count)
+        self._into_view()
+
+    def _row_style(self, index: int) -> Style:
+        if index != self.cursor:
+            return self.own_style
+        part = "rows--cursor" if self.has_focus else "rows--dim-cursor"
+        return self.get_component_rich_style(part)
+
+    def _draw_changes(self) -> None:
+        """Write only the lines whose text is another than on the screen."""
+        top, height = round(self.scroll_y), self.size.height
+        rows = range(top, min(self.count, top + height))
+        lines = [self.row(index) for index in rows] + [Text()] * (height - len(rows))
+        if len(self._drawn) != height:
+            self._drawn = lines
+            self.refresh()
+            return
+        for y, (before, after) in enumerate(zip(self._drawn, lines, strict=True)):
+            if not same(before, after):
+                self.refresh(Region(0, y, self.size.width, 1))
+        self._drawn = lines
+
+    def _into_view(self) -> None:
+        """Scroll to the cursor: at once, or the next frame would still show where it was; and with
+        `force`, as right after `changed` there is no scrollbar yet."""
+        top = round(self.scroll_y)
+        height = max(1, self.size.height)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
+        elif self.cursor >= top + height:
+            y = self.cursor - height + 1
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
