@@ -20,15 +20,15 @@ from pathlib import Path
 from benchmarks.chat_bare import Bare
 from benchmarks.chat_models import HALF_BILLION, SMALL, Shape, make, make_adapters
 from benchmarks.figures import Figure, tell
-from workbench.inference.prompt_tokens import prompt_ids
-from workbench.core.sampling import Sampling
-from workbench.inference.session import Session
 from workbench.checkers.execution import check
+from workbench.core.sampling import Sampling
 from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
+from workbench.inference.prompt_tokens import prompt_ids
+from workbench.inference.session import Session
 from workbench.pipeline.evaluation.judging import Checker
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.tokenization.chat_template import ChatTemplate
 
 TYPES = ("q8_0", "q4_k_m")
 QUESTION = "What is the name of the longest river that ends in a lake?"

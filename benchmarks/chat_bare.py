@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.inference.decoder import BATCH_TOKENS, Decoder
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.generation__chat_sampler import Sampler
 from workbench.core.sampling import Sampling
+from workbench.inference.decoder import BATCH_TOKENS, Decoder
+from workbench.inference.generation import Sampler
+from workbench.inference.llama_model import NativeModel
 
 PIECE_BYTES = 256
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.inference.helpers import CHATML, END, MERGES, SPECIALS, byte_symbols
-from workbench.inference.quantization import quantize
-from workbench.inference.quantization__quantize_types import kind_named
+from workbench.inference.quantization import kind_named, quantize
 
 RANK = 16
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from benchmarks.figures import Figure, tell
 from benchmarks.screen_load import WIDE
 from benchmarks.terminal import ROOT, SCREEN, Terminal
-from workbench.dataset.browse.record_index import Index
 from workbench.dataset.browse.file_bytes import RawFile
+from workbench.dataset.browse.record_index import Index
 
 TALL = (160, 110)  # a hundred rows are in view at once
 ROWS, FEWER_ROWS = 1_000_000, 100_000

@@ -19,8 +19,8 @@ from typing import Any
 
 def lint(path: str) -> dict[str, float]:
     """`workbench data` without its output: read, survey, findings of all rows together."""
-    from workbench.dataset.sources import iterate, plan_source
     from workbench.dataset.checks.summary import Survey
+    from workbench.dataset.sources import iterate, plan_source
 
     began = time.process_time()
     survey = Survey()
@@ -31,8 +31,7 @@ def lint(path: str) -> dict[str, float]:
 
 
 def near(path: str) -> dict[str, float]:
-    from workbench.dataset.duplicates__dataset_near import near_duplicates
-    from workbench.dataset.duplicates import row_text
+    from workbench.dataset.duplicates import near_duplicates, row_text
     from workbench.dataset.sources import read_source
 
     rows = read_source(path).rows
@@ -77,10 +76,10 @@ def _load_all(folder: Path, path: str, template: str) -> None:
 
 
 def _prepare(folder: Path, path: str, template: str) -> dict[str, float]:
-    from workbench.runner.frozen_preset import freeze
     from workbench.pipeline.prepare.stage import prepare
     from workbench.preset.loader import load
     from workbench.run import folder as folders
+    from workbench.runner.frozen_preset import freeze
 
     preset = folder / "bench.toml"
     preset.write_text(

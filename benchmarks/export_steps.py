@@ -24,7 +24,7 @@ def ours(folder: Path, types: Sequence[str]) -> None:
     """Our pass, from base and adapter to files of all types."""
     from workbench.pipeline.export.plan import plan_export
     from workbench.pipeline.export.streaming import run_export
-    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+    from workbench.pipeline.models.weights import Weights
 
     weights = Weights(folder / "base", (folder / "adapter",))
     plan = plan_export(weights, types, folder / "base", name="made")
@@ -83,8 +83,7 @@ def converted(folder: Path, given: Sequence[str]) -> None:
 
 def quantized(folder: Path, types: Sequence[str]) -> None:
     """The peer's last step: llama.cpp's quantization of an F16 file, by all cores."""
-    from workbench.inference.quantization import quantize
-    from workbench.inference.quantization__quantize_types import KINDS
+    from workbench.inference.quantization import KINDS, quantize
 
     for kind in types:
         target = folder / f"theirs-{kind}.gguf"

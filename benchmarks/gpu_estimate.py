@@ -29,17 +29,17 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure, tell
+from workbench.architectures.shape import known_config
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.architectures.shape__estimate_known import known_config
+from workbench.core.text import did_you_mean
 from workbench.estimate.memory import LIBRARIES_BYTES
 from workbench.pipeline.models.miniature_model import KEPT, miniature, shrunk
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.loader import load
 from workbench.preset.schema import Model, Preset, TrainStage
 from workbench.run import events
-from workbench.core.text import did_you_mean
 
 OFF_PERCENT, WARM_UP_STEPS, GB = 10.0, 2, 1e9
 SHARD_BYTES = 4 << 30

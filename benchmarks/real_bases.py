@@ -28,9 +28,9 @@ from benchmarks.real_bases_folder import all_facts, facts_of
 from benchmarks.real_bases_one import Findings
 from benchmarks.real_bases_sources import NotReachable, Sources
 from benchmarks.real_bases_tokenizers import Facts
-from workbench.core.runtime__cores import usable_cores
 from workbench.core.errors import UserError
 from workbench.core.paths import cache_folder
+from workbench.core.runtime import usable_cores
 from workbench.core.text import table
 
 LIMIT_S = 15 * 60.0

@@ -20,7 +20,7 @@ from benchmarks.real_bases_run import MORE_THINGS, PROMPT
 from benchmarks.real_bases_sources import Sources
 from benchmarks.real_bases_vocabulary import SPACE, Backend
 from workbench.inference.gguf_header import read_header
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import HARD, hard_texts
+from workbench.pipeline.export.vocabulary_check import HARD, hard_texts
 from workbench.tokenization.pretokenizers import DEVIATIONS
 
 LEAST = 700  # texts for each base

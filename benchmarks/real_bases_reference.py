@@ -115,7 +115,7 @@ def _export(base: Path, adapter: Path, ran: Ran, work: Path) -> tuple[Path, Path
     from workbench.pipeline.export.merged_safetensors import write_merged
     from workbench.pipeline.export.plan import plan_export
     from workbench.pipeline.export.streaming import run_export
-    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+    from workbench.pipeline.models.weights import Weights
 
     gguf, merged = work / f"exact-{KIND}.gguf", work / "exact-merged"
     plan = plan_export(Weights(base, (adapter,)), [KIND], ran.tokenizer)
@@ -129,7 +129,7 @@ def merge_by_peft(base: Path, adapter: Path, folder: Path) -> None:
     import torch
 
     from workbench.pipeline.models.causal_lm import load_causal
-    from workbench.pipeline.training.lora__pipeline_training_lean_peft import PeftModel, without_bitsandbytes
+    from workbench.pipeline.training.lora import PeftModel, without_bitsandbytes
 
     model = load_causal(base, dtype=torch.float32)
     with without_bitsandbytes():

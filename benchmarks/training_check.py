@@ -15,10 +15,14 @@ def gradients(folder: Path) -> Told:
     import torch
     import torch.nn.functional as F
 
+    from workbench.pipeline.models.weights import Weights
     from workbench.pipeline.training import model as models
+    from workbench.pipeline.training.losses.cross_entropy import (
+        TrainedTokenLoss,
+        causal_model,
+        collate,
+    )
     from workbench.pipeline.training.token_dataset import Examples
-    from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, causal_model, collate
-    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
     given, cpu = settings_of(folder), torch.device("cpu")
     network = models.load(Weights(folder / "base"), device=cpu, dtype=torch.float32)

@@ -43,8 +43,8 @@ def ours(folder: Path) -> Told:
     """The stage as the worker of a run trains it."""
     from transformers import AutoTokenizer
 
+    from workbench.pipeline.models.weights import Weights
     from workbench.pipeline.training.stage import train_stage
-    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
     from workbench.preset.schema import Model
     from workbench.run import events
 

@@ -12,10 +12,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.architectures.shape__estimate_known import known_shape
+from workbench.architectures.shape import known_shape
+from workbench.core.text import table
 from workbench.estimate.stage import needed
 from workbench.preset.schema import Model, TrainStage
-from workbench.core.text import table
 
 CARDS_GB = (8, 16, 24, 80)
 USABLE = 0.92  # the rest is the driver's, the desktop's, and fragments'

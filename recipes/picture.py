@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from workbench.console.live_view import STYLES
-from workbench.console.views__headless_narrator import Narrator
+from workbench.console.views import Narrator
 from workbench.reports.run_summary import report
 from workbench.run.folder import RunFolder
 from workbench.run.log import read

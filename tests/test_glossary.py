@@ -86,7 +86,7 @@ SHOWN = {"about", "detail", "doing", "help", "hint", "label", "message", "title"
 # Phrases that may keep a word: what a model is given in a test of itself is no text of ours.
 ALLOWED = {
     "workbench/tokenization/chat_format.py": "messages with which a template is tried",
-    "workbench/pipeline/export/vocabulary_check__pipeline_export_probes.py": "texts with which tokenizers and models are compared",
+    "workbench/pipeline/export/vocabulary_check.py": "texts with which tokenizers and models are compared",
     "workbench/pipeline/export/turns.py": "messages with which Modelfiles are proved",
 }
 

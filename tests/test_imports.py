@@ -12,10 +12,10 @@ import pytest
 import workbench
 import workbench.dataset
 import workbench.estimate
-import workbench.reports
-import workbench.runner
 import workbench.preset
+import workbench.reports
 import workbench.run
+import workbench.runner
 
 HEAVY = (
     *("accelerate", "datasets", "gguf", "llama_cpp", "numpy", "pandas", "peft", "pyarrow"),
@@ -31,7 +31,7 @@ LIGHT_ROOMS = (
     workbench.runner,
 )
 # Imported by the first search for near duplicates, not before.
-LATE = {"workbench.dataset.ngram_index", "workbench.dataset.ngram_index__dataset_grams"}
+LATE = {"workbench.dataset.ngram_index", "workbench.dataset.ngram_index"}
 
 
 def loaded_after(imports: str) -> set[str]:

@@ -17,7 +17,13 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol, TextIO, cast
 
 from workbench import __version__
-from workbench.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, UserError, WorkbenchError
+from workbench.core.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    UserError,
+    WorkbenchError,
+)
 from workbench.core.text import did_you_mean, visible
 
 COMMANDS = {

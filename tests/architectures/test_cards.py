@@ -24,16 +24,16 @@ from tests.pipeline.export.helpers import (
     save_adapter,
     save_base,
 )
-from workbench.core.errors import UserError
 from workbench import architectures
-from workbench.pipeline.export.peft_adapter import Adapter
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family
+from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Part
+from workbench.core.errors import UserError
 from workbench.pipeline.export.parity import gate, measure
+from workbench.pipeline.export.peft_adapter import Adapter
 from workbench.pipeline.export.reference_logits import write_reference
 from workbench.pipeline.export.row_chunks import Slab
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 MIXTURES = ("qwen3-moe", "mixtral", "deepseek2", "deepseek2-rank", "deepseek2-yarn")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench.pipeline.export.peft_adapter import REFUSED
 from workbench.architectures import supported
-from workbench.tokenization.pretokenizers import SPLITTINGS
+from workbench.pipeline.export.peft_adapter import REFUSED
 from workbench.pipeline.export.tensor_types import TYPES
+from workbench.tokenization.pretokenizers import SPLITTINGS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "export-formats.md").read_text(encoding="utf-8")
 

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
 from tests.pipeline.export.helpers import parities, plan, save_adapter, save_base
-from workbench.core.errors import UserError
-from workbench.pipeline.models.causal_lm import load_causal
 from workbench.architectures import family_of
+from workbench.core.errors import UserError
 from workbench.pipeline.export.merged_safetensors import write_merged
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
 
 IDS = torch.arange(3, 60)[None]
 # google/gemma-3-4b-it's config.json, and what the 27B one says beside it

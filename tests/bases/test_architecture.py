@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from workbench.architectures import supported
 from workbench.bases.architecture import (
     EXPORTED,
     check_causal,
@@ -15,7 +16,6 @@ from workbench.bases.architecture import (
     read_config,
 )
 from workbench.core.errors import UserError
-from workbench.architectures import supported
 
 PATH = Path("config.json")
 CAUSAL: tuple[dict[str, Any], ...] = (

@@ -9,8 +9,7 @@ from safetensors import safe_open
 
 from benchmarks import gpu_estimate
 from benchmarks.gpu_estimate import Measured, main, random_base, told
-from workbench.architectures.shape__estimate_known import known_config
-from workbench.architectures.shape import shape_of
+from workbench.architectures.shape import known_config, shape_of
 from workbench.pipeline.models.miniature_model import shrunk
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

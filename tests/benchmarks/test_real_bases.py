@@ -21,7 +21,7 @@ from benchmarks.real_bases_listed import unlisted
 from benchmarks.real_bases_pieces import BYTE, CONTROL, UNKNOWN, Piece, read_pieces, write_pieces
 from benchmarks.real_bases_reference import compare_files, on_a_grid, other_tensors
 from benchmarks.real_bases_vocabulary import of_pieces
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import HARD
+from workbench.pipeline.export.vocabulary_check import HARD
 
 PIECES = [
     Piece("<unk>", 0.0, UNKNOWN),

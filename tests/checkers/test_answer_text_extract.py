@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.checkers.answer_text__checkers_extract import extract, first_code_block
+from workbench.checkers.answer_text import extract, first_code_block
 
 BLOCKS = {
     "plain": ("Here:\n```blop\na\n  b\n```\nDone.", "a\n  b\n"),

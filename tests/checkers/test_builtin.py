@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from workbench.runner import preflight
 from workbench.checkers.builtin import KINDS
-from workbench.checkers.verdict_cache import Remembered
 from workbench.checkers.execution import Item, check, check_many, find_program
-from workbench.commands.data_preset__dataset_refused import Judge
-from workbench.dataset.rows import Message, Place, Row
+from workbench.checkers.verdict_cache import Remembered
+from workbench.commands.data_preset import Judge
 from workbench.core.errors import UserError, UserErrors
-from workbench.runner.frozen_preset import checker_command, frozen
+from workbench.dataset.rows import Message, Place, Row
 from workbench.preset.loader import load
+from workbench.runner import preflight
+from workbench.runner.frozen_preset import checker_command, frozen
 
 SCHEMA = {
     "type": "object",

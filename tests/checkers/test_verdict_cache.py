@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.checkers.verdict_cache import Remembered
 from workbench.checkers.execution import Item, Limits
+from workbench.checkers.verdict_cache import Remembered
 from workbench.core.errors import UserError
 
 # Passes what holds "good"; writes down that it was asked.

@@ -7,9 +7,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.commands.data_show import CUT, lines, to_json
 from workbench.dataset.rows import Place, Row
 from workbench.tokenization.preview import Piece, Shown
-from workbench.commands.data_show__lens_printing import CUT, lines, to_json
 
 ROW = Row(Place("d.jsonl", 7), text="x")
 PIECES = (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.helpers import write_tiny
 from tests.commands.helpers import FAKE_WORKER
+from tests.inference.helpers import write_tiny
 from tests.run.helpers import make_run
 from workbench.cli import main
 from workbench.run import events, launch

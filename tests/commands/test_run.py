@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.commands.helpers import FAKE_WORKER
-from workbench.runner import preflight
 from workbench.cli import main
 from workbench.core.errors import RunFailed, UserErrors
-from workbench.runner.frozen_preset import frozen
 from workbench.preset.loader import load
-from workbench.preset.schema__preset_stages import chosen, stage_names
+from workbench.preset.schema import chosen, stage_names
 from workbench.run import launch
 from workbench.run.folder import RunFolder
+from workbench.runner import preflight
+from workbench.runner.frozen_preset import frozen
 
 PAIRS = "# INPUT\nWhat is {n} and {n}?\n\n# OUTPUT\nIt is {m}.\n\n"
 PRESET = """

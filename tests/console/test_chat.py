@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
-from workbench.inference.conversation import Conversation
-from workbench.console.chat__chat_interrupt import interrupt_cancels
-from workbench.core.sampling import Sampling
-from workbench.inference.session import Session
-from workbench.inference.chat_model__chat_source import Source
-from workbench.console.chat import Settings, chat, chat_once, messages
-from workbench.inference.generation import Answer
+from workbench.console.chat import Settings, chat, chat_once, interrupt_cancels, messages
 from workbench.core.errors import UserError
+from workbench.core.sampling import Sampling
+from workbench.inference.chat_model import Source
+from workbench.inference.conversation import Conversation
+from workbench.inference.generation import Answer
+from workbench.inference.session import Session
 
 SETTINGS = Settings(Sampling(temperature=0, max_tokens=20), context=256)
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from workbench.core.runtime__cores import usable_cores
+from workbench.core.runtime import usable_cores
 
 
 def test_only_the_cores_of_this_process_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from workbench.core.sampling import Sampling
 from workbench.core.errors import UserError
+from workbench.core.sampling import Sampling
 
 
 @pytest.mark.parametrize(

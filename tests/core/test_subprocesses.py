@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.browse.record_library import Source
 
 START = """
 import json, sys, time

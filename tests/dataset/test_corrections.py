@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.test_worker import state_of, work
-from workbench.inference.conversation__chat_from_preset import settings_of
-from workbench.inference.session import Session
-from workbench.dataset.sources import read_source
+from workbench.dataset.corrections import append
 from workbench.dataset.rows import Message
-from workbench.runner.frozen_preset import freeze
+from workbench.dataset.sources import read_source
+from workbench.inference.conversation import settings_of
+from workbench.inference.session import Session
 from workbench.preset.loader import load
 from workbench.run import folder
 from workbench.run.folder import RunFolder
 from workbench.run.model_files import served_gguf
-from workbench.dataset.corrections import append
+from workbench.runner.frozen_preset import freeze
 
 PRESET = """
 [model]

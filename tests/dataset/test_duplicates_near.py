@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset import ngram_index, ngram_index__dataset_grams
-from workbench.dataset.duplicates__dataset_near import THRESHOLD, join, near_duplicates, near_groups, root
+from workbench.dataset import ngram_index
+from workbench.dataset import ngram_index as ngram_index__dataset_grams
+from workbench.dataset.duplicates import THRESHOLD, join, near_duplicates, near_groups, root
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=30).map(" ".join)
 
@@ -133,6 +134,9 @@ def test_nothing_has_no_duplicates() -> None:
 
 
 def test_a_gram_is_told_from_fewer_words() -> None:
-    sets = [ngram_index__dataset_grams.grams(text) for text in ("a b c d e", "a b c d", "a b c d e f", "A\tB c d e")]
+    sets = [
+        ngram_index__dataset_grams.grams(text)
+        for text in ("a b c d e", "a b c d", "a b c d e f", "A\tB c d e")
+    ]
     assert [len(found) for found in sets] == [1, 1, 2, 1]
     assert sets[0] == sets[3] != sets[1] and sets[0] in sets[2]

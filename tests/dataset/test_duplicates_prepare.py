@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.dataset.helpers import chat
-from workbench.dataset import duplicates__dataset_near
+from workbench.core.errors import UserError
+from workbench.dataset import duplicates
 from workbench.dataset.duplicates import dedupe, find_leaks, squeezed, with_system
 from workbench.dataset.rows import Message, Place, Row
-from workbench.core.errors import UserError
 
 
 def row(prompt: str, answer: str = "ok", line: int = 1, category: str = "") -> Row:
@@ -47,7 +47,7 @@ def test_white_space_of_every_kind_does_not_count() -> None:
 
 
 def test_near_is_refused_for_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates__dataset_near, "MAX_TEXTS", 2)
+    monkeypatch.setattr(duplicates, "MAX_TEXTS", 2)
     with pytest.raises(UserError, match='dedupe = "exact"'):
         dedupe([row("a"), row("b"), row("c")], "near")
 

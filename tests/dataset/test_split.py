@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dataset.helpers import chat
-from workbench.dataset.ngram_index__dataset_grams import grams
-from workbench.dataset.duplicates__dataset_near import THRESHOLD
-from workbench.dataset.duplicates import find_leaks, opening_key, row_text
+from workbench.dataset.duplicates import THRESHOLD, find_leaks, opening_key, row_text
+from workbench.dataset.ngram_index import grams
 from workbench.dataset.rows import Place, Row
 from workbench.dataset.split import split
 

@@ -12,11 +12,10 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig
 
 from tests import tiny
 from tests.pipeline.export.helpers import config_for
-from workbench.architectures.shape__estimate_known import known_shape
+from workbench.architectures.shape import known_shape, shape_of
 from workbench.estimate.memory import CHUNK_LOGITS, Setting, Work, estimate
-from workbench.architectures.shape import shape_of
-from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training import model as models
+from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss
 from workbench.pipeline.training.model import AdapterSettings
 
@@ -42,7 +41,9 @@ def config(kind: str) -> Any:
 
 
 def network(kind: str, adapter: AdapterSettings, dtype: torch.dtype) -> Any:
-    plain = AutoModelForCausalLM.from_config(config(kind), attn_implementation=packed_attention.NAME)
+    plain = AutoModelForCausalLM.from_config(
+        config(kind), attn_implementation=packed_attention.NAME
+    )
     plain.config.use_cache = False
     for parameter in plain.to(dtype).parameters():
         parameter.requires_grad_(False)

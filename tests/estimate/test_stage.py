@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.run.helpers import step
-from workbench.estimate.stage__estimate_past import past_speed
+from workbench.estimate.stage import past_speed
 from workbench.preset.loader import parse
 from workbench.preset.rendering import to_toml
 from workbench.preset.schema import Launch, Preset

@@ -18,7 +18,7 @@ EXPORT = textwrap.dedent("""
     from workbench import files
     from workbench.pipeline.export.plan import plan_export
     from workbench.pipeline.export.streaming import run_export
-    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+    from workbench.pipeline.models.weights import Weights
     base, out = Path(sys.argv[1]), Path(sys.argv[2])
     plan = plan_export(Weights(base), ["f32", "f16"], base)
     files.check_space = lambda *given: None  # something else fills the disk after the check

@@ -6,13 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.inference.helpers import Tiny, byte_id, write_tiny
-from workbench.inference.generation__chat_batch import MAX_TOGETHER, Job, answer_together, pack, together
-from workbench.inference.decoder import Decoder
-from workbench.inference.llama_model import NativeModel
 from workbench.core.sampling import Sampling
-from workbench.inference.session import Session
-from workbench.inference.generation import Answer
 from workbench.dataset.rows import Message
+from workbench.inference.decoder import Decoder
+from workbench.inference.generation import (
+    MAX_TOGETHER,
+    Answer,
+    Job,
+    answer_together,
+    pack,
+    together,
+)
+from workbench.inference.llama_model import NativeModel
+from workbench.inference.session import Session
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
 QUESTIONS = [f"{'hello ' * (n % 5)}question {n} the" for n in range(12)]

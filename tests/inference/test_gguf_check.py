@@ -10,10 +10,10 @@ import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
 from workbench.core import files
-from workbench.inference import gguf_check as inspect_module
-from workbench.inference.gguf_header import BLOCKS, read_header
-from workbench.inference.gguf_check import inspect, vouch
 from workbench.core.errors import UserError
+from workbench.inference import gguf_check as inspect_module
+from workbench.inference.gguf_check import inspect, vouch
+from workbench.inference.gguf_header import BLOCKS, read_header
 
 # Imports once, then opens each file in a fork: an abort ends the fork only.
 OPEN_EACH = """

@@ -10,10 +10,10 @@ import torch
 
 from tests import tiny
 from tests.inference.test_logprobs_likelihood import exported  # noqa: F401  (a fixture)
-from workbench.inference.logprobs__chat_alternatives import Drawn, quoted
 from workbench.core.sampling import Sampling
-from workbench.inference.session import Session
 from workbench.dataset.rows import Message
+from workbench.inference.logprobs import Drawn, quoted
+from workbench.inference.session import Session
 
 ASK = [Message("user", "hello")]
 GREEDY = Sampling(temperature=0, max_tokens=20)

@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 
 from tests import tiny
 from tests.inference.helpers import CHATML, END, Tiny
+from workbench.core.errors import UserError
+from workbench.dataset.rows import Message, Place, Row
 from workbench.inference import logprobs
 from workbench.inference.decoder import BATCH_TOKENS, Decoder
-from workbench.inference.logprobs import Given, answer_loss, given_ids
 from workbench.inference.llama_model import NativeModel
+from workbench.inference.logprobs import Given, answer_loss, given_ids
 from workbench.inference.prompt_tokens import prompt_ids, template_of
-from workbench.tokenization.encoder import encode_rows
-from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.tokenizer import from_backend
-from workbench.core.errors import UserError
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.encoder import encode_rows
+from workbench.tokenization.tokenizer import from_backend
 
 TALKS = [
     ("hello", "the one"),

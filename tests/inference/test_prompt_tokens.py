@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.inference.helpers import CHATML, END, Tiny
+from workbench.core.errors import UserError
+from workbench.dataset.rows import Message
 from workbench.inference.llama_model import NativeModel
 from workbench.inference.prompt_tokens import conversation_ids, prompt_ids, template_of
-from workbench.dataset.rows import Message
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.core.errors import UserError
 
 CHAT = ChatTemplate(CHATML, "", "<|im_end|>", "chatml")
 TEXT = st.text(alphabet="ab \n<|im_startend>é", max_size=60)

@@ -17,9 +17,8 @@ import pytest
 from tests.inference.helpers import Tiny, write_tiny
 from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.inference import quantization as module
+from workbench.inference.quantization import KINDS, Progress, quantize
 from workbench.inference.quantize_process import Teller
-from workbench.inference.quantization import Progress, quantize
-from workbench.inference.quantization__quantize_types import KINDS
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 from llama_cpp import llama_cpp
 
 from workbench.core.errors import UserError
+from workbench.inference.quantization import KINDS, NEED_MATRIX, estimated_bytes, kind_named
 from workbench.pipeline.export.tensor_types import TYPES
-from workbench.inference.quantization__quantize_types import KINDS, NEED_MATRIX, estimated_bytes, kind_named
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.inference.helpers import Tiny, write_adapter, write_tiny
-from workbench.inference.decoder import BATCH_TOKENS, Feed
-from workbench.core.sampling import Sampling
-from workbench.inference.session import Session, common_prefix
-from workbench.dataset.rows import Message
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.errors import UserError
+from workbench.core.sampling import Sampling
+from workbench.dataset.rows import Message
+from workbench.inference.decoder import BATCH_TOKENS, Feed
+from workbench.inference.session import Session, common_prefix
+from workbench.tokenization.chat_template import ChatTemplate
 
 GREEDY = Sampling(temperature=0, max_tokens=40)
 ASK = [Message("user", "hello")]

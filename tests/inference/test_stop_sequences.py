@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.inference.stop_sequences import TextStream, first_stop, longest_beginning
 from workbench.core.errors import UserError
+from workbench.inference.stop_sequences import TextStream, first_stop, longest_beginning
 
 TEXT = st.text(alphabet="ab<|im_end>é語🧪", max_size=40)
 STOPS = st.lists(st.text(alphabet="ab<|im_end>é", min_size=1, max_size=6), max_size=3)

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.core.errors import UserError
+from workbench.dataset.rows import Message
 from workbench.inference.transcript import (
     Transcript,
     _from_json,
@@ -13,8 +15,6 @@ from workbench.inference.transcript import (
     to_json,
     to_markdown,
 )
-from workbench.dataset.rows import Message
-from workbench.core.errors import UserError
 
 CONTENT = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),

@@ -14,9 +14,9 @@ from workbench.run.folder import RunFolder
 def trained_run_once(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     from tests import tiny
     from tests.pipeline.test_worker import PRESET, pairs, state_of, work
-    from workbench.runner.frozen_preset import freeze
     from workbench.preset.loader import load
     from workbench.run import folder
+    from workbench.runner.frozen_preset import freeze
 
     home = tmp_path_factory.mktemp("home")
     (home / "pairs.txt").write_text(pairs(20))

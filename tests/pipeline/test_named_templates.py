@@ -12,19 +12,19 @@ from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
 from tests import tiny
+from workbench.dataset.rows import Message
 from workbench.inference.llama_model import NativeModel
 from workbench.inference.prompt_tokens import prompt_ids, template_of
-from workbench.dataset.rows import Message
-from workbench.runner.frozen_preset import freeze
+from workbench.pipeline.artifacts import chat_template, run_template
 from workbench.pipeline.context import Context
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.streaming import run_export
-from workbench.pipeline.artifacts import chat_template, run_template
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.prepare.stage import prepare
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.loader import load
 from workbench.run import folder
+from workbench.runner.frozen_preset import freeze
 
 TOOL_USE = "{% if tools %}<|im_start|>tools\n{{ tools | tojson }}<|im_end|>\n{% endif %}" + (
     tiny.CHATML

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.export.helpers import save_tokenizer
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.pipeline.package import write_modelfile
 from workbench.preset.loader import load
 from workbench.run.folder import RunFolder
+from workbench.tokenization.chat_template import ChatTemplate
 
 PRESET = Path(__file__).parents[2] / "presets" / "smollm2-135m.toml"
 TALK = (

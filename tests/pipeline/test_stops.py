@@ -19,14 +19,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from tests import tiny
 from tests.pipeline.test_worker import state_of, work
-from workbench.runner.frozen_preset import freeze
-from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.model_card import USE
+from workbench.pipeline.export.plan import plan_export
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.models.weights import load as load_result
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.loader import load
 from workbench.run import folder
 from workbench.run.folder import RunFolder
+from workbench.runner.frozen_preset import freeze
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),

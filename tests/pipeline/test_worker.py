@@ -14,8 +14,6 @@ import pytest
 
 from tests import tiny
 from workbench.core.files import sha256
-from workbench.runner.frozen_preset__headless_extend import extend
-from workbench.runner.frozen_preset import freeze
 from workbench.pipeline import worker
 from workbench.pipeline.prepare.stage import load_rows
 from workbench.preset.loader import load
@@ -24,6 +22,7 @@ from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog, Record, read
 from workbench.run.state import RunState
+from workbench.runner.frozen_preset import extend, freeze
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from tests.preset.helpers import MINIMAL, loaded, refused
 from workbench.core.errors import UserErrors
-from workbench.preset.loader import load, parse
-from workbench.preset.loader__preset_read import MAX_BYTES
+from workbench.preset.loader import MAX_BYTES, load, parse
 from workbench.preset.lookup import shipped_root
-from workbench.preset.toml_text__preset_tomlvalue import parse_value, toml_value
+from workbench.preset.toml_text import parse_value, toml_value
 
 QUICKSTART = (shipped_root() / "presets" / "quickstart.toml").read_bytes()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from workbench.preset.loader import load
-from workbench.preset.rules import sources_of
 from workbench.preset.lookup import list_presets, shipped_root
+from workbench.preset.rules import sources_of
 
 FILES = sorted((shipped_root() / "presets").glob("*.toml"))
 

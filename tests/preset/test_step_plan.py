@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.preset.step_plan import estimate_steps_per_epoch, every, plan_stage, steps_of
 from workbench.preset.schema import TrainStage
+from workbench.preset.step_plan import estimate_steps_per_epoch, every, plan_stage, steps_of
 
 
 def stage(**keys: Any) -> TrainStage:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.preset.helpers import values
 from workbench.core.errors import UserError
 from workbench.preset import toml_edit
-from workbench.preset.toml_edit import save, set_value
 from workbench.preset.fields import FieldInfo, fields
 from workbench.preset.lookup import shipped_root
+from workbench.preset.toml_edit import save, set_value
 
 TEXT = """\
 # mine

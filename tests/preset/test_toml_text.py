@@ -9,8 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.preset.toml_text import Path, layout
-from workbench.preset.toml_text__preset_tomlvalue import parse_value, toml_value
+from workbench.preset.toml_text import Path, layout, parse_value, toml_value
 
 # Every value carries a number of its own, so that its line can be found by looking for it.
 SCALARS = [

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from recipes.models import CARDS_GB, ENOUGH, GB, MODELS, USABLE, Known, fit, page, preset
-from workbench.architectures.shape__estimate_known import known_shape
+from workbench.architectures.shape import known_shape
 from workbench.estimate.stage import needed
 from workbench.preset.loader import load
-from workbench.preset.miniature import kind_of
 from workbench.preset.lookup import list_presets
+from workbench.preset.miniature import kind_of
 
 PARAMETERS = {"k": 1e3, "m": 1e6, "b": 1e9}
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.reports.cases import Case
-from workbench.reports.evaluation_report__evaluations_estimates import GuardResult
-from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import compare, in_headline, model_figures
+from workbench.pipeline.evaluation.metrics import compare, in_headline, model_figures
 from workbench.pipeline.evaluation.report_writer import write_report
 from workbench.pipeline.evaluation.result import About, EvaluationResult, ModelResult, verdict_of
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_report import GuardResult
 
 SEED = 1
 

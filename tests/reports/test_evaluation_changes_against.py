@@ -7,8 +7,8 @@ import random
 import pytest
 
 from tests.reports.helpers import case
-from workbench.reports.evaluation_changes import against
 from workbench.reports.cases import Case
+from workbench.reports.evaluation_changes import against
 
 
 def test_prompts_are_paired_by_what_they_say_not_by_their_number() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.reports.helpers import case, write
 from tests.run.helpers import make_run
-from workbench.reports.evaluation_changes__run_earlier import LOOKED_AT, earlier_evaluations
+from workbench.reports.evaluation_changes import LOOKED_AT, earlier_evaluations
 from workbench.run.folder import RunFolder
 
 

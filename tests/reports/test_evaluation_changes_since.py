@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.reports.helpers import case, write
+from workbench.reports.evaluation_changes import Earlier, since
 from workbench.reports.evaluation_report import read_report
-from workbench.reports.evaluation_changes__evaluations_since import Earlier, since
 
 NOW = [case(n, n != 1, answer=f"now {n}") for n in range(4)]
 

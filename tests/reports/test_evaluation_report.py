@@ -11,8 +11,7 @@ import pytest
 from tests.reports.helpers import case, write
 from workbench.core.errors import UserError
 from workbench.reports.cases import Case, read_cases, to_lines
-from workbench.reports.evaluation_report__evaluations_estimates import GuardResult
-from workbench.reports.evaluation_report import read_report
+from workbench.reports.evaluation_report import GuardResult, read_report
 
 GUARD = GuardResult("python", 0.6, 0.5, 0.05, 20, False, "python: LOST")
 ASKED = [case(0, False), case(1, category="invented"), case(0, guard="python", category="")]

@@ -11,8 +11,8 @@ from tests.reports.helpers import case, write
 from tests.run.helpers import make_run, step, validated
 from workbench.cli import main
 from workbench.reports.comparison_text import INDENT, lines
-from workbench.run import events
 from workbench.reports.run_comparison import Comparison, compare, flat
+from workbench.run import events
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.run.helpers import make_run, step, validated
 from tests.run.test_lock import hold, said
+from workbench.reports.run_overview import overview
 from workbench.run import events
 from workbench.run.log import EventLog
-from workbench.reports.run_overview import overview
 
 STARTED = events.RunStarted(pid=1, host="h", version="0", stages=["train:sft"])
 ENDINGS = [

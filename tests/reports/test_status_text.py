@@ -11,10 +11,9 @@ from rich.console import Console
 
 from tests.run.helpers import step, validated
 from tests.run.test_state import PLAN, STAGE, STARTED, fold, told
-from workbench.reports import status_text
 from workbench.console.live_view import LiveView
-from workbench.console.views__headless_narrator import Narrator
-from workbench.console.views import PlainView
+from workbench.console.views import Narrator, PlainView
+from workbench.reports import status_text
 from workbench.run import events
 from workbench.run.state import RunState
 
@@ -118,7 +117,9 @@ def test_an_export_tells_its_files_and_its_worst_parity() -> None:
     line = status_text.finished(state.stages["export"], state)
     assert "f16 2.0 KiB  q8_0 2.0 KiB  parity passed, mean KL at most 1.0e-05  0:03" in line
     state.apply(told((bad, "export"), first=9))
-    assert "parity FAILED, mean KL at most 0.50" in status_text.finished(state.stages["export"], state)
+    assert "parity FAILED, mean KL at most 0.50" in status_text.finished(
+        state.stages["export"], state
+    )
 
 
 def test_an_evaluation_tells_before_and_after() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.run.helpers import step, validated
+from workbench.run.event_lines import TAKEN, Batch, batches
 from workbench.run.events import Event
 from workbench.run.log import Record, to_line
-from workbench.run.event_lines import TAKEN, Batch, batches
 
 VALUES = st.floats(allow_nan=True, allow_infinity=False, width=32)
 

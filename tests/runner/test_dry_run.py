@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workbench.runner.dry_run__headless_foreseen import stage_lines
+from workbench.runner.dry_run import stage_lines
 
 COUNTS: dict[str, Any] = {
     "steps": 12,

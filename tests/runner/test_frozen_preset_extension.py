@@ -12,12 +12,12 @@ from tests.run.helpers import step
 from tests.run.test_state import PLAN, STAGE
 from workbench.cli import main
 from workbench.core.errors import UserError
-from workbench.runner.frozen_preset__headless_extend import extend
 from workbench.preset.loader import parse
 from workbench.preset.rendering import to_toml
 from workbench.run import events, folder, launch
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog
+from workbench.runner.frozen_preset import extend
 
 TEXT = """
 [[data.source]]

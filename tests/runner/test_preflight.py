@@ -7,7 +7,7 @@ import pytest
 from tests.preset.helpers import MINIMAL
 from workbench.core.errors import UserErrors
 from workbench.preset.loader import load
-from workbench.runner.preflight__preset_present import require_files
+from workbench.runner.preflight import require_files
 
 
 def test_every_absent_file_is_told_at_its_key(

@@ -19,16 +19,16 @@ from typing import Any
 import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
-from workbench.inference.conversation import Conversation
-from workbench.core.sampling import Sampling
-from workbench.inference.session import Session
 from workbench.cli import main
+from workbench.core.sampling import Sampling
 from workbench.dataset.rows import Message
+from workbench.inference.conversation import Conversation
+from workbench.inference.session import Session
 from workbench.pipeline.evaluation.http_endpoint import openai_answerer
 from workbench.pipeline.evaluation.questions import Asking, Question
 from workbench.serving import http_server as module
-from workbench.serving.openai_api import Manner
 from workbench.serving.http_server import Desk, Server
+from workbench.serving.openai_api import Manner
 
 SAYS = "Helo wrd!"
 JSON = {"Content-Type": "application/json"}

@@ -8,9 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.core.errors import UserError
-from workbench.serving.modelfile import Wanted, read_modelfile
+from workbench.serving.modelfile import Parameters, Wanted, modelfile, read_modelfile
 from workbench.serving.modelfile_values import quoted
-from workbench.serving.modelfile__pipeline_export_modelfile import Parameters, modelfile
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=60)
 

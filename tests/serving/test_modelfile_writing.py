@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.tokenization.chat_template import ChatTemplate, built_in
-from workbench.serving.modelfile import read_modelfile
-from workbench.serving.modelfile__pipeline_export_modelfile import Parameters, modelfile
 from workbench.pipeline.export.turns import renderer
+from workbench.serving.modelfile import Parameters, modelfile, read_modelfile
+from workbench.tokenization.chat_template import ChatTemplate, built_in
 
 NUMBERED = "{% for m in messages %}<|{{ m.role }} {{ loop.index }}|>{{ m.content }}{% endfor %}"
 TRIMMED = "{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}"

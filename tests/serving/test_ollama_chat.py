@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.pipeline.evaluation.helpers import Server, http_server
-from workbench.core.sampling import Sampling
-from workbench.console.chat import Settings, chat, chat_once
 from workbench.cli import main
-from workbench.dataset.rows import Message
+from workbench.console.chat import Settings, chat, chat_once
 from workbench.core.errors import UserError
+from workbench.core.sampling import Sampling
+from workbench.dataset.rows import Message
 from workbench.serving import ollama_chat
-from workbench.serving.ollama_client import Server as OllamaServer
 from workbench.serving.ollama_chat import OllamaSource, OllamaTalker
+from workbench.serving.ollama_client import Server as OllamaServer
 
 ASK = (Message("system", "be brief"), Message("user", "hello"))
 WARM = Sampling(temperature=0.5, top_k=7, max_tokens=9)

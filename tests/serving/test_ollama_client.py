@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.fake_ollama import FULL, Fake, running
 from tests.run.helpers import make_run
+from tests.serving.fake_ollama import FULL, Fake, running
 from workbench.cli import main
 from workbench.core.errors import Interrupted, RunFailed, UserError
-from workbench.serving.ollama_client__ollama_create import Doing, create_model
 from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog
+from workbench.serving.ollama_client import Doing, create_model
 
 TEXT = '''# created by workbench from run one
 FROM ./one-q8_0.gguf

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from workbench.core.sampling import Sampling
-from workbench.inference.generation import Answer
 from workbench.dataset.rows import Message
+from workbench.inference.generation import Answer
 from workbench.serving.openai_api import (
     BadRequest,
     Manner,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from tests.dataset.helpers import REFUSES_SYSTEM, STYLES, byte_level_backend, template
+from workbench.core.errors import UserError
 from workbench.dataset.rows import Message
 from workbench.tokenization.chat_template import BUILT_IN, ChatTemplate, built_in, template_for
-from workbench.core.errors import UserError
 
 CONTENT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 HELPERS = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from workbench.tokenization.control_tokens import cut_names, unused_mark
 from workbench.dataset.rows import Message, Place, Row
+from workbench.tokenization.control_tokens import cut_names, unused_mark
 from workbench.tokenization.tokenizer import special_pattern
 
 HERE = Place("f", 1)

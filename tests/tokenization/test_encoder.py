@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dataset.helpers import STYLES, byte_level, byte_level_backend, chat, stop_id, template
-from workbench.tokenization.encoder import Encoding, OnCut, encode_rows, require_sequences
-from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.chat_format import check_template, find_stop_id
-from workbench.tokenization.tokenizer import from_backend, ids_of
 from workbench.core.errors import UserError
+from workbench.dataset.rows import Message, Place, Row
+from workbench.tokenization.chat_format import check_template, find_stop_id
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.encoder import Encoding, OnCut, encode_rows, require_sequences
+from workbench.tokenization.tokenizer import from_backend, ids_of
 
 
 def encoded(

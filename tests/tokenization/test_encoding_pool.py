@@ -12,11 +12,11 @@ from dataclasses import replace
 import pytest
 
 from tests.dataset.helpers import byte_level, chat, stop_id, template
-from workbench.tokenization import encoding_pool as crews
-from workbench.tokenization.encoding_pool import Crew, Helper
-from workbench.tokenization.encoder import Encoder, RowTokens
-from workbench.tokenization.encoding_process import unpack_tokens
 from workbench.dataset.rows import Message, Place, Row
+from workbench.tokenization import encoding_pool as crews
+from workbench.tokenization.encoder import Encoder, RowTokens
+from workbench.tokenization.encoding_pool import Crew, Helper
+from workbench.tokenization.encoding_process import unpack_tokens
 
 TOOL = {"type": "function", "function": {"name": "f", "arguments": {"n": 2**80}}}
 

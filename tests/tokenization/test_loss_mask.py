@@ -24,8 +24,8 @@ from tests.dataset.helpers import (
     stop_id,
     template,
 )
-from workbench.tokenization import loss_mask
 from workbench.dataset.rows import ASSISTANT, SYSTEM, TOOL, USER, Fault, Message, Place, Row
+from workbench.tokenization import loss_mask
 from workbench.tokenization.conversations import Encoded, by_turn, encode_row
 from workbench.tokenization.tokenizer import BackendTokenizer
 

@@ -11,10 +11,10 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tests.dataset.helpers import byte_level_backend
-from workbench.tokenization.named_templates import read_templates, write_templates
+from workbench.core.errors import UserError
 from workbench.dataset.rows import Message
 from workbench.tokenization.chat_template import ChatTemplate, template_for
-from workbench.core.errors import UserError
+from workbench.tokenization.named_templates import read_templates, write_templates
 
 TURNS = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
 DEFAULT = TURNS + "{% if add_generation_prompt %}[assistant]{% endif %}"

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dataset.helpers import STYLES, byte_level, chat, stop_id, template
-from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.conversations import Encoded, encode_row
 from workbench.core.errors import UserError
-from workbench.tokenization.preview import MAX_TOKENS, Lens, Limit
-from workbench.runner.preview import lens_from, lens_of
+from workbench.dataset.rows import Message, Place, Row
 from workbench.preset.loader import load
 from workbench.preset.lookup import embedded_base
+from workbench.runner.preview import lens_from, lens_of
+from workbench.tokenization.conversations import Encoded, encode_row
+from workbench.tokenization.preview import MAX_TOKENS, Lens, Limit
 
 
 def row_of(prompt: str, answer: str) -> Row:

@@ -7,9 +7,9 @@ import tracemalloc
 
 import pytest
 
+from workbench.core.errors import UserError
 from workbench.dataset.rows import Message
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.core.errors import UserError
 
 MESSAGES = [Message("user", "hello there"), Message("assistant", "hi")]
 DOUBLING = (

@@ -17,5 +17,9 @@ def quiet_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = ("NO_COLOR", "TMUX", "STY", "SSH_CONNECTION", "DISPLAY", "WAYLAND_DISPLAY")
     for name in (*gone, "TEXTUAL_DRIVER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("workbench.tui.panes.runs.run_table.ago", lambda then: "5 min" if then else "")
-    monkeypatch.setattr("workbench.tui.panes.train.training_text__tui_figures.ago", lambda then: "5 min" if then else "")
+    monkeypatch.setattr(
+        "workbench.tui.panes.runs.run_table.ago", lambda then: "5 min" if then else ""
+    )
+    monkeypatch.setattr(
+        "workbench.tui.panes.train.training_text.ago", lambda then: "5 min" if then else ""
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.reports.helpers import case, write
 from tests.run.helpers import make_run
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_report__evaluations_estimates import GuardResult
+from workbench.reports.evaluation_report import GuardResult
 from workbench.run import events
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog

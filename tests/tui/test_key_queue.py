@@ -15,7 +15,7 @@ from textual.widgets import Input
 from tests.tui.helpers import on_screen, three_runs, until
 from tests.tui.pty_screen import PtyScreen
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+from workbench.tui.dialogs.dialog import Entry
 from workbench.tui.key_queue import LIMIT_S, InOrder
 
 

@@ -13,9 +13,9 @@ from workbench.core.errors import UserError
 from workbench.tui.actions import EVERYWHERE, IN_LISTS
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.help import Help
-from workbench.tui.saved_state import keymap_file
-from workbench.tui.pane_list import PANES
 from workbench.tui.keymap import all_actions, key_name, keys_of, markdown, read_keymap
+from workbench.tui.pane_list import PANES
+from workbench.tui.saved_state import keymap_file
 from workbench.tui.widgets.row_list import Rows
 
 BANNED = {

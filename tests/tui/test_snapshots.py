@@ -20,11 +20,11 @@ from tests.tui.pages import Look, differences, look, page
 from tests.tui.workplace import Workplace, workplace
 from workbench.core.paths import state_folder
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.saved_state import Memory, remember
 from workbench.tui.pane_list import PANES
 from workbench.tui.panes.chat.pane import ChatPane
-from workbench.tui.panes.data.pane import DataPane
 from workbench.tui.panes.chat.prompt_input import Prompt
+from workbench.tui.panes.data.pane import DataPane
+from workbench.tui.saved_state import Memory, remember
 
 PAGES = Path(__file__).with_name("snapshots")
 SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))

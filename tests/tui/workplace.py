@@ -24,14 +24,14 @@ import pytest
 from tests.inference.helpers import Tiny, write_tiny
 from tests.run.helpers import step, validated
 from tests.tui.evaluated import MODELS, answer, answered, asked, report
-from workbench.reports.evaluation_report import read_report
-from workbench.runner.frozen_preset import freeze
-from workbench.preset.loader import load
 from workbench.inference.quantization import Fallback
+from workbench.preset.loader import load
+from workbench.reports.evaluation_report import read_report
 from workbench.run import events
 from workbench.run.folder import RunFolder, create
 from workbench.run.lock import Owner
 from workbench.run.log import EventLog
+from workbench.runner.frozen_preset import freeze
 
 PLACE = "/tmp/wbplace0000"
 FREE = len("place0000")
@@ -131,8 +131,10 @@ class Workplace:
         monkeypatch.setattr("workbench.tui.app.__version__", "1.2.3")
         monkeypatch.setattr("workbench.runner.dry_run.ESTIMATE", (sys.executable, "-c", COUNTS))
         monkeypatch.setattr("workbench.preset.lookup.list_presets", lambda: list(SHIPPED))
-        monkeypatch.setattr("workbench.console.chat__chat_commands.summary", lambda _: "41 tokens, 1,234 tok/s")
-        monkeypatch.setattr("workbench.inference.gguf_check._try_in_child", lambda path, timeout_s: "")
+        monkeypatch.setattr("workbench.console.chat.summary", lambda _: "41 tokens, 1,234 tok/s")
+        monkeypatch.setattr(
+            "workbench.inference.gguf_check._try_in_child", lambda path, timeout_s: ""
+        )
 
     def plain(self, text: str) -> str:
         """The text with the folder's name as on the pages, also where it is cut off."""

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.bases.architecture import not_exported
-from workbench.architectures import cohere, deepseek, gemma, granite, llama, olmo, phi, qwen, smollm, starcoder
-from workbench.architectures.model_config import ModelConfig, read_config
+from workbench.architectures import (
+    cohere,
+    deepseek,
+    gemma,
+    granite,
+    llama,
+    olmo,
+    phi,
+    qwen,
+    smollm,
+    starcoder,
+)
 from workbench.architectures.card import Family
+from workbench.architectures.model_config import ModelConfig, read_config
+from workbench.bases.architecture import not_exported
 
 _MODULES = (llama, qwen, gemma, phi, smollm, deepseek, granite, olmo, cohere, starcoder)
 FAMILIES = {family.architecture: family for module in _MODULES for family in module.FAMILIES}

@@ -15,9 +15,9 @@ from typing import Any
 import gguf
 import numpy as np
 
-from workbench.core.errors import UserError
 from workbench.architectures.model_config import CONTEXT, ModelConfig, Rope
 from workbench.architectures.tensor_layout import Part, Storage, whole
+from workbench.core.errors import UserError
 from workbench.pipeline.export.safetensors_reader import Float32
 
 Constants = Iterator[tuple[str, Float32]]

@@ -11,8 +11,8 @@ from typing import Any
 
 from gguf import MODEL_ARCH, RopeScalingType
 
-from workbench.architectures.model_config import CONTEXT, ModelConfig
 from workbench.architectures.card import Family, check_pattern, refuse_unless
+from workbench.architectures.model_config import CONTEXT, ModelConfig
 
 PATTERN = 4
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.core.errors import UserError
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family, refuse_unless
+from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Part, Piece, experts
+from workbench.core.errors import UserError
 
 UP = "kv_b_proj"
 LATENT_EPS = 1e-6  # of the norms inside attention, whatever config.json says

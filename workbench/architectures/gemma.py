@@ -15,10 +15,10 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.core.errors import UserError
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family, check_pattern, refuse_unless
+from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Storage
+from workbench.core.errors import UserError
 
 GELU = "gelu_pytorch_tanh"
 F32_LIMIT = 1e-5

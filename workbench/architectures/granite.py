@@ -6,9 +6,9 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family
 from workbench.architectures.llama import rotary_keys
+from workbench.architectures.model_config import ModelConfig
 
 
 def _keys(writer: Any, config: ModelConfig) -> None:

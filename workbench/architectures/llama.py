@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from gguf import MODEL_ARCH
 
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import (
     Constants,
     Family,
     as_float32,
     window_warning,
 )
+from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Storage, experts
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family, refuse_unless
+from workbench.architectures.model_config import ModelConfig
 
 
 def _check(config: ModelConfig) -> None:

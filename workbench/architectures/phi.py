@@ -12,8 +12,8 @@ from typing import Any
 import gguf
 from gguf import MODEL_ARCH
 
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Constants, Family, as_float32
+from workbench.architectures.model_config import ModelConfig
 
 
 def _original_context(config: ModelConfig) -> int:

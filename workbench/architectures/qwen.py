@@ -9,8 +9,8 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family, refuse_unless
+from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import experts
 
 

@@ -3,12 +3,17 @@
 Names of other families' keys are taken for what they mean (n_embd is hidden_size). Whoever has the
 matrices of the model itself gives them. Of a model that sees too, the text model counts: the rest
 is not loaded.
+
+Sizes of well-known models, so that their memory is told before anything is downloaded.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from workbench.bases.targets import Matrix
@@ -153,3 +158,19 @@ def _int(config: Mapping[str, Any], key: str, default: int | None = None) -> int
     if default is None:
         raise KeyError(key)
     return default
+
+
+def known_shape(base: str) -> ModelShape:
+    """The shape of the model of that hub id. Raises KeyError for one that is not listed."""
+    return shape_of(_known()[base])
+
+
+def known_config(base: str) -> dict[str, Any]:
+    """What that model's config.json says of its sizes. Raises KeyError for one not listed."""
+    return dict(_known()[base])
+
+
+@cache
+def _known() -> dict[str, dict[str, Any]]:
+    text = files("workbench.architectures").joinpath("known_models.toml").read_text("utf-8")
+    return tomllib.loads(text)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gguf import MODEL_ARCH
 
-from workbench.core.errors import UserError
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family, refuse_unless
 from workbench.architectures.llama import rotary_keys
+from workbench.architectures.model_config import ModelConfig
+from workbench.core.errors import UserError
 
 INTERVAL = 4
 

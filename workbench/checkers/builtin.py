@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workbench.checkers.answer_text import chrf, missing_words
-from workbench.checkers.answer_text__checkers_extract import extract
+from workbench.checkers.answer_text import chrf, extract, missing_words
 from workbench.core.errors import UserError
 from workbench.core.text import did_you_mean, one_line
 

@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 
 from workbench.checkers.builtin import is_builtin
-from workbench.checkers.launcher import NOT_STARTED
 from workbench.checkers.execution import Item, Limits, Verdict, check_many, find_program
+from workbench.checkers.launcher import NOT_STARTED
 from workbench.core.files import write_all
 from workbench.core.paths import cache_folder
 

@@ -14,23 +14,21 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from workbench.inference.conversation__chat_from_preset import settings_of
-from workbench.core.sampling import Sampling
-from workbench.inference.chat_model__chat_source import Source
-from workbench.inference.chat_model import Opens
 from workbench.console.chat import Settings, chat, chat_once
-from workbench.core.errors import EXIT_DONE, UserError
-from workbench.runner.checkpoint_model__headless_following import Following
 from workbench.console.progress import ProgressLine
-from workbench.runner.checkpoint_model import DEFAULT_TYPE, Ready, make_ready
+from workbench.core.errors import EXIT_DONE, UserError
 from workbench.core.paths import state_folder
+from workbench.core.sampling import Sampling
+from workbench.core.text import did_you_mean
+from workbench.inference.chat_model import Opens, Source
+from workbench.inference.conversation import settings_of
+from workbench.inference.quantization import kind_named
 from workbench.preset.loader import load
-from workbench.inference.quantization__quantize_types import kind_named
 from workbench.run import checkpoints, folder
 from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder
 from workbench.run.model_files import base_gguf, digests, exported_gguf, served_gguf
-from workbench.core.text import did_you_mean
+from workbench.runner.checkpoint_model import DEFAULT_TYPE, Following, Ready, make_ready
 
 BASE = "base"
 GGUF, OLLAMA = ".gguf", "ollama:"

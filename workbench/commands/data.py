@@ -16,23 +16,21 @@ from itertools import chain
 from pathlib import Path
 
 from workbench.commands import data_show
-from workbench.commands.data_preset import Eyes
-from workbench.commands.data_preset__commands_data_set import source_options, split_keys
-from workbench.console.progress__commands_progress import counted
-from workbench.dataset.checks.findings import check_codes
-from workbench.dataset.checks.findings__dataset_findings import Wanted
-from workbench.dataset.checks.fixes import fix, fixed_name
-from workbench.dataset.formats import FORMATS
-from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import Plan, iterate, plan_source, read_source, require, told
-from workbench.dataset.readers.topic_tree import scaffold
-from workbench.dataset.checks.summary import Summary, Survey
-from workbench.dataset.checks.repeated_rows__dataset_resemble import near_findings
-from workbench.dataset.rows import Fault, Row
-from workbench.dataset.checks.sarif import to_sarif
+from workbench.commands.data_preset import Eyes, source_options, split_keys
+from workbench.console.progress import counted
 from workbench.core.errors import EXIT_DONE, EXIT_INPUT, UserError
 from workbench.core.files import write_json
 from workbench.core.text import one_line, quantity
+from workbench.dataset.checks.findings import Wanted, check_codes
+from workbench.dataset.checks.fixes import fix, fixed_name
+from workbench.dataset.checks.repeated_rows import near_findings
+from workbench.dataset.checks.sarif import to_sarif
+from workbench.dataset.checks.summary import Summary, Survey
+from workbench.dataset.formats import FORMATS
+from workbench.dataset.reader_options import Options
+from workbench.dataset.readers.topic_tree import scaffold
+from workbench.dataset.rows import Fault, Row
+from workbench.dataset.sources import Plan, iterate, plan_source, read_source, require, told
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 

@@ -1,30 +1,74 @@
-"""What a preset adds to `workbench data`: its data, its model's control tokens, its checker."""
+"""What a preset adds to `workbench data`: its data, its model's control tokens, its checker.
+
+What `workbench data --set` says: of the source that is looked at, or of the preset it is for.
+
+A key that begins with a section of the preset (`evaluate.checker`) is the preset's, as in
+`workbench --preset`; every other one is a key of `[[data.source]]`.
+
+Findings of a checker run over the training data: answers that would teach what it refuses.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import cast
 
+from workbench.checkers.answer_text import extract
+from workbench.checkers.builtin import expected_for
+from workbench.checkers.execution import Item, Limits
 from workbench.checkers.verdict_cache import Remembered
-from workbench.checkers.execution import Limits
-from workbench.console.progress__commands_progress import counted
-from workbench.tokenization.encoder import Encoder, Encoding, OnCut
-from workbench.tokenization.encoding_stats import Ledger
-from workbench.dataset.checks.linter import USUAL_SPECIAL
-from workbench.dataset.reader_options import Options
-from workbench.dataset.duplicates import with_system
-from workbench.dataset.sources import Plan, plan_source
-from workbench.commands.data_preset__dataset_refused import Judge
-from workbench.dataset.rows import Fault, Row
-from workbench.tokenization.conversations import Encoded
+from workbench.console.progress import counted
 from workbench.core.errors import UserError
-from workbench.runner.frozen_preset import frozen, prompt_files
-from workbench.tokenization.preview import Lens, Limit
-from workbench.runner.preview import lens_of
+from workbench.dataset.checks.linter import USUAL_SPECIAL
+from workbench.dataset.duplicates import with_system
+from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.rows import Fault, Row
+from workbench.dataset.sources import Plan, plan_source
 from workbench.preset.loader import load
 from workbench.preset.schema import DataSource, Evaluate
+from workbench.runner.frozen_preset import frozen, prompt_files
+from workbench.runner.preview import lens_of
+from workbench.tokenization.conversations import Encoded
+from workbench.tokenization.encoder import Encoder, Encoding, OnCut
+from workbench.tokenization.encoding_stats import Ledger
+from workbench.tokenization.preview import Lens, Limit
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A checker, and what of an answer it gets to see (`checkers.extract`)."""
+
+    checker: Remembered
+    extract: str = "code-block-or-all"
+
+    def findings(self, rows: Iterable[Row]) -> Iterator[Fault | None]:
+        """For each row with an answer: a fault where that is refused, None where it passes.
+
+        Several answers are judged at a time. Raises UserError when the checker is not installed.
+        """
+        judged, given = tee(row for row in rows if row.expected)
+        verdicts = self.checker.judge(map(self._item, given), workers=os.cpu_count() or 1)
+        for row, verdict in zip(judged, verdicts, strict=True):
+            says = verdict.reason or "no reason given"
+            if not self._item(row).answer.strip():  # an empty program compiles, and teaches nothing
+                yield _refused(row, "the response contains nothing to check")
+            else:
+                yield (None if verdict.passed is not False else _refused(row, f"checker: {says}"))
+
+    def _item(self, row: Row) -> Item:
+        asked = row.prompt_messages()[-1:]
+        prompt = asked[0].content if asked else ""
+        expected = expected_for(self.checker.command, row.expected, self.extract)
+        return Item(extract(row.expected, self.extract), prompt, expected, row.must_contain)
+
+
+def _refused(row: Row, message: str) -> Fault:
+    return Fault(row.place, "refused", message, "fix the response or the checker", fatal=False)
 
 
 @dataclass(frozen=True)
@@ -127,3 +171,28 @@ def _judge(evaluate: Evaluate) -> Judge | None:
     limits = Limits(timeout_s=evaluate.timeout)
     checker = Remembered(tuple(evaluate.checker), evaluate.checker_suffix, limits)
     return Judge(checker, evaluate.extract)
+
+
+def split_keys(given: Sequence[str], preset: str | None) -> tuple[list[str], list[str]]:
+    """(keys of the source, keys of the preset). Raises UserError for the latter without one."""
+    from workbench.preset.schema import Preset
+
+    source: list[str] = []
+    of_preset: list[str] = []
+    for key in given:
+        section = re.split(r"[.=\[]", key, maxsplit=1)[0].strip()
+        (of_preset if section in Preset.model_fields else source).append(key)
+    if of_preset and not preset:
+        raise UserError(f"--set {of_preset[0]}: this is a preset key", hint="add --preset NAME")
+    return source, of_preset
+
+
+def source_options(keys: Sequence[str]) -> Options:
+    """The source's options with those keys set. Raises UserErrors."""
+    if not keys:
+        return PLAIN
+    from workbench.preset.loader import parse
+
+    text = '[[data.source]]\npath = "."\n[[train]]\n'
+    loaded = parse(text, Path("."), [f"data.source.0.{key}" for key in keys])
+    return Options(**loaded.preset.data.source[0].options())

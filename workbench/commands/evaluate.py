@@ -18,20 +18,26 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkers.execution import find_program
-from workbench.core.subprocesses__children import told
-from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
-from workbench.reports.evaluation_report__evaluations_estimates import PairedTest, chance
-from workbench.reports.evaluation_report import LABELS, ModelTold, Report, read_report
 from workbench.console.progress import ProgressLine
-from workbench.reports.run_summary import shown
+from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
+from workbench.core.section import Refused
+from workbench.core.subprocesses import told
+from workbench.core.text import one_line, table
 from workbench.preset.loader import load
 from workbench.preset.outputs import checker_words
 from workbench.preset.schema import Evaluate
-from workbench.core.section import Refused
+from workbench.reports.evaluation_report import (
+    LABELS,
+    ModelTold,
+    PairedTest,
+    Report,
+    chance,
+    read_report,
+)
+from workbench.reports.run_summary import shown
 from workbench.run import folder
 from workbench.run.folder import RunFolder
 from workbench.run.model_files import base_gguf, served_gguf
-from workbench.core.text import one_line, table
 
 CHILD = (sys.executable, "-m", "workbench.pipeline.evaluation.evaluate_process")
 GGUF, BASE = ".gguf", "base"

@@ -12,17 +12,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
 from workbench.console import run_session
 from workbench.console.progress import ProgressLine
+from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
+from workbench.core.text import one_line, size, table
+from workbench.inference.quantization import KINDS, Kind, Progress, kind_named, quantize
 from workbench.reports.run_summary import shown
-from workbench.inference.quantization import Progress, quantize
-from workbench.inference.quantization__quantize_types import KINDS, Kind, kind_named
 from workbench.run import folder
 from workbench.run.export_requests import MERGED, ExportRequest, missing
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.core.text import one_line, size, table
 
 GGUF = ".gguf"
 
@@ -76,7 +75,9 @@ def of_run(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
         return EXIT_DONE
     if args.detach:
         return run_session.start_detached(found, [request.stage], args.json)
-    return run_session.start_and_follow(found, [request.stage], args.json, summary=files_of(request))
+    return run_session.start_and_follow(
+        found, [request.stage], args.json, summary=files_of(request)
+    )
 
 
 def files_of(request: ExportRequest) -> Callable[[RunFolder, RunState], list[str]]:

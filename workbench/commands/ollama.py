@@ -11,15 +11,15 @@ import json
 import sys
 from pathlib import Path
 
-from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError, WorkbenchError
 from workbench.console.progress import ProgressLine
-from workbench.serving.ollama_client__ollama_create import Created, Doing, create_model
+from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError, WorkbenchError
+from workbench.core.text import one_line, size
 from workbench.preset.loader import load
 from workbench.preset.outputs import OLLAMA_NAME
 from workbench.run import folder
 from workbench.run.folder import RunFolder
 from workbench.run.model_files import exported_gguf
-from workbench.core.text import one_line, size
+from workbench.serving.ollama_client import Created, Doing, create_model
 
 MODELFILE = "Modelfile"
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from workbench.core.errors import EXIT_DONE
-from workbench.preset.lookup import list_presets
 from workbench.core.text import table
+from workbench.preset.lookup import list_presets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from workbench.console import run_session
-from workbench.runner.frozen_preset__headless_extend import extend
 from workbench.run import folder, launch
+from workbench.runner.frozen_preset import extend
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.runner import preflight
-from workbench.core.errors import EXIT_DONE, UserError
 from workbench.console import run_session
-from workbench.runner import dry_run
-from workbench.runner.frozen_preset import freeze, frozen
+from workbench.core.errors import EXIT_DONE, UserError
 from workbench.preset import miniature
 from workbench.preset.loader import LoadedPreset, load
-from workbench.preset.schema__preset_stages import chosen
+from workbench.preset.schema import chosen
 from workbench.run import folder, launch
 from workbench.run.folder import RunFolder
+from workbench.runner import dry_run, preflight
+from workbench.runner.frozen_preset import freeze, frozen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import EXIT_DONE
-from workbench.run import folder
-from workbench.reports.run_overview import Overview, overview
 from workbench.core.text import one_line, table
+from workbench.reports.run_overview import Overview, overview
+from workbench.run import folder
 
 if TYPE_CHECKING:
     from workbench.reports.cases import Case

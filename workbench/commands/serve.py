@@ -12,15 +12,14 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 
-from workbench.inference.conversation import Conversation
-from workbench.inference.conversation__chat_from_preset import settings_of
-from workbench.inference.chat_model import Opens
-from workbench.console.chat import Settings, open_session, renewed
 from workbench.commands.chat import GGUF, OLLAMA, apply_flags, models_of, split
+from workbench.console.chat import Settings, open_session, renewed
 from workbench.core.errors import EXIT_DONE, UserError
+from workbench.core.text import visible
+from workbench.inference.chat_model import Opens
+from workbench.inference.conversation import Conversation, settings_of
 from workbench.preset.loader import load
 from workbench.run import folder
-from workbench.core.text import visible
 
 DEFAULT_PORT = 8080
 LAST_PORT = 65535
@@ -69,8 +68,8 @@ def settings_for(model: str) -> Settings:
 
 def serve(name: str, source: Opens, settings: Settings, port: int) -> None:
     """Answer until Ctrl+C. Raises UserError for a port that is taken."""
-    from workbench.serving.openai_api import Manner
     from workbench.serving.http_server import Desk, Server
+    from workbench.serving.openai_api import Manner
 
     with closing(open_session(source, settings)) as session:
         talk, now = Conversation(name, session, settings.stop), [source]

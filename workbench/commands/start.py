@@ -40,8 +40,8 @@ def page() -> list[str]:
     """The lines of the start page: presets, the newest runs, and the next commands."""
     from workbench.commands.runs import listing
     from workbench.preset.lookup import list_presets
-    from workbench.run import folder
     from workbench.reports.run_overview import overview
+    from workbench.run import folder
 
     runs = folder.list_runs(folder.runs_root())
     lines = [f"workbench {__version__}", "", "Presets"]

@@ -14,11 +14,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from workbench.console.views import Narrator
+from workbench.core.text import visible
 from workbench.reports import status_text
-from workbench.console.views__headless_narrator import Narrator
 from workbench.run.log import Record
 from workbench.run.state import RunState, StageState
-from workbench.core.text import visible
 
 BAR_WIDTH = 24
 STYLES = {"✓": "green", "!": "yellow"}

@@ -1,8 +1,14 @@
-"""One line on a terminal that moves; nothing where there is no terminal."""
+"""One line on a terminal that moves; nothing where there is no terminal.
+
+A count of what is done, on one line of a terminal that rewrites itself; nothing elsewhere.
+"""
 
 from __future__ import annotations
 
-from typing import TextIO
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TextIO, TypeVar
 
 from workbench.core.text import visible
 
@@ -28,3 +34,22 @@ class ProgressLine:
             self._out.write(CLEAR)
             self._out.flush()
             self._drawn = ""
+
+
+T = TypeVar("T")
+EVERY_S = 0.25
+
+
+def counted(things: Iterable[T], what: str) -> Iterator[T]:
+    """`things`, with `12,345 WHAT` on stderr meanwhile, from the first quarter of a second on."""
+    if not sys.stderr.isatty():
+        yield from things
+        return
+    told_at, told = time.monotonic(), False
+    for number, thing in enumerate(things, 1):
+        if number % 64 == 0 and (now := time.monotonic()) - told_at > EVERY_S:
+            told_at, told = now, True
+            print(f"\r{number:,} {what}", end="", file=sys.stderr, flush=True)
+        yield thing
+    if told:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

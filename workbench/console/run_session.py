@@ -13,16 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
-from workbench.runner.follower import Follower
-from workbench.runner.follower__headless_interrupts import Interrupts
-from workbench.runner.follower__headless_outcome import Outcome, interrupted, outcome
-from workbench.reports.run_summary import report
 from workbench.console.views import JsonView, PlainView, View
+from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
+from workbench.core.text import visible
+from workbench.reports.run_summary import report
 from workbench.run import launch, lock
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.core.text import visible
+from workbench.runner.follower import Follower, Interrupts, Outcome, interrupted, outcome
 
 
 def start_and_follow(

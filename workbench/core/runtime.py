@@ -2,11 +2,14 @@
 
 Rows hold no cycles, and what is imported stays; the collector would walk all of it again and again,
 which takes a third of the reading of rows and a fifth of importing torch and transformers.
+
+How many cores there are to work with.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,3 +25,10 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

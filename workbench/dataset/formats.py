@@ -12,8 +12,23 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
+from workbench.core.text import one_line
 from workbench.dataset.reader_options import PLAIN, Options
-from workbench.dataset.readers import alpaca, chat, source_code, delimited, documents, dolly, input_output, markdown, prompt_completion, sharegpt, task_code, plain_text, topics
+from workbench.dataset.readers import (
+    alpaca,
+    chat,
+    delimited,
+    documents,
+    dolly,
+    input_output,
+    markdown,
+    plain_text,
+    prompt_completion,
+    sharegpt,
+    source_code,
+    task_code,
+    topics,
+)
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import head_keys, named
 from workbench.dataset.readers.lines import read_head
@@ -26,7 +41,6 @@ from workbench.dataset.readers.records import (
     renamed,
 )
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.core.text import one_line
 
 CSV = "csv"
 MAX_NAMES_TOLD = 8

@@ -2,27 +2,57 @@
 
 Every fault of every file is gathered, none stops the others (a file with a thousand is given up).
 `iterate` streams; `read_source` keeps the rows, and no more than the rows, in memory.
+
+The files that a path names: a file, a folder without its hidden parts, or a glob; sorted.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from workbench.core.errors import UserError
+from workbench.core.text import did_you_mean, one_line, quantity
 from workbench.dataset.formats import FORMATS, READERS, SUFFIXES, sniff_format
-from workbench.dataset.sources__dataset_listing import list_files
 from workbench.dataset.reader_options import PLAIN, Options
 from workbench.dataset.readers import source_code, topics
 from workbench.dataset.readers.compression import plain_suffix
-from workbench.dataset.readers.lines import MAX_FAULTS
 from workbench.dataset.readers.json_schema import read_schema
+from workbench.dataset.readers.lines import MAX_FAULTS
 from workbench.dataset.readers.topic_tree import STRUCTURE, is_tree, notes, read_tree
 from workbench.dataset.rows import Fault, Place, Row, raise_faults
-from workbench.core.errors import UserError
-from workbench.core.text import did_you_mean, one_line, quantity
+
+
+def list_files(path: Path | str) -> list[Path] | Fault:
+    """The files that a path, folder (hidden files apart) or glob names, sorted."""
+    shown, expanded = str(path), os.path.expanduser(str(path))
+    if "\0" in shown:
+        return Fault(Place(shown, 0), "missing", "file not found", "check the path")
+    if os.path.isdir(expanded):
+        files = walk(expanded)
+        hint = "add a file with examples"
+        return files or Fault(Place(shown, 0), "empty-folder", "the folder is empty", hint)
+    if os.path.lexists(expanded) or not glob.has_magic(expanded):
+        return [Path(expanded)]
+    found = sorted(glob.glob(expanded, recursive=True))
+    files = [Path(name) for name in found if not os.path.isdir(name)]
+    return files or Fault(
+        Place(shown, 0), "missing", "no file matches the pattern", "check the pattern"
+    )
+
+
+def walk(folder: str) -> list[Path]:
+    """Every file below `folder` that is not hidden, nor in a hidden folder."""
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here, name) for name in sorted(files) if not name.startswith(".")]
+    return found
+
 
 _ACCOUNTED = ("empty", "skipped")  # codes that say why a file gave no rows
 

@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
-from workbench.dataset.duplicates__dataset_near import join, near_groups, root
-from workbench.dataset.duplicates import opening_key, row_text
+from workbench.dataset.duplicates import join, near_groups, opening_key, root, row_text
 from workbench.dataset.rows import Row
 
 NEAR_ROWS = 20_000

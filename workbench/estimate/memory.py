@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from workbench.architectures.shape import ModelShape
 from workbench.bases.targets import Matrix, resolve
 from workbench.core.errors import UserError
-from workbench.architectures.shape import ModelShape
 
 Device = Literal["cpu", "cuda", "mps"]
 DOWN = ("down_proj", "c_proj", "w2", "fc2", "output_linear")  # the last of a feed-forward block

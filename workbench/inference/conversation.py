@@ -1,19 +1,24 @@
 """What was said so far, and asking for the next answer; no screen, no keyboard.
 
 Invariant: a question stays in the history only together with its answer.
+
+How a preset asks: its `[generate]` and system prompt as the chat room takes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
-from workbench.inference.reasoning import shown
+from workbench.console.chat import Settings
+from workbench.core.errors import UserError
 from workbench.core.sampling import Sampling
+from workbench.dataset.rows import Message
 from workbench.inference.chat_model import Talker
 from workbench.inference.generation import Answer
-from workbench.dataset.rows import Message
-from workbench.core.errors import UserError
+from workbench.inference.reasoning import shown
+from workbench.preset.schema import Generate, Preset
 
 FILE_PREFIX = "FILE:"
 
@@ -68,3 +73,19 @@ def read_prompt(text: str) -> str:
         raise UserError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise UserError(f"byte {error.start} is not UTF-8", path=path) from error
+
+
+def sampling_of(generate: Generate) -> Sampling:
+    """The sampling numbers of `[generate]`."""
+    return Sampling(**{field.name: getattr(generate, field.name) for field in fields(Sampling)})
+
+
+def settings_of(preset: Preset | None) -> Settings:
+    """How the preset generates and what system prompt it trained with; defaults without one."""
+    generate = preset.generate if preset else Generate()
+    return Settings(
+        sampling=sampling_of(generate),
+        stop=generate.stop,
+        context=generate.context,
+        system=preset.data.system if preset else "",
+    )

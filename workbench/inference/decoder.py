@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.inference.llama_model import NativeModel, last_error
 from workbench.core.errors import UserError, WorkbenchError
+from workbench.inference.llama_model import NativeModel, last_error
 
 BATCH_TOKENS = 512  # tokens in one call; a prompt is read in chunks of this size
 SMALL_MODEL_PARAMETERS = 100_000_000

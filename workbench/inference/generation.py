@@ -2,19 +2,94 @@
 
 Shared by a conversation (`Session`) and by many prompts at once (`batch`), so that both stop,
 count and hold text back in the same way.
+
+Several prompts answered side by side, one llama.cpp call for all of them a token.
+
+Reading the weights once for all prompts is what makes it fast. The price: sums are formed in
+another order than one prompt at a time, so two tokens within rounding of each other may change
+places. Hence the invariant: the answers to a group depend on the group alone, never on what ran
+before or beside it, so the same groups give the same answers on the same machine.
+
+llama.cpp's chain of samplers for one `Sampling`, and its lifetime.
+
+Two chains with the same settings that see the same logits draw the same tokens: the random state
+belongs to the chain, and a chain serves one answer.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Literal
 
+from workbench.core.sampling import PENALTY_WINDOW, Sampling
+from workbench.inference.decoder import BATCH_TOKENS, Decoder, Feed
 from workbench.inference.llama_model import NativeModel
-from workbench.inference.generation__chat_sampler import Sampler
-from workbench.core.sampling import Sampling
 from workbench.inference.stop_sequences import TextStream
+
+
+class Sampler:
+    """Draws tokens from a context's logits. Free it with `close`, or use it in a `with`."""
+
+    def __init__(self, model: NativeModel, sampling: Sampling) -> None:
+        self.c = c = model.c
+        self._chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        self._penalises = sampling.repeat_penalty != 1.0
+        for part in _parts(model, sampling):
+            c.llama_sampler_chain_add(self._chain, part)
+
+    @property
+    def pointer(self) -> object:
+        """llama.cpp's chain."""
+        return self._chain
+
+    def read(self, tokens: Iterable[int]) -> None:
+        """Let the repeat penalty see the prompt, as llama.cpp's server and Ollama do."""
+        if self._penalises:
+            for token in list(tokens)[-PENALTY_WINDOW:]:
+                self.c.llama_sampler_accept(self._chain, token)
+
+    def draw(self, context: object, row: int) -> int:
+        """The next token after the `row`-th token of the batch just decoded."""
+        return int(self.c.llama_sampler_sample(self._chain, context, row))
+
+    def close(self) -> None:
+        if self._chain:
+            self.c.llama_sampler_free(self._chain)
+            self._chain = None
+
+    def __enter__(self) -> Sampler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _parts(model: NativeModel, sampling: Sampling) -> Iterable[object]:
+    c = model.c
+    if sampling.repeat_penalty != 1.0:
+        yield c.llama_sampler_init_penalties(
+            model.n_vocab, PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
+        )
+    if sampling.greedy:
+        yield c.llama_sampler_init_greedy()
+        return
+    if sampling.top_k:
+        yield c.llama_sampler_init_top_k(sampling.top_k)
+    if sampling.top_p < 1.0:
+        yield c.llama_sampler_init_top_p(sampling.top_p, 1)
+    if sampling.min_p > 0.0:
+        yield c.llama_sampler_init_min_p(sampling.min_p, 1)
+    yield c.llama_sampler_init_temp(sampling.temperature)
+    yield c.llama_sampler_init_dist(sampling.seed)
+
 
 Ending = Literal["stop", "length", "cancelled"]
 
@@ -124,3 +199,77 @@ class Writing:
 
     def close(self) -> None:
         self._sampler.close()
+
+
+MAX_TOGETHER = 16
+CACHE_BYTES = 1 << 30  # for the key-value caches of all sequences together
+
+
+@dataclass(frozen=True)
+class Job:
+    """One prompt, already token ids, and how to answer it."""
+
+    ids: Sequence[int]
+    sampling: Sampling
+    stop: Sequence[str] = field(default=())
+
+
+def together(cache_bytes_per_token: int, context: int) -> int:
+    """How many sequences of `context` tokens to answer side by side: 1 to 16, as memory allows.
+
+    A pure function of the model and the settings, so that groups are the same on every run.
+    """
+    per_sequence = max(1, cache_bytes_per_token * context)
+    return max(1, min(MAX_TOGETHER, CACHE_BYTES // per_sequence))
+
+
+def answer_together(
+    decoder: Decoder, jobs: Sequence[Job], stopping: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[int, Answer]]:
+    """Yield (index of the job, answer) as each one ends.
+
+    At most as many jobs as the decoder has sequences, each of which fits its context. Ends early,
+    without the unfinished answers, when `stopping` says so.
+    """
+    decoder.clear()
+    writings = [
+        Writing(decoder.model, job.ids, job.sampling, job.stop, capacity=decoder.capacity)
+        for job in jobs
+    ]
+    try:
+        for feeds in _rounds(jobs, writings):
+            if stopping():
+                return
+            rows = decoder.feed(feeds)
+            for index, row in rows.items():
+                writings[index].draw(decoder.pointer, row)
+                if writings[index].ending is not None:
+                    yield index, writings[index].answer()
+    finally:
+        for writing in writings:
+            writing.close()
+
+
+def _rounds(jobs: Sequence[Job], writings: Sequence[Writing]) -> Iterator[list[Feed]]:
+    """What to feed, call by call: first the prompts, then the last token of all that go on."""
+    yield from pack([job.ids for job in jobs], BATCH_TOKENS)
+    while live := [i for i, writing in enumerate(writings) if writing.ending is None]:
+        yield [Feed(i, [writings[i].last_token]) for i in live]
+
+
+def pack(prompts: Sequence[Sequence[int]], room: int) -> Iterator[list[Feed]]:
+    """Cut prompts, in order, into calls of at most `room` tokens; of each, the end is wanted."""
+    call: list[Feed] = []
+    free = room
+    for index, ids in enumerate(prompts):
+        at = 0
+        while at < len(ids):
+            piece = ids[at : at + free]
+            at += len(piece)
+            free -= len(piece)
+            call.append(Feed(index, piece, wanted=int(at == len(ids))))
+            if free == 0:
+                yield call
+                call, free = [], room
+    if call:
+        yield call

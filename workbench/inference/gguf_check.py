@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import files
-from workbench.inference.gguf_header import Header, read_header
 from workbench.core.errors import UserError
 from workbench.core.text import one_line
+from workbench.inference.gguf_header import Header, read_header
 
 OPEN_TIMEOUT_S = 120.0
 SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask")

@@ -11,9 +11,9 @@ import resource
 import sys
 from pathlib import Path
 
+from workbench.core.errors import UserError
 from workbench.inference.decoder import DecodeError, Decoder, Feed
 from workbench.inference.llama_model import NativeModel
-from workbench.core.errors import UserError
 
 TRIAL_CONTEXT = 256
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.inference.llama_model import NO_TOKEN, NativeModel
-from workbench.tokenization.named_templates import TOOL_USE
-from workbench.tokenization.control_tokens import cut_names
-from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.errors import UserError
+from workbench.dataset.rows import Message, Place, Row
+from workbench.inference.llama_model import NO_TOKEN, NativeModel
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.control_tokens import cut_names
+from workbench.tokenization.named_templates import TOOL_USE
 
 Tools = Sequence[dict[str, Any]]
 

@@ -2,6 +2,11 @@
 
 Invariant: until the child has ended well only a `.NAME.part` exists, and whatever is raised it is
 removed; a source is never written to.
+
+The GGUF types by name: which this package writes itself, which llama.cpp makes of a float file.
+
+Numbers are llama.cpp's `enum llama_ftype`. `bits` is what a weight takes, all in all, in a usual
+model: for an estimate before there is a plan.
 """
 
 from __future__ import annotations
@@ -14,9 +19,82 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import files
-from workbench.core.subprocesses__children import ChildDied, told
 from workbench.core.errors import RunFailed, UserError
-from workbench.inference.quantization__quantize_types import Kind
+from workbench.core.subprocesses import ChildDied, told
+from workbench.core.text import did_you_mean
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of file. `streamed`: written straight from the weights; else from a float GGUF."""
+
+    name: str
+    number: int
+    bits: float
+    about: str
+    streamed: bool = False
+
+    @property
+    def is_float(self) -> bool:
+        return self.name in ("f32", "f16", "bf16")
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("f32", 0, 32.0, "exact; largest files", True),
+        Kind("f16", 1, 16.0, "exact for most models; source for quantization", True),
+        Kind("bf16", 32, 16.0, "half the size of f32, same range", True),
+        Kind("q8_0", 7, 8.5, "nearly indistinguishable from f16", True),
+        Kind("q6_k", 18, 6.6, "close to q8_0", True),
+        Kind("q5_k_m", 17, 5.7, "between q4_k_m and q6_k", True),
+        Kind("q5_k_s", 16, 5.5, "slightly smaller than q5_k_m"),
+        Kind("q5_1", 9, 6.0, "older 5-bit format, with an offset"),
+        Kind("q5_0", 8, 5.5, "older 5-bit format"),
+        Kind("q4_k_m", 15, 4.9, "the usual choice", True),
+        Kind("q4_k_s", 14, 4.6, "slightly smaller than q4_k_m", True),
+        Kind("iq4_nl", 25, 4.5, "4-bit, non-linear"),
+        Kind("iq4_xs", 30, 4.3, "like iq4_nl, smaller"),
+        Kind("q4_1", 3, 5.0, "older 4-bit format, with an offset"),
+        Kind("q4_0", 2, 4.5, "older 4-bit format, fast on some machines", True),
+        Kind("q3_k_l", 13, 4.3, "3-bit, largest mix"),
+        Kind("q3_k_m", 12, 3.9, "3-bit: noticeable quality loss"),
+        Kind("q3_k_s", 11, 3.5, "3-bit, smallest mix"),
+        Kind("iq3_m", 27, 3.7, "3-bit, grid-based"),
+        Kind("iq3_s", 26, 3.4, "3-bit, grid-based, smaller"),
+        Kind("q2_k", 10, 3.0, "2-bit: last resort"),
+    )
+}
+NEED_MATRIX = (
+    *("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"),
+    *("iq3_xxs", "iq3_xs", "q2_k_s"),
+)
+
+
+def kind_named(name: str) -> Kind:
+    """The type of that name in any case. Raises UserError for one that cannot be made."""
+    lower = name.strip().lower()
+    if lower in NEED_MATRIX:
+        hint = "q2_k, q3_k_m and iq3_s do not need one"
+        raise UserError(
+            f"type {lower} needs an importance matrix, which workbench does not create", hint=hint
+        )
+    if lower not in KINDS:
+        raise UserError(f"unknown GGUF type '{name}'", hint=did_you_mean(lower, KINDS))
+    return KINDS[lower]
+
+
+def estimated_bytes(kind: Kind, known: Sequence[tuple[str, int]]) -> int:
+    """Bytes that a file of `kind` may have, from (type, bytes) of the model's files; 0: unknown.
+
+    The type with the most bits tells best: the fewer, the more the mixture weighs.
+    """
+    measured = [(KINDS[name], n_bytes) for name, n_bytes in known if name in KINDS]
+    if not measured:
+        return 0
+    nearest, n_bytes = max(measured, key=lambda pair: pair[0].bits)
+    return round(n_bytes * kind.bits / nearest.bits)
+
 
 CHILD = (sys.executable, "-m", "workbench.inference.quantize_process")
 HEADER_BYTES = 16 << 20  # a file's header, at most: llama.cpp tells the tensors' bytes alone

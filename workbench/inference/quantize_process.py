@@ -20,8 +20,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from workbench.core.subprocesses import end_with_parent, say
 from workbench.inference.llama_library import LOG, library
-from workbench.core.subprocesses__children import end_with_parent, say
 
 BUFFER_BYTES = 64 << 20
 MIB = 1 << 20

@@ -13,18 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from workbench.inference.logprobs__chat_alternatives import Drawn, drawn
-from workbench.inference.decoder import BATCH_TOKENS, Aborted, Decoder, Feed
-from workbench.inference.logprobs import Given
-from workbench.inference.llama_model__chat_native_adapter import NativeAdapter, use
-from workbench.inference.llama_library import LOG
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.prompt_tokens import common_prefix, prompt_ids, template_of
-from workbench.core.sampling import Sampling
-from workbench.inference.generation import Answer, Writing
-from workbench.dataset.rows import Message
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.errors import UserError
+from workbench.core.sampling import Sampling
+from workbench.dataset.rows import Message
+from workbench.inference.decoder import BATCH_TOKENS, Aborted, Decoder, Feed
+from workbench.inference.generation import Answer, Writing
+from workbench.inference.llama_library import LOG
+from workbench.inference.llama_model import NativeAdapter, NativeModel, use
+from workbench.inference.logprobs import Drawn, Given, drawn
+from workbench.inference.prompt_tokens import common_prefix, prompt_ids, template_of
+from workbench.tokenization.chat_template import ChatTemplate
 
 CHAT = 0  # the one sequence of a session
 SLOW_TOKEN_S = 0.05  # a model this slow is stopped amid a token, others after it

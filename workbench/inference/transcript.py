@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import files
-from workbench.dataset.rows import Message
 from workbench.core.errors import UserError
+from workbench.dataset.rows import Message
 
 FORMAT = "workbench-conversation-1"
 ROLES = ("system", "user", "assistant", "tool")

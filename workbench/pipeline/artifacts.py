@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.bases.architecture import not_exported, read_config
-from workbench.tokenization.named_templates import DEFAULT, read_templates
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.pipeline.context import Context
 from workbench.pipeline.models.serving_files import ids_in, read_generation
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 from workbench.run.folder import RunFolder
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.named_templates import DEFAULT, read_templates
 
 
 def base_folder(context: Context) -> Path:

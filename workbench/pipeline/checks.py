@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.core.findings import Finding, collect, raise_errors
+from workbench.pipeline.export import checks as export_checks
 from workbench.pipeline.models import base_checks
 from workbench.pipeline.models.candidate import Candidate, When
-from workbench.pipeline.export import checks as export_checks
 from workbench.preset.inputs import is_local
 from workbench.run import events
 from workbench.run.events import Emit

@@ -25,23 +25,27 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from workbench.architectures.shape import ModelShape, known_shape
 from workbench.bases.listing import has_weights
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.architectures.shape__estimate_known import known_shape
 from workbench.estimate.memory import Memory
-from workbench.estimate.stage__estimate_past import past_speed
-from workbench.architectures.shape import ModelShape
-from workbench.estimate.stage import stage_groups
+from workbench.estimate.stage import past_speed, stage_groups
+from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.candidate import Candidate, When
-from workbench.pipeline.checks import check
-from workbench.pipeline.prepare.stage import Prepared, chat_format, read_all, tokenize_stage, with_tokenizer
-from workbench.pipeline.training.distributed.rank import check_gpus
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.prepare.stage import (
+    Prepared,
+    chat_format,
+    read_all,
+    tokenize_stage,
+    with_tokenizer,
+)
 from workbench.pipeline.training.device import pick_device
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.distributed.rank import check_gpus
 from workbench.pipeline.training.memory_check import device_bytes, foreseen, work_of
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.training_plan import plan_batches, validation_plan
 from workbench.preset.loader import parse
 from workbench.preset.schema import Preset, TrainStage

@@ -11,14 +11,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.errors import UserError
 from workbench.core.files import write_atomic
-from workbench.serving.go_template import renderer
-from workbench.serving.modelfile__pipeline_export_modelfile import Modelfile, Parameters, modelfile
 from workbench.pipeline.export.gguf_vocabulary import tokenizer_vocabulary
 from workbench.preset.schema import Preset
 from workbench.run.folder import RunFolder
+from workbench.serving.go_template import renderer
+from workbench.serving.modelfile import Modelfile, Parameters, modelfile
+from workbench.tokenization.chat_template import ChatTemplate
 
 
 def write_modelfile(

@@ -17,8 +17,7 @@ from workbench.core import files
 from workbench.core.errors import Interrupted, UserError
 from workbench.pipeline.context import Context, Stage, TrainingTeam, context_of
 from workbench.preset.loader import load
-from workbench.preset.schema import Preset, TrainStage
-from workbench.preset.schema__preset_stages import TRAIN, check_stage_names
+from workbench.preset.schema import TRAIN, Preset, TrainStage, check_stage_names
 from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog, read

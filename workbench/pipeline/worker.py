@@ -20,12 +20,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from workbench import __version__
-from workbench.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, UserError, WorkbenchError
+from workbench.core.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Interrupted,
+    UserError,
+    WorkbenchError,
+)
+from workbench.core.runtime import uncollected
 from workbench.pipeline.training.distributed import torchrun
 from workbench.pipeline.training.distributed.rank import taken
-from workbench.run.control__pipeline_stopping import StopSignal
-from workbench.core.runtime import uncollected
 from workbench.run import control, events
+from workbench.run.control import StopSignal
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog
@@ -71,8 +77,8 @@ def work(
     run.make_folders()
     try:
         with uncollected():
-            from workbench.pipeline.system_load import LoadMeter
             from workbench.pipeline.stages import do_stages, plan_stages
+            from workbench.pipeline.system_load import LoadMeter
 
             plan = plan_stages(run, wanted)
         names = [stage.name for stage in plan if stage.wanted]

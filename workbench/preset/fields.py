@@ -16,9 +16,9 @@ import annotated_types
 from pydantic.fields import FieldInfo as PydanticField
 
 from workbench.core.errors import UserError
-from workbench.preset.schema import Preset, Section
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
 from workbench.core.text import did_you_mean
+from workbench.preset.schema import Preset, Section
+from workbench.preset.toml_text import toml_value
 
 Kind = Literal[
     "text",

@@ -12,8 +12,8 @@ import tomllib
 from pathlib import Path
 
 from workbench.core.errors import UserError
-from workbench.preset.inputs import EMBEDDED, DataSource
 from workbench.core.text import did_you_mean, one_line, visible
+from workbench.preset.inputs import EMBEDDED, DataSource
 
 FIRST = "quickstart"  # runs anywhere, without a download
 PACKAGE = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from pathlib import Path
 from workbench.core.errors import UserError
 from workbench.preset.inputs import EMBEDDED, MINIATURE
 from workbench.preset.schema import Preset, TrainStage
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
+from workbench.preset.toml_text import toml_value
 
 STEPS, SEQUENCE_LENGTH, BATCH_TOKENS, LAYERS = 10, 512, 1024, 2
 PROMPTS, ANSWER_TOKENS, CONTEXT = 4, 24, 512

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from workbench.checkers import builtin
 from workbench.core.errors import UserError
-from workbench.preset.inputs import distinct
 from workbench.core.section import PlainName, Refused, Section, Seed
 from workbench.core.text import did_you_mean
+from workbench.preset.inputs import distinct
 
 GgufType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k_s", "q4_k_m", "q5_k_m", "q6_k"]
 PLACEHOLDERS = ("file", "prompt", "expected", "python")

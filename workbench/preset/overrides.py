@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.preset.validation_errors import unknown_key
+from workbench.core.section import Refused
+from workbench.core.text import did_you_mean, one_line, quantity
 from workbench.preset.fields import FieldInfo, field_of
 from workbench.preset.rules import Path
 from workbench.preset.schema import Preset, Section
-from workbench.core.section import Refused
-from workbench.preset.toml_text__preset_tomlvalue import parse_value
-from workbench.core.text import did_you_mean, one_line, quantity
+from workbench.preset.toml_text import parse_value
+from workbench.preset.validation_errors import unknown_key
 
 FLAG = "--set"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from workbench.preset.fields import FieldInfo, fields, section_of, sections
 from workbench.preset.schema import Section
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
+from workbench.preset.toml_text import toml_value
 
 WIDTH = 96
 _LISTS = ("data.source", "train", "evaluate.guard")

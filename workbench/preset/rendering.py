@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from workbench.preset.fields import FieldInfo, fields, leaves
 from workbench.preset.loader import LoadedPreset, dotted
 from workbench.preset.schema import Preset, Section
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
+from workbench.preset.toml_text import toml_value
 
 WIDTH = 100
 

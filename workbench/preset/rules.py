@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from workbench.preset.inputs import CHAT_FORMATS, TEXT_FORMATS, is_local
-from workbench.preset.schema import Adapter, DataSource, Preset, TrainStage
 from workbench.core.section import Refused
 from workbench.core.text import did_you_mean
+from workbench.preset.inputs import CHAT_FORMATS, TEXT_FORMATS, is_local
+from workbench.preset.schema import Adapter, DataSource, Preset, TrainStage
 
 Path = tuple[str | int, ...]
 FITTING = {"pretrain": TEXT_FORMATS, "sft": CHAT_FORMATS}

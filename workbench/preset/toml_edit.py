@@ -13,9 +13,8 @@ from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.preset.toml_text import Layout, layout
+from workbench.preset.toml_text import Layout, layout, toml_value
 from workbench.preset.toml_text import Path as KeyPath
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
 
 
 def set_value(text: str, key: str, value: Any) -> str:

@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from workbench.core.section import Refused
+from workbench.core.text import did_you_mean, one_line
 from workbench.preset.fields import FieldInfo, Kind, field_of, fields, sections
 from workbench.preset.rules import Fault, Path
 from workbench.preset.schema import Preset, Section
-from workbench.core.section import Refused
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
-from workbench.core.text import did_you_mean, one_line
+from workbench.preset.toml_text import toml_value
 
 _TYPES: tuple[tuple[type, str, tuple[Kind, ...]], ...] = (
     (bool, "a boolean", ("switch",)),

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from workbench.preset.inputs import distinct
 from workbench.core.section import Refused, Section
+from workbench.preset.inputs import distinct
 
 PROMPT_FILE = "FILE:"
 Tracker = Literal[

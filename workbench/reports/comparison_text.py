@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from workbench.core.text import one_line
 from workbench.reports.cases import Case
 from workbench.reports.run_comparison import Change, Comparison
-from workbench.core.text import one_line
 
 MAX_PROMPTS = 10
 MAX_CELL = 60

@@ -2,18 +2,28 @@
 
 Prompts are the same when they say the same: two runs hold out other rows, in another order. A
 prompt that stands there several times is paired in the order of asking.
+
+What has changed since an earlier evaluation: of the same run, or of the run before it.
+
+Told is the first earlier evaluation that shares a prompt and had another answer: one that cannot be
+read, asked something else or heard the very same (the same model again) is passed over.
+
+The evaluations that came before a run's next one: its own last one, then those of other runs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from workbench.reports.cases import Case, Key
-from workbench.reports.evaluation_report__evaluations_estimates import chance, mcnemar_exact
+from workbench.core.errors import UserError
 from workbench.core.text import quantity
+from workbench.reports.cases import Case, Key
+from workbench.reports.evaluation_report import NAME, Report, chance, mcnemar_exact, read_report
+from workbench.run.folder import RunFolder, list_runs
 
 Change = Literal["newly passing", "newly failing", "as before", "not comparable"]
 Said = tuple[str, int, tuple[tuple[str, str], ...], str, int]
@@ -93,3 +103,105 @@ def _said(cases: Iterable[Case]) -> list[tuple[Said, Case]]:
         times[what] += 1
         found.append(((*what, times[what]), case))
     return found
+
+
+@dataclass(frozen=True)
+class Since:
+    """How a model's cases stand against those of `model` in the evaluation called `name`.
+
+    The cases are those that `against` counts.
+    """
+
+    name: str
+    date: str
+    model: str
+    against: Against
+    newly_failing: tuple[Case, ...]
+    newly_passing: tuple[Case, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Names, counts and the test, as plain values."""
+        counts = {change.replace(" ", "_"): n for change, n in self.against.counts.items()}
+        told = {"name": self.name, "date": self.date, "model": self.model}
+        told["sentence"] = self.against.sentence
+        return told | counts | {"gone": self.against.gone, "p_value": self.against.p_value}
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An evaluation of before, and what to call it; its cases are read when they are needed."""
+
+    name: str
+    report: Report
+
+
+def since(
+    subject: str, cases: Sequence[Case], apart: Collection[str], earlier: Iterable[Earlier]
+) -> Since | None:
+    """The change against the first of `earlier` that has something to tell; None when none has."""
+    for before in earlier:
+        try:
+            found = compared(subject, cases, apart, before)
+        except UserError:
+            continue
+        twins = found.against.before
+        if any(one.answer != twins[one.key].answer for one in cases if one.key in twins):
+            return found
+    return None
+
+
+def compared(
+    subject: str, cases: Sequence[Case], apart: Collection[str], earlier: Earlier
+) -> Since:
+    """The change against the model of the same name, or the one that was judged there.
+
+    Raises UserError when its cases cannot be read.
+    """
+    report = earlier.report
+    name = subject if subject in report.models else report.subject
+    found = against(cases, report.models[name].read_cases(), apart)
+
+    def those(change: Change) -> tuple[Case, ...]:
+        changed = (case for case in cases if found.changes[case.key] == change)
+        return tuple(case for case in changed if counted(case, apart))
+
+    failing, passing = those("newly failing"), those("newly passing")
+    return Since(earlier.name, report.date, name, found, failing, passing)
+
+
+LOOKED_AT = 20  # runs; whoever keeps hundreds compares with the latest
+
+
+def earlier_evaluations(run: RunFolder) -> Iterator[Earlier]:
+    """The newest first, each read when it is asked for; what cannot be read is left out.
+
+    The run's own goes first: it tells what going on with the training has changed.
+    """
+    own = _read(run.evaluation)
+    if own:
+        yield Earlier(f"the evaluation of {own.date}", own)
+    yield from _of_others(run)
+
+
+def _of_others(run: RunFolder) -> Iterator[Earlier]:
+    others = (other for other in list_runs(run.path.parent) if other.path != run.path)
+    reports = {other.evaluation / NAME: other for other in others}
+    dated = sorted(((_written(path), path) for path in reports), reverse=True)
+    for written, path in dated[:LOOKED_AT]:
+        report = _read(path.parent) if written else None
+        if report:
+            yield Earlier(reports[path].name, report)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read(folder: Path) -> Report | None:
+    try:
+        return read_report(folder)
+    except (UserError, OSError):
+        return None

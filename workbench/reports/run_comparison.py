@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.reports.evaluation_changes import Against
+from workbench.core.text import duration, one_line, size
 from workbench.reports.cases import Case
+from workbench.reports.evaluation_changes import Against, Earlier, compared
 from workbench.reports.evaluation_report import LABELS, NAME, Figures, Report, read_report
-from workbench.reports.evaluation_changes__evaluations_since import Earlier, compared
+from workbench.reports.run_overview import standing
 from workbench.run import lock
 from workbench.run.folder import RunFolder
 from workbench.run.log import skim
-from workbench.reports.run_overview import standing
 from workbench.run.state import RunState, StageState
-from workbench.core.text import duration, one_line, size
 
 Value = str | int | float | bool | None
 ABSENT = "-"

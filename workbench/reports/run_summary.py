@@ -8,14 +8,14 @@ from typing import Any
 
 from workbench.bases.targets import TargetGroup
 from workbench.core.errors import UserError
+from workbench.core.text import one_line, quantity, size, table, visible
+from workbench.preset.miniature import WARNING
 from workbench.reports.cases import Case
 from workbench.reports.evaluation_report import LABELS, ModelTold, read_report
 from workbench.reports.status_text import label, number
-from workbench.preset.miniature import WARNING
 from workbench.run.checks import tokenizer_differences
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.core.text import one_line, quantity, size, table, visible
 
 MAX_PROMPTS = 3
 MAX_ANSWER_LINES = 8

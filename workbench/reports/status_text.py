@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.core.text import duration, one_line, quantity, size
 from workbench.run.events import MemoryMeasured, Step
 from workbench.run.state import RunState, StageState
-from workbench.core.text import duration, one_line, quantity, size
 
 # The figures of an evaluation that are told in a stage's line, with what they are called there.
 SHARES = {

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.core.errors import UserError
+from workbench.core.text import did_you_mean
 from workbench.run.folder import RunFolder
 from workbench.run.log import skim
 from workbench.run.state import RunState, StageState
-from workbench.core.text import did_you_mean
 
 SAVED = ("final", "best", "last")
 STEP = "step-"

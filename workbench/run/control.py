@@ -2,13 +2,22 @@
 
 The worker looks at every safe point (between two steps, answers, tensors) and takes the file
 away once it acts. Requests to a run that nobody works on are refused by the caller, not kept.
+
+Whether somebody asked this process to stop: by signal, or by a file in `control/`.
+
+SIGHUP is ignored, so a lost terminal changes nothing. SIGTERM and SIGINT mean: at the next safe
+point; a second one: now.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Literal
 
+from workbench.core.errors import EXIT_INTERRUPTED
 from workbench.core.files import write_atomic
 
 Request = Literal["stop", "checkpoint"]
@@ -28,3 +37,31 @@ def asked(control: Path, request: Request) -> bool:
 def clear(control: Path, request: Request) -> None:
     """Take the request away: it was acted on, or is from an earlier life of the run."""
     (control / request).unlink(missing_ok=True)
+
+
+class StopSignal:
+    """Polled at safe points; without a `folder` for requests signals and `ask` alone count."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._control = folder
+        self._signalled = self._told = False
+
+    def listen(self) -> None:
+        """Install the handlers; only the main thread may."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def ask(self) -> None:
+        """Stop at the next safe point, as after a first signal."""
+        self._told = True
+
+    def __call__(self) -> bool:
+        if self._signalled or self._told:
+            return True
+        return self._control is not None and asked(self._control, "stop")
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._signalled:
+            os._exit(EXIT_INTERRUPTED)
+        self._signalled = True

@@ -2,20 +2,68 @@
 
 The worker is asked whether it lives before the log is read: what it wrote last is then read too.
 An owner stops its worker (once: at the next safe point; twice: SIGTERM); a mere watcher leaves.
+
+Ctrl+C and SIGTERM to the front, counted instead of died of.
+
+SIGHUP is left alone: a lost terminal ends the front, and the worker goes on without it.
+
+How a run ended, in one line and an exit status.
 """
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any, Self
 
-from workbench.runner.follower__headless_interrupts import Interrupts
 from workbench.console.views import View
-from workbench.run import control, launch
+from workbench.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from workbench.core.text import one_line, visible
+from workbench.run import control, events, launch
 from workbench.run.events import ENDINGS, Event, RunStarted
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventReader, Record
 from workbench.run.state import RunState
+
+COUNTED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """`with Interrupts() as interrupts:` counts; handlers are put back on leaving.
+
+    Only the main thread may install handlers.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in COUNTED:
+            self._before[number] = signal.signal(number, self._count)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not beyond the next interrupt."""
+        count, until = self.count, time.monotonic() + seconds
+        while self.count == count and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
 
 POLL_S = 0.2
 ASK_AGAIN_S = 1.0
@@ -112,3 +160,68 @@ class _Stopping:
             self._signalled_at = now
             launch.terminate(self._run)
         return now - self._left_at > GRACE_S
+
+
+LOG_TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The exit status, and the last line for the person ("" when all went well)."""
+
+    status: int
+    line: str = ""
+
+
+def outcome(
+    run: RunFolder, state: RunState, ending: events.Event | None, returncode: int | None = None
+) -> Outcome:
+    """What the worker's last event says, or, without one, that it died and how.
+
+    `returncode` is the worker's, where it is known: negative for a signal.
+    """
+    match ending:
+        case events.RunDone():
+            return Outcome(EXIT_DONE)
+        case events.RunFailed():
+            return Outcome(ending.status, visible(ending.error))
+        case events.RunStopped():
+            return Outcome(EXIT_INTERRUPTED, f"stopped{_kept(run, state)}")
+    return Outcome(EXIT_FAILED, f"the worker died{_cause(run, returncode)}{_kept(run, state)}")
+
+
+def interrupted(run: RunFolder, state: RunState, at_work: bool) -> Outcome:
+    """The front left after a second Ctrl+C, with the worker gone or still at it."""
+    if at_work:
+        line = f"the worker is still running; watch it: workbench attach {run.name}"
+        return Outcome(EXIT_INTERRUPTED, line)
+    return Outcome(EXIT_INTERRUPTED, f"aborted{_kept(run, state)}")
+
+
+def _kept(run: RunFolder, state: RunState) -> str:
+    stage = state.stages.get(state.stage)
+    step = stage.saved_step if stage else 0
+    kept = f"progress up to step {step:,} is saved" if step else "finished stages are kept"
+    return f"; {kept}: workbench resume {run.name}"
+
+
+def _cause(run: RunFolder, returncode: int | None) -> str:
+    if returncode is not None and returncode < 0:
+        memory = ", possibly out of memory" if returncode == -signal.SIGKILL else ""
+        return f" (signal {-returncode}{memory})"
+    last = _last_line(run)
+    said = f"; last log line: {last}" if last else ""
+    return f" (exit status {returncode}{said})" if returncode is not None else said
+
+
+def _last_line(run: RunFolder) -> str:
+    """The last thing that the worker or a library of its wrote to `worker.log`."""
+    try:
+        with open(run.log_file, "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    said = [line for line in lines if line.strip()]
+    return one_line(said[-1], 200) if said else ""

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.tokenization.named_templates import read_templates
-from workbench.dataset.rows import raise_faults
-from workbench.tokenization.chat_template import ChatTemplate, template_for
-from workbench.tokenization.chat_format import check_template
-from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
 from workbench.core.errors import UserError
 from workbench.core.files import read_json_object
-from workbench.tokenization.preview import Lens, Limit
-from workbench.runner.preflight import local_base
+from workbench.dataset.rows import raise_faults
 from workbench.preset.loader import load
 from workbench.preset.schema import Model, Preset
+from workbench.runner.preflight import local_base
+from workbench.tokenization.chat_format import check_template
+from workbench.tokenization.chat_template import ChatTemplate, template_for
+from workbench.tokenization.named_templates import read_templates
+from workbench.tokenization.preview import Lens, Limit
+from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
 
 END_OF_TEXT = "<|endoftext|>"
 

@@ -10,9 +10,9 @@ import json
 import sys
 
 from workbench.core import subprocesses
+from workbench.core.errors import UserError
 from workbench.core.subprocesses import Said, Speaker
 from workbench.dataset.rows import Row
-from workbench.core.errors import UserError
 from workbench.runner.preview import lens_of
 
 

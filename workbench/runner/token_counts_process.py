@@ -15,17 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.core import subprocesses
+from workbench.core.errors import UserError
 from workbench.core.subprocesses import Said, Speaker
-from workbench.dataset.browse.record_library import Library
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.browse.record_library import Library, Source
 from workbench.dataset.duplicates import dedupe
 from workbench.dataset.rows import Row
 from workbench.dataset.split import split
-from workbench.core.errors import UserError
-from workbench.tokenization.preview import Lens
-from workbench.runner.preview import lens_of
 from workbench.preset.loader import load
 from workbench.preset.schema import Data
+from workbench.runner.preview import lens_of
+from workbench.tokenization.preview import Lens
 
 SAMPLE = 20_000
 SPLIT_ROWS = 100_000

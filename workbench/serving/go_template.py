@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from workbench.serving.go_text import DATE, date_mark, date_parts, go_text
 from workbench.pipeline.export.turns import (
     Message,
     NotLinear,
@@ -22,6 +21,7 @@ from workbench.pipeline.export.turns import (
     renderer,
     same,
 )
+from workbench.serving.go_text import DATE, date_mark, date_parts, go_text
 
 __all__ = ["GoTemplate", "NotLinear", "Renderer", "go_template", "renderer"]
 

@@ -18,13 +18,13 @@ from itertools import chain, count
 from typing import Any
 from urllib.parse import urlsplit
 
-from workbench.inference.conversation import Conversation
-from workbench.inference.chat_model import Talker
-from workbench.inference.generation import Answer
 from workbench.core.errors import UserError, WorkbenchError
+from workbench.core.text import quantity
+from workbench.inference.chat_model import Talker
+from workbench.inference.conversation import Conversation
+from workbench.inference.generation import Answer
 from workbench.serving import openai_api
 from workbench.serving.openai_api import Asked, BadRequest, Manner
-from workbench.core.text import quantity
 
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -112,7 +112,9 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/health":
             self._json(200, {"status": "ok"})
         else:
-            self._json(404, openai_api.fault(f"{self.path} not found; use POST /v1/chat/completions"))
+            self._json(
+                404, openai_api.fault(f"{self.path} not found; use POST /v1/chat/completions")
+            )
 
     def do_POST(self) -> None:
         if not self._is_ours():

@@ -12,17 +12,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.sampling import Sampling
-from workbench.inference.stop_sequences import TextStream
-from workbench.inference.generation import Answer, Ending
-from workbench.dataset.rows import Message
 from workbench.core.errors import RunFailed, UserError
-from workbench.serving.ollama_client__ollama_options import options
-from workbench.serving.ollama_client import Server
+from workbench.core.sampling import Sampling
+from workbench.dataset.rows import Message
+from workbench.inference.generation import Answer, Ending
+from workbench.inference.stop_sequences import TextStream
+from workbench.serving.ollama_client import Server, options
 
 if TYPE_CHECKING:
-    from workbench.inference.logprobs__chat_alternatives import Drawn
-    from workbench.inference.chat_model__chat_source import Source
+    from workbench.inference.chat_model import Source
+    from workbench.inference.logprobs import Drawn
 
 PREFIX = "ollama:"
 

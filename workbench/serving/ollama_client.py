@@ -2,14 +2,23 @@
 
 The client can neither tell how far an upload is nor ask first whether the server has the file: both
 are done here, on its connection. API: https://docs.ollama.com/api
+
+A Modelfile becomes a model in Ollama: the file is hashed, sent if it is not there, and named.
+
+Invariant: nothing is written on this machine, and what the server holds already is not sent again,
+so a repeat after a break costs only what was missing.
+
+The settings of an answer as Ollama's interface takes them; chat and evaluation ask alike.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,8 +27,10 @@ from urllib.parse import urlsplit
 import httpx
 import ollama
 
-from workbench.core.errors import RunFailed, UserError
+from workbench.core.errors import Interrupted, RunFailed, UserError
+from workbench.core.sampling import Sampling
 from workbench.core.text import one_line
+from workbench.serving.modelfile import read_modelfile
 
 CHUNK_BYTES = 1 << 20
 CONNECT_S, ANSWER_S = 5.0, 900.0  # a server hashes and checks gigabytes before it answers
@@ -146,3 +157,94 @@ def _is_here(url: str) -> bool:
     except ValueError:
         return host == "localhost"
     return address.is_loopback or address.is_unspecified
+
+
+UPLOAD_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What goes on: `what` in words, and of a file `done` of `total` bytes (0 of 0 else)."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Created:
+    """`sent_bytes` is 0 when the server had the file already."""
+
+    name: str
+    address: str
+    version: str
+    sent_bytes: int
+
+
+def create_model(
+    modelfile: Path,
+    name: str,
+    *,
+    gguf: Path | None = None,
+    doing: Callable[[Doing], None] = lambda doing: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Created:
+    """Make the model `name` of the Modelfile in the server that OLLAMA_HOST names.
+
+    `gguf` stands in for the file after its FROM. Raises UserError for a Modelfile or file that is
+    not right, RunFailed in one line for all that the server says, Interrupted when asked to stop.
+    """
+
+    wanted = read_modelfile(modelfile)
+    path = gguf or wanted.gguf
+    if not path.is_file():
+        raise UserError("file not found", path=path)
+    total = path.stat().st_size
+
+    def go_on(what: str, done: int) -> None:
+        if stopping():
+            raise Interrupted("stopped; the model was not created in Ollama")
+        doing(Doing(what, done, total))
+
+    with Server() as server:
+        version = server.version()
+        digest = _digest(path, lambda done: go_on("reading the file", done))
+        sent = 0 if server.has(digest) else total
+        if sent:
+            server.upload(path, digest, lambda done: go_on("uploading", done))
+        said = server.create(
+            name,
+            files={path.name: digest},
+            template=wanted.template,
+            system=wanted.system,
+            parameters=wanted.parameters or None,
+        )
+        for word in said:
+            doing(Doing(word))
+        return Created(name, server.address, version, sent)
+
+
+def _digest(path: Path, read: Callable[[int], None]) -> str:
+    """`sha256:` and the file's hash; `read` is told of the bytes so far."""
+    hashed, done = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while piece := file.read(UPLOAD_CHUNK_BYTES):
+            hashed.update(piece)
+            done += len(piece)
+            read(done)
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def options(sampling: Sampling, stop: Sequence[str], context: int) -> dict[str, Any]:
+    """Sampling as Ollama's interface takes it: https://docs.ollama.com/api/chat"""
+    return {
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repeat_penalty,
+        "seed": sampling.seed % 2**31,
+        "num_predict": sampling.max_tokens,
+        "num_ctx": context,
+        "stop": list(stop),
+    }

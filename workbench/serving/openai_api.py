@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from workbench.core.sampling import LAST_SEED, Sampling
-from workbench.inference.generation import Answer
-from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message
 from workbench.core.errors import UserError
+from workbench.core.sampling import LAST_SEED, Sampling
 from workbench.core.text import one_line
+from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message
+from workbench.inference.generation import Answer
 
 ROLES = {"system": SYSTEM, "developer": SYSTEM, "user": USER, "assistant": ASSISTANT}
 NUMBERS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")

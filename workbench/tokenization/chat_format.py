@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.core.errors import UserError
 from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Fault, Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate
 from workbench.tokenization.conversations import encode_row
 from workbench.tokenization.tokenizer import Tokenizer
-from workbench.core.errors import UserError
 
 QUESTION, ANSWER = "alpha question", "beta answer"
 _SAMPLE = (Message(USER, QUESTION), Message(ASSISTANT, ANSWER))

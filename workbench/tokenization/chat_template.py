@@ -23,12 +23,12 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.utils import Namespace
 
-from workbench.tokenization.template_budget import Metered
-from workbench.tokenization.template_sandbox import GuardedEnvironment
-from workbench.tokenization.named_templates import DEFAULT, TOOL_USE, choose
-from workbench.dataset.rows import Message
 from workbench.core.errors import UserError
 from workbench.core.text import did_you_mean, one_line
+from workbench.dataset.rows import Message
+from workbench.tokenization.named_templates import DEFAULT, TOOL_USE, choose
+from workbench.tokenization.template_budget import Metered
+from workbench.tokenization.template_sandbox import GuardedEnvironment
 
 BUILT_IN = ("alpaca", "chatml", "gemma", "llama3", "plain", "task-code")
 FILE_PREFIX, NAMED_PREFIX = "FILE:", "auto:"

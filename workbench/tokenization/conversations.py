@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.tokenization.sequences import TYPE
-from workbench.tokenization.loss_mask import Mask, Rendered, place, render
-from workbench.tokenization.control_tokens import cut_names, encode_pieces
 from workbench.dataset.rows import ASSISTANT, Fault, Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.control_tokens import cut_names, encode_pieces
+from workbench.tokenization.loss_mask import Mask, Rendered, place, render
+from workbench.tokenization.sequences import TYPE
 from workbench.tokenization.tokenizer import Tokenizer
 
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal, TypeVar
 
-from workbench.tokenization.encoding_stats import Ledger
-from workbench.tokenization.loss_mask import Rendered, render
+from workbench.core.errors import UserError
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.tokenization.chat_template import ChatTemplate
 from workbench.tokenization.conversations import (
@@ -26,8 +25,9 @@ from workbench.tokenization.conversations import (
     placed,
     plain_texts,
 )
+from workbench.tokenization.encoding_stats import Ledger
+from workbench.tokenization.loss_mask import Rendered, render
 from workbench.tokenization.tokenizer import Tokenizer
-from workbench.core.errors import UserError
 
 BATCH = 256
 OnCut = Literal["drop", "cut", "refuse"]

@@ -19,10 +19,16 @@ from contextlib import suppress
 from itertools import chain
 from typing import IO, Any, NamedTuple, cast
 
-from workbench.core.runtime__cores import usable_cores
-from workbench.tokenization.encoder import Encoder, RowTokens
-from workbench.tokenization.encoding_process import PIPE_BYTES, pack_rows, receive, send, unpack_tokens
+from workbench.core.runtime import usable_cores
 from workbench.dataset.rows import Row
+from workbench.tokenization.encoder import Encoder, RowTokens
+from workbench.tokenization.encoding_process import (
+    PIPE_BYTES,
+    pack_rows,
+    receive,
+    send,
+    unpack_tokens,
+)
 
 HELPERS = 3  # at most; with more, this process cannot keep up with what they bring
 BATCH_ROWS, BATCH_CHARS = 1024, 1 << 20

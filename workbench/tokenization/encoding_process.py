@@ -17,10 +17,10 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import IO, Any
 
-from workbench.tokenization.encoder import Encoder, RowTokens
-from workbench.tokenization.sequences import TYPE
 from workbench.dataset.rows import Fault, Message, Place, Row
 from workbench.tokenization.conversations import Encoded
+from workbench.tokenization.encoder import Encoder, RowTokens
+from workbench.tokenization.sequences import TYPE
 
 PIPE_BYTES = 1 << 20  # of each pipe, where the system allows that
 LENGTH_BYTES = 8

@@ -20,12 +20,12 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench.tokenization.sequences import places_of
-from workbench.tokenization.control_tokens import cut_names, encode_pieces
+from workbench.core.errors import UserError
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.control_tokens import cut_names, encode_pieces
+from workbench.tokenization.sequences import places_of
 from workbench.tokenization.tokenizer import Tokenizer
-from workbench.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from workbench.core.errors import UserError
+from workbench.core.text import quantity
 from workbench.dataset.duplicates import with_system
 from workbench.dataset.rows import Fault, Row
 from workbench.tokenization.chat_template import ChatTemplate
 from workbench.tokenization.conversations import Encoded, by_turn, encode_row, encode_text
 from workbench.tokenization.tokenizer import BackendTokenizer
-from workbench.core.errors import UserError
-from workbench.core.text import quantity
 
 NO_LIMIT = 1 << 30
 MAX_CHARS = 20_000

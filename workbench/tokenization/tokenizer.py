@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from workbench.tokenization.sequences import TYPE
-from workbench.tokenization.word_cache import Words, word_memory
 from workbench.core.errors import UserError
 from workbench.core.text import did_you_mean
+from workbench.tokenization.sequences import TYPE
+from workbench.tokenization.word_cache import Words, word_memory
 
 if TYPE_CHECKING:
     import tokenizers

@@ -24,14 +24,14 @@ from workbench.core.paths import state_folder
 from workbench.run.folder import RunFolder, runs_root
 from workbench.tui import crash_report, saved_state
 from workbench.tui.actions import EVERYWHERE, Action, bindings
-from workbench.tui.runs.follower import Followed
+from workbench.tui.key_queue import InOrder
 from workbench.tui.pane import Pane
 from workbench.tui.pane_list import PANES, spec
 from workbench.tui.runs.controller import Steering
-from workbench.tui.key_queue import InOrder
+from workbench.tui.runs.follower import Followed
 from workbench.tui.runs.watcher import Watching
+from workbench.tui.widgets.bar import Level, StatusBar
 from workbench.tui.widgets.key_footer import KeysLine
-from workbench.tui.widgets.bar__tui_widgets_status import Level, StatusBar
 from workbench.tui.widgets.pane_tabs import PaneTabs
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from textual.screen import Screen
 from workbench.run.folder import RunFolder
 from workbench.tui.actions import Action
 from workbench.tui.runs.follower import Followed
-from workbench.tui.saved_state import Memory
 from workbench.tui.runs.watcher import Watching
-from workbench.tui.widgets.bar__tui_widgets_status import Level
+from workbench.tui.saved_state import Memory
+from workbench.tui.widgets.bar import Level
 
 
 class Host(Protocol):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from workbench.tui.actions import Action
-from workbench.tui.pane_list import PANES
 from workbench.tui.keymap import all_actions, keys_of
+from workbench.tui.pane_list import PANES
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from textual.containers import Vertical
 
 from workbench.tui.actions import Action, bindings
-from workbench.tui.widgets.bar__tui_widgets_status import Level
+from workbench.tui.widgets.bar import Level
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host

@@ -5,6 +5,8 @@ child prints can reach the screen (under `textual serve` standard output is the 
 A hang-up, SIGTERM and SIGINT leave as `q` does. A line that is gone without any signal is noticed
 too, by a thread that sleeps until then. What does not end by itself is ended after a second, and
 the terminal put back by hand.
+
+$EDITOR at a line, with the terminal handed over to it and taken back afterwards.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from __future__ import annotations
 import io
 import os
 import select
+import shlex
 import signal
+import subprocess
 import sys
 import termios
 import threading
@@ -22,7 +26,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from textual.app import App
+from textual.app import App, SuspendNotSupported
+
+from workbench.core.errors import UserError
 
 LEAVE_LIMIT_S = 1.0
 ENDINGS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
@@ -139,3 +145,48 @@ def _open_log(folder: Path) -> int:
         return os.open(folder / "screen.log", flags, 0o600)
     except OSError:
         return os.open(os.devnull, os.O_WRONLY)
+
+
+FALLBACK = "vi"
+WITH_COLON = ("code", "codium", "subl", "hx", "zed", "micro")
+
+
+def edit(app: App[None], path: Path, line: int = 1) -> None:
+    """Open `path` in the person's editor and wait for its end. Raises UserError when it fails."""
+    words = command(path, line)
+    try:
+        with app.suspend():
+            status = _run(words)
+    except SuspendNotSupported:
+        raise UserError("this terminal cannot start an editor") from None
+    except FileNotFoundError:
+        raise UserError(f"editor not found: '{words[0]}'", hint="set $EDITOR to yours") from None
+    if status:
+        raise UserError(f"the editor '{words[0]}' ended with exit status {status}")
+
+
+def command(path: Path, line: int) -> list[str]:
+    """The words of the command: `$VISUAL`, `$EDITOR` or vi, with the line as it takes it."""
+    set_one = os.environ.get("VISUAL") or os.environ.get("EDITOR") or FALLBACK
+    try:
+        words = shlex.split(set_one)
+    except ValueError:
+        raise UserError(f"$EDITOR is not a valid command: {set_one}") from None
+    name = Path(words[0]).name if words else ""
+    if name in ("code", "codium"):
+        return [*words, "--wait", "--goto", f"{path}:{line}"]
+    if name in WITH_COLON:
+        return [*words, f"{path}:{line}"]
+    return [*words, f"+{line}", str(path)]
+
+
+def _run(words: list[str]) -> int:
+    """The editor has the terminal itself: our own descriptors 1 and 2 point at a log."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            words, stdin=sys.__stdin__, stdout=sys.__stdout__, stderr=sys.__stderr__, check=False
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return done.returncode

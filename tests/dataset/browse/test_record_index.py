@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.dataset.browse.record_index import BOM, Index, Mark
 from workbench.dataset.browse.file_bytes import ChangedError, RawFile
-from workbench.dataset.sources import iterate, plan_source
+from workbench.dataset.browse.record_index import BOM, Index, Mark
 from workbench.dataset.rows import Row
+from workbench.dataset.sources import iterate, plan_source
 
 # What files are made of, where lines, blocks and marks could be taken for one another.
 PARTS = st.sampled_from(

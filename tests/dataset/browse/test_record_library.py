@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.dataset.browse.record_library import Library
-from workbench.dataset.browse.record_library__dataset_browse_nth import nth
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
-from workbench.dataset.rows import Fault, Row
 from workbench.core.errors import UserError
+from workbench.dataset.browse.record_library import Library, Source, nth
+from workbench.dataset.rows import Fault, Row
 
 PAIR = '{"prompt": "ask %s", "completion": "say"}'
 CHAT = '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "b"}]}'

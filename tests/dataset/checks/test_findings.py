@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import workbench.dataset
+from workbench.core.errors import UserError
 from workbench.dataset.checks import findings
 from workbench.dataset.checks.findings import CODES, check_codes, severity
 from workbench.dataset.rows import Fault, Place
-from workbench.core.errors import UserError
 
 ROOM = Path(workbench.dataset.__file__).parent
 # Which argument of a call is the code.
@@ -36,7 +36,9 @@ def test_codes_that_are_given_are_in_the_table(path: Path) -> None:
 
 def test_the_page_has_the_table() -> None:
     page = (ROOM.parent.parent / "docs" / "data.md").read_text("utf-8")
-    assert findings.reference() in page, "write it anew: python -m workbench.dataset.checks.findings"
+    assert findings.reference() in page, (
+        "write it anew: python -m workbench.dataset.checks.findings"
+    )
 
 
 def test_fatal_is_an_error_and_nothing_else_is() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.core.errors import UserError
 from workbench.dataset.checks.fixes import fix, fixed_name
 from workbench.dataset.duplicates import dedupe, row_key
 from workbench.dataset.sources import read_source
-from workbench.core.errors import UserError
 
 
 def pair(prompt: str, completion: str = "x") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.dataset.helpers import chat
-from workbench.dataset.checks.repeated_rows__dataset_resemble import near_findings
+from workbench.dataset.checks.repeated_rows import near_findings
 from workbench.dataset.rows import Place, Row
 
 LONG = " ".join(f"word{n}" for n in range(60))

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from workbench.dataset.rows import Fault, Place
 from workbench.dataset.checks.sarif import to_sarif
+from workbench.dataset.rows import Fault, Place
 
 FAULTS = [
     Fault(Place("data/a b#1%.jsonl", 3), "broken-json", "broken \x1b[31m", "write it"),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.dataset.helpers import chat
-from workbench.dataset.checks import findings__dataset_findings
-from workbench.dataset.checks.findings__dataset_findings import Wanted
-from workbench.dataset.sources import iterate, plan_source
+from workbench.dataset.checks import findings
+from workbench.dataset.checks.findings import Wanted
 from workbench.dataset.checks.summary import Summary, Survey
 from workbench.dataset.rows import Fault, Place, Row
+from workbench.dataset.sources import iterate, plan_source
 
 
 def summarise(path: Path, wanted: Wanted | None = None, held_out: tuple[Row, ...] = ()) -> Summary:
@@ -70,7 +70,7 @@ def test_the_summary_as_json_is_strict(path: Path) -> None:
 
 
 def test_long_lists_are_shortened_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findings__dataset_findings, "MAX_KEPT", 25)
+    monkeypatch.setattr(findings, "MAX_KEPT", 25)
     survey = Survey()
     for n in range(1, 31):
         survey.add(Fault(Place("a", n), "empty", "bad"))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.dataset.duplicates import dedupe
-from workbench.dataset.sources import Reading, read_source
 from workbench.dataset.rows import Message, Place, Row
+from workbench.dataset.sources import Reading, read_source
 from workbench.tokenization.chat_template import ChatTemplate
 
 ASK = {"role": "user", "content": "Is it warm in Bern?"}

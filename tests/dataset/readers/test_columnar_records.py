@@ -14,9 +14,9 @@ import pytest
 from pyarrow import ipc, parquet
 
 from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import iterate, plan_source, read_source
 from workbench.dataset.readers import columnar_records
 from workbench.dataset.rows import Row
+from workbench.dataset.sources import iterate, plan_source, read_source
 
 PAIRS = [
     {"prompt": "a", "completion": "b", "category": "x", "level": 1.5},

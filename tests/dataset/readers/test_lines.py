@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset.readers import lines__dataset_readers_pieces
+from workbench.dataset.readers import lines as lines__dataset_readers_pieces
 from workbench.dataset.readers.lines import Line, _decode, read_lines
 from workbench.dataset.rows import Fault
 

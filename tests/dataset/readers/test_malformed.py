@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.core.errors import UserError
 from workbench.dataset.formats import FORMATS
 from workbench.dataset.sources import read_source, require
-from workbench.core.errors import UserError
 
 USER = '{"role": "user", "content": "a"}'
 ANSWER = '{"role": "assistant", "content": "b"}'

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import Reading, read_source
 from workbench.dataset.readers.lines import Line
-from workbench.dataset.readers.markdown_parts__dataset_readers_sections import Code, sections
+from workbench.dataset.readers.markdown_parts import Code, sections
 from workbench.dataset.rows import Row
+from workbench.dataset.sources import Reading, read_source
 
 FACTS = {"title": "Hello window", "type": "completion", "description": "Show a window."}
 OLD, NEW = "```bbj\nprint 'old'\n```", "```bbj\nprint 'new'\n```"

@@ -6,12 +6,17 @@ from collections import Counter
 from pathlib import Path
 
 from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import read_source
 from workbench.dataset.rows import Row
-from workbench.pipeline.prepare.training_data import repeat_rows, rows_of_stage, source_name, split_rows
+from workbench.dataset.sources import read_source
+from workbench.pipeline.prepare.training_data import (
+    repeat_rows,
+    rows_of_stage,
+    source_name,
+    split_rows,
+)
 from workbench.preset.loader import load
-from workbench.preset.schema import Preset
 from workbench.preset.lookup import locate
+from workbench.preset.schema import Preset
 
 SAMPLES = Path(__file__).resolve().parents[3] / "data" / "samples"
 PRESET = """

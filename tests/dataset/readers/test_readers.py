@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset.sources import Reading, read_source, require
-from workbench.dataset.rows import Message, Place, Row
 from workbench.core.errors import UserError
+from workbench.dataset.rows import Message, Place, Row
+from workbench.dataset.sources import Reading, read_source, require
 
 
 def read(path: Path, text: str | bytes, format: str = "auto") -> Reading:

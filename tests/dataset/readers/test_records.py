@@ -14,10 +14,10 @@ import zstandard
 
 from workbench.dataset import formats
 from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import Reading, read_source
 from workbench.dataset.readers.compression import FREE_BYTES
 from workbench.dataset.readers.fields import COMMON_KEYS, FIELDS
 from workbench.dataset.rows import Message
+from workbench.dataset.sources import Reading, read_source
 
 CALL = {"type": "function", "function": {"name": "free", "arguments": {"tool": "saw"}}}
 

@@ -15,10 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import read_source
 from workbench.dataset.readers import input_output, task_code
 from workbench.dataset.readers.blocks import Style
 from workbench.dataset.rows import Row
+from workbench.dataset.sources import read_source
 
 Pairs = Sequence[tuple[str, str]]
 # Any text but NUL and what ends a line in files: readers hold line ends to be line feeds.

@@ -10,8 +10,8 @@ import pytest
 
 from workbench.cli import main
 from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import Reading, read_source
 from workbench.dataset.rows import Message
+from workbench.dataset.sources import Reading, read_source
 
 ROW = {"question": "Who?", "think": "Hm.", "output": "Ana.", "difficulty": 2}
 STRUCTURE: dict[str, Any] = {

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.evaluation.helpers import Parrot, row
-from workbench.core.sampling import Sampling
 from workbench.core.errors import Interrupted
-from workbench.pipeline.evaluation.answer_store__pipeline_evaluation_answers import answer_all
+from workbench.core.sampling import Sampling
+from workbench.pipeline.evaluation.answer_store import answer_all
 from workbench.pipeline.evaluation.questions import (
     Asking,
     Question,

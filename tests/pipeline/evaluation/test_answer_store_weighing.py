@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.reports.helpers import case, write
 from tests.pipeline.evaluation.helpers import Parrot, row
-from workbench.dataset.rows import Message
+from tests.reports.helpers import case, write
 from workbench.core.errors import Interrupted
-from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import figures
-from workbench.pipeline.evaluation.metrics import perplexity
+from workbench.dataset.rows import Message
+from workbench.pipeline.evaluation.answer_store import expected_of, weigh_all, with_weights
+from workbench.pipeline.evaluation.metrics import figures, perplexity
 from workbench.pipeline.evaluation.questions import Weighed
 from workbench.pipeline.evaluation.report_writer import OTHER_TOKENS, as_markdown
-from workbench.pipeline.evaluation.answer_store import expected_of, weigh_all, with_weights
 
 ROWS = [row("a", "one two"), row("b", ""), row("c", "three four five"), row("d", "?")]
 

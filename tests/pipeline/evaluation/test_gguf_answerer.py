@@ -15,18 +15,18 @@ from tests import tiny
 from tests.inference.helpers import write_tiny
 from tests.pipeline.evaluation.helpers import row
 from tests.pipeline.export.helpers import save_base, save_tokenizer
-from workbench.inference.logprobs import given_ids
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.prompt_tokens import template_of
 from workbench.core.sampling import Sampling
 from workbench.dataset.rows import Row
-from workbench.pipeline.models.causal_lm import load_causal
+from workbench.inference.llama_model import NativeModel
+from workbench.inference.logprobs import given_ids
+from workbench.inference.prompt_tokens import template_of
+from workbench.pipeline.evaluation.answer_store import expected_of
 from workbench.pipeline.evaluation.gguf_answerer import GgufAnswerer
 from workbench.pipeline.evaluation.questions import Asking, Question, Reply, Weighed
-from workbench.pipeline.evaluation.answer_store import expected_of
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
 
 SHORT = row("Which?", "The first one, as far as I can see from here.")
 LONG = row("Say it again and again.", "again and " * 35)

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.evaluation.helpers import Server, http_server, row
-from workbench.core.sampling import Sampling
 from workbench.core.errors import UserError
-from workbench.pipeline.evaluation.stage__pipeline_evaluation_baselines import open_answerer
+from workbench.core.sampling import Sampling
 from workbench.pipeline.evaluation.http_endpoint import (
     EndpointAnswerer,
     ollama_answerer,
     openai_answerer,
 )
 from workbench.pipeline.evaluation.questions import Asking, Reply, fingerprint, questions_for
+from workbench.pipeline.evaluation.stage import open_answerer
 
 KEY = "sk-secret-canary"
 ASKING = Asking(Sampling(temperature=0.5, top_k=7, max_tokens=9), ("<end>",), 2048)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from workbench.runner import preflight
 from workbench.core.errors import UserError, UserErrors
 from workbench.pipeline.evaluation.job import missing_checker
 from workbench.preset.loader import load
+from workbench.runner import preflight
 
 ABSENT = 'evaluate.checker=["no-such-compiler", "{file}"]'
 

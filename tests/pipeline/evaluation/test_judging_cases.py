@@ -9,9 +9,9 @@ import pytest
 
 from tests.pipeline.evaluation.helpers import row
 from workbench.core.errors import Interrupted
-from workbench.reports.cases import Case
 from workbench.pipeline.evaluation.judging import Checker, judge, judge_all
 from workbench.pipeline.evaluation.questions import Reply, questions_for
+from workbench.reports.cases import Case
 
 COMPILES = Checker((sys.executable, "-c", "import sys; sys.exit(len(open(sys.argv[1]).read()) > 5)",
                     "{file}"), ".txt", "all", 10.0)  # fmt: skip

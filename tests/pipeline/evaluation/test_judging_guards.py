@@ -1,9 +1,9 @@
 import pytest
 
 from tests.pipeline.evaluation.helpers import row
-from workbench.reports.cases import Case
-from workbench.pipeline.evaluation.judging__pipeline_evaluation_guards import Guard, guard_result
+from workbench.pipeline.evaluation.judging import Guard, guard_result
 from workbench.pipeline.evaluation.result import verdict_of
+from workbench.reports.cases import Case
 
 ROWS = tuple(row(str(n)) for n in range(20))
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.reports.evaluation_report__evaluations_estimates import mcnemar_exact
 from workbench.pipeline.evaluation.metrics import (
     estimate,
     ks_for,
     paired_test,
     pass_at_k,
 )
+from workbench.reports.evaluation_report import mcnemar_exact
 
 
 @settings(deadline=None)

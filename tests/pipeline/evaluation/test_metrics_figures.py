@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
+from workbench.pipeline.evaluation.metrics import compare, figures, model_figures
 from workbench.reports.cases import Case
-from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import compare, figures, model_figures
 
 
 def case(index: int, passed: bool | None = None, sample: int = 0, **other: Any) -> Case:

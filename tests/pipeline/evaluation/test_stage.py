@@ -9,18 +9,17 @@ import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
 from tests.pipeline.evaluation.helpers import http_server, row
-from workbench.inference import llama_model
-from workbench.core.sampling import Sampling
 from workbench.core.errors import Interrupted, UserError
-from workbench.reports.cases import Case
-from workbench.reports.evaluation_report import read_report
-from workbench.reports.evaluation_changes__evaluations_since import Earlier
-from workbench.pipeline.evaluation.judging import Checker
-from workbench.pipeline.evaluation.judging__pipeline_evaluation_guards import Guard
+from workbench.core.sampling import Sampling
+from workbench.inference import llama_model
+from workbench.pipeline.evaluation.judging import Checker, Guard
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.report_cases import diverse, fenced
 from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_changes import Earlier
+from workbench.reports.evaluation_report import read_report
 
 ASKING = Asking(Sampling(temperature=0, max_tokens=12), context=256)
 SAYS_TUNED = Checker(

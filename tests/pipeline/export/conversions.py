@@ -21,7 +21,7 @@ CONVERTS = (
     + """
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 if a.vocab_only:
     a.outfile.write_bytes(b"GGUF")
 else:

@@ -12,7 +12,7 @@ from pathlib import Path
 import gguf
 
 from tests.pipeline.export.helpers import SHAPES, export, save_base
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 FOLDER = Path(__file__).with_name("golden")
 MAX_VALUE = 60

@@ -38,14 +38,14 @@ from transformers import (
     Starcoder2Config,
 )
 
-from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.export.parity import Parity, measure
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import HARD, hard_texts
 from workbench.pipeline.export.reference_logits import write_reference
-from workbench.tokenization.pretokenizers import SPLITTINGS
 from workbench.pipeline.export.streaming import run_export
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.export.vocabulary_check import HARD, hard_texts
+from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
+from workbench.tokenization.pretokenizers import SPLITTINGS
 
 CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 PADDING_ROWS = 8

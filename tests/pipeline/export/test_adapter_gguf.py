@@ -9,15 +9,14 @@ import psutil
 import pytest
 
 from tests.pipeline.export.helpers import PROBES, export, plan, save_adapter, save_base
-from workbench.inference.llama_model__chat_native_adapter import NativeAdapter, use
-from workbench.inference.llama_model import NativeModel
 from workbench.core.errors import UserError
-from workbench.pipeline.export.peft_adapter import read_adapter
+from workbench.inference.llama_model import NativeAdapter, NativeModel, use
 from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
 from workbench.pipeline.export.gguf_logits import NativeFile
 from workbench.pipeline.export.parity import log_softmax
+from workbench.pipeline.export.peft_adapter import read_adapter
 from workbench.pipeline.export.reference_logits import write_reference
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 IDS = PROBES[0]
 

@@ -14,7 +14,7 @@ from workbench.core import files
 from workbench.core.errors import Interrupted, RunFailed, UserError, WorkbenchError
 from workbench.pipeline.export.output_files import Doing
 from workbench.pipeline.export.stage import Callbacks, export_stage
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 
 @pytest.fixture(scope="module")

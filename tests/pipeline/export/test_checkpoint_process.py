@@ -12,20 +12,20 @@ import pytest
 
 from tests.pipeline.export.helpers import save_adapter
 from tests.pipeline.export.test_adapter_gguf import divergence, expected
-from workbench.core import files
-from workbench.inference.llama_model__chat_native_adapter import NativeAdapter, use
-from workbench.core.sampling import Sampling
-from workbench.inference.chat_model__chat_source import Source
 from workbench.console.chat import Settings, chat
+from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.runner import checkpoint_model as front
-from workbench.runner.checkpoint_model__headless_following import Following
+from workbench.core.sampling import Sampling
+from workbench.inference.chat_model import Source
+from workbench.inference.llama_model import NativeAdapter, use
 from workbench.pipeline.export import gguf_cache
-from workbench.pipeline.export.gguf_logits import NativeFile
 from workbench.pipeline.export.checkpoint_process import Ready, make_ready
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.models.weights import Weights
 from workbench.run.checkpoints import find
 from workbench.run.folder import RunFolder
+from workbench.runner import checkpoint_model as front
+from workbench.runner.checkpoint_model import Following
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),

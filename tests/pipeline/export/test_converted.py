@@ -13,13 +13,13 @@ from tests.pipeline.export.conversions import CONVERTS, CONVERTS_WRONGLY, REFUSE
 from tests.pipeline.export.helpers import save_adapter, save_base
 from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.export.converted import base_gguf, export_converted
-from workbench.pipeline.export.merge_whole import whole_model, write_whole
 from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.merge_whole import whole_model, write_whole
 from workbench.pipeline.export.reference_logits import write_reference
 from workbench.pipeline.export.stage import Callbacks
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.export.vocabulary_check import Sample
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 CHAT = "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\nA loan.<|im_end|>\n"

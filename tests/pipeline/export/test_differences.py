@@ -12,8 +12,8 @@ from tests.pipeline.export.real_kinds import BEYOND, KINDS, save_kind
 from workbench.core.errors import RunFailed
 from workbench.pipeline.export import native_ids
 from workbench.pipeline.export.differences import Difference, without_differences
-from workbench.pipeline.export.native_ids import Request, vocabulary_ids
 from workbench.pipeline.export.gguf_vocabulary import read_vocabulary, tokenizer_vocabulary
+from workbench.pipeline.export.native_ids import Request, vocabulary_ids
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.export.vocabulary_check import (

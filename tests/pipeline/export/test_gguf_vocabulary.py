@@ -13,12 +13,9 @@ from gguf import GGUFReader, TokenType
 
 from tests.pipeline.export.helpers import STRANGE, backend_json, save_base, save_tokenizer
 from workbench.core.errors import RunFailed, UserError
-from workbench.pipeline.export import gguf_writer__pipeline_export_gguf_header
+from workbench.pipeline.export import gguf_writer
 from workbench.pipeline.export.gguf_logits import NativeFile
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.tokenization.pretokenizers__pipeline_export_pretokenizer import pretokenizer_name
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import hard_texts
-from workbench.tokenization.pretokenizers import DEVIATIONS, SPLITTINGS
 from workbench.pipeline.export.vocabulary import model_name
 from workbench.pipeline.export.vocabulary_check import (
     Expected,
@@ -26,8 +23,10 @@ from workbench.pipeline.export.vocabulary_check import (
     VocabularyReport,
     check_vocabulary,
     expected_ids,
+    hard_texts,
 )
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
+from workbench.tokenization.pretokenizers import DEVIATIONS, SPLITTINGS, pretokenizer_name
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +219,7 @@ def test_tokens_that_differ_after_a_nul_are_refused(base: Path, tmp_path: Path) 
 def test_bos_and_eos_are_always_written(base: Path, tmp_path: Path) -> None:
     plan = planned(base, save_tokenizer(tmp_path / "tokenizer"))
     path = tmp_path / "vocabulary.gguf"
-    gguf_writer__pipeline_export_gguf_header.write_vocabulary_file(plan.vocabulary, path)
+    gguf_writer.write_vocabulary_file(plan.vocabulary, path)
     fields = GGUFReader(path).fields
     names = ("bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")
     assert [fields[f"tokenizer.ggml.{n}"].contents() for n in names] == [2, 2, False, False]

@@ -8,7 +8,7 @@ from typing import Any
 import gguf
 import pytest
 
-from workbench.pipeline.export.gguf_writer__pipeline_export_gguf_header import HeaderWriter
+from workbench.pipeline.export.gguf_writer import HeaderWriter
 
 LISTS: dict[str, list[Any]] = {
     "texts": ["a", "", "Grüße ▁ \U0001f600", "x" * 300],

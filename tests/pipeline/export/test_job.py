@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.fake_ollama import running
 from tests.pipeline.test_worker import of_kind, state_of, work
+from tests.serving.fake_ollama import running
 from workbench.core.files import sha256
 from workbench.pipeline.export.model_card import licence_of
 from workbench.run import events, export_requests

@@ -14,7 +14,7 @@ from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.plan import plan_export
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 

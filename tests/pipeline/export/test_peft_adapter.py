@@ -28,7 +28,7 @@ from workbench.pipeline.export.merged_weights import HEAD, MergedWeights
 from workbench.pipeline.export.parity import measure
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.reference_logits import write_reference
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("qwen2", {}),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.export.helpers import PROBES, export, save_base
+from workbench.pipeline.export.gguf_logits import NativeFile
 from workbench.pipeline.export.smoke_test import (
     NONE_COMPARED,
     PROMPT_TOKENS,
@@ -13,8 +14,7 @@ from workbench.pipeline.export.smoke_test import (
     SmokeAnswers,
     smoke_answers,
 )
-from workbench.pipeline.export.gguf_logits import NativeFile
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 
 def test_where_answers_part() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.pipeline.export.helpers import save_adapter, save_base
-from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench import architectures
+from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stage import Callbacks, export_stage
 from workbench.pipeline.export.vocabulary_check import Sample
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 CHAT = "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\nA loan.<|im_end|>\n"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from workbench.pipeline.export.streaming__pipeline_export_ahead import WAITING, ahead
+from workbench.pipeline.export.streaming import WAITING, ahead
 
 
 @pytest.mark.parametrize("threads", [1, 3])

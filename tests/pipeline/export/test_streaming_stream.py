@@ -19,7 +19,7 @@ from workbench.core import files
 from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.pipeline.export import gguf_writer, row_chunks
 from workbench.pipeline.export.streaming import TensorDone, run_export
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ EXPORT_IN_CHILD = textwrap.dedent("""
     from pathlib import Path
     from workbench.pipeline.export.plan import plan_export
     from workbench.pipeline.export.streaming import run_export
-    from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+    from workbench.pipeline.models.weights import Weights
     base, out = Path(sys.argv[1]), Path(sys.argv[2])
     plan = plan_export(Weights(base), sys.argv[3].split(","), base)
     run_export(plan, {kind.name: out / f"{kind.name}.gguf" for kind in plan.types}, threads=1)

@@ -10,7 +10,8 @@ from gguf import GGMLQuantizationType as Q
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.pipeline.export import tensor_encoding, tensor_encoding__pipeline_export_q8_0
+from workbench.pipeline.export import tensor_encoding
+from workbench.pipeline.export import tensor_encoding as tensor_encoding__pipeline_export_q8_0
 from workbench.pipeline.export.safetensors_reader import Float32
 
 COLUMNS = 64

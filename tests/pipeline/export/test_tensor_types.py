@@ -12,11 +12,17 @@ import pytest
 import torch
 
 from tests.pipeline.export.helpers import export, plan, save_adapter, save_base
-from workbench.inference.llama_library import library
 from workbench.core.errors import UserError
+from workbench.inference.llama_library import library
 from workbench.pipeline.export.tensor_encoding import encode
-from workbench.pipeline.export.tensor_types import TYPES, Depth, possible_format, type_named, wished_format
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.export.tensor_types import (
+    TYPES,
+    Depth,
+    possible_format,
+    type_named,
+    wished_format,
+)
+from workbench.pipeline.models.weights import Weights
 
 QUANTIZED = [name for name, kind in TYPES.items() if kind.quantized]
 

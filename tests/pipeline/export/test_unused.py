@@ -13,13 +13,13 @@ from transformers import AutoModelForCausalLM
 
 from tests.pipeline.export.helpers import plan, save_base
 from workbench.core.errors import UserError
-from workbench.pipeline.models.base_keys import check_keys
 from workbench.pipeline.export.merge_whole import write_whole
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.plan import base_fallbacks
 from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.export.unused import PREDICTION, TABLES, unused, without_prediction
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.base_keys import check_keys
+from workbench.pipeline.models.weights import Weights
 
 CONFIG = {"num_hidden_layers": 2, "num_nextn_predict_layers": 1}
 

@@ -11,15 +11,15 @@ import pytest
 
 from tests.pipeline.export.helpers import backend_json, config_for, save_tokenizer
 from tests.pipeline.export.real_kinds import BEYOND, save_kind
-from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.findings import Finding
-from workbench.pipeline.models.candidate import Candidate
+from workbench.dataset.rows import Message, Place, Row
 from workbench.pipeline.export import vocabulary_rows
 from workbench.pipeline.export.native_ids import ids_and_ends
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.export.vocabulary_findings import check_vocabulary
+from workbench.pipeline.models.candidate import Candidate
 from workbench.preset.loader import parse
+from workbench.tokenization.chat_template import ChatTemplate
 
 TEMPLATE = ChatTemplate(
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -142,7 +142,9 @@ def test_other_ids_for_no_known_reason_are_an_error(tmp_path: Path) -> None:
 
 
 def test_probes_find_out_a_wrong_splitting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.pipeline.export.gguf_vocabulary.pretokenizer_name", lambda b: "gpt-2")
+    monkeypatch.setattr(
+        "workbench.pipeline.export.gguf_vocabulary.pretokenizer_name", lambda b: "gpt-2"
+    )
     wrong = found(tmp_path, "qwen", [])
     assert wrong[0].level == "error" and "llama.cpp (gpt-2) gives different ids on" in str(wrong[0])
 

@@ -15,8 +15,8 @@ from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 from tests import tiny
 from workbench.core.errors import UserError
 from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

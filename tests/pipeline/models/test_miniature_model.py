@@ -6,17 +6,17 @@ import pytest
 
 from tests import tiny
 from tests.pipeline.export.real_kinds import save_kind
-from workbench.dataset.rows import Message
-from workbench.tokenization.chat_template import template_for
-from workbench.tokenization.chat_format import check_template
-from workbench.tokenization.tokenizer import from_backend
+from workbench.architectures.miniature_config import CARDS
 from workbench.core.errors import UserError
+from workbench.dataset.rows import Message
 from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
-from workbench.architectures.miniature_config import CARDS
 from workbench.pipeline.models.miniature_model import miniature, own_tokenizer
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.preset.miniature import KINDS
+from workbench.tokenization.chat_format import check_template
+from workbench.tokenization.chat_template import template_for
+from workbench.tokenization.tokenizer import from_backend
 
 NAMES = {
     "gemma": "google/gemma-2b-it",

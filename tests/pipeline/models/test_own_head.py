@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tests.pipeline.export.helpers import parities, plan, save_adapter, save_base
+from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.models.base_keys import check_keys
 from workbench.pipeline.models.causal_lm import load_causal
-from workbench.pipeline.export.merged_safetensors import write_merged
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.model import widen
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 SHAPES = ("qwen2", "llama-bias", "granite", "smollm3")
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"

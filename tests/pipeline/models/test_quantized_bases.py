@@ -19,15 +19,15 @@ from tests import tiny
 from tests.pipeline.export.helpers import parities
 from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench.core.errors import UserError
-from workbench.pipeline.models.base_checks import check_stored
-from workbench.pipeline.models.base_keys import check_keys
-from workbench.pipeline.models.candidate import Candidate
-from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.packed import E4M3
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.safetensors_reader import Shards
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.base_checks import check_stored
+from workbench.pipeline.models.base_keys import check_keys
+from workbench.pipeline.models.candidate import Candidate
+from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
 from workbench.preset.schema import Model, Preset
 
 pytestmark = [

@@ -17,17 +17,17 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from workbench.architectures.shape__estimate_known import known_config
+from workbench.architectures.shape import known_config
+from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.candidate import Candidate, When
-from workbench.pipeline.checks import check
 from workbench.pipeline.models.miniature_model import miniature
-from workbench.pipeline.prepare.stage import chat_format
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.prepare.stage import chat_format
 from workbench.preset.inputs import EMBEDDED
 from workbench.preset.loader import load
-from workbench.preset.schema import Preset
 from workbench.preset.lookup import shipped_root
+from workbench.preset.schema import Preset
 from workbench.run.events import Event, Note
 
 FILES = sorted((shipped_root() / "presets").glob("*.toml"))

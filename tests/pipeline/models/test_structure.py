@@ -10,9 +10,9 @@ from transformers import AutoModelForCausalLM, GptOssConfig, GraniteMoeConfig, L
 
 from tests import tiny
 from tests.pipeline.export.helpers import SHAPES, config_for, save_base
+from workbench.architectures.shape import shape_of
 from workbench.bases.targets import resolve
 from workbench.estimate.memory import Setting, Work, estimate
-from workbench.architectures.shape import shape_of
 from workbench.estimate.stage import stage_groups
 from workbench.pipeline.models.structure import base_matrices, config_matrices, matrices_of
 from workbench.pipeline.training import model as models

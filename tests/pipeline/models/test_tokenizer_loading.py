@@ -12,11 +12,10 @@ from transformers import AutoTokenizer
 
 from tests.pipeline.export.helpers import backend_json, save_tokenizer
 from workbench.core.errors import UserError
-from workbench.pipeline.models.base_model import save_tokenizer as save
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import hard_texts
 from workbench.pipeline.export.gguf_vocabulary import tokenizer_vocabulary
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
-from workbench.pipeline.export.vocabulary_check import check_vocabulary, expected_ids
+from workbench.pipeline.export.vocabulary_check import check_vocabulary, expected_ids, hard_texts
+from workbench.pipeline.models.base_model import save_tokenizer as save
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer, saved_tokenizer
 
 # (how the file splits, the class that tokenizer_config.json names, the model's type)

@@ -16,12 +16,12 @@ from tests.pipeline.test_worker import pairs, state_of, work
 from workbench.bases import architecture
 from workbench.cli import main
 from workbench.core.errors import UserError
-from workbench.runner.frozen_preset import freeze
 from workbench.pipeline.dry_run_process import estimate
 from workbench.preset.loader import load
 from workbench.run import events, folder
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
+from workbench.runner.frozen_preset import freeze
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),

@@ -11,16 +11,15 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.dataset.helpers import byte_level, chat, stop_id, template
-from workbench.tokenization import encoding_pool as crew_module
-from workbench.tokenization.encoding_pool import Crew, Helper
-from workbench.tokenization.encoder import Encoder, Encoding, RowTokens
 from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.pipeline.prepare import sequence_file as earlier_module
 from workbench.pipeline.prepare import stage
-from workbench.pipeline.prepare.sequence_file import Earlier, way_of
-from workbench.pipeline.prepare.sequence_file__pipeline_sequences import SequenceWriter, row_key
+from workbench.pipeline.prepare.sequence_file import Earlier, SequenceWriter, row_key, way_of
 from workbench.pipeline.training.token_dataset import Examples
+from workbench.tokenization import encoding_pool as crew_module
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.encoder import Encoder, Encoding, RowTokens
+from workbench.tokenization.encoding_pool import Crew, Helper
 
 
 class Counting(Encoder):

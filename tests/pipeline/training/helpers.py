@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tests import tiny
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.models.weights import TrainResult, Weights
 from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
-from workbench.pipeline.models.weights import TrainResult
-from workbench.pipeline.training.stage import train_stage
 from workbench.pipeline.training.monitor import NOTHING, Watched
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.training.stage import train_stage
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.preset.schema import Model, TrainStage
 from workbench.run.events import Event
 

@@ -16,8 +16,8 @@ from tests.pipeline.training.test_stage import After, losses
 from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
-from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.model import widen
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.preset.schema import Model
 
 pytestmark = [

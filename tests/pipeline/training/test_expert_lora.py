@@ -21,11 +21,11 @@ from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench.bases.targets import TargetGroup
 from workbench.core.errors import Interrupted
 from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import expert_lora
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.adapted import wraps_parameter
 from workbench.pipeline.training.model import AdapterSettings
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

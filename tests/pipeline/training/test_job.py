@@ -14,9 +14,8 @@ from tests.pipeline.test_worker import of_kind, run, state_of, work
 from workbench.core import files
 from workbench.pipeline import worker
 from workbench.pipeline.export.merged_weights import MergedWeights
+from workbench.pipeline.models.weights import Weights, load
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.models.weights import load
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.run import events, folder
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 warnings.simplefilter("ignore")
 from workbench.pipeline.training.model import AdapterSettings, attach, load
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 weights, cpu = Weights(Path(sys.argv[1])), torch.device("cpu")
 

@@ -18,10 +18,10 @@ from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.training.batch_plan import parted
 from workbench.pipeline.training.device import out_of_memory
-from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss
 from workbench.pipeline.training.memory_check import beyond, foreseen, work_of, worst
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.training_plan import plan_batches, validation_plan
 from workbench.preset.schema import Model
 from workbench.run import events

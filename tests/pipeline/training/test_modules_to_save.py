@@ -14,10 +14,10 @@ from tests.pipeline.export.helpers import parities, plan
 from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench.core import files
 from workbench.core.errors import Interrupted
-from workbench.pipeline.export.peft_adapter import read_adapter
 from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
+from workbench.pipeline.export.peft_adapter import read_adapter
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

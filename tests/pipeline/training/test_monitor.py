@@ -12,14 +12,20 @@ from tests import tiny
 from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import After
 from workbench.core import files
-from workbench.core.sampling import Sampling
-from workbench.tokenization.tokenizer import from_backend
 from workbench.core.errors import Interrupted
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.core.sampling import Sampling
 from workbench.pipeline.models.weights import load as load_result
+from workbench.pipeline.training.monitor import (
+    NOTHING,
+    Watched,
+    Watcher,
+    general_examples,
+    general_text,
+)
 from workbench.pipeline.training.sample_generation import Asking, Prompt
-from workbench.pipeline.training.monitor import NOTHING, Watched, Watcher, general_examples, general_text
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.run import events
+from workbench.tokenization.tokenizer import from_backend
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

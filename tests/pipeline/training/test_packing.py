@@ -15,10 +15,11 @@ from tests.pipeline.training.helpers import Bench, rows, stage_settings
 from tests.pipeline.training.test_stage import After
 from workbench.core import files
 from workbench.core.errors import Interrupted
-from workbench.pipeline.training import packed_attention, packing as layout
 from workbench.pipeline.training import model as models
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training import packed_attention
+from workbench.pipeline.training import packing as layout
 from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

@@ -11,8 +11,8 @@ from tests import tiny
 from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench.core import files
 from workbench.core.errors import Interrupted
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.stage import train_stage
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
 from workbench.run import events
 

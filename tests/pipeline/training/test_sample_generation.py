@@ -12,12 +12,12 @@ import torch
 
 from tests import tiny
 from workbench.core.sampling import Sampling
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
-from workbench.pipeline.training.packed_attention import NAME
 from workbench.pipeline.training.losses.cross_entropy import causal_model
 from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.packed_attention import NAME
 from workbench.pipeline.training.sample_generation import Asking, Prompt, answer
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

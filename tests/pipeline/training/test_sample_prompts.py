@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests import tiny
-from workbench.runner.frozen_preset import freeze
 from workbench.pipeline.context import Context
 from workbench.pipeline.prepare.stage import prepare
 from workbench.pipeline.training.sample_prompts import watched
 from workbench.preset.loader import load
 from workbench.run import events, folder
+from workbench.runner.frozen_preset import freeze
 
 PRESET = """
 [model]

@@ -16,10 +16,10 @@ from tests import tiny
 from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
 from workbench.core import files
 from workbench.core.errors import Interrupted, UserError
+from workbench.pipeline.models.weights import Weights
+from workbench.pipeline.models.weights import load as load_result
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.models.weights import load as load_result
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
 from workbench.run import events
 

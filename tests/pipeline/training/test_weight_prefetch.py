@@ -14,12 +14,12 @@ from transformers import AutoModelForCausalLM, Qwen2MoeConfig
 from tests import tiny
 from workbench.bases.listing import INDEX, SINGLE
 from workbench.core.errors import UserError
-from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.models.causal_lm import load_causal
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import weight_prefetch as reading
-from workbench.pipeline.training.weight_prefetch import read_ahead
 from workbench.pipeline.training.model import load
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.training.weight_prefetch import read_ahead
 
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tui.chart.test_series import filled
-from workbench.tui.chart.axes__tui_chart_view import View
+from workbench.tui.chart.axes import View
 
 
 def seen(points: int = 1000, planned: float = 0) -> View:

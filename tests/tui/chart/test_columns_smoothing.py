@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tui.chart.test_series import filled
-from workbench.tui.chart.columns__tui_chart_smooth import smooth, weight_of_point
+from workbench.tui.chart.columns import smooth, weight_of_point
 
 
 def by_definition(values: list[float], weight: float) -> list[float]:

@@ -15,11 +15,11 @@ import pytest
 from tests.run.helpers import step, validated
 from workbench.core.errors import UserError
 from workbench.tui.chart import file_export, svg
+from workbench.tui.chart.axes import Range
 from workbench.tui.chart.columns import Line
 from workbench.tui.chart.curves import StageCurves
-from workbench.tui.chart.axes import Range
+from workbench.tui.chart.file_export import Table
 from workbench.tui.chart.series import Series
-from workbench.tui.chart.file_export__tui_chart_table import Table
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,10 +7,9 @@ import math
 import pytest
 
 from tests.tui.chart.test_series import filled
-from workbench.tui.chart.plot__tui_chart_canvas import BLOCKS, BRAILLE, glyphs_for
-from workbench.tui.chart.columns import Line, edges
-from workbench.tui.chart.plot import GUTTER, Picture, draw
 from workbench.tui.chart.axes import Range
+from workbench.tui.chart.columns import Line, edges
+from workbench.tui.chart.plot import BLOCKS, BRAILLE, GUTTER, Picture, draw, glyphs_for
 from workbench.tui.chart.series import Series
 
 WIDTH, HEIGHT = 60, 12

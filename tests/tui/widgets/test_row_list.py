@@ -13,9 +13,8 @@ from textual.pilot import Pilot
 from workbench.tui.pane_list import PANES
 from workbench.tui.styled_text import fit, same, styled
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.row_list import Rows
 from workbench.tui.widgets.pane_tabs import PaneTabs
-from workbench.tui.widgets.row_list__tui_widgets_textlines import wrapped
+from workbench.tui.widgets.row_list import Rows, wrapped
 
 
 class Numbers(Rows):

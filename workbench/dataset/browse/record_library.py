@@ -2,20 +2,31 @@
 
 `extend` finds more of them, a little at a time; the others answer from what is known so far. Where
 one of the files cannot be cut at bytes, a helper process reads the source and spools what it reads.
+
+One row of a source by its number, without reading those before it where that can be.
+
+What a helper process is asked to read: the same source as the screen's, as plain values.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from workbench.core.errors import UserError
+from workbench.core.text import quantity
 from workbench.dataset.browse import spool
 from workbench.dataset.browse.file_bytes import ChangedError, RawFile, Stamp
 from workbench.dataset.browse.records import Cut, Entry, Records, cut
-from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import Plan
+from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.rows import Fault, Row, raise_faults
+from workbench.dataset.sources import Plan, iterate, plan_source
 
 MAX_KEPT_OPEN = 64
 MAX_WATCHED = 200
@@ -142,3 +153,66 @@ def _open_one(path: Path, format: str, options: Options, keep: bool) -> tuple[Ra
         file.close()
         return None
     return file, how
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, folder or glob; `answers` is False where rows may end without one."""
+
+    path: str
+    format: str = "auto"
+    answers: bool = True
+    options: Options = PLAIN
+
+    def plan(self) -> Plan:
+        """The files with their formats. Raises UserError for a format that does not exist."""
+        return plan_source(self.path, self.format, self.options)
+
+    def entries(self) -> Iterator[Row | Fault]:
+        """Everything that is read, streamed in order."""
+        plan = self.plan()
+        yield from plan.faults
+        yield from iterate(plan, answers=self.answers)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Source:
+        """The source that `to_json` gave."""
+        options = dict(value["options"])
+        options["suffixes"] = tuple(options["suffixes"])
+        return cls(value["path"], value["format"], value["answers"], Options(**options))
+
+
+def nth(source: Source, number: int) -> Row:
+    """Row `number`, from 1; faulty rows count too. Raises UserError for one of those, or none."""
+    plan = source.plan()
+    raise_faults(plan.faults)
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        library = Library(plan, Path(folder), answers=source.answers)
+        try:
+            entry, count = _streamed(source, number) if library.spooled else _cut(library, number)
+        finally:
+            library.close()
+    if isinstance(entry, Fault):
+        raise entry.error()
+    if entry is None:
+        what = f"there is no row {number:,}: the data has {quantity(count, 'row')}"
+        raise UserError(what, path=source.path)
+    return entry
+
+
+def _cut(library: Library, number: int) -> tuple[Row | Fault | None, int]:
+    while len(library) < number and library.extend():
+        pass
+    return (library.entry(number - 1) if len(library) >= number else None), len(library)
+
+
+def _streamed(source: Source, number: int) -> tuple[Row | Fault | None, int]:
+    count = 0
+    for entry in source.entries():
+        count += isinstance(entry, Row) or entry.fatal
+        if count == number:
+            return entry, count
+    return None, count

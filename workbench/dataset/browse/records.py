@@ -13,17 +13,17 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench.dataset.browse.record_index import BOM, Index, Mark, Span
 from workbench.dataset.browse.file_bytes import ChangedError, RawFile
+from workbench.dataset.browse.record_index import BOM, Index, Mark, Span
 from workbench.dataset.formats import READERS, RecordFormat
 from workbench.dataset.reader_options import PLAIN, Options
-from workbench.dataset.sources import Plan, iterate
-from workbench.dataset.readers import input_output, task_code, plain_text
+from workbench.dataset.readers import input_output, plain_text, task_code
 from workbench.dataset.readers.blocks import Style
 from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import HEAD_BYTES, MAX_LINE_BYTES
 from workbench.dataset.readers.records import kind_of
 from workbench.dataset.rows import Fault, Place, Row
+from workbench.dataset.sources import Plan, iterate
 
 STYLES = {module.FORMAT: module.STYLE for module in (input_output, task_code)}
 MAX_TEXT_BYTES = 1 << 20

@@ -15,9 +15,9 @@ from typing import Any
 
 from workbench.core import subprocesses
 from workbench.core.subprocesses import Said, Speaker
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.browse.record_library import Source
 from workbench.dataset.browse.spool import Writer
-from workbench.dataset.checks.findings__dataset_findings import MAX_KEPT
+from workbench.dataset.checks.findings import MAX_KEPT
 from workbench.dataset.checks.linter import Linter
 from workbench.dataset.rows import Fault, Place, Row
 

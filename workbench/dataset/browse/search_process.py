@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.core import subprocesses
 from workbench.core.subprocesses import Said, Speaker
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
+from workbench.dataset.browse.record_library import Source
 from workbench.dataset.duplicates import row_text
 from workbench.dataset.rows import Place, Row
 

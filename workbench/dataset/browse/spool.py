@@ -14,10 +14,10 @@ import tempfile
 from dataclasses import asdict, replace
 from typing import BinaryIO, cast
 
-from workbench.dataset.browse.record_index import Index
-from workbench.dataset.browse.file_bytes import ChangedError
-from workbench.dataset.rows import Fault, Place, Row
 from workbench.core.files import write_all
+from workbench.dataset.browse.file_bytes import ChangedError
+from workbench.dataset.browse.record_index import Index
+from workbench.dataset.rows import Fault, Place, Row
 
 MAX_TEXT_CHARS = 1 << 20
 BATCH_BYTES = 1 << 20

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from workbench.core import files
-from workbench.dataset.checks.findings__dataset_findings import Findings
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.core.errors import UserError
+from workbench.dataset.checks.findings import Findings
 from workbench.dataset.duplicates import row_key
-from workbench.dataset.sources import Plan, iterate, plan_source
+from workbench.dataset.reader_options import PLAIN, Options
 from workbench.dataset.readers import input_output, task_code
 from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.core.errors import UserError
+from workbench.dataset.sources import Plan, iterate, plan_source
 
 BOM = b"\xef\xbb\xbf"
 _BLOCKS = (input_output.FORMAT, task_code.FORMAT)

@@ -3,20 +3,42 @@
 A `Linter` sees each row once and keeps some forty bytes of it, so a million rows can stream past.
 What one row shows is told at once; what only rows together show (repeats, contradictions, lengths)
 when all were seen. Near duplicates are another matter (`dataset.near`): they need the texts.
+
+Rows far longer or shorter than the others: often two examples in one, or what is left of one.
+
+Far out in Tukey's sense: beyond three times the middle half's width from it, measured on the
+logarithm of the length, as lengths of texts spread by factors; and by a factor of four at least.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from math import exp, log
 
+from workbench.core.text import one_line
 from workbench.dataset.checks import confusables
-from workbench.dataset.checks.linter__dataset_outliers import fences
-from workbench.dataset.duplicates import HEAD_END, key_parts
 from workbench.dataset.checks.repeated_rows import Repeats
+from workbench.dataset.duplicates import HEAD_END, key_parts
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.tokenization.tokenizer import special_pattern
-from workbench.core.text import one_line
+
+MIN_ROWS = 30
+FENCES = 3.0
+MIN_FACTOR = 4.0
+
+
+def fences(lengths: Sequence[int]) -> tuple[float, float]:
+    """(shortest, longest) length that is ordinary; everything is, among few rows."""
+    if len(lengths) < MIN_ROWS:
+        return 0.0, float("inf")
+    ordered = sorted(lengths)
+    low, middle, high = (log(max(1, ordered[len(ordered) * q // 4])) for q in (1, 2, 3))
+    reach = FENCES * (high - low)
+    shortest = min(low - reach, middle - log(MIN_FACTOR))
+    longest = max(high + reach, middle + log(MIN_FACTOR))
+    return exp(shortest), exp(longest)
+
 
 # Names that the usual chat formats give to control tokens; a tokenizer's own are better, if known.
 USUAL_SPECIAL = (

@@ -2,6 +2,11 @@
 
 Among a million rows, two different ones share a hash with a chance of one in thirty million.
 White space does not count. What is dropped from training is compared in full (`prepare.dedupe`).
+
+Findings of near duplicates: rows that say nearly what another says, or what is held out.
+
+Needs the texts of all rows once more, and hashes of their words in memory: a second look, for sets
+of a size where that is no burden.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from workbench.dataset.duplicates import key_parts
+from workbench.dataset.duplicates import dedupe, key_parts, near_duplicates, opening_key, row_text
 from workbench.dataset.rows import Fault, Place, Row
 
 NO_PROMPT = 0
@@ -80,3 +85,38 @@ def _again(hashes: array[int]) -> Iterator[tuple[int, int]]:
 
 def _hash(parts: Sequence[bytes]) -> int:
     return hash(parts[0] if len(parts) == 1 else b"\x1e".join(parts))
+
+
+def near_findings(rows: Sequence[Row], held_out: Sequence[Row] = ()) -> Iterator[Fault]:
+    """A fault for each row that nearly repeats an earlier one, then for each near leak.
+
+    Exact repeats and exact leaks are other findings, and not told again.
+    """
+    kept, _ = dedupe(rows, "exact")
+    places = [row.place for row in kept]
+    for later, earlier in sorted(near_duplicates(map(row_text, kept)).items()):
+        what = f"nearly identical to {places[earlier]}"
+        yield Fault(places[later], "near-duplicate", what, "keep one, or vary it", fatal=False)
+    if held_out:
+        yield from _near_leaks(kept, held_out)
+
+
+def _near_leaks(rows: Sequence[Row], held_out: Sequence[Row]) -> Iterator[Fault]:
+    exact = {opening_key(row) for row in held_out}
+    asking = [row for row in rows if opening_key(row) not in exact]
+    texts = [_opening_text(row) for row in (*held_out, *asking)]
+    for number, original in sorted(near_duplicates(texts).items()):
+        if original < len(held_out) <= number:
+            row = asking[number - len(held_out)]
+            what = (
+                f"opening prompt nearly identical to {held_out[original].place}, which is held out"
+            )
+            yield _leak(row.place, what)
+
+
+def _leak(place: Place, what: str) -> Fault:
+    return Fault(place, "near-leak", what, "leaks inflate the evaluation", fatal=False)
+
+
+def _opening_text(row: Row) -> str:
+    return "\n".join(message.said for message in row.opening()) if row.messages else row.text

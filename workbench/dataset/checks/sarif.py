@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench import __version__
+from workbench.core.text import visible
 from workbench.dataset.checks.findings import CODES, severity
 from workbench.dataset.rows import Fault, Place
-from workbench.core.text import visible
 
 VERSION = "2.1.0"
 SCHEMA = (

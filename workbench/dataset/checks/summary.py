@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.dataset.checks.findings__dataset_findings import Findings, Wanted
-from workbench.dataset.checks.linter import USUAL_SPECIAL, Linter
-from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.core.errors import MAX_SHOWN
 from workbench.core.text import one_line
+from workbench.dataset.checks.findings import Findings, Wanted
+from workbench.dataset.checks.linter import USUAL_SPECIAL, Linter
+from workbench.dataset.rows import ASSISTANT, Fault, Row
 
 CATEGORIES_SHOWN = 12
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from workbench.core.text import did_you_mean, one_line
 from workbench.dataset.reader_options import Options
+from workbench.dataset.readers.chat_messages import TURN_KEYS, check_order, tools_of, turn
 from workbench.dataset.readers.fields import row_facts
 from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
-from workbench.dataset.readers.chat_messages import TURN_KEYS, check_order, tools_of, turn
 from workbench.dataset.rows import ASSISTANT, ROLES, SYSTEM, TOOL, USER, Message, Place, Row
-from workbench.core.text import did_you_mean, one_line
 
 FORMAT = "chat"
 KEYS = ("messages", "tools")

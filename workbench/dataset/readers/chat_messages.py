@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.core.text import one_line
 from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
 from workbench.dataset.rows import ASSISTANT, SYSTEM, TOOL, USER, Message
-from workbench.core.text import one_line
 
 REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 TURN_KEYS = ("train", "weight", "tool_calls", "tool_call_id", "name", *REASONING_KEYS)

@@ -14,10 +14,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from workbench.core.text import one_line, size
 from workbench.dataset.readers.lines import MAX_LINE_BYTES, open_regular
 from workbench.dataset.readers.strict_json import JsonRow, Refused, parse_json
 from workbench.dataset.rows import Fault, Place
-from workbench.core.text import one_line, size
 
 HUB = "hub:"
 MAX_RATIO = 1000  # of what a file's records are as JSON to the file; columns repeat themselves

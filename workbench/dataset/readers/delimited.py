@@ -14,11 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from workbench.core.text import one_line, quantity
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import FIELDS
 from workbench.dataset.readers.lines import MAX_LINE_BYTES, Line, read_lines
 from workbench.dataset.rows import Fault, Place
-from workbench.core.text import one_line, quantity
 
 SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t|"

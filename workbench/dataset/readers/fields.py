@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from workbench.core.text import one_line
 from workbench.dataset.readers.strict_json import Refused, a_type
 from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message, Place, Row
-from workbench.core.text import one_line
 
 COMMON_KEYS = ("category", "difficulty", "tags", "must_contain")
 MAX_KEYS_TOLD = 8

@@ -11,10 +11,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from workbench.core.text import one_line, size
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
 from workbench.dataset.rows import Fault, Place
-from workbench.core.text import one_line, size
 
 MAX_BYTES = 1 << 20
 MAX_TOLD = 20

@@ -3,6 +3,10 @@
 A FIFO or device is refused without blocking. Each line comes with its number; a line that is not
 UTF-8, holds a NUL or is beyond all bounds is a fault at its place, and the lines after it are read.
 Gzip and zstd are read as what they hold, and lines count in that.
+
+A file in pieces of whole lines, for readers that look at many lines at a time.
+
+A line that is longer than it may be is never held whole: its first bytes stand for it.
 """
 
 from __future__ import annotations
@@ -14,10 +18,42 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from workbench.dataset.readers.compression import unpacked
-from workbench.dataset.readers.lines__dataset_readers_pieces import pieces
-from workbench.dataset.rows import Fault, Place
 from workbench.core.text import size
+from workbench.dataset.readers.compression import unpacked
+from workbench.dataset.rows import Fault, Place
+
+PIECE_BYTES = 1 << 16
+SNIFFED_LINE_BYTES = 200
+
+
+def pieces(file: BufferedReader, max_line_bytes: int) -> Iterator[tuple[bytes, bool]]:
+    """(lines with their ends, whether they are whole); else the head of one line too long.
+
+    What is packed is read in no larger steps than its buffer, so that what stands before broken
+    data still comes. Raises OSError as the file does.
+    """
+    begun, too_long = bytearray(), False  # the line whose end was not seen yet
+    while piece := file.read1(min(PIECE_BYTES, max_line_bytes)):
+        end = piece.find(b"\n") + 1
+        too_long = too_long or len(begun) + (end or len(piece)) > max_line_bytes
+        if too_long:
+            begun += piece[:SNIFFED_LINE_BYTES]
+            del begun[SNIFFED_LINE_BYTES:]
+        if not end:
+            begun += b"" if too_long else piece
+            continue
+        if too_long:
+            yield bytes(begun), False
+            whole, too_long = piece[end:], False
+        else:
+            whole = bytes(begun) + piece if begun else piece
+        cut = whole.rfind(b"\n") + 1
+        if cut:
+            yield whole[:cut], True
+        begun = bytearray(whole[cut:])
+    if begun:
+        yield bytes(begun), not too_long
+
 
 MAX_LINE_BYTES = 16 << 20
 MAX_FAULTS = 1000

@@ -22,15 +22,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.core.text import did_you_mean, one_line, size
 from workbench.dataset.reader_options import PLAIN, Options
 from workbench.dataset.readers.fields import label_field, words_field
-from workbench.dataset.readers.markdown_parts import BadFrontMatter, FrontMatter, front_matter
-from workbench.dataset.readers.lines import Line, read_lines
 from workbench.dataset.readers.json_schema import read_schema
-from workbench.dataset.readers.markdown_parts__dataset_readers_sections import Code, OpenFence, Section, sections
+from workbench.dataset.readers.lines import Line, read_lines
+from workbench.dataset.readers.markdown_parts import (
+    BadFrontMatter,
+    Code,
+    FrontMatter,
+    OpenFence,
+    Section,
+    front_matter,
+    sections,
+)
 from workbench.dataset.readers.strict_json import Refused
 from workbench.dataset.rows import ASSISTANT, USER, Fault, Message, Place, Row
-from workbench.core.text import did_you_mean, one_line, size
 
 FORMAT = "markdown"
 SUFFIXES = (".md", ".markdown")

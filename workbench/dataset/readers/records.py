@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench.core.text import one_line
 from workbench.dataset.reader_options import PLAIN, Options
-from workbench.dataset.readers import delimited, columnar_records
+from workbench.dataset.readers import columnar_records, delimited
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import COMMON_KEYS, MAX_KEYS_TOLD
 from workbench.dataset.readers.strict_json import JsonRow, Refused, json_rows
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.core.text import one_line
 
 
 class Shape(Protocol):

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from workbench.core.text import one_line, quantity, size
 from workbench.dataset.reader_options import PLAIN, Options
 from workbench.dataset.readers import plain_text
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.core.text import one_line, quantity, size
 
 FORMAT = "code"
 MAX_BYTES = 1 << 20

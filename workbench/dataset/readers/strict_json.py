@@ -20,9 +20,9 @@ from typing import Any
 
 import orjson
 
+from workbench.core.text import one_line
 from workbench.dataset.readers.lines import Line, read_head, read_lines, read_many
 from workbench.dataset.rows import Fault, Place
-from workbench.core.text import one_line
 
 MAX_DEPTH = 64
 MAX_ARRAY_BYTES = 1 << 30

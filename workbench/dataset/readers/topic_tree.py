@@ -16,12 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workbench.core.errors import UserError
+from workbench.core.text import one_line, size
 from workbench.dataset.readers.fields import words_field
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
 from workbench.dataset.rows import Fault, Place, raise_faults
-from workbench.core.errors import UserError
-from workbench.core.text import one_line, size
 
 STRUCTURE = "structure.enriched.json"
 FOLDER = "topics"

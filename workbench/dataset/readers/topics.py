@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.core.text import did_you_mean, one_line
 from workbench.dataset.reader_options import PLAIN, Options
 from workbench.dataset.readers.fields import exchange, label_field, named, text_field, words_field
 from workbench.dataset.readers.records import read_rows, records
 from workbench.dataset.readers.strict_json import JsonRow, Refused, a_type
 from workbench.dataset.readers.topic_tree import Topic, topic_of
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.core.text import did_you_mean, one_line
 
 FORMAT = "topics"
 QUESTION = ("question", "q")

@@ -2,25 +2,96 @@
 
 One answer a row, whatever the number of samples. Each is kept on disk as it comes, so that none is
 weighed twice.
+
+Every answer of one model on disk, one JSON line each, so that no question is asked twice.
+
+The file's first line says which model and which questions it belongs to.
+
+Results on disk, one JSON object a line, behind a first line that says what they belong to.
+
+A line counts once its newline is there: what a kill cut off is made again. Lines behind another
+first line than the one that is asked for are replaced, never mixed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from workbench.dataset.rows import Row
+from workbench.core import files
 from workbench.core.errors import Interrupted
+from workbench.dataset.rows import Row
+from workbench.pipeline.evaluation.questions import (
+    Answerer,
+    Asking,
+    Expected,
+    Key,
+    Question,
+    Reply,
+    Weighed,
+    fingerprint,
+)
 from workbench.reports.cases import Case
-from workbench.pipeline.evaluation.answer_store__pipeline_evaluation_kept import Appender, read_kept
-from workbench.pipeline.evaluation.questions import Answerer, Expected, Weighed
 
-FORMAT = "workbench-weighed-1"
-_FIELDS = {field.name for field in fields(Weighed)}
+
+def read_kept(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects in `path`, if its first line equals `head`; else none."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    lines = raw[: raw.rfind(b"\n") + 1].splitlines()
+    values = [value for value in map(_object, lines) if value is not None]
+    return values[1:] if values and values[0] == head else []
+
+
+class Appender:
+    """Appends objects to a file that begins with `head`; a torn last line is cut off first."""
+
+    def __init__(self, path: Path, head: dict[str, Any], *, fresh: bool) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            files.write_atomic(path, _line(head))
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        whole = path.read_bytes().rfind(b"\n") + 1
+        os.ftruncate(self._fd, whole)
+        self._end = os.lseek(self._fd, whole, os.SEEK_SET)
+
+    def append(self, value: dict[str, Any]) -> None:
+        line = _line(value).encode()
+        try:
+            files.write_all(self._fd, line)
+        except OSError:
+            os.ftruncate(self._fd, self._end)
+            raise
+        self._end += len(line)
+
+    def __enter__(self) -> Appender:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._fd)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+EXPECTED_LOSSES_FORMAT = "workbench-weighed-1"
+_EXPECTED_LOSS_FIELDS = {field.name for field in fields(Weighed)}
 
 
 def expected_of(rows: Sequence[Row]) -> list[Expected]:
@@ -45,8 +116,14 @@ def weigh_all(
 
     Those that stand in `path` are not weighed again. Raises Interrupted when `stopping` says so.
     """
-    head = {"format": FORMAT, "model": answerer.identity, "expected": _digest(expected, context)}
-    kept = (Weighed(**value) for value in read_kept(path, head) if set(value) == _FIELDS)
+    head = {
+        "format": EXPECTED_LOSSES_FORMAT,
+        "model": answerer.identity,
+        "expected": _digest(expected, context),
+    }
+    kept = (
+        Weighed(**value) for value in read_kept(path, head) if set(value) == _EXPECTED_LOSS_FIELDS
+    )
     known = {one.index: one for one in kept}
     if not answerer.weighs or len(known) == len(expected):
         return known
@@ -82,3 +159,46 @@ def _digest(expected: Sequence[Expected], context: int) -> str:
         for one in expected
     ]
     return hashlib.sha256(json.dumps([said, context], sort_keys=True).encode()).hexdigest()
+
+
+ANSWERS_FORMAT = "workbench-answers-1"
+_REPLY_FIELDS = {field.name for field in fields(Reply)}
+
+
+def answer_all(
+    answerer: Answerer,
+    questions: Sequence[Question],
+    asking: Asking,
+    path: Path,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Reply]:
+    """Yield one reply a question: first those that stand in `path`, then new ones as they come.
+
+    New answers are appended to `path` before they are yielded; problems are not kept, so that they
+    are tried again. Raises Interrupted when `stopping` says so; what was answered then stands.
+    """
+    head = {
+        "format": ANSWERS_FORMAT,
+        "model": answerer.identity,
+        "questions": fingerprint(questions, asking),
+    }
+    known = read_answers(path, head)
+    wanted = {question.key for question in questions}
+    yield from (known[key] for key in sorted(known) if key in wanted)
+    if wanted <= set(known):
+        return
+    n_answered = len(known)
+    with Appender(path, head, fresh=not known) as appender:
+        for reply in answerer.replies(questions, known, stopping):
+            if not reply.problem:
+                appender.append(asdict(reply))
+            n_answered += 1
+            yield reply
+    if n_answered < len(questions):
+        raise Interrupted(f"stopped after {n_answered} of {len(questions)} responses")
+
+
+def read_answers(path: Path, head: dict[str, Any]) -> dict[Key, Reply]:
+    """The answers in `path`, if its first line equals `head`; else none."""
+    replies = (Reply(**value) for value in read_kept(path, head) if set(value) == _REPLY_FIELDS)
+    return {reply.key: reply for reply in replies}

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.inference.conversation__chat_from_preset import settings_of
-from workbench.core.subprocesses__children import end_with_parent, say
+from workbench.core.errors import EXIT_FAILED, UserError, WorkbenchError
+from workbench.core.subprocesses import end_with_parent, say
 from workbench.dataset.duplicates import with_system
 from workbench.dataset.sources import read_source, require
-from workbench.core.errors import EXIT_FAILED, UserError, WorkbenchError
-from workbench.reports.cases import Case
+from workbench.inference.conversation import settings_of
 from workbench.pipeline.evaluation.judging import Checker
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 from workbench.preset.loader import load
+from workbench.reports.cases import Case
 from workbench.run.lock import Lock
 
 

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.core import files
-from workbench.inference.generation__chat_batch import Job, answer_together, together
+from workbench.core.errors import UserError
 from workbench.inference.decoder import Decoder
+from workbench.inference.generation import Job, answer_together, together
 from workbench.inference.gguf_check import vouch
-from workbench.inference.logprobs import Given, answer_loss, given_ids
 from workbench.inference.llama_library import LOG
 from workbench.inference.llama_model import NativeModel
+from workbench.inference.logprobs import Given, answer_loss, given_ids
 from workbench.inference.prompt_tokens import prompt_ids, template_of
 from workbench.inference.session import usable_context
-from workbench.tokenization.chat_template import ChatTemplate
-from workbench.core.errors import UserError
 from workbench.pipeline.evaluation.questions import (
     Asking,
     Expected,
@@ -32,6 +31,7 @@ from workbench.pipeline.evaluation.questions import (
     Reply,
     Weighed,
 )
+from workbench.tokenization.chat_template import ChatTemplate
 
 Thing = TypeVar("Thing")
 

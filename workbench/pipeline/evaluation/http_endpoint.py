@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from workbench.inference.stop_sequences import TextStream
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.serving.ollama_client__ollama_options import options
+from workbench.core.text import one_line
+from workbench.inference.stop_sequences import TextStream
+from workbench.pipeline.evaluation.endpoint_messages import answer_text, ollama_turns, openai_turns
 from workbench.pipeline.evaluation.questions import (
     Asking,
     Expected,
@@ -26,8 +27,7 @@ from workbench.pipeline.evaluation.questions import (
     Reply,
     Weighed,
 )
-from workbench.pipeline.evaluation.endpoint_messages import answer_text, ollama_turns, openai_turns
-from workbench.core.text import one_line
+from workbench.serving.ollama_client import options
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 OLLAMA_VARIABLE = "OLLAMA_HOST"

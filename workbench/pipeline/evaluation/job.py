@@ -7,33 +7,40 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.inference.conversation__chat_from_preset import sampling_of
 from workbench.checkers.execution import find_program
-from workbench.core.runtime__cores import usable_cores
-from workbench.dataset.sources import read_source, require
 from workbench.core.errors import UserError
-from workbench.reports.cases import Case
-from workbench.pipeline.models.base_model import save_tokenizer
+from workbench.core.runtime import usable_cores
+from workbench.core.text import quantity
+from workbench.dataset.sources import read_source, require
+from workbench.inference.conversation import sampling_of
+from workbench.pipeline.artifacts import (
+    base_facts,
+    base_folder,
+    chat_template,
+    converter_of,
+    exported,
+    run_template,
+    served,
+)
 from workbench.pipeline.context import Context, Outcome
-from workbench.pipeline.evaluation.judging import Checker
-from workbench.pipeline.evaluation.judging__pipeline_evaluation_guards import Guard
+from workbench.pipeline.evaluation.judging import Checker, Guard
 from workbench.pipeline.evaluation.questions import Asking
 from workbench.pipeline.evaluation.result import About
 from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
 from workbench.pipeline.export.converted import base_gguf
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
-from workbench.pipeline.artifacts import base_facts, base_folder, chat_template, converter_of, exported, run_template, served
-from workbench.pipeline.prepare.stage import load_rows
-from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.pipeline.models import weights as results
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.base_model import save_tokenizer
+from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.models.weights import Weights
+from workbench.pipeline.prepare.stage import load_rows
 from workbench.preset.schema import Evaluate
 from workbench.preset.schema import Guard as GuardSettings
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_changes import earlier_evaluations
 from workbench.run import events, folder
-from workbench.reports.evaluation_changes__run_earlier import earlier_evaluations
 from workbench.run.model_files import served_gguf
-from workbench.core.text import quantity
 
 TUNED = "tuned"
 TELL_EVERY = 10  # expected answers

@@ -13,9 +13,9 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from workbench.core.errors import UserError
 from workbench.core.sampling import Sampling
 from workbench.dataset.rows import Message, Row
-from workbench.core.errors import UserError
 
 Key = tuple[int, int]  # prompt, sample
 

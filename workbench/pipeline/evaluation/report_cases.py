@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from workbench.reports.cases import Case
-from workbench.pipeline.evaluation.result import EvaluationResult
 from workbench.core.text import one_line, visible
+from workbench.pipeline.evaluation.result import EvaluationResult
+from workbench.reports.cases import Case
 
 EXAMPLES = 6
 CASES_SHOWN = 10

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import files
-from workbench.reports.cases import to_lines
-from workbench.reports.evaluation_report__evaluations_estimates import Estimate, PairedTest, chance
-from workbench.reports.evaluation_report import FORMAT
-from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import Figures
+from workbench.core.text import one_line
 from workbench.pipeline.evaluation.history import SHOWN as HISTORY_SHOWN
 from workbench.pipeline.evaluation.history import Line, remember
+from workbench.pipeline.evaluation.metrics import Figures
 from workbench.pipeline.evaluation.report_cases import (
     bullets,
     changes,
@@ -26,7 +24,8 @@ from workbench.pipeline.evaluation.report_cases import (
     not_measured,
 )
 from workbench.pipeline.evaluation.result import EvaluationResult, ModelResult, headline
-from workbench.core.text import one_line
+from workbench.reports.cases import to_lines
+from workbench.reports.evaluation_report import FORMAT, Estimate, PairedTest, chance
 
 NO_CATEGORY = "(none)"
 OTHER_TOKENS = (

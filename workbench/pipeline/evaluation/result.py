@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workbench.pipeline.evaluation.metrics import Figures, ModelFigures
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_report__evaluations_estimates import Estimate, GuardResult, PairedTest
-from workbench.reports.evaluation_changes__evaluations_since import Since
-from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import Figures, ModelFigures
+from workbench.reports.evaluation_changes import Since
+from workbench.reports.evaluation_report import Estimate, GuardResult, PairedTest
 
 
 @dataclass(frozen=True)

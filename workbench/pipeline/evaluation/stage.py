@@ -3,6 +3,8 @@
 A function of plain values: it knows no preset, no run and no event. Every answer is on disk before
 it is judged, so an interrupted evaluation goes on where it stopped, and a second run asks an
 unchanged model nothing.
+
+The models that are asked the same questions, from the words that name them in a preset.
 """
 
 from __future__ import annotations
@@ -15,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkers.execution import find_program
-from workbench.dataset.rows import Row
 from workbench.core.errors import UserError
-from workbench.reports.cases import Case
-from workbench.reports.evaluation_report__evaluations_estimates import GuardResult
-from workbench.reports.evaluation_changes__evaluations_since import Earlier, since
-from workbench.pipeline.evaluation.answer_store__pipeline_evaluation_answers import answer_all
-from workbench.pipeline.evaluation.stage__pipeline_evaluation_baselines import open_answerer
-from workbench.pipeline.evaluation.judging import Checker, judge_all
-from workbench.pipeline.evaluation.metrics__pipeline_evaluation_figures import compare, in_headline, model_figures
-from workbench.pipeline.evaluation.judging__pipeline_evaluation_guards import Guard, guard_result
+from workbench.dataset.rows import Row
+from workbench.pipeline.evaluation.answer_store import (
+    answer_all,
+    expected_of,
+    weigh_all,
+    with_weights,
+)
+from workbench.pipeline.evaluation.gguf_answerer import GgufAnswerer
+from workbench.pipeline.evaluation.http_endpoint import ollama_answerer, openai_answerer
+from workbench.pipeline.evaluation.judging import Checker, Guard, guard_result, judge_all
+from workbench.pipeline.evaluation.metrics import compare, in_headline, model_figures
 from workbench.pipeline.evaluation.questions import Answerer, Asking, choose, questions_for
 from workbench.pipeline.evaluation.report_writer import write_report
 from workbench.pipeline.evaluation.result import (
@@ -35,7 +39,44 @@ from workbench.pipeline.evaluation.result import (
     slug,
     verdict_of,
 )
-from workbench.pipeline.evaluation.answer_store import expected_of, weigh_all, with_weights
+from workbench.reports.cases import Case
+from workbench.reports.evaluation_changes import Earlier, since
+from workbench.reports.evaluation_report import GuardResult
+
+OLLAMA, OPENAI = "ollama:", "openai:"
+
+
+def is_endpoint(spec: str) -> bool:
+    """Whether `spec` names a server (`ollama:NAME`, `openai:URL#MODEL`) rather than a file."""
+    return spec.startswith((OLLAMA, OPENAI))
+
+
+def open_answerer(
+    spec: Path | str,
+    asking: Asking,
+    *,
+    environment: Mapping[str, str],
+    threads: int | None = None,
+    log_file: Path | None = None,
+) -> Answerer:
+    """The model that `spec` names: a GGUF's path, `ollama:NAME` or `openai:URL#MODEL`.
+
+    A path that comes as a text is a file that no run of ours vouches for: a child opens it first.
+    Nothing is loaded or connected yet. Raises UserError for a missing file or a wrong URL.
+    """
+    word = str(spec)
+    if word.startswith(OLLAMA):
+        return ollama_answerer(word.removeprefix(OLLAMA), asking, environment)
+    if word.startswith(OPENAI):
+        url, _, model = word.removeprefix(OPENAI).partition("#")
+        if not model:
+            raise UserError(
+                f"'{word}' does not name a model", hint="use openai:https://HOST/v1#MODEL"
+            )
+        return openai_answerer(url, model, asking, environment)
+    stranger = isinstance(spec, str)
+    return GgufAnswerer(Path(spec), asking, threads=threads, log_file=log_file, stranger=stranger)
+
 
 OnAnswer = Callable[[str, int, int, Case], None]  # model, done, total, case
 OnWeighed = Callable[[str, int, int], None]  # model, done, total

@@ -14,17 +14,17 @@ from typing import Any
 import gguf
 import numpy as np
 
+from workbench.architectures import family_of
+from workbench.architectures.card import Family
+from workbench.architectures.model_config import ModelConfig
 from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.pipeline.export.peft_adapter import EMBEDDING, Adapter
-from workbench.architectures import family_of
-from workbench.architectures.model_config import ModelConfig
-from workbench.architectures.card import Family
-from workbench.pipeline.export.weight_deltas__pipeline_export_changes import Delta
-from workbench.pipeline.export.tensor_encoding import check_finite
 from workbench.pipeline.export.merged_weights import MergedWeights
+from workbench.pipeline.export.peft_adapter import EMBEDDING, Adapter
 from workbench.pipeline.export.row_chunks import in_pairs
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.export.tensor_encoding import check_finite
+from workbench.pipeline.export.weight_deltas import Delta
+from workbench.pipeline.models.weights import Weights
 
 
 class NotAlone(UserError):

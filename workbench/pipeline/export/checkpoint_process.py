@@ -21,21 +21,27 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import files
-from workbench.core.subprocesses__children import end_with_parent, say
-from workbench.tokenization.named_templates import FOLDER
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.pipeline.export.gguf_cache import content_of, key_of, locked, models_folder, prune, use
+from workbench.core.subprocesses import end_with_parent, say
+from workbench.pipeline.artifacts import base_facts, chat_template, weights_before
 from workbench.pipeline.context import Context
-from workbench.pipeline.export.peft_adapter import Adapter, read_adapter
 from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
+from workbench.pipeline.export.gguf_cache import (
+    content_of,
+    key_of,
+    locked,
+    models_folder,
+    prune,
+    use,
+)
+from workbench.pipeline.export.peft_adapter import Adapter, read_adapter
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import TensorDone, run_export
-from workbench.pipeline.artifacts import base_facts, chat_template, weights_before
-from workbench.pipeline.models.weights import after
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights, after
 from workbench.preset.loader import load
 from workbench.preset.schema import TrainStage
 from workbench.run.folder import RunFolder
+from workbench.tokenization.named_templates import FOLDER
 
 FORMAT = 1  # of the cached files: another one makes all anew
 CONTENT = ("*.safetensors", "config.json")

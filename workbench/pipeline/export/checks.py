@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from workbench.architectures import family_of
 from workbench.bases.architecture import architecture_of, not_exported, read_config
 from workbench.core.errors import RunFailed
 from workbench.core.findings import Finding, error, note, warning
-from workbench.pipeline.models.candidate import Candidate, Check, When
-from workbench.architectures import family_of
+from workbench.core.text import quantity
 from workbench.pipeline.export.converter import check_converter, convert
 from workbench.pipeline.export.output_files import wish
 from workbench.pipeline.export.plan import Fallback, base_fallbacks
 from workbench.pipeline.export.vocabulary_findings import check_vocabulary
+from workbench.pipeline.models.candidate import Candidate, Check, When
 from workbench.pipeline.package import modelfile_of
-from workbench.core.text import quantity
 
 CANNOT_CONVERT = "use a version of it that knows this model, or export.formats = []"
 

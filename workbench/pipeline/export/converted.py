@@ -13,29 +13,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.core import files
-from workbench.core.runtime__cores import usable_cores
 from workbench.core.errors import UserError
-from workbench.pipeline.export.smoke_test import SmokeAnswers, smoke_answers
+from workbench.core.runtime import usable_cores
+from workbench.inference.quantization import Kind, kind_named
 from workbench.pipeline.export.converter import TYPES, convert
-from workbench.pipeline.export.verification import MEASURED_POSITIONS, MEASURED_SAMPLES, Examination, Judged, judge_files, work_folder, write_report
-from workbench.pipeline.export.output_files import COMPARE, MERGE, TWIN, Doing, quantized
-from workbench.pipeline.export.merge_whole import WholeModel, whole_model, write_whole
 from workbench.pipeline.export.gguf_logits import NativeFile
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import PARITY_TEXTS
+from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
+from workbench.pipeline.export.merge_whole import WholeModel, whole_model, write_whole
+from workbench.pipeline.export.output_files import COMPARE, MERGE, TWIN, Doing, quantized
 from workbench.pipeline.export.reference_logits import write_reference
+from workbench.pipeline.export.smoke_test import SmokeAnswers, smoke_answers
 from workbench.pipeline.export.stage import Callbacks, ExportResult, require_parity, write_answers
 from workbench.pipeline.export.streaming import ExportedFile
-from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
+from workbench.pipeline.export.verification import (
+    MEASURED_POSITIONS,
+    MEASURED_SAMPLES,
+    Examination,
+    Judged,
+    judge_files,
+    work_folder,
+    write_report,
+)
 from workbench.pipeline.export.vocabulary_check import (
+    PARITY_TEXTS,
     Expected,
     Sample,
     VocabularyReport,
     expected_ids,
 )
 from workbench.pipeline.models.serving_files import ids_in, read_generation
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
-from workbench.inference.quantization__quantize_types import Kind, kind_named
+from workbench.pipeline.models.weights import Weights
 
 CONVERT = "convert to"
 MIB = 1 << 20

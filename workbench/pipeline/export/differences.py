@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workbench.tokenization.pretokenizers import DEVIATIONS
 from workbench.core.text import listed
+from workbench.tokenization.pretokenizers import DEVIATIONS
 
 SPACE = "\u2581"  # how SentencePiece writes a space
 

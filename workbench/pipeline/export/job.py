@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import Interrupted
+from workbench.core.text import duration, size
+from workbench.inference.quantization import kind_named
+from workbench.pipeline.artifacts import (
+    base_facts,
+    chat_template,
+    converter_of,
+    is_exported,
+    run_template,
+    served,
+    trained_weights,
+)
 from workbench.pipeline.context import Context, Outcome
-from workbench.pipeline.artifacts import base_facts, chat_template, converter_of, is_exported, run_template, served, trained_weights
 from workbench.pipeline.prepare.stage import load_rows
-from workbench.preset.schema__preset_stages import TRAIN
-from workbench.inference.quantization__quantize_types import kind_named
+from workbench.preset.schema import TRAIN
 from workbench.run import events, export_requests
 from workbench.run.export_requests import ExportRequest
 from workbench.run.folder import RunFolder
-from workbench.core.text import duration, size
 
 if TYPE_CHECKING:
     from workbench.pipeline.context import Stage
@@ -103,7 +111,7 @@ def package(context: Context) -> Outcome:
 
 
 def _create_in_ollama(context: Context, modelfile: Path) -> None:
-    from workbench.serving.ollama_client__ollama_create import Doing, create_model
+    from workbench.serving.ollama_client import Doing, create_model
 
     told = [0.0]
 
@@ -122,8 +130,8 @@ def _create_in_ollama(context: Context, modelfile: Path) -> None:
 
 def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResult:
     from workbench.pipeline.export.converted import export_converted
-    from workbench.pipeline.export.stage import export_stage
     from workbench.pipeline.export.model_card import model_card
+    from workbench.pipeline.export.stage import export_stage
 
     run, converter = context.run, converter_of(context)
     common: dict[str, Any] = {

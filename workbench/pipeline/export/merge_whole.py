@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.core import files
 from workbench.bases.architecture import named_dtype, read_config
+from workbench.core import files
 from workbench.pipeline.export.merged_safetensors import BESIDE_BYTES
 from workbench.pipeline.export.reference_logits import MEMORY_SHARE
 from workbench.pipeline.export.safetensors_reader import Shards
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.export.unused import without_prediction
 from workbench.pipeline.models.serving_files import copy_serving_files, read_generation, with_stops
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 CONTEXT = 2048  # of a model that names none
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")

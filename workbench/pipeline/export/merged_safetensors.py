@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core import files
-from workbench.tokenization.named_templates import DEFAULT, write_templates
 from workbench.core.errors import Interrupted, RunFailed
-from workbench.pipeline.export.tensor_encoding import check_finite
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.plan import ExportPlan
-from workbench.pipeline.export.safetensors_reader import Float32
 from workbench.pipeline.export.row_chunks import SLAB_BYTES
+from workbench.pipeline.export.safetensors_reader import Float32
 from workbench.pipeline.export.streaming import TensorDone
+from workbench.pipeline.export.tensor_encoding import check_finite
 from workbench.pipeline.export.unused import without_prediction
 from workbench.pipeline.models.serving_files import GENERATION, copy_serving_files, with_stops
+from workbench.tokenization.named_templates import DEFAULT, write_templates
 
 SHARD_BYTES = 5_000_000_000
 BESIDE_BYTES = 64 << 20

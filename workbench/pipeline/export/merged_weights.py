@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.architectures.tensor_layout import Storage
 from workbench.core.errors import UserError
 from workbench.pipeline.export.peft_adapter import EMBEDDING, Adapter, read_adapter
-from workbench.architectures.tensor_layout import Storage
-from workbench.pipeline.export.weight_deltas__pipeline_export_changes import Change
 from workbench.pipeline.export.safetensors_reader import Float32, Shards
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.export.weight_deltas import Change
+from workbench.pipeline.models.weights import Weights
 
 HEAD = "lm_head.weight"
 COMPARED_ROWS = 4096

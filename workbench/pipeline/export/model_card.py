@@ -12,12 +12,12 @@ from pathlib import Path
 
 from workbench import __version__
 from workbench.core import files
+from workbench.core.text import one_line, visible
+from workbench.pipeline.artifacts import base_facts, base_folder
 from workbench.pipeline.context import Context
 from workbench.pipeline.export.verification import Judged
-from workbench.pipeline.artifacts import base_facts, base_folder
 from workbench.preset.schema import TrainStage
 from workbench.run.checks import tokenizer_differences
-from workbench.core.text import one_line, visible
 
 _FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---", re.DOTALL)
 _LICENCE = re.compile(r"^license:[ \t]*[\"']?([\w.+-]+)", re.MULTILINE)

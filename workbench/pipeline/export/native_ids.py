@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from workbench.core.subprocesses__children import ChildDied, end_with_parent, say, told
 from workbench.core.errors import RunFailed, WorkbenchError
+from workbench.core.subprocesses import ChildDied, end_with_parent, say, told
 from workbench.pipeline.export.vocabulary import Vocabulary
 
 TEXTS_PER_LINE = 256
@@ -41,7 +41,7 @@ def ids_and_ends(
     vocabulary: Vocabulary, requests: Sequence[Request], tokens: Sequence[int]
 ) -> tuple[list[Ids], set[int]]:
     """(the ids as of `vocabulary_ids`, those of `tokens` at which llama.cpp ends a response)."""
-    from workbench.pipeline.export.gguf_writer__pipeline_export_gguf_header import write_vocabulary_file
+    from workbench.pipeline.export.gguf_writer import write_vocabulary_file
 
     with TemporaryDirectory(prefix="workbench-vocabulary-") as folder:
         gguf, asked = Path(folder) / "vocabulary.gguf", Path(folder) / "requests.json"

@@ -17,11 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.errors import UserError
 from workbench.architectures.tensor_layout import Storage
-from workbench.pipeline.export.weight_deltas__pipeline_export_changes import Change, Delta, TokenRows
-from workbench.pipeline.export.weight_deltas import ExpertFactors, expert_factors
+from workbench.core.errors import UserError
 from workbench.pipeline.export.safetensors_reader import Float32, Shards
+from workbench.pipeline.export.weight_deltas import (
+    Change,
+    Delta,
+    ExpertFactors,
+    TokenRows,
+    expert_factors,
+)
 
 PREFIX = "base_model.model."
 EMBEDDING = "embed_tokens.weight"

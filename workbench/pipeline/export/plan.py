@@ -14,16 +14,15 @@ from typing import Any
 import gguf
 from gguf import MODEL_ARCH
 
-from workbench.tokenization.named_templates import DEFAULT, read_templates
-from workbench.core.errors import UserError
 from workbench.architectures import family_of
-from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.card import Family
+from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Part, Piece, gathered
+from workbench.core.errors import UserError
+from workbench.core.text import quantity
+from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.safetensors_reader import Float32
-from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
-from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.tensor_types import (
     BIG_LAYERS,
     EIGHT,
@@ -35,11 +34,12 @@ from workbench.pipeline.export.tensor_types import (
     type_named,
     wished_format,
 )
+from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.unused import PREDICTION, unused
 from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.models.serving_files import read_generation, stop_ids
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
-from workbench.core.text import quantity
+from workbench.pipeline.models.weights import Weights
+from workbench.tokenization.named_templates import DEFAULT, read_templates
 
 ALIGNMENT = 32
 EMBEDDING_NAME = "token_embd.weight"

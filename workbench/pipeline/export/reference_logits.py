@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from workbench.pipeline.export.plan import ExportPlan
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 MEMORY_SHARE = 0.6  # of what is free: the model in float32 may take so much
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
@@ -97,7 +97,7 @@ def _load(weights: Weights, folder: Path, rows: int, layers: int, quantization: 
 
 def _merged(model: Any, adapters: Sequence[Path]) -> Any:
     """All adapters but the last merged, that one as it was trained."""
-    from workbench.pipeline.training.lora__pipeline_training_lean_peft import PeftModel, without_bitsandbytes
+    from workbench.pipeline.training.lora import PeftModel, without_bitsandbytes
 
     for i, path in enumerate(adapters):
         with without_bitsandbytes():

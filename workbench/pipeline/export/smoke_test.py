@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.pipeline.export.gguf_logits import NativeFile
 from workbench.core.text import quantity, visible
+from workbench.pipeline.export.gguf_logits import NativeFile
 
 PROMPTS, TOKENS = 2, 24
 PROMPT_TOKENS = 2048  # of the longest prompt; the system prompts of some templates take hundreds

@@ -11,23 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.core import files
-from workbench.core.runtime__cores import usable_cores
 from workbench.core.errors import RunFailed
-from workbench.pipeline.export.smoke_test import SmokeAnswers
-from workbench.pipeline.export.verification import Examination, Judged, examine, write_report
-from workbench.pipeline.export.output_files__pipeline_export_forecast import Foreseen, foresee
-from workbench.pipeline.export.output_files import COMPARE, MERGE, Doing, check_space, make_files, of_tensor, wish
+from workbench.core.runtime import usable_cores
 from workbench.pipeline.export.merged_safetensors import write_merged
+from workbench.pipeline.export.output_files import (
+    COMPARE,
+    MERGE,
+    Doing,
+    Foreseen,
+    check_space,
+    foresee,
+    make_files,
+    of_tensor,
+    wish,
+)
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
+from workbench.pipeline.export.smoke_test import SmokeAnswers
 from workbench.pipeline.export.streaming import ExportedFile
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles
+from workbench.pipeline.export.verification import Examination, Judged, examine, write_report
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
     check_vocabulary,
     expected_ids,
 )
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.models.weights import Weights
 
 ANSWERS = "answers.md"
 

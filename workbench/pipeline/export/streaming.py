@@ -3,30 +3,76 @@
 Threads read, merge, encode and write slabs while this one hashes, in order, what is written.
 Invariants: memory holds a few slabs, whatever the model's size; all files appear together at the
 end, or none does.
+
+Work done ahead by threads while the caller is busy with what came before; results in order.
+
+Meant for work that lets go of the interpreter lock: reading, numpy, ggml, hashing, writing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from workbench.core import files
-from workbench.core.runtime__cores import usable_cores
 from workbench.core.errors import Interrupted, RunFailed
-from workbench.pipeline.export.streaming__pipeline_export_ahead import ahead
-from workbench.pipeline.export.tensor_encoding import check_range, encode_into, largest, row_bytes
+from workbench.core.runtime import usable_cores
 from workbench.pipeline.export.gguf_writer import GgufFile
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
-from workbench.pipeline.export.safetensors_reader import Float32
 from workbench.pipeline.export.row_chunks import Slab, slabs
+from workbench.pipeline.export.safetensors_reader import Float32
+from workbench.pipeline.export.tensor_encoding import check_range, encode_into, largest, row_bytes
 from workbench.pipeline.export.tensor_types import n_bytes, type_named
+
+WAITING = 4
+LARGEST_KEPT_BYTES = (32 << 20) - (64 << 10)
+Job = TypeVar("Job")
+Done = TypeVar("Done")
+
+
+def ahead(
+    work: Callable[[Job], Done], jobs: Iterable[Job], threads: int
+) -> Generator[Done, None, None]:
+    """`work(job)` of every job, in the jobs' order, computed by `threads` threads.
+
+    At most `WAITING` more jobs than threads are under way or wait for the caller: so few that
+    memory stays bounded, enough that no thread sleeps while the caller is at one result. What a job
+    raises is raised here, in its turn; nothing runs on afterwards. BLAS keeps to the thread that
+    calls it meanwhile.
+    """
+    under_way = deque[Future[Done]]()
+    _keep_freed_memory()
+    with threadpool_limits(1), ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
+        try:
+            for job in jobs:
+                under_way.append(pool.submit(work, job))
+                if len(under_way) >= threads + WAITING:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc reuse the memory of arrays instead of giving it back and asking for it again.
+
+    It keeps freed blocks up to the size of the largest one that it has seen freed, 32 MiB at most;
+    without this the system clears every slab's pages anew, which costs more than the arithmetic.
+    """
+    np.empty(LARGEST_KEPT_BYTES, np.uint8)
 
 
 @dataclass(frozen=True)

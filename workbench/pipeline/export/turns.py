@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from workbench.core.errors import UserError
 from workbench.dataset import rows
 from workbench.tokenization.chat_template import ChatTemplate, Clock
-from workbench.core.errors import UserError
 
 Message = Mapping[str, str]
 

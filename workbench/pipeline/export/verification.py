@@ -18,7 +18,7 @@ from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import Interrupted
-from workbench.pipeline.export.smoke_test import NONE_COMPARED, SmokeAnswers, smoke_answers
+from workbench.inference.quantization import kind_named, quantize
 from workbench.pipeline.export.output_files import TWIN
 from workbench.pipeline.export.parity import (
     HARD_LIMITS,
@@ -30,17 +30,16 @@ from workbench.pipeline.export.parity import (
     measure,
 )
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import PARITY_TEXTS
 from workbench.pipeline.export.reference_logits import layers_that_fit, write_reference
+from workbench.pipeline.export.smoke_test import NONE_COMPARED, SmokeAnswers, smoke_answers
 from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.export.vocabulary_check import (
+    PARITY_TEXTS,
     Expected,
     Sample,
     VocabularyReport,
     compare_ids,
 )
-from workbench.inference.quantization import quantize
-from workbench.inference.quantization__quantize_types import kind_named
 
 MEASURED_SAMPLES = 5
 MEASURED_POSITIONS = 256  # of one text

@@ -6,17 +6,17 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from workbench.core.findings import Finding, error, note, warning
-from workbench.pipeline.models.candidate import Candidate
 from workbench.architectures import family_of
-from workbench.pipeline.export.native_ids import ids_and_ends
+from workbench.core.findings import Finding, error, note, warning
+from workbench.core.text import quantity
 from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
+from workbench.pipeline.export.native_ids import ids_and_ends
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.vocabulary import Vocabulary
 from workbench.pipeline.export.vocabulary_check import expected_ids
 from workbench.pipeline.export.vocabulary_rows import Kind, RowsCheck, RowsReport
+from workbench.pipeline.models.candidate import Candidate
 from workbench.pipeline.models.serving_files import stop_ids
-from workbench.core.text import quantity
 
 WITHOUT_EXPORT = "set export.formats = [] to train without GGUF files"
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from workbench.dataset.rows import Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.errors import UserError
+from workbench.dataset.rows import Place, Row
 from workbench.pipeline.export.differences import Difference
 from workbench.pipeline.export.native_ids import Ids, Request
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles
 from workbench.pipeline.export.vocabulary_check import Mismatch
+from workbench.tokenization.chat_template import ChatTemplate
 
 COMPARED_HOLDING = 1000  # rows that hold something that may be tokenized differently
 COMPARED_OTHERS = 200

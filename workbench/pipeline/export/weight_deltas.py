@@ -6,6 +6,11 @@ such a parameter (tuners/lora/layer.py, ParamWrapper) are A (experts * r, column
 B (rows, r * experts), where expert e has rows [e * r, (e + 1) * r) of A and every experts-th
 column of B from e on. Two parameters of one module are told apart by their shapes: peft's names
 do not say which is which.
+
+What an adapter does to the rows of one weight: arithmetic in float32, rows independent.
+
+As in peft (tuners/lora, tuners/trainable_tokens): W + scale * B @ A, DoRA's rows scaled to a
+length, single rows replaced.
 """
 
 from __future__ import annotations
@@ -13,9 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from workbench.core.errors import UserError
-from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.safetensors_reader import Float32, Shards
 
 
 @dataclass(frozen=True)
@@ -72,3 +81,44 @@ def _experts(pattern: str, base: Shards) -> int:
     while pattern % n in base:
         n += 1
     return n
+
+
+class Change(Protocol):
+    """One step from the base's rows to the trained ones."""
+
+    def applied(self, weight: Float32, first: int) -> Float32:
+        """The new rows for `weight`, the rows that begin at `first`."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """W + scale * left @ right, and with `magnitude` each row of that length (DoRA)."""
+
+    left: Float32  # (rows, r): B, or A.T of an embedding
+    right: Float32  # (r, columns): A, or B.T of an embedding
+    scale: float
+    magnitude: Float32 | None = None  # (rows,)
+
+    def applied(self, weight: Float32, first: int) -> Float32:
+        end = first + len(weight)
+        scaled: Float32 = np.multiply(self.left[first:end], self.scale, dtype=np.float32)
+        merged = scaled @ self.right
+        merged += weight
+        if self.magnitude is not None:
+            lengths = np.linalg.norm(merged, axis=1)
+            merged *= (self.magnitude[first:end] / lengths)[:, None]
+        return merged
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Rows of an embedding that were trained by themselves: they stand in place of the base's."""
+
+    ids: NDArray[np.int64]  # (n,)
+    values: Float32  # (n, columns)
+
+    def applied(self, weight: Float32, first: int) -> Float32:
+        inside = (self.ids >= first) & (self.ids < first + len(weight))
+        changed = weight.copy()
+        changed[self.ids[inside] - first] = self.values[inside]
+        return changed

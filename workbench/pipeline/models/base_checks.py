@@ -17,11 +17,11 @@ from workbench.bases.architecture import (
 from workbench.bases.folder import check_files
 from workbench.bases.quantization import stored_quantization
 from workbench.core.errors import UserError
-from workbench.estimate.stage import stage_targets
 from workbench.core.findings import Finding, error
+from workbench.core.runtime import uncollected
+from workbench.estimate.stage import stage_targets
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.candidate import Candidate, Check, When
-from workbench.core.runtime import uncollected
 from workbench.preset.training import Adapter
 
 

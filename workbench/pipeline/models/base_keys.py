@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 
 from workbench.core.errors import UserError
+from workbench.core.text import listed, quantity
+from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.unused import unused as unused_because
 from workbench.pipeline.models.causal_lm import (
     cannot_load,
     load_configs,
@@ -25,9 +28,6 @@ from workbench.pipeline.models.causal_lm import (
     quiet_loading,
     require_loaded,
 )
-from workbench.pipeline.export.safetensors_reader import Shards
-from workbench.pipeline.export.unused import unused as unused_because
-from workbench.core.text import listed, quantity
 
 _DTYPES = {
     "F64": torch.float64,

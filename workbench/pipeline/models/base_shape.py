@@ -10,10 +10,10 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+from workbench.architectures.shape import ModelShape, shape_of
 from workbench.bases.architecture import EXPORTED, architecture_of
 from workbench.bases.targets import Matrix
 from workbench.core.errors import UserError
-from workbench.architectures.shape import ModelShape, shape_of
 
 
 def read_shape(config: Path) -> ModelShape | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from workbench.dataset.rows import Row
-from workbench.tokenization.chat_template import ChatTemplate
 from workbench.core.findings import Finding
+from workbench.dataset.rows import Row
 from workbench.preset.schema import Preset
+from workbench.tokenization.chat_template import ChatTemplate
 
 
 class When(Enum):

@@ -22,9 +22,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
 from workbench.core.errors import UserError
+from workbench.core.text import listed, quantity
 from workbench.pipeline.models.dequantized import dequantized
 from workbench.pipeline.models.rotary import separate_sequences
-from workbench.core.text import listed, quantity
 
 # Stored names -> names of the text model: as published (`language_model.model.layers`, what
 # transformers also writes) and as they are in memory (`model.language_model.layers`).

@@ -3,6 +3,11 @@
 Of a known name the family's card says what to build, with the model's own tokenizer if the Hub's
 cache has it; of a local folder the model's own configuration is cut down and its tokenizer kept.
 Weights are drawn from a fixed seed.
+
+Tokenizers of every kind, trained in a moment on the texts that ship: no download.
+
+A miniature's vocabulary is small and its own; how it splits, what it puts before a text and which
+tokens it has for turns are the family's, because these are what training and export can get wrong.
 """
 
 from __future__ import annotations
@@ -14,18 +19,120 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
+from workbench.architectures.miniature_config import (
+    CARDS,
+    HEAD_DIM,
+    HEADS,
+    INNER,
+    WIDTH,
+    Card,
+    Tokens,
+    settings,
+)
 from workbench.core import files
-from workbench.tokenization.named_templates import read_templates, write_templates
-from workbench.tokenization.chat_template import BUILT_IN, built_in
 from workbench.core.errors import UserError
 from workbench.core.files import read_json_object
-from workbench.pipeline.models import miniature_model__pipeline_miniature_vocabulary
-from workbench.architectures.miniature_config import CARDS, HEAD_DIM, HEADS, INNER, WIDTH, Card, settings
 from workbench.core.paths import cache_folder
+from workbench.preset.lookup import shipped_root
 from workbench.preset.miniature import kind_of
 from workbench.run.folder import plain_name
+from workbench.tokenization.chat_template import BUILT_IN, built_in
+from workbench.tokenization.named_templates import read_templates, write_templates
+from workbench.tokenization.pretokenizers import SPLITTINGS
+
+WORDS = 2048
+SPACE = "\u2581"
+
+
+def train(tokens: Tokens) -> Tokenizer:
+    """A tokenizer of that kind; the special tokens have the first ids."""
+    pieces = tokens.splitting.startswith("pieces")
+    tokenizer = _pieces(tokens) if pieces else _byte_level(tokens)
+    tokenizer.add_special_tokens(_special(tokens))
+    if tokens.bos:
+        bos = tokenizer.token_to_id(tokens.bos)
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{tokens.bos} $A",
+            pair=f"{tokens.bos} $A {tokens.bos} $B",
+            special_tokens=[(tokens.bos, bos)],
+        )
+    return tokenizer
+
+
+def _special(tokens: Tokens) -> list[Any]:
+    return [
+        AddedToken(text, special=True, normalized=False, rstrip=text in tokens.stripping)
+        for text in tokens.special
+    ]
+
+
+def _byte_level(tokens: Tokens) -> Tokenizer:
+    steps, ignore_merges = SPLITTINGS[tokens.splitting]
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    if tokens.nfc:
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([_step(*step) for step in steps])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=WORDS,
+        special_tokens=_special(tokens),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(), trainer)
+    return tokenizer
+
+
+def _step(kind: str, value: Any) -> Any:
+    if kind == "bytes":
+        return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=value)
+    return pre_tokenizers.Split(Regex(value), "isolated")
+
+
+def _pieces(tokens: Tokens) -> Tokenizer:
+    """SentencePiece's BPE as the tokenizers library writes it, with a token for every byte."""
+    trained = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    trained.normalizer = normalizers.Replace(" ", SPACE)
+    trained.pre_tokenizer = pre_tokenizers.Split(SPACE, "merged_with_next")
+    trainer = trainers.BpeTrainer(
+        vocab_size=WORDS, special_tokens=_special(tokens), show_progress=False
+    )
+    trained.train_from_iterator(_texts(), trainer)
+    values = json.loads(trained.to_str())
+    words = values["model"]["vocab"]
+    for byte in range(256):
+        words[f"<0x{byte:02X}>"] = len(words)
+    values["pre_tokenizer"] = None
+    if tokens.splitting == "pieces-prefix":
+        prepend = {"type": "Prepend", "prepend": SPACE}
+        values["normalizer"] = {"type": "Sequence", "normalizers": [prepend, values["normalizer"]]}
+    if tokens.splitting == "pieces-first":
+        metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first"}
+        values |= {"normalizer": None, "pre_tokenizer": {**metaspace, "split": False}}
+    tokenizer = Tokenizer.from_str(json.dumps(values))
+    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    prefix = [decoders.Strip(" ", 1, 0)] if tokens.splitting != "pieces" else []
+    tokenizer.decoder = decoders.Sequence([*steps, *prefix])
+    return tokenizer
+
+
+def _texts() -> list[str]:
+    folder = shipped_root() / "data"
+    files = sorted(folder.rglob("*.txt")) + sorted(folder.rglob("*.blop"))
+    return [path.read_text(encoding="utf-8") for path in files[:200]]
+
 
 VERSION = 3  # counts up when a card or the recipe changes: an old folder is not taken for a new one
 SEED = 20
@@ -103,7 +210,7 @@ def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
 def _of_card(card: Card, target: Path, *, instruct: bool) -> None:
     tokens = card.tokens
     eos = tokens.eos if instruct else tokens.base_eos or tokens.eos
-    tokenizer = miniature_model__pipeline_miniature_vocabulary.train(tokens)
+    tokenizer = train(tokens)
     rows = -(-tokenizer.get_vocab_size() // ROWS_MULTIPLE) * ROWS_MULTIPLE
     ids = {
         f"{name}_token_id": tokenizer.token_to_id(token) if token else None

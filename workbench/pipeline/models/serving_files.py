@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.tokenization.named_templates import DEFAULT_FILE, FOLDER
 from workbench.core.files import read_json_object
 from workbench.preset.schema import Generate
+from workbench.tokenization.named_templates import DEFAULT_FILE, FOLDER
 
 GENERATION = "generation_config.json"
 NAMES = (

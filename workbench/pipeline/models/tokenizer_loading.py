@@ -13,8 +13,8 @@ from typing import Any
 
 from workbench.core.errors import UserError
 from workbench.core.files import read_json_object
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import hard_texts
 from workbench.core.text import one_line
+from workbench.pipeline.export.vocabulary_check import hard_texts
 
 FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
 SPECIAL = ("bos", "eos", "unk", "pad")

@@ -2,6 +2,11 @@
 
 It names the weights that the next stage and the export start from. Paths inside the run are
 relative to the run's folder, so that a run can be moved.
+
+Where a model's weights lie: a base folder and the adapters on top of it, in order.
+
+The weights meant are W + d1 + d2 ..., each delta an adapter's, added in float32. Training merges
+them when it loads a base; the export adds them tensor by tensor.
 """
 
 from __future__ import annotations
@@ -12,11 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.core import files
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import TrainStage
 
-if TYPE_CHECKING:  # its module needs torch, which who only reads a result is spared
+if TYPE_CHECKING:
     from workbench.pipeline.training.checkpoint import Counters
+
+
+@dataclass(frozen=True)
+class Weights:
+    """`base`: a folder in Hugging Face layout. `adapters`: PEFT folders, applied in order."""
+
+    base: Path
+    adapters: tuple[Path, ...] = ()
+
 
 Which = Literal["best", "last"]
 

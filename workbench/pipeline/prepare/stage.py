@@ -23,36 +23,41 @@ from typing import Any
 import orjson
 
 from workbench.core import files
-from workbench.tokenization.encoding_pool import Crew
-from workbench.tokenization.encoder import Encoder, Encoding, require_sequences
-from workbench.tokenization.encoding_stats import Ledger
-from workbench.dataset.checks.linter import lint
-from workbench.tokenization.named_templates import read_templates
-from workbench.dataset.reader_options import Options
-from workbench.dataset.duplicates import dedupe, find_leaks, opening_key, with_system
-from workbench.dataset.sources import Reading, read_source, require
-from workbench.dataset.rows import Fault, Row, raise_faults
-from workbench.tokenization.chat_template import ChatTemplate, template_for
-from workbench.tokenization.chat_format import check_template
-from workbench.tokenization.tokenizer import from_backend
 from workbench.core.errors import UserError
 from workbench.core.findings import Finding
+from workbench.core.runtime import uncollected
+from workbench.core.text import quantity
+from workbench.dataset.checks.linter import lint
+from workbench.dataset.duplicates import dedupe, find_leaks, opening_key, with_system
+from workbench.dataset.reader_options import Options
+from workbench.dataset.rows import Fault, Row, raise_faults
+from workbench.dataset.sources import Reading, read_source, require
+from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.candidate import Candidate, When
-from workbench.pipeline.checks import check
-from workbench.pipeline.prepare.sequence_file import Earlier, way_of
-from workbench.pipeline.prepare.training_data import Splits, repeat_rows, rows_of_stage, source_name, split_rows
-from workbench.pipeline.prepare.sequence_file__pipeline_sequences import SequenceWriter
 from workbench.pipeline.models.serving_files import generation_values
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
-from workbench.core.runtime import uncollected
+from workbench.pipeline.prepare.sequence_file import Earlier, SequenceWriter, way_of
+from workbench.pipeline.prepare.training_data import (
+    Splits,
+    repeat_rows,
+    rows_of_stage,
+    source_name,
+    split_rows,
+)
 from workbench.preset.inputs import MINIATURE
 from workbench.preset.miniature import WARNING
 from workbench.preset.schema import Data, DataSource, Preset, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
-from workbench.core.text import quantity
+from workbench.tokenization.chat_format import check_template
+from workbench.tokenization.chat_template import ChatTemplate, template_for
+from workbench.tokenization.encoder import Encoder, Encoding, require_sequences
+from workbench.tokenization.encoding_pool import Crew
+from workbench.tokenization.encoding_stats import Ledger
+from workbench.tokenization.named_templates import read_templates
+from workbench.tokenization.tokenizer import from_backend
 
 END_OF_TEXT = "<|endoftext|>"
 KINDS = {"sft": "conversations", "pretrain": "raw text"}

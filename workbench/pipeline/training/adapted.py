@@ -18,7 +18,7 @@ from torch import nn
 
 from workbench.bases.targets import Matrix, TargetGroup, expert_names
 from workbench.pipeline.models.structure import is_linear, matrices_of
-from workbench.pipeline.training.lora__pipeline_training_lean_peft import LoraConfig, get_peft_model
+from workbench.pipeline.training.lora import LoraConfig, get_peft_model
 
 PREFIX, BASE, WEIGHT = "base_model.model.", ".base_layer", ".weight"
 _IN_FULL = re.compile(r"\.(modules_to_save|token_adapter)\..*$")

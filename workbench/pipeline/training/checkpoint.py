@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import local, part_like, whole
+from workbench.pipeline.training.distributed.sharding import local, part_like, whole
 
 PREFIX = "step-"
 

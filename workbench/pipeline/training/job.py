@@ -1,20 +1,36 @@
 """The wiring of the stages: from a run's folder and preset to plain values, and back to events.
 
 The stages know nothing of runs; this module knows nothing of how they work.
+
+The weights that a training stage starts from; merged into one model where its preset says so.
+
+    training/<stage>/merged/     the model, in the base's number format, with a manifest
+    training/<stage>/merged.json what it was merged from; written last
+
+Invariant: a merged model that stands is that of the adapters before the stage, or is made anew.
+
+What every rank of a training stage does, alone or among others.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from workbench.bases.architecture import not_exported, read_config
+from workbench.core import files
 from workbench.core.errors import UserError
+from workbench.core.runtime import uncollected
+from workbench.pipeline.artifacts import weights_before
 from workbench.pipeline.context import Context, Outcome
+from workbench.pipeline.models.weights import Weights, load
 from workbench.pipeline.prepare.stage import prepare as prepare_stage
-from workbench.pipeline.training.distributed.rank import check_gpus
-from workbench.pipeline.models.weights import load
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
+from workbench.pipeline.training.distributed.rank import check_devices, check_gpus
+from workbench.run import events
 
 
 def prepare(context: Context) -> Outcome:
@@ -44,7 +60,6 @@ def training(number: int) -> Callable[[Context], Outcome]:
 
 def _train(context: Context, number: int) -> None:
     """In this process, in several that are started for it, or in those that torchrun started."""
-    from workbench.pipeline.training import job__pipeline_processes_job
     from workbench.pipeline.training.distributed import supervisor
 
     _check_processes(context)
@@ -54,7 +69,7 @@ def _train(context: Context, number: int) -> None:
     elif size > 1:
         supervisor.train(context.run, number, size, context.emit, context.stopping)
     else:
-        job__pipeline_processes_job.train(context, number)
+        train(context, number)
 
 
 def _check_processes(context: Context) -> None:
@@ -76,3 +91,88 @@ def _files_of(context: Context, weights: Weights) -> list[Path]:
 
 def _inside(context: Context, path: Path) -> bool:
     return path.is_relative_to(context.run.path)
+
+
+def starting_weights(context: Context, number: int, ranks: Ranks) -> Weights:
+    """What stage `number` starts from. The first of the `ranks` merges, the others wait for it.
+
+    Raises UserError where the export could not merge either, RunFailed on a disk too small.
+    """
+    stage, before = context.preset.train[number], weights_before(context, number)
+    if stage.adapter.continue_ != "merge" or not before.adapters:
+        return before
+    folder = context.run.training(stage.name) / "merged"
+    if ranks.first and not _stands(folder, before):
+        _merge(context, before, folder)
+    ranks.agree(True)
+    return Weights(folder)
+
+
+def _merge(context: Context, before: Weights, folder: Path) -> None:
+    from workbench.pipeline.export.merge_whole import write_whole
+    from workbench.pipeline.export.merged_safetensors import write_merged
+    from workbench.pipeline.export.plan import plan_export
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    files.sweep(folder.parent)
+    if not_exported(read_config(before.base), before.base / "config.json"):
+        size = write_whole(before, context.run.tokenizer, folder)
+    else:
+        plan = plan_export(before, ["f32"], context.run.tokenizer)
+        size = write_merged(plan, folder, stopping=context.stopping)
+    files.write_json(_note(folder), _origin(before))
+    message = f"merged the adapters so far into a new base model, {size / 2**20:,.0f} MiB"
+    context.emit(events.Note(message=message))
+
+
+def _stands(folder: Path, before: Weights) -> bool:
+    try:
+        told = json.loads(_note(folder).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(told == _origin(before)) and not files.verify(folder)
+
+
+def _note(folder: Path) -> Path:
+    return folder.with_name("merged.json")
+
+
+def _origin(before: Weights) -> dict[str, Any]:
+    """Which weights were merged, by the bytes of the adapters."""
+    names = [adapter / "adapter_model.safetensors" for adapter in before.adapters]
+    return {"base": str(before.base), "adapters": [files.sha256(path) for path in names]}
+
+
+def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
+    """Train the preset's stage `number`; what it came to stands in its `result.json` then."""
+    from workbench.pipeline.training.device import pick_device, weights_dtype
+    from workbench.pipeline.training.weight_prefetch import read_ahead
+
+    stage, model, folder = context.preset.train[number], context.preset.model, context.run.dataset
+    device = pick_device(model.device)
+    check_devices(ranks, device.type)
+    weights = starting_weights(context, number, ranks)
+    ahead = read_ahead(weights.base, weights_dtype(stage, model, device), model.quantization)
+    with uncollected():  # while a thread reads these weights: the imports take as long
+        from workbench.pipeline.models.tokenizer_loading import saved_tokenizer
+        from workbench.pipeline.training.sample_prompts import watched
+        from workbench.pipeline.training.stage import train_stage
+
+    tokenizer = saved_tokenizer(context.run.tokenizer)
+    train_stage(
+        stage,
+        model,
+        weights,
+        train=folder / f"{stage.name}.train.safetensors",
+        validation=folder / f"{stage.name}.validation.safetensors",
+        tokenizer=tokenizer,
+        folder=context.run.training(stage.name),
+        emit=context.emit,
+        stopping=context.stopping,
+        checkpoint_now=context.checkpoint_now,
+        watched=watched(context, stage, tokenizer),
+        ranks=ranks,
+        share_weights=context.preset.launch.sharding == "full",
+        ahead=ahead,
+        beside=context.run.tokenizer,
+    )

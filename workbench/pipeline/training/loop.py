@@ -23,21 +23,19 @@ from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.estimate.memory import Memory
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch, one_pass
+from workbench.pipeline.training.batch_plan import BatchPlan, Fitting, MicroBatch, one_pass, seed_of
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.compilation import Compiling
 from workbench.pipeline.training.device import memory_bytes
-from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.training.batch_plan__pipeline_training_fitting import Fitting
-from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
-from workbench.pipeline.training.memory_check import Peak, beyond, worst
-from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import is_shared, put_back, unshared, whole
-from workbench.pipeline.training.batch_plan__pipeline_training_randomness import seed_of
 from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
+from workbench.pipeline.training.distributed.sharding import is_shared, put_back, unshared, whole
 from workbench.pipeline.training.loss_scale import LossScale
+from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
 from workbench.pipeline.training.lr_schedule import extended_lr_at
-from workbench.pipeline.training.training_plan__pipeline_training_settings import Hooks, LoopSettings
+from workbench.pipeline.training.memory_check import Peak, beyond, worst
 from workbench.pipeline.training.monitor import NOTHING, Watched, Watcher
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan import Hooks, LoopSettings
 from workbench.run import events
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import torch
 
-from workbench.estimate.memory import Device, Memory, Work
 from workbench.architectures.shape import ModelShape
+from workbench.estimate.memory import Device, Memory, Work
 from workbench.estimate.stage import needed, recomputes
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch

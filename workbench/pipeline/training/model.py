@@ -20,7 +20,8 @@ from workbench.bases.targets import Matrix, resolve
 from workbench.core.errors import UserError
 from workbench.pipeline.models.causal_lm import cannot_load, load_causal
 from workbench.pipeline.models.structure import matrices_of
-from workbench.pipeline.training import packed_attention, expert_lora, lora
+from workbench.pipeline.models.weights import Weights
+from workbench.pipeline.training import expert_lora, lora, packed_attention
 from workbench.pipeline.training.adapted import (
     load_beneath,
     merge_parameters,
@@ -28,9 +29,14 @@ from workbench.pipeline.training.adapted import (
     needs_parameters,
     wrap,
 )
+from workbench.pipeline.training.lora import (
+    LoraConfig,
+    ModulesToSaveWrapper,
+    PeftModel,
+    get_peft_model,
+    without_bitsandbytes,
+)
 from workbench.pipeline.training.weight_prefetch import ReadAhead
-from workbench.pipeline.training.lora__pipeline_training_lean_peft import LoraConfig, ModulesToSaveWrapper, PeftModel, get_peft_model, without_bitsandbytes
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 
 TRAINED = "default"  # what PEFT calls an adapter that was given no name
 

@@ -18,16 +18,16 @@ from typing import Any
 import torch
 
 from workbench.core import files
+from workbench.core.text import visible
 from workbench.dataset.rows import Place, Row
-from workbench.tokenization.conversations import encode_text
-from workbench.tokenization.tokenizer import Tokenizer
 from workbench.pipeline.training.device import out_of_memory
-from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
 from workbench.pipeline.training.sample_generation import Answer, Asking, Prompt, answer
+from workbench.pipeline.training.token_dataset import Examples
 from workbench.run import events
 from workbench.run.events import Emit
-from workbench.core.text import visible
+from workbench.tokenization.conversations import encode_text
+from workbench.tokenization.tokenizer import Tokenizer
 
 GENERAL_BLOCK = 512
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.core.errors import UserError
-from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import part_like, whole
+from workbench.pipeline.training.distributed.sharding import part_like, whole
 
 
 def build(

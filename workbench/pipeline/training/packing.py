@@ -21,10 +21,10 @@ import torch
 from workbench.core import files
 from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch, parted
 from workbench.pipeline.training.device import out_of_memory
-from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.training.losses.cross_entropy import causal_model, collate
-from workbench.pipeline.training.training_plan import batch_settings
 from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.losses.cross_entropy import causal_model, collate
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan import batch_settings
 from workbench.preset.schema import TrainStage
 from workbench.run import events
 from workbench.run.events import Emit

@@ -11,22 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from workbench.inference.conversation__chat_from_preset import sampling_of
 from workbench.dataset.duplicates import with_system
-from workbench.dataset.sources import read_source, require
 from workbench.dataset.rows import USER, Message, Place, Row
-from workbench.tokenization.conversations import encode_prompt
-from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
-from workbench.pipeline.models import base_model as bases
-from workbench.pipeline.context import Context
+from workbench.dataset.sources import read_source, require
+from workbench.inference.conversation import sampling_of
 from workbench.pipeline.artifacts import base_facts, run_template, stop_ids
-from workbench.pipeline.prepare.training_data import rows_of_stage
+from workbench.pipeline.context import Context
+from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.prepare.stage import load_rows, separator_id
-from workbench.pipeline.training.sample_generation import Asking, Prompt
+from workbench.pipeline.prepare.training_data import rows_of_stage
 from workbench.pipeline.training.monitor import Watched, general_examples
+from workbench.pipeline.training.sample_generation import Asking, Prompt
 from workbench.preset.schema import TrainStage
 from workbench.preset.watch import PROMPT_FILE
 from workbench.run import events
+from workbench.tokenization.conversations import encode_prompt
+from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
 
 FIRST_WORDS = 24  # of a document, in tokens, for the model to go on from
 

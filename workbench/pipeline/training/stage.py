@@ -18,16 +18,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from workbench.core import files
 from workbench.bases.targets import TargetGroup
+from workbench.core import files
 from workbench.core.errors import RunFailed
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.serving_files import copy_serving_files
-from workbench.pipeline.training import packing
+from workbench.pipeline.models.weights import TrainResult, Weights, finish
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training import packing
 from workbench.pipeline.training.adapted import trained_groups
-from workbench.pipeline.training.weight_prefetch import ReadAhead
+from workbench.pipeline.training.batch_plan import LESS
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import (
     out_of_memory,
@@ -35,20 +36,27 @@ from workbench.pipeline.training.device import (
     pick_dtype,
     weights_dtype,
 )
-from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.training.batch_plan__pipeline_training_fitting import LESS
+from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
+from workbench.pipeline.training.distributed.sharding import (
+    is_shared,
+    refuse_half,
+    share_out,
+    whole_weights,
+)
 from workbench.pipeline.training.loop import TrainingLoop
 from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss
-from workbench.pipeline.training.model import AdapterSettings
 from workbench.pipeline.training.memory_check import computes_again, foreseen, work_of
-from workbench.pipeline.training.distributed.sharding__pipeline_training_parts import is_shared
-from workbench.pipeline.training.training_plan import loop_settings, plan_batches, plan_hash, validation_plan
-from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
-from workbench.pipeline.models.weights import TrainResult, finish
-from workbench.pipeline.training.training_plan__pipeline_training_settings import Hooks
-from workbench.pipeline.training.distributed.sharding import refuse_half, share_out, whole_weights
+from workbench.pipeline.training.model import AdapterSettings
 from workbench.pipeline.training.monitor import NOTHING, Watched
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan import (
+    Hooks,
+    loop_settings,
+    plan_batches,
+    plan_hash,
+    validation_plan,
+)
+from workbench.pipeline.training.weight_prefetch import ReadAhead
 from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit

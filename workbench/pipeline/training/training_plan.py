@@ -1,23 +1,59 @@
 """What a stage's preset and data come to: the rows of every step, and when something happens.
 
 Pure: the same preset and data give the same plan, and `plan_hash` says whether they are the same.
+
+What the training loop is told and whom it tells: numbers, and functions to call.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.core import files
 from workbench.bases.architecture import read_config
+from workbench.core import files
 from workbench.estimate.matrices import experts_of
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.batch_plan import BatchPlan, BatchSettings, one_pass
+from workbench.pipeline.training.compilation import Wish
+from workbench.pipeline.training.lr_schedule import Schedule
 from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.training.training_plan__pipeline_training_settings import LoopSettings
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
-from workbench.preset.step_plan import StagePlan, micro_tokens, plan_stage
 from workbench.preset.schema import TrainStage
+from workbench.preset.step_plan import StagePlan, micro_tokens, plan_stage
+from workbench.run.events import Emit
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """The numbers of the loop. Steps in `evaluate_at` and `save_at` count from 1."""
+
+    learning_rate: float
+    schedule: Schedule
+    warmup_steps: int
+    planned_steps: int
+    dropout_seed: int
+    evaluate_at: frozenset[int]
+    save_at: frozenset[int]
+    extensions: tuple[int, ...] = ()
+    min_learning_rate_ratio: float = 0.0
+    max_grad_norm: float = 1.0
+    keep_checkpoints: int = 2
+    early_stopping: int = 0
+    compile: Wish = False
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the loop tells and asks. All are cheap enough for every step."""
+
+    emit: Emit
+    stopping: Callable[[], bool]
+    checkpoint_now: Callable[[], bool]
+    save_weights: Callable[[str], None]  # "best", "last" or "final"
+
 
 RESOLVED = "targets include experts"
 

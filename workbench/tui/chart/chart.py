@@ -17,11 +17,10 @@ from textual.strip import Strip
 
 from workbench.core.text import one_line
 from workbench.tui.chart import axes
-from workbench.tui.chart.plot__tui_chart_canvas import BRAILLE
+from workbench.tui.chart.axes import View
 from workbench.tui.chart.columns import Line
-from workbench.tui.chart.plot import GUTTER, Picture, draw
-from workbench.tui.chart.axes__tui_chart_view import View
-from workbench.tui.styled_text__tui_widgets_kept import KeptStyle
+from workbench.tui.chart.plot import BRAILLE, GUTTER, Picture, draw
+from workbench.tui.styled_text import KeptStyle
 
 STYLES = ("train", "raw", "validation", "rate", "norm", "speed", "pin-1", "pin-2", "pin-3")
 NO_RUNS: list[tuple[str, str]] = []

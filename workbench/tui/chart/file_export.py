@@ -1,20 +1,33 @@
 """The chart into a file, by the file's ending: SVG or PNG as it is seen, CSV with all figures.
 
 PNG is made of the SVG by a program or library that is there already; we bring none for it.
+
+Ask under which name the chart is to be saved, and save it.
+
+A stage's figures as CSV, all of them: one line a step, in the order of the steps.
 """
 
 from __future__ import annotations
 
 import importlib
 import itertools
+import math
 import shutil
 import subprocess
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.core.errors import UserError
 from workbench.core.files import write_atomic
 from workbench.core.text import one_line
+from workbench.tui.chart.curves import StageCurves
+from workbench.tui.chart.series import Series
+from workbench.tui.dialogs.dialog import Entry
+
+if TYPE_CHECKING:
+    from workbench.tui.host import Host
 
 ENDINGS = (".svg", ".png", ".csv")
 PROGRAM = ("rsvg-convert", "--zoom=2", "--format=png")
@@ -73,3 +86,68 @@ def _by_program(svg: str) -> bytes:
         said = one_line(done.stderr.decode(errors="replace"), 200)
         raise UserError(f"{PROGRAM[0]} could not create the PNG: {said}", hint=HINT)
     return done.stdout
+
+
+Points = list[tuple[float, float]]
+
+
+class Table:
+    """The figures as they are now; `text` may be made in a thread while new ones come in."""
+
+    def __init__(self, curves: StageCurves) -> None:
+        self._columns = {
+            "loss": _copy(curves.train),
+            "validation_loss": _copy(curves.validation),
+            "general_loss": _copy(curves.general),
+            "learning_rate": _copy(curves.learning_rate),
+            "gradient_norm": _copy(curves.gradient_norm),
+            "tokens_per_second": _copy(curves.speed),
+        }
+
+    def text(self) -> str:
+        """The CSV. A field is empty where there is no value, `nan` where it was no number."""
+        return "\n".join(self._lines()) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        yield ",".join(["step", *self._columns])
+        columns = [_merged(*column) for column in self._columns.values()]
+        heads = [next(column, None) for column in columns]
+        while found := [head[0] for head in heads if head]:
+            step = min(found)
+            fields = [f"{step:.0f}"]
+            for number, head in enumerate(heads):
+                at_step = head is not None and head[0] == step
+                fields.append(repr(head[1]) if head and at_step else "")
+                if at_step:
+                    heads[number] = next(columns[number], None)
+            yield ",".join(fields)
+
+
+def _copy(series: Series) -> tuple[array[float], array[float], array[float]]:
+    return series.xs[:], series.ys[:], series.gaps[:]
+
+
+def _merged(
+    xs: array[float], ys: array[float], gaps: array[float]
+) -> Iterator[tuple[float, float]]:
+    """The points in their order, with what was no number between them."""
+    points = zip(xs, ys, strict=True)
+    if not gaps:
+        return points
+    return iter(sorted([*points, *((x, math.nan) for x in gaps)]))
+
+
+QUESTION = "Save the chart (.svg, .png) or the stage's data (.csv) as"
+
+
+def ask(host: Host, stem: str, picture: Callable[[], str], curves: StageCurves) -> None:
+    """`picture` gives the SVG of what is seen when the name is there."""
+
+    def then(name: str | None) -> None:
+        if name:
+            drawn = picture()
+            text = Table(curves).text if wants_table(name) else lambda: drawn
+            host.say(f"saving {one_line(name, 200)} ...")
+            host.in_background(lambda: save(name, text), lambda at: host.say(f"saved {at}"))
+
+    host.push_screen(Entry(QUESTION, free_name(stem), fault), then)

@@ -11,9 +11,9 @@ from html import escape
 
 from workbench.core.text import one_line, visible
 from workbench.tui.chart import axes
+from workbench.tui.chart.axes import Range
 from workbench.tui.chart.columns import Column, Layer, Line, layers
 from workbench.tui.chart.plot import reading
-from workbench.tui.chart.axes import Range
 
 WIDTH, HEIGHT = 960, 540
 LEFT, TOP, RIGHT, BOTTOM = 72, 64, 24, 52

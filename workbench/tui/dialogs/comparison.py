@@ -13,7 +13,7 @@ from textual.widgets import Static
 from workbench.run.folder import RunFolder
 from workbench.tui.dialogs.dialog import Dialog
 from workbench.tui.styled_text import styled, wrapped
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.widgets.row_list import TextLines
 
 if TYPE_CHECKING:
     from workbench.reports.run_comparison import Comparison

@@ -1,17 +1,28 @@
-"""An answer to put right, and the data set that gets it as a row."""
+"""An answer to put right, and the data set that gets it as a row.
+
+An answer put right, appended to a data set: asked for by a dialog, told of in the status bar.
+
+Chat and Evaluate send their answers this way; the file that was named last is remembered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static, TextArea
 
+from workbench.core.errors import UserError
 from workbench.core.text import one_line, visible
 from workbench.tui.dialogs.dialog import Dialog
+
+if TYPE_CHECKING:
+    from workbench.dataset.rows import Message
+    from workbench.tui.host import Host
 
 
 class Correction(Dialog[tuple[str, str]]):
@@ -65,3 +76,55 @@ class Correction(Dialog[tuple[str, str]]):
         fault = fault or self._check(self.query_one("#path", Input).value)
         self.query_one("#fault", Static).update(visible(fault))
         return fault
+
+
+CORRECTIONS = "corrections.jsonl"
+
+
+def correct(
+    host: Host, asked: Sequence[Message], answer: str, *, rejected: str, said_by: str
+) -> None:
+    """Ask for the right answer, beginning with `answer`; append it behind what was asked.
+
+    `rejected` is what the model `said_by` answered: the pair is kept beside the rows.
+    """
+
+    path = host.memory.corrections or CORRECTIONS
+
+    def then(given: tuple[str, str] | None) -> None:
+        if given:
+            host.guarded(lambda: _append(host, asked, *given, rejected, said_by))
+
+    host.push_screen(Correction(asked[-1].content, answer, path, _target_fault), then)
+
+
+def _append(
+    host: Host,
+    asked: Sequence[Message],
+    answer: str,
+    typed: str,
+    rejected: str,
+    said_by: str,
+) -> None:
+    from workbench.dataset.corrections import append, keep_pair
+    from workbench.dataset.rows import ASSISTANT, Message
+
+    tags = ("corrected", said_by)
+    written = append(Path(typed), [*asked, Message(ASSISTANT, answer)], tags)
+    host.memory.corrections = str(Path(typed).expanduser().absolute())
+    left = f"; {written.left_out} earlier messages omitted" if written.left_out else ""
+    pair = keep_pair(written.place, asked, answer, rejected, said_by)
+    kept = f"; rejected response saved in {pair.name}" if pair else ""
+    host.say(f"row appended: {written.place} ({written.format}){left}{kept}")
+
+
+def _target_fault(typed: str) -> str:
+    from workbench.dataset.corrections import format_of
+
+    if not typed.strip():
+        return "give a file"
+    try:
+        format_of(Path(typed))
+    except UserError as error:
+        return str(error)
+    return ""

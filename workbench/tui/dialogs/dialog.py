@@ -1,11 +1,22 @@
-"""What all dialogs look like: a box in the middle, its question on top, Esc to leave."""
+"""What all dialogs look like: a box in the middle, its question on top, Esc to leave.
+
+A question that only y answers with yes: for what cannot be undone.
+
+One line to type, checked as it is typed: what is wrong stands below it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from workbench.core.text import visible
 
 Answer = TypeVar("Answer")
 
@@ -27,3 +38,47 @@ class Dialog(ModalScreen[Answer | None], Generic[Answer]):
 
     def action_leave(self) -> None:
         self.dismiss(None)
+
+
+class Confirm(Dialog[bool]):
+    """`push_screen(Confirm("Delete x?", "what goes"), callback)`; True for y."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes", "Yes"), ("n", "leave", "No")]
+
+    def __init__(self, question: str, details: str = "") -> None:
+        super().__init__()
+        self._question, self._details = question, details
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(visible(self._question), markup=False)
+            if self._details:
+                yield Static(visible(self._details), markup=False, classes="hint")
+            yield Static("y yes   n or Esc no", markup=False, classes="hint")
+
+    def action_yes(self) -> None:
+        self.dismiss(True)
+
+
+class Entry(Dialog[str]):
+    """`push_screen(Entry("New name", value, check), callback)`; `check` gives the fault or ""."""
+
+    def __init__(
+        self, question: str, value: str = "", check: Callable[[str], str] = lambda text: ""
+    ) -> None:
+        super().__init__()
+        self._question, self._value, self._check = question, value, check
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(visible(self._question), markup=False)
+            yield Input(self._value, select_on_focus=False, compact=True)
+            yield Static("", markup=False, classes="fault", id="fault")
+            yield Static("Enter accept   Esc cancel", markup=False, classes="hint")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.query_one("#fault", Static).update(visible(self._check(event.value)))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if not self._check(event.value):
+            self.dismiss(event.value)

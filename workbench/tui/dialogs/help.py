@@ -13,8 +13,8 @@ from textual.widgets import Static
 
 from workbench.tui.actions import EVERYWHERE, IN_LISTS, Action
 from workbench.tui.dialogs.dialog import Dialog
-from workbench.tui.pane_list import PANES
 from workbench.tui.keymap import keys_of
+from workbench.tui.pane_list import PANES
 
 KEYS_WIDTH = 14
 

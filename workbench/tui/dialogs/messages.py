@@ -14,8 +14,8 @@ from textual.widgets import Static
 
 from workbench.tui.dialogs.dialog import Dialog
 from workbench.tui.styled_text import styled
+from workbench.tui.widgets.bar import MARKS, STYLES, Level
 from workbench.tui.widgets.row_list import Rows
-from workbench.tui.widgets.bar__tui_widgets_status import MARKS, STYLES, Level
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host

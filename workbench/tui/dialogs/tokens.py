@@ -18,7 +18,7 @@ from workbench.tui.styled_text import styled
 from workbench.tui.widgets.row_list import Rows
 
 if TYPE_CHECKING:
-    from workbench.inference.logprobs__chat_alternatives import Drawn
+    from workbench.inference.logprobs import Drawn
 
 SURE, UNSURE = 0.9, 0.5
 

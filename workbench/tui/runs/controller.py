@@ -2,20 +2,109 @@
 
 A worker outlives the screen. While both live its process is waited for, so that a worker that
 ends at once (a fault in the data, no memory) is told of in a line.
+
+What a person does to runs, as the command line would: start, resume, stop and the rest.
+
+Workers are started through `workbench.run.launch` alone, in a thread, as that waits until the
+worker has taken the run. Each of these raises UserError where the command would.
 """
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.run import launch
+from workbench.run import control, folder, launch, lock
 from workbench.run.export_requests import ExportRequest
 from workbench.run.folder import RunFolder
-from workbench.tui.runs import controller__tui_doing
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host
+
+Started = tuple[RunFolder, "subprocess.Popen[bytes]"]
+
+
+def start(preset: str, root: Path, overrides: Sequence[str] = ()) -> Started:
+    """Make a run of a preset and start its worker; the heavy reading of presets happens here."""
+    from workbench.preset.loader import load
+    from workbench.runner import preflight
+    from workbench.runner.frozen_preset import freeze, frozen
+
+    loaded = load(preset, overrides)
+    preflight.check(loaded, root)
+    frozen(loaded)  # before the folder is made: a path that is not there leaves nothing behind
+    made = folder.create(root, loaded.name)
+    freeze(loaded, made)
+    return made, launch.start(made, worker=launch.WORKER)
+
+
+def resume(run: RunFolder) -> Started:
+    """Start the run's worker again."""
+    return run, launch.start(run, worker=launch.WORKER)
+
+
+def export(run: RunFolder, request: ExportRequest) -> Started:
+    """Start the run's worker for one more export."""
+    return run, launch.start(run, [request.stage], launch.WORKER)
+
+
+def ask(run: RunFolder, request: control.Request) -> None:
+    """Ask the worker to stop or to write a checkpoint, at its next safe point."""
+    if lock.owner(run.lock_file) is None:
+        raise UserError(f"{run.name} is not running", hint="press r to resume it")
+    control.ask(run.control, request)
+
+
+def rename(run: RunFolder, name: str) -> RunFolder:
+    """Give the run's folder another name, beside where it lies."""
+    _refuse_at_work(run)
+    fault = name_fault(name, run)
+    if fault:
+        raise UserError(fault)
+    target = run.path.with_name(name)
+    files.rename(run.path, target)
+    return RunFolder(target)
+
+
+def delete(run: RunFolder) -> None:
+    """Remove the run's folder and all in it."""
+    _refuse_at_work(run)
+    files.remove_folder(run.path)
+
+
+def name_fault(name: str, run: RunFolder) -> str:
+    """What is wrong with the name, "" when it can be taken."""
+    if not folder.RUN_NAME.fullmatch(name):
+        return "use only letters, digits, '.', '_' and '-', starting with a letter or digit"
+    if name != run.name and run.path.with_name(name).exists():
+        return f"'{name}' already exists"
+    return ""
+
+
+def ending(run: RunFolder, process: subprocess.Popen[bytes]) -> str:
+    """How a worker of ours that is gone has ended, in a line; "" when all went well."""
+    from workbench.run.events import ENDINGS, Event, RunStarted
+    from workbench.run.log import skim
+    from workbench.run.state import RunState
+    from workbench.runner.follower import outcome
+
+    state, last = RunState(), None
+    records = skim(run.events_file)
+    state.apply(records)
+    for record in records:
+        event: Event = record.event
+        if isinstance(event, (*ENDINGS, RunStarted)):
+            last = None if isinstance(event, RunStarted) else event
+    return outcome(run, state, last, process.returncode).line
+
+
+def _refuse_at_work(run: RunFolder) -> None:
+    if lock.owner(run.lock_file):
+        raise UserError(f"{run.name} is still running", hint="stop it first")
 
 
 class Steering:
@@ -23,7 +112,7 @@ class Steering:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._started: list[controller__tui_doing.Started] = []
+        self._started: list[Started] = []
 
     def new_run(self) -> None:
         """Ask for a preset, then start a run of it."""
@@ -42,19 +131,17 @@ class Steering:
         sets = [word for override in overrides for word in ("--set", override)]
         command = ["--preset", preset, *sets, "--detach"]
 
-        def then(started: controller__tui_doing.Started) -> None:
+        def then(started: Started) -> None:
             self._take(started, command)
 
         root = self._host.watching.root
-        self._host.in_background(lambda: controller__tui_doing.start(preset, root, overrides), then)
+        self._host.in_background(lambda: start(preset, root, overrides), then)
 
     def resume(self, run: RunFolder) -> None:
         """Start the run's worker again."""
         self._host.say(f"resuming {run.name} ...")
         command = ["resume", run.name, "--detach"]
-        self._host.in_background(
-            lambda: controller__tui_doing.resume(run), lambda started: self._take(started, command)
-        )
+        self._host.in_background(lambda: resume(run), lambda started: self._take(started, command))
 
     def export(self, run: RunFolder, request: ExportRequest) -> None:
         """Have the run's worker export it in more types; the run becomes the current one."""
@@ -62,22 +149,22 @@ class Steering:
         types = [word for name in request.types for word in ("--type", name)]
         command = ["export", run.name, *types, *(["--merged"] if request.merged else [])]
         self._host.in_background(
-            lambda: controller__tui_doing.export(run, request), lambda started: self._take(started, command)
+            lambda: export(run, request), lambda started: self._take(started, command)
         )
 
     def stop(self, run: RunFolder) -> None:
         """Ask the worker to stop at its next safe point, with a checkpoint."""
-        controller__tui_doing.ask(run, "stop")
+        ask(run, "stop")
         self._host.say_command("stop", run.name)
 
     def checkpoint(self, run: RunFolder) -> None:
         """Ask the worker for a checkpoint at the end of its step."""
-        controller__tui_doing.ask(run, "checkpoint")
+        ask(run, "checkpoint")
         self._host.say(f"{run.name} will save a checkpoint at the end of the current step")
 
     def kill(self, run: RunFolder) -> None:
         """Ask the person, then end the worker at once (SIGTERM)."""
-        from workbench.tui.dialogs.dialog__tui_dialogs_confirm import Confirm
+        from workbench.tui.dialogs.dialog import Confirm
 
         def then(yes: bool | None) -> None:
             if yes and launch.terminate(run):
@@ -95,7 +182,7 @@ class Steering:
             if process.poll() is None:
                 continue
             self._started.remove(started)
-            line = controller__tui_doing.ending(run, process)
+            line = ending(run, process)
             if line and process.returncode not in (0, 130):
                 self._host.say(f"{run.name}: {line}", "error")
 
@@ -104,7 +191,7 @@ class Steering:
         for _, process in self._started:
             process.returncode = 0
 
-    def _take(self, started: controller__tui_doing.Started, command: list[str]) -> None:
+    def _take(self, started: Started, command: list[str]) -> None:
         self._started.append(started)
         self._host.watching.list_again()
         self._host.poll()

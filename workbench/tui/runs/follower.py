@@ -10,12 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from workbench.run import events
+from workbench.run.event_lines import Batch, batches
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Owner
 from workbench.run.log import EventReader
 from workbench.run.state import RunState
 from workbench.tui.chart.curves import StageCurves
-from workbench.run.event_lines import Batch, batches
 
 SLICE_BYTES = 1 << 18
 EVALUATE = "evaluate"

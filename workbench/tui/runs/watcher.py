@@ -18,12 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.reports.run_overview import Glance, glance
 from workbench.run import lock
 from workbench.run.folder import RunFolder, list_runs
 from workbench.run.log import EventReader, Skimmer
 from workbench.run.state import RunState
 from workbench.tui.runs.follower import SLICE_BYTES, Followed
-from workbench.reports.run_overview__tui_glance import Glance, glance
 
 LOOK_EVERY_S = 1.0
 LIST_EVERY_S = 10.0

@@ -8,13 +8,13 @@ from pathlib import Path
 from tests import tiny
 from tests.pipeline.test_worker import pairs, state_of
 from workbench.core.files import sha256
-from workbench.runner.frozen_preset import freeze
 from workbench.pipeline import worker
 from workbench.preset.loader import load
 from workbench.run import events, folder
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog, read
+from workbench.runner.frozen_preset import freeze
 
 STEPS = 8
 PRESET = """

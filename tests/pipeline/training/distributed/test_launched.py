@@ -13,9 +13,16 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.pipeline.training.distributed import helpers
-from tests.pipeline.training.distributed.helpers import STEPS, adapter, losses, set_processes, steps_of, work
 from tests.pipeline.test_worker import state_of, wait_for_steps
+from tests.pipeline.training.distributed import helpers
+from tests.pipeline.training.distributed.helpers import (
+    STEPS,
+    adapter,
+    losses,
+    set_processes,
+    steps_of,
+    work,
+)
 from workbench.pipeline.training.distributed.supervisor import environment
 from workbench.run import events, launch, lock
 from workbench.run.folder import RunFolder

@@ -9,8 +9,14 @@ import torch
 
 from tests.pipeline.training.together import together
 from workbench.core.errors import UserError
-from workbench.pipeline.training.distributed.rank import Place, check_devices, check_gpus, gpu_of, taken
 from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.rank import (
+    Place,
+    check_devices,
+    check_gpus,
+    gpu_of,
+    taken,
+)
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 

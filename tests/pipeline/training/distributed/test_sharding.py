@@ -16,13 +16,13 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from tests import tiny
-from tests.pipeline.training.helpers import Bench
 from tests.pipeline.training.distributed.test_collectives import FULL, figures, settings
+from tests.pipeline.training.helpers import Bench
 from tests.pipeline.training.together import together
 from workbench.core.errors import Interrupted, RunFailed
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import loop
 from workbench.pipeline.training.distributed.collectives import Ranks
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
 from workbench.run import events
 

@@ -15,7 +15,7 @@ import pytest
 from tests.run.helpers import make_run
 from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.pipeline.training.distributed import supervisor
-from workbench.pipeline.training.distributed.rank__pipeline_processes_endings import Ending, error_of, told
+from workbench.pipeline.training.distributed.rank import Ending, error_of, told
 from workbench.run import events
 from workbench.run.events import Event
 from workbench.run.folder import RunFolder

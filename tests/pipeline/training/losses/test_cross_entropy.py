@@ -13,8 +13,8 @@ from tests.pipeline.training.helpers import Row, rows
 from workbench.pipeline.models.rotary import separate_sequences
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.losses import cross_entropy as losses
-from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss, collate
+from workbench.pipeline.training.token_dataset import Examples
 
 CPU = torch.device("cpu")
 

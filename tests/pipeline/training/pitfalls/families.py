@@ -17,14 +17,14 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from tests.dataset.helpers import STYLES, byte_level_backend, chat, stop_id, template
 from tests.pipeline.export.helpers import PADDING_ROWS, backend_json, config_for
 from tests.pipeline.training.helpers import Bench
-from workbench.tokenization.encoder import encode_rows
 from workbench.dataset.rows import Row
-from workbench.tokenization.conversations import Encoded
-from workbench.tokenization.tokenizer import from_backend
 from workbench.pipeline.models.base_model import save_tokenizer
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.tokenization.conversations import Encoded
+from workbench.tokenization.encoder import encode_rows
+from workbench.tokenization.tokenizer import from_backend
 
 
 @dataclass(frozen=True)

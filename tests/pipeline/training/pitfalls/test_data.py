@@ -9,12 +9,12 @@ from tests.dataset.helpers import REFUSES_SYSTEM, STYLES, byte_level, chat, stop
 from tests.pipeline.training.helpers import stage_settings
 from tests.pipeline.training.pitfalls.families import ROWS, Home
 from workbench.core.sampling import Sampling
-from workbench.tokenization.encoder import encode_rows
 from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import Encoded, encode_prompt, encode_row
 from workbench.pipeline.training.losses.cross_entropy import collate
 from workbench.pipeline.training.sample_generation import Answer, Asking, Prompt, answer
+from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.conversations import Encoded, encode_prompt, encode_row
+from workbench.tokenization.encoder import encode_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

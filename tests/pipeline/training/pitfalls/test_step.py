@@ -13,19 +13,24 @@ from safetensors.torch import load_file
 
 from tests import tiny
 from tests.pipeline.training.helpers import Row, rows, stage_settings
-from tests.pipeline.training.pitfalls.families import Home
 from tests.pipeline.training.losses.test_cross_entropy import reference
+from tests.pipeline.training.pitfalls.families import Home
 from tests.pipeline.training.test_stage import After, losses
 from workbench.core import files
 from workbench.core.errors import Interrupted, UserError
-from workbench.pipeline.training import packed_attention
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import optimizer as optimizers
+from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.batch_plan import BatchPlan
-from workbench.pipeline.training.token_dataset import Examples
 from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
-from workbench.pipeline.training.training_plan import loop_settings, plan_batches, plan_hash, validation_plan
 from workbench.pipeline.training.stage import adapter_settings
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
+from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.training_plan import (
+    loop_settings,
+    plan_batches,
+    plan_hash,
+    validation_plan,
+)
 from workbench.preset.loader import load
 from workbench.preset.schema import Adapter, TrainStage
 from workbench.run import events

@@ -14,20 +14,19 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from tests.pipeline.training.helpers import stage_settings
 from tests.pipeline.training.pitfalls.families import ROWS, Home, logits
+from workbench.core.sampling import Sampling
 from workbench.inference.llama_model import NativeModel
 from workbench.inference.prompt_tokens import prompt_ids, template_of
-from workbench.core.sampling import Sampling
-from workbench.tokenization.conversations import encode_prompt
-from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.parity import log_softmax
 from workbench.pipeline.export.plan import plan_export
-from workbench.pipeline.export.vocabulary_check__pipeline_export_probes import HARD
 from workbench.pipeline.export.stage import ExportResult, export_stage
-from workbench.pipeline.export.vocabulary_check import Sample
+from workbench.pipeline.export.vocabulary_check import HARD, Sample
+from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.sample_generation import Asking, Prompt, answer
-from workbench.pipeline.models.weights__pipeline_training_weights import Weights
 from workbench.preset.schema import Model
+from workbench.tokenization.conversations import encode_prompt
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

@@ -17,30 +17,29 @@ from textual.widgets import Input, TextArea
 from tests.inference.helpers import Tiny, write_adapter, write_tiny
 from tests.run.helpers import make_run
 from tests.tui.helpers import on_screen, text_of, until
-from workbench.inference import gguf_check
+from workbench.core.errors import UserError
 from workbench.core.sampling import Sampling
+from workbench.dataset.corrections import append, format_of, keep_pair
+from workbench.dataset.rows import Message, Place
+from workbench.dataset.sources import read_source
+from workbench.inference import gguf_check
 from workbench.inference.session import Session
 from workbench.inference.transcript import load
-from workbench.dataset.sources import read_source
-from workbench.dataset.rows import Message, Place
-from workbench.core.errors import UserError
-from workbench.runner.checkpoint_model import Ready
 from workbench.run import events
 from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog
+from workbench.runner.checkpoint_model import Ready
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S
-from workbench.dataset.corrections import append, format_of
-from workbench.tui.panes.chat.model_list import all_models, base_of, first_model, models_of
-from workbench.dataset.corrections__tui_chatting_pairs import keep_pair
-from workbench.tui.panes.chat.model_slot import Exchange, Side
-from workbench.tui.panes.chat.conversation_text import Lines, read_sampling, sampling_words, wrapped
 from workbench.tui.dialogs.correction import Correction
 from workbench.tui.dialogs.tokens import TokenRows, Tokens
+from workbench.tui.panes.chat.conversation_text import Lines, read_sampling, sampling_words, wrapped
+from workbench.tui.panes.chat.model_list import all_models, base_of, first_model, models_of
+from workbench.tui.panes.chat.model_slot import Exchange, Side
 from workbench.tui.panes.chat.pane import ChatPane
 from workbench.tui.panes.chat.prompt_input import Prompt
-from workbench.tui.widgets.bar__tui_widgets_status import StatusBar
+from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S
+from workbench.tui.widgets.bar import StatusBar
 
 SAYS = "Helo wrd!"
 LONG = Sampling(temperature=1.5, max_tokens=900)

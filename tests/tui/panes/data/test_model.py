@@ -15,20 +15,18 @@ from pathlib import Path
 import pytest
 
 from tests.tui.helpers import HOSTILE
+from workbench.dataset.browse.record_library import Source
 from workbench.dataset.browse.records import Entry
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
 from workbench.dataset.browse.search_process import pattern_fault
 from workbench.dataset.rows import Fault, Message, Place, Row
-from workbench.tokenization.preview import Piece, Shown
 from workbench.runner.preview import lens_of
-from workbench.tui.panes.data.preview_client__tui_dataview_counting import Counting
-from workbench.tui.panes.data.row_loader import Fetching
-from workbench.tui.panes.data.summary_text__tui_dataview_heading import heading
-from workbench.tui.panes.data.preview_client import Looking
-from workbench.tui.panes.data.row_text import TRAINED, plain_lines, token_lines
+from workbench.tokenization.preview import Piece, Shown
 from workbench.tui.panes.data.model import DataReading
+from workbench.tui.panes.data.preview_client import Counting, Looking
 from workbench.tui.panes.data.row_filter import Selection, Wanted
-from workbench.tui.panes.data.summary_text import figure_lines
+from workbench.tui.panes.data.row_loader import Fetching
+from workbench.tui.panes.data.row_text import TRAINED, plain_lines, token_lines
+from workbench.tui.panes.data.summary_text import figure_lines, heading
 
 LIMIT_S = 60.0
 

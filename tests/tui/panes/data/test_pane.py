@@ -12,12 +12,12 @@ from textual.pilot import Pilot
 from tests.tui.helpers import HOSTILE, on_screen, text_of, until
 from tests.tui.panes.data.test_model import write_rows
 from workbench.dataset.rows import Row
-from workbench.tui import terminal__tui_editor
+from workbench.tui import terminal
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.panes.data.pane import DataPane
 from workbench.tui.panes.data.row_table import DataRows, Findings
 from workbench.tui.panes.data.row_view import RowView
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.widgets.row_list import TextLines
 
 LIMIT_S = 30.0
 Story = Callable[[Pilot[None], WorkbenchApp, DataPane], Awaitable[None]]
@@ -104,7 +104,7 @@ def test_findings_lead_to_their_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "rows.jsonl"
     path.write_text(GOOD_AND_BAD)
     opened: list[tuple[Path, int]] = []
-    monkeypatch.setattr(terminal__tui_editor, "edit", lambda app, path, line: opened.append((path, line)))
+    monkeypatch.setattr(terminal, "edit", lambda app, path, line: opened.append((path, line)))
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: DataPane) -> None:
         assert "2 errors  1 duplicate" in text_of(app)

@@ -20,14 +20,13 @@ from workbench.dataset.sources import read_source
 from workbench.run import events
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog
-from workbench.tui import terminal__tui_editor
+from workbench.tui import terminal
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.correction import Correction
 from workbench.tui.panes.evaluate import case_text, metrics_table
-from workbench.tui.panes.evaluate.model import Asked, Live, compare, open_report
-from workbench.tui.panes.evaluate.model__tui_evaluating_wanted import Wanted, select
-from workbench.tui.panes.evaluate.pane import EvaluatePane
 from workbench.tui.panes.evaluate.case_list import CaseRows, FigureRows
+from workbench.tui.panes.evaluate.model import Asked, Live, Wanted, compare, open_report, select
+from workbench.tui.panes.evaluate.pane import EvaluatePane
 
 Story = Callable[[Pilot[None], WorkbenchApp, EvaluatePane], Awaitable[None]]
 
@@ -335,7 +334,7 @@ def test_copy_and_editor_give_the_prompt_with_its_answers(monkeypatch: pytest.Mo
     def edit(app: object, path: Path, line: int = 1) -> None:
         opened.append((path.read_text(), os.access(path, os.W_OK) and os.geteuid() != 0))
 
-    monkeypatch.setattr(terminal__tui_editor, "edit", edit)
+    monkeypatch.setattr(terminal, "edit", edit)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: EvaluatePane) -> None:
         text, what = pane.copied()

@@ -11,8 +11,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.serving.fake_ollama import running
 from tests.run.helpers import make_run
+from tests.serving.fake_ollama import running
 from tests.tui.helpers import HOSTILE, on_screen, text_of, until
 from workbench.run import events
 from workbench.run.export_requests import ExportRequest
@@ -20,12 +20,12 @@ from workbench.run.folder import RunFolder, runs_root
 from workbench.run.lock import Owner
 from workbench.run.log import EventLog, read
 from workbench.run.state import RunState
-from workbench.tui.runs import controller__tui_doing
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.panes.chat.model_list import Model, exported_model
-from workbench.tui.panes.export.progress import SIGNS, steps
 from workbench.tui.panes.chat.pane import ChatPane
 from workbench.tui.panes.export.pane import ExportPane
+from workbench.tui.panes.export.progress import SIGNS, steps
+from workbench.tui.runs import controller
 from workbench.tui.runs.controller import Steering
 
 STAGE = "export"
@@ -196,7 +196,7 @@ def test_one_more_type_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     log.append(events.RunDone(elapsed_s=1.0))
     log.close()
     asked = list[tuple[RunFolder, ExportRequest]]()
-    monkeypatch.setattr(controller__tui_doing, "export", lambda run, request: asked.append((run, request)))
+    monkeypatch.setattr(controller, "export", lambda run, request: asked.append((run, request)))
     monkeypatch.setattr(Steering, "_take", lambda self, started, command: print(*command))
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
@@ -254,7 +254,9 @@ def test_what_is_made_in_ollama_can_be_stopped(monkeypatch: pytest.MonkeyPatch) 
     run = finished()
     run.preset_file.write_text(PRESET)
     waits = (sys.executable, "-c", "import time; print('{}', flush=True); time.sleep(60)")
-    monkeypatch.setattr("workbench.tui.panes.export.ollama_upload.Taking.__init__.__defaults__", (waits,))
+    monkeypatch.setattr(
+        "workbench.tui.panes.export.ollama_upload.Taking.__init__.__defaults__", (waits,)
+    )
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         pane = await app.go("export")

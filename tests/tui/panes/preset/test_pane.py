@@ -12,21 +12,20 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.tui.helpers import on_screen, text_of, until
-from workbench.runner import dry_run
 from workbench.preset.fields import leaves
 from workbench.preset.loader import load
 from workbench.run import launch
 from workbench.run.folder import list_runs, runs_root
-from workbench.tui import terminal__tui_editor
+from workbench.runner import dry_run
+from workbench.tui import terminal
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.dialogs.dialog__tui_dialogs_confirm import Confirm
-from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+from workbench.tui.dialogs.dialog import Confirm, Entry
 from workbench.tui.panes.preset import dry_run as estimating
 from workbench.tui.panes.preset.draft import Draft
-from workbench.tui.panes.preset.outline import branches, choices_of, entries, section_of_fault
 from workbench.tui.panes.preset.form_text import attempted, change_lines, fault_lines
+from workbench.tui.panes.preset.outline import branches, choices_of, entries, section_of_fault
 from workbench.tui.panes.preset.pane import PresetPane
-from workbench.tui.widgets.bar__tui_widgets_status import StatusBar
+from workbench.tui.widgets.bar import StatusBar
 
 TEXT = """\
 # mine
@@ -163,7 +162,7 @@ def test_editors_are_called_with_the_line(monkeypatch: pytest.MonkeyPatch) -> No
         ("hx", ["hx", "a b:7"]),
     ):
         monkeypatch.setenv("EDITOR", set_one)
-        assert terminal__tui_editor.command(Path("a b"), 7) == words
+        assert terminal.command(Path("a b"), 7) == words
 
 
 def in_form(
@@ -278,7 +277,7 @@ def test_the_editor_edits_the_file_or_a_copy_of_what_is_not_saved(
         lines.append(line)
         path.write_text(path.read_text().replace("# mine", "# ours"))
 
-    monkeypatch.setattr(terminal__tui_editor, "edit", edit)
+    monkeypatch.setattr(terminal, "edit", edit)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
         await to_the_rate(pane, pilot)

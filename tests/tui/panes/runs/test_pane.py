@@ -14,8 +14,7 @@ from workbench.run import launch, lock
 from workbench.run.folder import RunFolder, list_runs, runs_root
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.comparison import Compare
-from workbench.tui.dialogs.dialog__tui_dialogs_confirm import Confirm
-from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+from workbench.tui.dialogs.dialog import Confirm, Entry
 from workbench.tui.dialogs.picker import Picker
 from workbench.tui.panes.runs.run_table import RunList, bar
 

@@ -28,7 +28,7 @@ from workbench.run.log import EventLog
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.chart.chart import Chart
 from workbench.tui.panes.train.pane import TrainPane
-from workbench.tui.widgets.log_view__tui_widgets_logview import LogView
+from workbench.tui.widgets.log_view import LogView
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).parents[2] / "fake_worker.py"))
 

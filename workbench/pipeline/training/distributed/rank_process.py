@@ -23,10 +23,9 @@ from typing import Any
 from workbench.core.files import write_all
 from workbench.pipeline.context import context_of
 from workbench.pipeline.system_load import LoadMeter
-from workbench.pipeline.training.distributed.rank__pipeline_processes_endings import told
-from workbench.pipeline.training.distributed.rank import joined, taken
-from workbench.run.control__pipeline_stopping import StopSignal
+from workbench.pipeline.training.distributed.rank import joined, taken, told
 from workbench.preset.loader import load
+from workbench.run.control import StopSignal
 from workbench.run.events import Event
 from workbench.run.folder import RunFolder
 
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None:
     place = taken(os.environ)
     assert place is not None, "started by the worker alone"
-    from workbench.pipeline.training.job__pipeline_processes_job import train
+    from workbench.pipeline.training.job import train
 
     first = place.rank == 0
 

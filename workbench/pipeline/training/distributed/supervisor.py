@@ -21,9 +21,9 @@ from typing import Any
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from workbench.core.runtime__cores import usable_cores
+from workbench.core.runtime import usable_cores
 from workbench.pipeline.system_load import elsewhere
-from workbench.pipeline.training.distributed.rank__pipeline_processes_endings import Ending, died, error_of
+from workbench.pipeline.training.distributed.rank import Ending, died, error_of
 from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder

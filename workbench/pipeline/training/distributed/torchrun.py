@@ -19,11 +19,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunFailed, UserError, WorkbenchError
+from workbench.core.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    RunFailed,
+    UserError,
+    WorkbenchError,
+)
 from workbench.pipeline.context import Context, context_of
 from workbench.pipeline.training.distributed.rank import Place, joined
-from workbench.run.control__pipeline_stopping import StopSignal
 from workbench.preset.loader import load
+from workbench.run.control import StopSignal
 from workbench.run.events import Event
 from workbench.run.folder import RunFolder
 
@@ -46,7 +52,7 @@ class Team:
         """
         import torch.distributed as dist
 
-        from workbench.pipeline.training.job__pipeline_processes_job import train
+        from workbench.pipeline.training.job import train
 
         asked = {"run": str(context.run.path), "number": number}
         _refuse(self._ranks, self._ranks.words(json.dumps(asked))[0])
@@ -94,7 +100,7 @@ def follow(place: Place) -> int:
 
 
 def _train(asked: str, ranks: Ranks) -> None:
-    from workbench.pipeline.training.job__pipeline_processes_job import train
+    from workbench.pipeline.training.job import train
 
     given = json.loads(asked)
     run = RunFolder(Path(given["run"]))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.core.errors import UserError
+from workbench.core.text import size
 from workbench.run.checkpoints import Checkpoint, checkpoints, find, newest, saved_last_ns
 from workbench.run.folder import RunFolder
-from workbench.core.text import size
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from workbench.inference.reasoning import without_empty_reasoning
 from workbench.core.errors import WorkbenchError
+from workbench.inference.reasoning import without_empty_reasoning
 from workbench.tui.panes.chat.model_list import Model, trusted, weights_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.inference.logprobs__chat_alternatives import Drawn
-    from workbench.inference.conversation import Conversation
-    from workbench.core.sampling import Sampling
-    from workbench.inference.chat_model__chat_source import Source
     from workbench.console.chat import Settings
-    from workbench.runner.checkpoint_model__headless_following import Following
+    from workbench.core.sampling import Sampling
+    from workbench.inference.chat_model import Source
+    from workbench.inference.conversation import Conversation
+    from workbench.inference.logprobs import Drawn
+    from workbench.runner.checkpoint_model import Following
 
 State = Literal["opening", "ready", "waiting", "reading", "writing", "failed"]
 
@@ -70,8 +70,8 @@ class Side:
 
     def open(self, settings: Settings, log: Path) -> None:
         """Load the model, once a child process has shown that this is safe."""
-        from workbench.inference.conversation import Conversation
         from workbench.console.chat import open_session
+        from workbench.inference.conversation import Conversation
 
         self._settings = replace(settings, log_file=log, trusted=trusted([self.model]))
         try:
@@ -88,9 +88,8 @@ class Side:
 
     def _source(self) -> Source:
         """The files to open; saved weights are made ready first, by a child process."""
-        from workbench.inference.chat_model__chat_source import Source
-        from workbench.runner.checkpoint_model__headless_following import Following
-        from workbench.runner.checkpoint_model import DEFAULT_TYPE, make_ready
+        from workbench.inference.chat_model import Source
+        from workbench.runner.checkpoint_model import DEFAULT_TYPE, Following, make_ready
 
         run = self.model.run
         if run is None or not (self.model.checkpoint or self.model.follows):
@@ -106,8 +105,8 @@ class Side:
 
         Belongs to the chat's thread, between two answers.
         """
-        from workbench.inference.chat_model__chat_source import Source
         from workbench.console.chat import take_up
+        from workbench.inference.chat_model import Source
 
         talk, following = self._conversation, self._following
         if talk is None or following is None or self._settings is None:
@@ -223,7 +222,7 @@ class Side:
         self._become("writing")
 
     def _end(self, talk: Conversation) -> None:
-        from workbench.console.chat__chat_commands import summary
+        from workbench.console.chat import summary
 
         answer = talk.last_answer
         note = f"{self.label}: {summary(answer)}" if self.label else summary(answer)

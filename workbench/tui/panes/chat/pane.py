@@ -14,16 +14,16 @@ from textual.timer import Timer
 from workbench.core.errors import UserError
 from workbench.core.text import one_line
 from workbench.tui.actions import Action
-from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S, ChoosingPane
+from workbench.tui.panes.chat.conversation_text import Lines, read_sampling, sampling_words, title
 from workbench.tui.panes.chat.model_list import first_model, has_models
 from workbench.tui.panes.chat.model_slot import Side
-from workbench.tui.panes.chat.conversation_text import Lines, read_sampling, sampling_words, title
-from workbench.tui.widgets.bar import Bar
 from workbench.tui.panes.chat.prompt_input import Prompt
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S, ChoosingPane
+from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.row_list import TextLines
 
 if TYPE_CHECKING:
-    from workbench.inference.logprobs__chat_alternatives import Drawn
+    from workbench.inference.logprobs import Drawn
 
 DRAW_EVERY_S = 0.06
 LEAVE_LIMIT_S = 2.0
@@ -254,7 +254,7 @@ class ChatPane(ChoosingPane):
     # Settings
 
     def action_system(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         def then(typed: str | None) -> None:
             if typed is not None and self.settings:
@@ -268,7 +268,7 @@ class ChatPane(ChoosingPane):
         )
 
     def action_sampling(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         assert self.settings is not None
         before = self.settings

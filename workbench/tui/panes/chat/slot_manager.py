@@ -1,10 +1,14 @@
 """Which models a chat is with: one or two, of any run, any saved weights, any file; and the newest.
 
 The models live in the chat's thread; here they are opened, closed and exchanged by its jobs.
+
+The chat's own thread: jobs one after the other, so that a model is used by one thread only.
 """
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,10 +16,41 @@ from pathlib import Path
 from workbench.core.errors import UserError
 from workbench.run.checkpoints import saved_last_ns
 from workbench.run.folder import RunFolder
-from workbench.tui.panes.chat.conversation_text__tui_chatting_keeping import KeepingPane, settings_of_model
+from workbench.tui.panes.chat.conversation_text import KeepingPane, settings_of_model
 from workbench.tui.panes.chat.model_list import Model, all_models, base_of, file_model, newest_model
 from workbench.tui.panes.chat.model_slot import Side
-from workbench.tui.panes.chat.slot_manager__tui_chatting_thread import ChatThread
+
+Job = Callable[[], None]
+
+
+class ChatThread:
+    """Begins with its first job. `faulty` is called, in the thread, with what a job raises."""
+
+    def __init__(self, faulty: Callable[[Exception], None]) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._faulty = faulty
+        self._thread: threading.Thread | None = None
+
+    def do(self, job: Job) -> None:
+        """Do it after what is to be done already."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="chat", daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def end(self, limit_s: float) -> None:
+        """No more jobs; wait for those there are, but not longer than so many seconds."""
+        self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join(limit_s)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - told to the person
+                self._faulty(error)
+
 
 FOLLOW_EVERY_S = 1.0
 A_FILE = "a file ..."
@@ -137,7 +172,7 @@ class ChoosingPane(KeepingPane):
         self.sides_changed()
 
     def _pick(self, question: str, use: Callable[[Model], None]) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
         from workbench.tui.dialogs.picker import Picker
 
         models = {model.name: model for model in all_models(self.screen_app.watching.runs)}

@@ -12,15 +12,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.core.subprocesses import Child, Said
-from workbench.dataset.browse.record_library import Library
-from workbench.dataset.browse.file_bytes import ChangedError, Stamp
-from workbench.dataset.browse.records import Entry
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
-from workbench.dataset.sources__dataset_listing import list_files
-from workbench.dataset.sources import Plan
-from workbench.dataset.rows import Fault, Place
 from workbench.core.errors import UserError
+from workbench.core.subprocesses import Child, Said
+from workbench.dataset.browse.file_bytes import ChangedError, Stamp
+from workbench.dataset.browse.record_library import Library, Source
+from workbench.dataset.browse.records import Entry
+from workbench.dataset.rows import Fault, Place
+from workbench.dataset.sources import Plan, list_files
 from workbench.tui.panes.data.row_loader import Fetching
 from workbench.tui.panes.data.scan_results import Found
 

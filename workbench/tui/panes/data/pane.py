@@ -12,19 +12,19 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from workbench.core.text import one_line, quantity
-from workbench.tui import terminal__tui_editor
+from workbench.tui import terminal
 from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
-from workbench.tui.widgets.bar import Bar
 from workbench.tui.panes.data.row_table import DataRows, Findings
 from workbench.tui.panes.data.row_view import RowView
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.row_list import TextLines
 
 if TYPE_CHECKING:
     from workbench.dataset.rows import Fault
     from workbench.tui.panes.data.model import DataReading
-    from workbench.tui.panes.data.row_filter import Selection, Wanted
     from workbench.tui.panes.data.preset_sources import Named
+    from workbench.tui.panes.data.row_filter import Selection, Wanted
 
 FIRST_PRESET = "quickstart"
 AT_ONCE_S = 0.02
@@ -165,7 +165,7 @@ class DataPane(Pane):
 
     def read(self, path: str) -> None:
         """Open a file, folder or glob; its first rows are there at once."""
-        from workbench.dataset.browse.record_library__dataset_browse_request import Source
+        from workbench.dataset.browse.record_library import Source
         from workbench.tui.panes.data.preset_sources import Named
 
         self.query_one(DataRows).cursor = 0
@@ -219,7 +219,7 @@ class DataPane(Pane):
 
     def draw(self) -> None:
         """Everything anew; what has not changed is not written."""
-        from workbench.tui.panes.data.summary_text__tui_dataview_heading import heading
+        from workbench.tui.panes.data.summary_text import heading
 
         reading, selection = self.reading, self.selection
         if reading is None or selection is None:
@@ -278,7 +278,7 @@ class DataPane(Pane):
         self._with_sources(then)
 
     def action_open_path(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         shown = "" if self.reading is None else self.reading.source.path
         question = "Path to a file, folder or glob"
@@ -286,7 +286,7 @@ class DataPane(Pane):
 
     def action_find(self) -> None:
         from workbench.dataset.browse.search_process import pattern_fault
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         entry = Entry(
             "Show rows matching (regular expression)", self._wanted.pattern, pattern_fault
@@ -307,7 +307,7 @@ class DataPane(Pane):
         self._filter(with_finding=not self._wanted.with_finding)
 
     def action_row(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         count = len(self.selection or ())
 
@@ -349,7 +349,7 @@ class DataPane(Pane):
         place = self._place()
         assert place is not None, "allows() let it through without a place"
         path, line = place
-        terminal__tui_editor.edit(self.app, Path(path), max(1, line))
+        terminal.edit(self.app, Path(path), max(1, line))
 
     # Inside
 

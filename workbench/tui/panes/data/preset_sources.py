@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.dataset.browse.record_library__dataset_browse_request import Source
-from workbench.dataset.reader_options import Options
 from workbench.core.errors import UserError
+from workbench.dataset.browse.record_library import Source
+from workbench.dataset.reader_options import Options
 
 if TYPE_CHECKING:
     from workbench.preset.schema import DataSource
@@ -27,8 +27,8 @@ class Named:
 
 def sources_of(preset_name: str) -> list[Named]:
     """All that can be opened. Raises UserError for a preset at fault, or data that are nowhere."""
-    from workbench.runner.frozen_preset import prompt_files
     from workbench.preset.loader import load
+    from workbench.runner.frozen_preset import prompt_files
 
     loaded = load(preset_name)
     wanted: list[tuple[str, Callable[[], Source]]] = [

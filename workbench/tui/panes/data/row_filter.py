@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from workbench.dataset.browse import search_process
 from workbench.core.subprocesses import Child, Said
 from workbench.core.text import one_line
+from workbench.dataset.browse import search_process
 from workbench.tui.panes.data.model import DataReading
 
 SEARCH = "workbench.dataset.browse.search_process"

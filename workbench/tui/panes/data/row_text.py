@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.text import Text
 
+from workbench.core.text import one_line, visible
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.tokenization.preview import Piece, Shown
-from workbench.core.text import one_line, visible
 from workbench.tui.panes.data.scan_results import SIGN_STYLES, sign
 from workbench.tui.styled_text import styled, wrapped
 

@@ -15,15 +15,14 @@ from textual.message import Message
 from workbench.core.text import one_line, size
 from workbench.tui.styled_text import styled, wrapped
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.widgets.row_list import TextLines
 
 if TYPE_CHECKING:
     from workbench.dataset.browse.records import Entry
     from workbench.dataset.rows import Fault, Row
     from workbench.tokenization.preview import Shown
-    from workbench.tui.panes.data.preview_client__tui_dataview_counting import Counting
-    from workbench.tui.panes.data.preview_client import Looking
     from workbench.tui.panes.data.model import DataReading
+    from workbench.tui.panes.data.preview_client import Counting, Looking
 
 
 class RowView(Vertical):
@@ -96,7 +95,7 @@ class RowView(Vertical):
 
     def show_figures(self) -> None:
         """Show counts by category and the histogram of lengths."""
-        from workbench.tui.panes.data.preview_client__tui_dataview_counting import Counting
+        from workbench.tui.panes.data.preview_client import Counting
         from workbench.tui.panes.data.summary_text import figure_lines
 
         reading = self._reading

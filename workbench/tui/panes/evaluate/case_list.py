@@ -11,8 +11,8 @@ from workbench.core.text import one_line
 from workbench.tui.widgets.row_list import Rows
 
 if TYPE_CHECKING:
-    from workbench.tui.panes.evaluate.model import Asked, Opened, Other
     from workbench.tui.panes.evaluate.metrics_table import Line
+    from workbench.tui.panes.evaluate.model import Asked, Opened, Other
 
 GROUP_WIDTH = 14
 
@@ -67,7 +67,7 @@ class CaseRows(Rows):
 
     def row(self, index: int) -> Text:
         from workbench.tui.panes.evaluate.case_text import CHANGES, MARKS, STYLES
-        from workbench.tui.panes.evaluate.model__tui_evaluating_wanted import change
+        from workbench.tui.panes.evaluate.model import change
 
         asked, opened = self.asked[index], self._opened
         assert opened is not None, "rows are drawn after show()"

@@ -11,11 +11,10 @@ from itertools import zip_longest
 
 from rich.text import Text
 
-from workbench.console.chat__chat_commands import ENDINGS
-from workbench.reports.cases import Case
+from workbench.console.chat import ENDINGS
 from workbench.core.text import one_line, quantity, visible
-from workbench.tui.panes.evaluate.model import Asked, Other
-from workbench.tui.panes.evaluate.model__tui_evaluating_wanted import change
+from workbench.reports.cases import Case
+from workbench.tui.panes.evaluate.model import Asked, Other, change
 from workbench.tui.styled_text import styled, wrapped
 
 MARKS = {"passed": "✓", "failed": "✗", "unjudged": "·", "unmeasured": "?", None: " "}

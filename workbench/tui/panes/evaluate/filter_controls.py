@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workbench.reports.evaluation_report import NAME
 from workbench.core.text import quantity
-from workbench.tui.panes.evaluate import metrics_table
-from workbench.tui.panes.evaluate.model import Opened, Other, compare, open_report
-from workbench.tui.panes.evaluate.model__tui_evaluating_wanted import NEEDS_OTHER, ORDERS, SHOWS, Wanted
+from workbench.reports.evaluation_report import NAME
 from workbench.tui.pane import Pane
+from workbench.tui.panes.evaluate import metrics_table
+from workbench.tui.panes.evaluate.model import (
+    NEEDS_OTHER,
+    ORDERS,
+    SHOWS,
+    Opened,
+    Other,
+    Wanted,
+    compare,
+    open_report,
+)
 
 NOBODY = "no other run"
 
@@ -61,7 +69,7 @@ class ChoosingPane(Pane):
         self.app.push_screen(Picker("Show which category?", choices), then)
 
     def action_find(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         def then(typed: str | None) -> None:
             if typed is not None:

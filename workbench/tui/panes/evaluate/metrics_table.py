@@ -10,10 +10,16 @@ from dataclasses import dataclass, replace
 
 from rich.text import Text
 
-from workbench.reports.evaluation_report__evaluations_estimates import GuardResult, PairedTest, chance
-from workbench.reports.evaluation_report import LABELS, Figures, Report
-from workbench.reports.status_text import SHARES
 from workbench.core.text import one_line, quantity
+from workbench.reports.evaluation_report import (
+    LABELS,
+    Figures,
+    GuardResult,
+    PairedTest,
+    Report,
+    chance,
+)
+from workbench.reports.status_text import SHARES
 from workbench.tui.panes.evaluate.model import Live, Opened, Other, category
 from workbench.tui.styled_text import styled, wrapped
 

@@ -13,21 +13,28 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from workbench.core.errors import UserError
+from workbench.core.text import one_line, quantity
 from workbench.reports.evaluation_report import NAME
 from workbench.run.folder import RunFolder
-from workbench.core.text import one_line, quantity
-from workbench.tui import terminal__tui_editor
+from workbench.tui import terminal
 from workbench.tui.actions import Action
 from workbench.tui.panes.evaluate import case_text, metrics_table
+from workbench.tui.panes.evaluate.case_list import CaseRows, FigureRows
 from workbench.tui.panes.evaluate.filter_controls import ChoosingPane
-from workbench.tui.panes.evaluate.model import Asked, Live, Opened, compare, open_report
-from workbench.tui.panes.evaluate.model__tui_evaluating_wanted import Wanted, failing, select
+from workbench.tui.panes.evaluate.model import (
+    Asked,
+    Live,
+    Opened,
+    Wanted,
+    compare,
+    failing,
+    open_report,
+    select,
+)
 from workbench.tui.runs.follower import EVALUATE, Followed
 from workbench.tui.styled_text import styled, wrapped
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.panes.evaluate.case_list import CaseRows, FigureRows
-from workbench.tui.widgets.row_list import Rows
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.widgets.row_list import Rows, TextLines
 
 WIDE = 120
 VIEWS = ("figures", "cases", "case")
@@ -375,7 +382,7 @@ class EvaluatePane(ChoosingPane):
 
     def action_correct(self) -> None:
         from workbench.dataset.rows import USER, Message
-        from workbench.tui.dialogs.correction__tui_corrections import correct
+        from workbench.tui.dialogs.correction import correct
 
         asked, opened = self.asked, self.opened
         assert asked is not None and opened is not None, "allows() let it through"
@@ -395,7 +402,7 @@ class EvaluatePane(ChoosingPane):
             path = Path(folder) / "prompt.md"
             path.write_text(case_text.markdown(asked, opened.models), "utf-8")
             path.chmod(0o444)
-            terminal__tui_editor.edit(self.app, path)
+            terminal.edit(self.app, path)
 
     def action_resume(self) -> None:
         assert self._followed is not None, "allows() let it through without a run"

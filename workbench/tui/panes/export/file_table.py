@@ -10,13 +10,13 @@ from typing import Any
 
 from rich.text import Text
 
+from workbench.core.text import one_line, size, visible
+from workbench.inference.quantization import KINDS, estimated_bytes
 from workbench.reports import status_text
-from workbench.inference.quantization__quantize_types import KINDS, estimated_bytes
 from workbench.run import events
 from workbench.run.export_requests import MERGED
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.core.text import one_line, size, visible
 from workbench.tui.panes.export.progress import current_stage, is_export
 from workbench.tui.runs.follower import Followed
 from workbench.tui.styled_text import styled

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.run.folder import RunFolder
 from workbench.core.text import one_line, size
+from workbench.run.folder import RunFolder
 
 COMMAND = (sys.executable, "-m", "workbench", "ollama")
 LAST_BYTES = 4096

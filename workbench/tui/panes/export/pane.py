@@ -10,19 +10,18 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.timer import Timer
 
+from workbench.core.text import visible
 from workbench.run.export_requests import MERGED, ExportRequest
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.core.text import visible
-from workbench.tui.panes.export import file_table
 from workbench.tui.actions import Action
+from workbench.tui.pane import Pane
+from workbench.tui.panes.export import file_table
+from workbench.tui.panes.export.ollama_upload import Taking
 from workbench.tui.panes.export.progress import head, way_line
 from workbench.tui.runs.follower import Followed
-from workbench.tui.pane import Pane
-from workbench.tui.panes.export.ollama_upload import Taking
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.row_list import Rows
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines
+from workbench.tui.widgets.row_list import Rows, TextLines
 
 TAKING_EVERY_S = 0.3
 
@@ -193,7 +192,7 @@ class ExportPane(Pane):
 
     def action_ollama(self) -> None:
         """The model under the cursor; its name is asked for. Once more: end it."""
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         if self._taking:
             self._taking.stop()

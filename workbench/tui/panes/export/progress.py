@@ -10,13 +10,13 @@ from typing import Literal
 
 from rich.text import Text
 
-from workbench.reports import status_text
-from workbench.inference.quantization__quantize_types import KINDS
-from workbench.run.state import RunState, StageState
 from workbench.core.text import duration, one_line
+from workbench.inference.quantization import KINDS
+from workbench.reports import status_text
+from workbench.run.state import RunState, StageState
+from workbench.tui.panes.runs.run_table import bar
 from workbench.tui.runs.follower import Followed
 from workbench.tui.styled_text import styled
-from workbench.tui.panes.runs.run_table import bar
 
 Mark = Literal["done", "running", "waiting", "failed", "none"]
 SIGNS: dict[Mark, tuple[str, str]] = {

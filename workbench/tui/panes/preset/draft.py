@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.preset import toml_edit, overrides, rules
-from workbench.preset.validation_errors import value_at
+from workbench.preset import overrides, rules, toml_edit
 from workbench.preset.fields import leaves
-from workbench.preset.toml_text import Layout
-from workbench.preset.loader import LoadedPreset, check, dotted, parse
-from workbench.preset.loader__preset_read import preset_file, read_text, read_toml
+from workbench.preset.loader import (
+    LoadedPreset,
+    check,
+    dotted,
+    parse,
+    preset_file,
+    read_text,
+    read_toml,
+)
 from workbench.preset.rules import Fault
 from workbench.preset.schema import Preset
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
+from workbench.preset.toml_text import Layout, toml_value
+from workbench.preset.validation_errors import value_at
 
 KeyPath = tuple[str | int, ...]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.core.errors import UserError
-from workbench.tui import terminal__tui_editor
+from workbench.tui import terminal
 from workbench.tui.pane import Pane
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class FilingPane(Pane):
         self.app.push_screen(Picker("Open which preset?", list_presets()), self._leave_for)
 
     def action_open_file(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         self.app.push_screen(Entry("Path to the preset's TOML file"), self._leave_for)
 
@@ -69,7 +69,7 @@ class FilingPane(Pane):
         self.draw()
 
     def action_save(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_confirm import Confirm
+        from workbench.tui.dialogs.dialog import Confirm
 
         assert self.draft is not None
         if _is_shipped(self.draft.path):
@@ -81,7 +81,7 @@ class FilingPane(Pane):
             self._save()
 
     def action_save_as(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         assert self.draft is not None
         where = Path("presets") if Path("presets").is_dir() else Path()
@@ -97,14 +97,14 @@ class FilingPane(Pane):
         assert self.draft is not None
         line = self._line()
         if not self.draft.dirty:
-            terminal__tui_editor.edit(self.app, self.draft.path, line)
+            terminal.edit(self.app, self.draft.path, line)
             self._look_at_disk(self.draft)
         else:
             self._edit_a_copy(self.draft, line)
         self.draw()
 
     def action_add(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
         from workbench.tui.dialogs.picker import Picker
 
         def typed(kind: str, first: str | None) -> None:
@@ -159,7 +159,7 @@ class FilingPane(Pane):
         self.draw()
 
     def _leave_for(self, name: str | None) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_confirm import Confirm
+        from workbench.tui.dialogs.dialog import Confirm
 
         if not name:
             return
@@ -198,7 +198,7 @@ class FilingPane(Pane):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / draft.path.name
             copy.write_text(draft.text, encoding="utf-8")
-            terminal__tui_editor.edit(self.app, copy, line)
+            terminal.edit(self.app, copy, line)
             draft.change(copy.read_text(encoding="utf-8"))
 
     def _look_at_disk(self, draft: Draft) -> None:

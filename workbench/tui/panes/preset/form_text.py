@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
-from workbench.runner import dry_run__headless_foreseen
-from workbench.preset.loader import LoadedPreset, dotted
-from workbench.preset.toml_text__preset_tomlvalue import toml_value
 from workbench.core.text import one_line, quantity, visible
+from workbench.preset.loader import LoadedPreset, dotted
+from workbench.preset.toml_text import toml_value
+from workbench.runner import dry_run
 from workbench.tui.panes.preset.draft import Draft, told
 from workbench.tui.panes.preset.outline import Entry, choices_of, summary
 from workbench.tui.styled_text import styled
@@ -94,7 +94,7 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
         )
     ]
     for stage in loaded.preset.train:
-        told = dry_run__headless_foreseen.stage_lines(found, stage.name)
+        told = dry_run.stage_lines(found, stage.name)
         lines += [Text(f"{stage.name}  {told[0]}"), *(Text(f"  {line}") for line in told[1:])]
     formats = ", ".join(loaded.preset.export.formats) or "nothing"
     lines.append(Text(f"export  {formats}"))
@@ -106,8 +106,8 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
 
 def plan_summary(loaded: LoadedPreset, found: dict[str, Any]) -> Text:
     """`63 + 336 steps  about 2:50  762 MiB of 22.6 GiB free`, red where that is too little."""
-    style = "bold red" if dry_run__headless_foreseen.is_too_large(found) else ""
-    return styled(dry_run__headless_foreseen.summary(found, [stage.name for stage in loaded.preset.train]), style)
+    style = "bold red" if dry_run.is_too_large(found) else ""
+    return styled(dry_run.summary(found, [stage.name for stage in loaded.preset.train]), style)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

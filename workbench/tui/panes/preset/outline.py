@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.core.text import one_line
 from workbench.preset.fields import FieldInfo, field_of, fields, leaves
 from workbench.preset.loader import dotted
 from workbench.preset.schema import Preset, Section
-from workbench.preset.toml_text__preset_tomlvalue import parse_value, toml_value
-from workbench.core.text import one_line
+from workbench.preset.toml_text import parse_value, toml_value
 from workbench.tui.panes.preset.draft import Draft, KeyPath
 
 NEW_TABLES = {"data.source": "path", "train": "objective", "evaluate.guard": "prompts"}

@@ -13,10 +13,10 @@ from textual.widgets import Input
 
 from workbench.tui.actions import Action
 from workbench.tui.panes.preset.dry_run import EstimatingPane
+from workbench.tui.panes.preset.field_list import Branches, Fields
 from workbench.tui.styled_text import styled
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.panes.preset.field_list import Branches, Fields
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines, wrapped
+from workbench.tui.widgets.row_list import TextLines, wrapped
 
 if TYPE_CHECKING:
     from workbench.tui.panes.preset.draft import KeyPath
@@ -147,7 +147,7 @@ class PresetPane(EstimatingPane):
 
     def draw(self) -> None:
         """Everything anew from the draft."""
-        from workbench.tui.panes.preset import outline, form_text
+        from workbench.tui.panes.preset import form_text, outline
 
         draft = self.draft
         if draft is None:
@@ -269,7 +269,7 @@ class PresetPane(EstimatingPane):
         self.draw()
 
     def action_default(self) -> None:
-        from workbench.preset.toml_text__preset_tomlvalue import toml_value
+        from workbench.preset.toml_text import toml_value
 
         if self.entry:
             self._take(self.entry, toml_value(self.entry.field.default))

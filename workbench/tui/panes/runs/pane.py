@@ -9,16 +9,16 @@ from pathlib import Path
 from rich.text import Text
 from textual.app import ComposeResult
 
+from workbench.core.text import one_line
 from workbench.reports import status_text
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.core.text import one_line
-from workbench.tui.runs import controller__tui_doing
 from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
-from workbench.tui.widgets.bar import Bar
 from workbench.tui.panes.runs.run_table import RunList
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines, wrapped
+from workbench.tui.runs import controller
+from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.row_list import TextLines, wrapped
 
 MAX_PINNED = 3
 EMPTY_PADDING = 6  # of an empty list's words, with room for a scrollbar
@@ -142,19 +142,19 @@ class RunsPane(Pane):
         self.app.push_screen(Compare(runs))
 
     def action_find(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         self.app.push_screen(
             Entry("Show runs whose name contains (empty: all)", self.part), self._find
         )
 
     def action_rename(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         run = self._current
 
         def check(name: str) -> str:
-            return controller__tui_doing.name_fault(name, run)
+            return controller.name_fault(name, run)
 
         def then(name: str | None) -> None:
             if name and name != run.name:
@@ -163,7 +163,7 @@ class RunsPane(Pane):
         self.app.push_screen(Entry(f"New name for {run.name}", run.name, check), then)
 
     def action_delete(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_confirm import Confirm
+        from workbench.tui.dialogs.dialog import Confirm
 
         run = self._current
 
@@ -193,14 +193,14 @@ class RunsPane(Pane):
             self._list()
 
     def _renamed(self, run: RunFolder, name: str) -> None:
-        renamed = controller__tui_doing.rename(run, name)
+        renamed = controller.rename(run, name)
         self.screen_app.forget(run)
         self.screen_app.poll()
         self.screen_app.choose(renamed)
         self.screen_app.say(shlex.join(["mv", str(run.path), str(renamed.path)]), "command")
 
     def _deleted(self, run: RunFolder) -> None:
-        controller__tui_doing.delete(run)
+        controller.delete(run)
         self.screen_app.forget(run)
         self.screen_app.poll()
         self._list()

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from workbench.core.text import one_line
+from workbench.reports.run_overview import MARKS, Glance
 from workbench.run.folder import RunFolder
 from workbench.run.state import seconds_between
-from workbench.core.text import one_line
-from workbench.reports.run_overview__tui_glance import MARKS, Glance
 from workbench.tui.runs.watcher import Watching
 from workbench.tui.widgets.row_list import Rows
 

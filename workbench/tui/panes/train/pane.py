@@ -1,4 +1,7 @@
-"""A run's training: curves, figures, sample answers, notes and the worker's log."""
+"""A run's training: curves, figures, sample answers, notes and the worker's log.
+
+What can be done in the Train pane.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,52 @@ from textual.containers import Horizontal, Vertical
 
 from workbench.run.events import Sampled
 from workbench.run.folder import RunFolder
-from workbench.tui.panes.train import training_text__tui_figures
-from workbench.tui.panes.train.training_text import answer_lines, prompts_of
-from workbench.tui.chart.plot__tui_chart_canvas import BLOCKS, glyphs_for
+from workbench.tui.actions import Action
 from workbench.tui.chart.chart import Chart
 from workbench.tui.chart.columns import Line
 from workbench.tui.chart.curves import StageCurves
-from workbench.tui.runs.follower import Followed
+from workbench.tui.chart.plot import BLOCKS, glyphs_for
 from workbench.tui.pane import Pane
-from workbench.tui.panes.train.pane__tui_panes_train_actions import ACTIONS
+from workbench.tui.panes.train import training_text
+from workbench.tui.panes.train.training_text import answer_lines, prompts_of
+from workbench.tui.runs.follower import Followed
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.log_view__tui_widgets_logview import LogView
-from workbench.tui.widgets.row_list__tui_widgets_textlines import TextLines, wrapped
+from workbench.tui.widgets.log_view import LogView
+from workbench.tui.widgets.row_list import TextLines, wrapped
+
+ACTIONS = (
+    Action("train.stop", "s", "Stop", "Stop at the next safe point; save a checkpoint."),
+    Action("train.resume", "r", "Resume", "Resume the run where it stopped."),
+    Action("train.checkpoint", "c", "Checkpoint", "Save a checkpoint now."),
+    Action("train.smoother", "right_square_bracket", "Smoother", "Smooth the loss more."),
+    Action("train.rougher", "left_square_bracket", "Less smooth", "Smooth the loss less.", False),
+    Action("train.log_y", "l", "Log scale", "Toggle the logarithmic y axis."),
+    Action("train.crosshair", "x", "Crosshair", "Read values off the curves; arrow keys move it."),
+    Action("train.zoom_in", "plus,equals_sign,i", "Zoom in", "Zoom in on the curves."),
+    Action("train.zoom_out", "minus,o", "Zoom out", "Zoom out.", False),
+    Action("train.left", "left", "Left", "Move the crosshair or view left.", False),
+    Action("train.right", "right", "Right", "Move the crosshair or view right.", False),
+    Action("train.reset", "0", "Reset", "Show the whole curve, without crosshair.", False),
+    Action("train.figure", "v", "Metric", "Choose the metric to plot: loss, speed and others."),
+    Action("train.stage", "t", "Stage", "Show the next training stage."),
+    Action(
+        "train.answers",
+        "a",
+        "Samples",
+        "Show samples; again: one prompt over time.",
+        False,
+    ),
+    Action("train.events", "e", "Notes", "Show notes and warnings of the run.", False),
+    Action("train.log", "w", "Log", "Show the worker log.", False),
+    Action("train.wide", "b", "Layout", "Show the chart, the lower panel, or both.", False),
+    Action("train.find", "slash", "Search", "Search the log."),
+    Action("train.next_match", "n", "Next match", "Go to the next match in the log."),
+    Action("train.previous_match", "N", "Previous match", "Go to the previous match.", False),
+    Action("train.follow", "f", "Follow", "Follow the end of the log."),
+    Action("train.marks", "full_stop", "Dots/blocks", "Draw curves with dots or blocks.", False),
+    Action("train.save_curves", "C", "Save", "Save the chart (SVG, PNG) or its data (CSV).", False),
+)
+
 
 DRAW_EVERY_S = 0.5
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -166,12 +203,12 @@ class TrainPane(Pane):
         self._draw_bars(followed)
         for chart in self.query(Chart):
             chart.planned_end = self.curves.steps if self.curves else 0
-            chart.empty = training_text__tui_figures.why_empty(followed)
+            chart.empty = training_text.why_empty(followed)
             chart.redraw()
         if followed:
             width = self.size.width - 2
             self.query_one("#answers", TextLines).tell(self._answers(width))
-            notes = training_text__tui_figures.notes(followed) or [Text(" No notes or warnings.", "dim")]
+            notes = training_text.notes(followed) or [Text(" No notes or warnings.", "dim")]
             self.query_one("#events", TextLines).tell(wrapped(notes, width))
         self._head_lower()
 
@@ -285,7 +322,7 @@ class TrainPane(Pane):
         self.call_after_refresh(self.draw)
 
     def action_find(self) -> None:
-        from workbench.tui.dialogs.dialog__tui_dialogs_entry import Entry
+        from workbench.tui.dialogs.dialog import Entry
 
         wanted = self.query_one(LogView).wanted
         self.app.push_screen(Entry("Search the log for", wanted), self._find)
@@ -307,7 +344,7 @@ class TrainPane(Pane):
         self._look()
 
     def action_save_curves(self) -> None:
-        from workbench.tui.chart.file_export__tui_chart_asking import ask
+        from workbench.tui.chart.file_export import ask
 
         assert self.curves is not None, "allows() let it through without curves"
         stem = f"{self._run.name}-{self.stage.replace(':', '-')}"
@@ -346,9 +383,9 @@ class TrainPane(Pane):
             line.show(Text(""))
             self.query_one("#pace", Bar).show(Text(""))
             return
-        head.show(training_text__tui_figures.head(followed))
-        line.show(training_text__tui_figures.figures(followed, self.stage))
-        self.query_one("#pace", Bar).show(training_text__tui_figures.pace(followed, self.stage))
+        head.show(training_text.head(followed))
+        line.show(training_text.figures(followed, self.stage))
+        self.query_one("#pace", Bar).show(training_text.pace(followed, self.stage))
 
     def _others(self) -> list[tuple[RunFolder, str]]:
         app = self.screen_app
@@ -407,7 +444,10 @@ class TrainPane(Pane):
             self.query_one(f"#{name}").focus(scroll_visible=False)
 
     def _head_lower(self) -> None:
-        log, notes = self.query_one(LogView), training_text__tui_figures.notes(self.followed) if self.followed else []
+        log, notes = (
+            self.query_one(LogView),
+            training_text.notes(self.followed) if self.followed else [],
+        )
         asked = len(prompts_of(self._samples))
         which = f" {self.prompt + 1} of {asked}" if 0 <= self.prompt < asked else ""
         counts = {"answers": which, "events": f" {len(notes)}" if notes else ""}
