@@ -21,13 +21,13 @@ from benchmarks.chat_bare import Bare
 from benchmarks.chat_models import HALF_BILLION, SMALL, Shape, make, make_adapters
 from benchmarks.figures import Figure, tell
 from workbench.checkers.execution import check
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message, Place, Row
 from workbench.inference.prompt_tokens import prompt_ids
 from workbench.inference.session import Session
 from workbench.pipeline.evaluation.judging import Checker
-from workbench.pipeline.evaluation.questions import Asking
-from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.evaluation.questions import GenerationSettings
+from workbench.pipeline.evaluation.stage import EvaluationPlan, evaluate_stage
 from workbench.tokenization.chat_template import ChatTemplate
 
 TYPES = ("q8_0", "q4_k_m")
@@ -51,7 +51,7 @@ def _generation(shape: Shape, path: Path, kind: str, n_tokens: int, rounds: int)
         bare = Bare(path, 1024)
         prompt = prompt_ids(session.model, session.template, asked)
         for number in range(rounds + 1):
-            sampling = Sampling(max_tokens=n_tokens, seed=number)
+            sampling = SamplingParams(max_tokens=n_tokens, seed=number)
             answer = session.answer(asked, sampling)
             took_s = bare.generate(prompt, answer.n_tokens, sampling)
             if number and answer.n_tokens > n_tokens // 2:  # the first warms up
@@ -95,7 +95,7 @@ def turns(models: Path) -> Iterator[Figure]:
 def _first_words(session: Session, said: list[Message]) -> float:
     """Seconds from asking, template and tokenizer included, to the first text; the rest is read."""
     began = time.perf_counter()
-    stream = session.stream(said, Sampling(max_tokens=12))
+    stream = session.stream(said, SamplingParams(max_tokens=12))
     next(stream)
     took_s = time.perf_counter() - began
     for _ in stream:
@@ -133,7 +133,7 @@ def adapters(models: Path) -> Iterator[Figure]:
 def _token(session: Session, prompt: str) -> float:
     """Seconds for a prompt of one token and its answer of one."""
     began = time.perf_counter()
-    session.answer([Message("user", prompt)], Sampling(max_tokens=1))
+    session.answer([Message("user", prompt)], SamplingParams(max_tokens=1))
     return time.perf_counter() - began
 
 
@@ -141,7 +141,7 @@ def evaluation(models: Path) -> Iterator[Figure]:
     """100 prompts asked side by side, and checked beside that, or one after the other."""
     for shape, n_tokens in ((SMALL, 96), (HALF_BILLION, 16)):
         path = make(shape, "q4_k_m", models)
-        sampling = Sampling(max_tokens=n_tokens)
+        sampling = SamplingParams(max_tokens=n_tokens)
         rows = [_row(number) for number in range(100)]
         alone_s, checks_s = _one_at_a_time(path, rows, sampling)
         note = f"100 prompts, {n_tokens} tokens each"
@@ -167,7 +167,7 @@ def _row(number: int) -> Row:
     return Row(Place("made", number), (Message("user", f"{number}: why?"),))
 
 
-def _one_at_a_time(path: Path, rows: list[Row], sampling: Sampling) -> tuple[float, float]:
+def _one_at_a_time(path: Path, rows: list[Row], sampling: SamplingParams) -> tuple[float, float]:
     """Seconds for all answers, and for all checks."""
     answers_s = checks_s = 0.0
     began = time.perf_counter()
@@ -182,8 +182,10 @@ def _one_at_a_time(path: Path, rows: list[Row], sampling: Sampling) -> tuple[flo
     return answers_s, checks_s
 
 
-def _together(path: Path, rows: list[Row], sampling: Sampling, checker: Checker) -> float:
-    plan = Plan(rows, Asking(sampling, context=512), checker, perplexity=False)
+def _together(path: Path, rows: list[Row], sampling: SamplingParams, checker: Checker) -> float:
+    plan = EvaluationPlan(
+        rows, GenerationSettings(sampling, context=512), checker, perplexity=False
+    )
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
         evaluate_stage({"m": path}, plan, Path(out), subject="m", reference="m")

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.inference.decoder import BATCH_TOKENS, Decoder
 from workbench.inference.generation import Sampler
-from workbench.inference.llama_model import NativeModel
+from workbench.inference.llama_model import LlamaModel
 
 PIECE_BYTES = 256
 
@@ -24,12 +24,12 @@ class Bare:
     """One model and its context; close it."""
 
     def __init__(self, path: Path, context: int) -> None:
-        self._model = NativeModel(path)
+        self._model = LlamaModel(path)
         self._decoder = Decoder(self._model, context=context)
         self._c, self._context = self._model.c, self._decoder.pointer
         self._memory = self._c.llama_get_memory(self._context)
 
-    def generate(self, prompt: Sequence[int], n_tokens: int, sampling: Sampling) -> float:
+    def generate(self, prompt: Sequence[int], n_tokens: int, sampling: SamplingParams) -> float:
         """Seconds from the first token to the last of so many."""
         c, context, vocab = self._c, self._context, self._model.vocab
         c.llama_memory_clear(self._memory, True)

@@ -19,11 +19,11 @@ from typing import Any
 
 def lint(path: str) -> dict[str, float]:
     """`workbench data` without its output: read, survey, findings of all rows together."""
-    from workbench.dataset.checks.summary import Survey
+    from workbench.dataset.checks.summary import DatasetProfiler
     from workbench.dataset.sources import iterate, plan_source
 
     began = time.process_time()
-    survey = Survey()
+    survey = DatasetProfiler()
     for entry in iterate(plan_source(path)):
         survey.add(entry)
     survey.close()

@@ -33,10 +33,10 @@ from workbench.architectures.shape import known_config
 from workbench.core.errors import UserError, WorkbenchError
 from workbench.core.text import did_you_mean
 from workbench.estimate.memory import LIBRARIES_BYTES
-from workbench.pipeline.models.miniature_model import KEPT, miniature, shrunk
+from workbench.pipeline.models.miniature_model import KEPT, make_miniature, shrink_config
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.preset.loader import load
 from workbench.preset.schema import Model, Preset, TrainStage
 from workbench.run import events
@@ -109,20 +109,20 @@ def measure(preset: Preset, number: int, steps: int, folder: Path, *, smoke: boo
 
     Raises UserError for a base whose sizes are not known, and what training raises.
     """
-    from workbench.pipeline.training.memory_check import Peak
+    from workbench.pipeline.training.memory_check import PeakMemory
     from workbench.pipeline.training.stage import train_stage
 
     config = _config(preset.model.base)
     if smoke:
-        config = {**shrunk(config), "vocab_size": 4096}
+        config = {**shrink_config(config), "vocab_size": 4096}
     device = torch.device("cpu" if smoke else "cuda")
     base = random_base(config, preset.model.base, folder / "base", device)
     stage = _cut(preset.train[number], steps, smoke)
     rows = random_rows(stage, vocabulary=1000)
     rows.save(folder / "train.safetensors")
-    Examples.of([]).save(folder / "validation.safetensors")
+    TokenDataset.of([]).save(folder / "validation.safetensors")
     seen: list[events.Event] = []
-    peak = Peak(device)
+    peak = PeakMemory(device)
     train_stage(
         stage,
         _model(preset.model, base, smoke),
@@ -174,8 +174,8 @@ def random_base(config: dict[str, Any], name: str, folder: Path, device: torch.d
     shapes = {n: tuple(t.shape) for n, t in model.state_dict().items() if n not in tied}
     _write_shards(shapes, folder, device)
     for file in KEPT:
-        if (miniature(name) / file).is_file():
-            shutil.copyfile(miniature(name) / file, folder / file)
+        if (make_miniature(name) / file).is_file():
+            shutil.copyfile(make_miniature(name) / file, folder / file)
     return folder
 
 
@@ -220,7 +220,7 @@ class _Row:
     trained: list[bool]
 
 
-def random_rows(stage: TrainStage, vocabulary: int) -> Examples:
+def random_rows(stage: TrainStage, vocabulary: int) -> TokenDataset:
     """Rows of four steps: lengths of a log-normal distribution, cut at the sequence's."""
     rng = np.random.default_rng(0)
     longest = stage.sequence_length
@@ -231,7 +231,7 @@ def random_rows(stage: TrainStage, vocabulary: int) -> Examples:
         ids = rng.integers(10, vocabulary, length).tolist()
         made.append(_Row(ids, [at >= prompt for at in range(length)]))
         tokens += length
-    return Examples.of(made)
+    return TokenDataset.of(made)
 
 
 def _read(seen: list[events.Event], peak_bytes: int, device: torch.device) -> Measured:

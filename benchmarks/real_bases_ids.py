@@ -110,11 +110,11 @@ def compare_ids(tokenizer: Path, backend: Backend, gguf: Path, sources: Sources)
     """Ids of all probes by the published tokenizer and by llama.cpp from the exported file."""
     from tokenizers import Tokenizer
 
-    from workbench.pipeline.export.gguf_logits import NativeFile
+    from workbench.pipeline.export.gguf_logits import GgufLogits
 
     encode = Tokenizer.from_file(str(tokenizer)).encode
     texts = dict.fromkeys(probes(backend, sources))
-    with NativeFile(gguf) as native:
+    with GgufLogits(gguf) as native:
         return judge_ids(
             texts,
             lambda text: list(encode(text, add_special_tokens=False).ids),

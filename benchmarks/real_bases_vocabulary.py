@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.real_bases_pieces import BYTE, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, Piece
 from workbench.inference.gguf_header import read_header
-from workbench.tokenization.pretokenizers import SPLITTINGS, Step
+from workbench.tokenization.pretokenizers import PRETOKENIZERS, Step
 
 SPACE = "\u2581"
 Backend = dict[str, Any]
@@ -118,7 +118,7 @@ def byte_level(
 ) -> Backend:
     """That of a byte-level BPE split as llama.cpp's `pre` does; `added`: id -> (text, special)."""
     nfc = pre in ("qwen2", "qwen35", "command-r")
-    steps, ignore_merges = SPLITTINGS[{"command-r": "smollm", "refact": "smollm"}.get(pre, pre)]
+    steps, ignore_merges = PRETOKENIZERS[{"command-r": "smollm", "refact": "smollm"}.get(pre, pre)]
     space = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     return _backend(
         model={

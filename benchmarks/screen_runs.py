@@ -106,7 +106,7 @@ class Feeder:
     def stop(self) -> int:
         """Have it end; the number of steps that it wrote."""
         assert self._process.poll() is None, "the flood has ended by itself"
-        control.ask(RunFolder(self.run).control, "stop")
+        control.send_request(RunFolder(self.run).control, "stop")
         self._process.wait()
         return sum(b'"kind":"step"' in line for line in open(self.run / "events.jsonl", "rb"))
 
@@ -130,7 +130,7 @@ def feed(run: RunFolder, rate: int) -> None:
     for event in begin(PLANNED):
         log.append(event, STAGE)
     began, number = time.monotonic(), 0
-    while not control.asked(run.control, "stop"):
+    while not control.is_requested(run.control, "stop"):
         number += 1
         log.append(step(number, PLANNED), STAGE)
         ahead = began + number / rate - time.monotonic()

@@ -162,9 +162,9 @@ def _row(random: np.random.Generator, length: int, vocabulary: int) -> Row:
 
 def write_rows(path: Path, rows: list[Row]) -> None:
     """As the file of examples that a training stage reads; the peers read it too."""
-    from workbench.pipeline.training.token_dataset import Examples
+    from workbench.pipeline.training.token_dataset import TokenDataset
 
-    Examples.of(rows).save(path)
+    TokenDataset.of(rows).save(path)
 
 
 def told(shape: Shape, whole: Shape) -> str:

@@ -18,21 +18,21 @@ def gradients(folder: Path) -> Told:
     from workbench.pipeline.models.weights import Weights
     from workbench.pipeline.training import model as models
     from workbench.pipeline.training.losses.cross_entropy import (
-        TrainedTokenLoss,
+        CrossEntropyLoss,
         causal_model,
         collate,
     )
-    from workbench.pipeline.training.token_dataset import Examples
+    from workbench.pipeline.training.token_dataset import TokenDataset
 
     given, cpu = settings_of(folder), torch.device("cpu")
     network = models.load(Weights(folder / "base"), device=cpu, dtype=torch.float32)
-    network = models.attach(network, models.AdapterSettings(rank=given["rank"]), seed=42)
+    network = models.attach_adapter(network, models.Adapter(rank=given["rank"]), seed=42)
     parameters = models.trainable(network)
     _shake(parameters)
-    examples = Examples.load(folder / "train.safetensors")
+    examples = TokenDataset.load(folder / "train.safetensors")
     rows = range(MICRO_ROWS)
     batch = collate(examples, rows, packing=True, pad_id=0, device=cpu)
-    TrainedTokenLoss(network)(batch).backward()
+    CrossEntropyLoss(network)(batch).backward()
     ours = {name: _gradient(p) for name, p in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = None

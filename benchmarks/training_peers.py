@@ -189,9 +189,9 @@ def _rows(path: Path) -> Any:
     """The examples as `datasets` holds them."""
     from datasets import Dataset
 
-    from workbench.pipeline.training.token_dataset import Examples
+    from workbench.pipeline.training.token_dataset import TokenDataset
 
-    examples = Examples.load(path)
+    examples = TokenDataset.load(path)
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     for row in range(len(examples)):
         labels = examples.ids(row)
@@ -215,10 +215,10 @@ def _clock() -> Any:
 
 
 def _measured(folder: Path, made: Any, clock: Any) -> Told:
-    from workbench.pipeline.training.token_dataset import Examples
+    from workbench.pipeline.training.token_dataset import TokenDataset
 
     made.train()
-    tokens = int(Examples.load(folder / "train.safetensors").lengths.sum())
+    tokens = int(TokenDataset.load(folder / "train.safetensors").lengths.sum())
     return clock.told(tokens) | {
         "steps": made.state.global_step,
         "loss": validation_loss(made.model, folder),
@@ -230,9 +230,9 @@ def validation_loss(model: Any, folder: Path) -> float:
     import torch
     import torch.nn.functional as F
 
-    from workbench.pipeline.training.token_dataset import Examples
+    from workbench.pipeline.training.token_dataset import TokenDataset
 
-    examples = Examples.load(folder / "validation.safetensors")
+    examples = TokenDataset.load(folder / "validation.safetensors")
     model.eval()
     total, count, device = 0.0, 0, next(model.parameters()).device
     with torch.no_grad():

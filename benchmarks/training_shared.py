@@ -40,10 +40,10 @@ def stage_of(folder: Path) -> Any:
 
 def rows_of_steps(folder: Path) -> list[list[int]]:
     """The rows of every step of ours, for those that can be given them."""
-    from workbench.pipeline.training.token_dataset import Examples
+    from workbench.pipeline.training.token_dataset import TokenDataset
     from workbench.pipeline.training.training_plan import plan_batches
 
-    examples = Examples.load(folder / "train.safetensors")
+    examples = TokenDataset.load(folder / "train.safetensors")
     plan, _ = plan_batches(stage_of(folder), examples, validation=False)
     return [[row for rows in plan.at(step) for row in rows] for step in range(plan.steps)]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workbench.architectures.shape import known_shape
 from workbench.core.text import table
-from workbench.estimate.stage import needed
+from workbench.estimate.stage import stage_memory
 from workbench.preset.schema import Model, TrainStage
 
 CARDS_GB = (8, 16, 24, 80)
@@ -140,7 +140,7 @@ def fit(model: Known, card_gb: int) -> Fit | None:
 def _peak(model: Known, quantization: str, length: int, card_gb: int) -> Fit:
     stage = TrainStage.model_validate({"sequence_length": length, "batch_tokens": 16384})
     settings = Model.model_validate({"base": model.base, "quantization": quantization})
-    memory = needed(known_shape(model.base), stage, settings, "cuda", 2, card_gb * GB)
+    memory = stage_memory(known_shape(model.base), stage, settings, "cuda", 2, card_gb * GB)
     return Fit(quantization, length, memory.peak)
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from workbench.console.live_view import STYLES
-from workbench.console.views import Narrator
+from workbench.console.views import EventLines
 from workbench.reports.run_summary import report
 from workbench.run.folder import RunFolder
 from workbench.run.log import read
@@ -47,7 +47,7 @@ def terminal_svg(console: Console, title: str) -> str:
 
 def told(run: RunFolder) -> list[str]:
     """The finished stages' lines and the report, shortened."""
-    narrator, state = Narrator(), RunState()
+    narrator, state = EventLines(), RunState()
     lines: list[str] = []
     for record in read(run.events_file):
         state.apply([record])

@@ -25,14 +25,14 @@ from tests.pipeline.export.helpers import (
     save_base,
 )
 from workbench import architectures
-from workbench.architectures.card import Family
+from workbench.architectures.card import Architecture
 from workbench.architectures.model_config import ModelConfig
-from workbench.architectures.tensor_layout import Part
+from workbench.architectures.tensor_layout import TensorPart
 from workbench.core.errors import UserError
-from workbench.pipeline.export.parity import gate, measure
-from workbench.pipeline.export.peft_adapter import Adapter
+from workbench.pipeline.export.parity import judge_parity, measure
+from workbench.pipeline.export.peft_adapter import PeftAdapter
 from workbench.pipeline.export.reference_logits import write_reference
-from workbench.pipeline.export.row_chunks import Slab
+from workbench.pipeline.export.row_chunks import RowChunk
 from workbench.pipeline.models.weights import Weights
 
 MIXTURES = ("qwen3-moe", "mixtral", "deepseek2", "deepseek2-rank", "deepseek2-yarn")
@@ -49,8 +49,8 @@ def test_f32_and_f16_files_are_the_model(shape: str, tmp_path: Path) -> None:
     assert found["f32"].top1_margin == 1.0
     routed = shape in MIXTURES  # a router between two experts is tipped by rounding
     assert (found["f16"].kl_most if routed else found["f16"].kl_mean) <= 1e-5
-    assert gate(found["f32"], f32_limit=limit).passed
-    assert gate(found["f16"], routed=routed).passed
+    assert judge_parity(found["f32"], f32_limit=limit).passed
+    assert judge_parity(found["f16"], routed=routed).passed
 
 
 def test_longrope_files_are_the_model_on_both_sides_of_the_switch(tmp_path: Path) -> None:
@@ -115,24 +115,24 @@ def test_the_gate_stops_a_wrong_number(
 ) -> None:
     shape, change = NUMBERS[mistake]
     base = save_base(tmp_path / "base", shape)
-    keys = Family.keys
+    keys = Architecture.keys
 
-    def other_keys(self: Family, writer: Any, config: ModelConfig, rows: int) -> None:
+    def other_keys(self: Architecture, writer: Any, config: ModelConfig, rows: int) -> None:
         keys(self, writer, ModelConfig(config.path, {**config.values, **change}), rows)
 
-    monkeypatch.setattr(Family, "keys", other_keys)
+    monkeypatch.setattr(Architecture, "keys", other_keys)
     _assert_stopped(Weights(base), tmp_path, routed=shape in MIXTURES, least=1e-4)
 
 
 def test_the_gate_stops_a_missing_bias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = save_base(tmp_path / "base", "qwen2")
-    rows = Slab.rows
+    rows = RowChunk.rows
 
-    def without_bias(slab: Slab, first: int, end: int) -> Any:
+    def without_bias(slab: RowChunk, first: int, end: int) -> Any:
         bias = slab.tensor.name.endswith(".bias")
         return np.zeros_like(rows(slab, first, end)) if bias else rows(slab, first, end)
 
-    monkeypatch.setattr(Slab, "rows", without_bias)
+    monkeypatch.setattr(RowChunk, "rows", without_bias)
     _assert_stopped(Weights(base), tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_the_gate_stops_experts_in_another_order(
     base = save_base(tmp_path / "base", "qwen3-moe")
     family = architectures.FAMILIES["Qwen3MoeForCausalLM"]
 
-    def swapped(name: str, *rest: Any) -> Iterator[Part]:
+    def swapped(name: str, *rest: Any) -> Iterator[TensorPart]:
         for part in family.parts(name, *rest):
             yield dataclasses.replace(part, index=part.of - 1 - part.index) if part.of else part
 
@@ -154,7 +154,7 @@ def test_the_gate_stops_experts_in_another_order(
 def test_the_gate_stops_a_wrong_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = save_base(tmp_path / "base", "qwen2")
     weights = Weights(base, (save_adapter(base, tmp_path / "adapter"),))
-    monkeypatch.setattr(Adapter, "scale", lambda self, module, rank: 1.0)
+    monkeypatch.setattr(PeftAdapter, "scale", lambda self, module, rank: 1.0)
     _assert_stopped(weights, tmp_path)
 
 
@@ -163,8 +163,8 @@ def _assert_stopped(
 ) -> None:
     found = parities(weights, folder, "f32", "f16")
     assert found["f32"].kl_mean > least
-    assert not gate(found["f32"], f32_limit=1e-5).passed
-    assert not gate(found["f16"], routed=routed).passed
+    assert not judge_parity(found["f32"], f32_limit=1e-5).passed
+    assert not judge_parity(found["f16"], routed=routed).passed
 
 
 def _change(base: Path, **values: Any) -> None:
@@ -214,7 +214,7 @@ def test_gelu_in_gemmas_first_releases_means_the_tanh_form(tmp_path: Path) -> No
     base = save_base(tmp_path / "base", "gemma")
     _change(base, hidden_act="gelu")
     found = parities(Weights(base), tmp_path, "f16")
-    assert gate(found["f16"]).passed
+    assert judge_parity(found["f16"]).passed
 
 
 def test_the_refusal_names_the_architecture(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from workbench.architectures import supported
 from workbench.pipeline.export.peft_adapter import REFUSED
 from workbench.pipeline.export.tensor_types import TYPES
-from workbench.tokenization.pretokenizers import SPLITTINGS
+from workbench.tokenization.pretokenizers import PRETOKENIZERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "export-formats.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*supported(), *TYPES, *SPLITTINGS, *REFUSED])
+@pytest.mark.parametrize("name", [*supported(), *TYPES, *PRETOKENIZERS, *REFUSED])
 def test_it_is_on_the_page(name: str) -> None:
     assert f"`{name}`" in PAGE

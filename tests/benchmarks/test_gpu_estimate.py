@@ -10,7 +10,7 @@ from safetensors import safe_open
 from benchmarks import gpu_estimate
 from benchmarks.gpu_estimate import Measured, main, random_base, told
 from workbench.architectures.shape import known_config, shape_of
-from workbench.pipeline.models.miniature_model import shrunk
+from workbench.pipeline.models.miniature_model import shrink_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 BASE = "Qwen/Qwen2.5-Coder-7B"
@@ -62,7 +62,7 @@ def test_the_random_base_has_every_weight_of_its_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu_estimate, "SHARD_BYTES", 1 << 20)
-    config = {**shrunk(known_config(BASE)), "vocab_size": 512}
+    config = {**shrink_config(known_config(BASE)), "vocab_size": 512}
     base = random_base(config, BASE, tmp_path / "base", torch.device("cpu"))
     shards = sorted(base.glob("*.safetensors"))
     assert len(shards) > 1

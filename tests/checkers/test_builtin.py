@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from workbench.checkers.builtin import KINDS
-from workbench.checkers.execution import Item, check, check_many, find_program
-from workbench.checkers.verdict_cache import Remembered
-from workbench.commands.data_preset import Judge
+from workbench.checkers.execution import CheckItem, check, check_many, find_program
+from workbench.checkers.verdict_cache import VerdictCache
+from workbench.commands.data_preset import AnswerChecker
 from workbench.core.errors import UserError, UserErrors
 from workbench.dataset.rows import Message, Place, Row
 from workbench.preset.loader import load
 from workbench.runner import preflight
-from workbench.runner.frozen_preset import checker_command, frozen
+from workbench.runner.frozen_preset import checker_command, with_absolute_paths
 
 SCHEMA = {
     "type": "object",
@@ -57,7 +57,7 @@ def test_a_schema_is_found_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("a {file}%20.json").write_text(json.dumps(SCHEMA))
     command = ["builtin:json-schema", "a {file}%20.json"]
     answers = ['{"n": 1}', '{"n": "1"}', '{"n": 1, "m": 2}', "{"]
-    says = [verdict.reason for verdict in check_many(command, map(Item, answers))]
+    says = [verdict.reason for verdict in check_many(command, map(CheckItem, answers))]
     assert says[0] == "" and says[1] == "$.n: '1' is not of type 'integer'"
     assert "('m' was unexpected)" in says[2] and says[3].startswith("not valid JSON: line 1")
 
@@ -140,8 +140,8 @@ def test_a_file_that_is_no_schema(tmp_path: Path, content: str | None, says: str
 
 
 def test_what_is_remembered_is_of_the_row(tmp_path: Path) -> None:
-    checker = Remembered(("builtin:exact",), folder=tmp_path)
-    items = [Item("x", expected="x"), Item("x", expected="y"), Item("x")]
+    checker = VerdictCache(("builtin:exact",), folder=tmp_path)
+    items = [CheckItem("x", expected="x"), CheckItem("x", expected="y"), CheckItem("x")]
     for _ in range(2):
         assert [v.passed for v in checker.judge(items, 2)] == [True, False, None]
 
@@ -149,7 +149,7 @@ def test_what_is_remembered_is_of_the_row(tmp_path: Path) -> None:
 def test_the_expected_answer_is_taken_as_answers_are(tmp_path: Path) -> None:
     answer = Message("assistant", "Here:\n```\nx\n```\nDone.")
     row = Row(Place("f", 1), (Message("user", "u"), answer))
-    judge = Judge(Remembered(("builtin:exact",), folder=tmp_path), "code-block-or-all")
+    judge = AnswerChecker(VerdictCache(("builtin:exact",), folder=tmp_path), "code-block-or-all")
     assert list(judge.findings([row])) == [None]
 
 
@@ -170,7 +170,7 @@ def test_a_schema_beside_the_preset_is_found_by_a_run(
     loaded = load(str(beside / "mine.toml"), ['evaluate.checker=["builtin:json-schema", "s.json"]'])
     preflight.check(loaded, tmp_path)
     schema = str(beside / "s.json")
-    assert frozen(loaded).evaluate.checker == ["builtin:json-schema", schema]
+    assert with_absolute_paths(loaded).evaluate.checker == ["builtin:json-schema", schema]
     assert checker_command(["builtin:contains", "./x"], loaded.path) == ["builtin:contains", "./x"]
     gone = load(str(beside / "mine.toml"), ['evaluate.checker=["builtin:json-schema", "n.json"]'])
     with pytest.raises(UserErrors, match="'n.json' not found"):

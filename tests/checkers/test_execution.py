@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.checkers.execution import Item, Limits, Verdict, check, check_many, find_program
+from workbench.checkers.execution import CheckItem, Limits, Verdict, check, check_many, find_program
 from workbench.core.errors import UserError
 
 PYTHON = "{python}"
@@ -200,7 +200,7 @@ def test_a_missing_program_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="^checker program 'nosuch' is not installed .install it"):
         check(["nosuch", "{file}"], "")
     with pytest.raises(UserError, match="not installed"):
-        next(check_many(["nosuch"], [Item("")]))
+        next(check_many(["nosuch"], [CheckItem("")]))
     plain = tmp_path / "plain"
     plain.write_text("not executable")
     with pytest.raises(UserError):
@@ -241,7 +241,7 @@ sys.exit(99)
 
 def test_many_verdicts_come_in_order_and_several_at_a_time(tmp_path: Path) -> None:
     """Each checker waits until it is not alone: one at a time, the first would give up."""
-    items = [Item(str(number)) for number in range(6)]
+    items = [CheckItem(str(number)) for number in range(6)]
     command = [PYTHON, "-c", MEETING, "{file}", str(tmp_path)]
     verdicts = list(check_many(command, items, workers=3))
     assert [verdict.status for verdict in verdicts] == [0, 1, 2, 3, 4, 5]
@@ -250,11 +250,11 @@ def test_many_verdicts_come_in_order_and_several_at_a_time(tmp_path: Path) -> No
 def test_many_take_items_only_as_they_are_needed() -> None:
     taken = 0
 
-    def endless() -> Iterator[Item]:
+    def endless() -> Iterator[CheckItem]:
         nonlocal taken
         while True:
             taken += 1
-            yield Item("0")
+            yield CheckItem("0")
 
     verdicts = check_many([PYTHON, "-c", ""], endless(), limits=Limits(5), workers=1)
     assert next(verdicts).passed

@@ -91,7 +91,7 @@ def patient(log: EventLog) -> int:
     """Works until it is asked to stop."""
     begin(log)
     until = time.monotonic() + 30
-    while not control.asked(run.control, "stop") and time.monotonic() < until:
+    while not control.is_requested(run.control, "stop") and time.monotonic() < until:
         time.sleep(0.02)
     control.clear(run.control, "stop")
     train(log, 2)

@@ -11,9 +11,9 @@ from tests.run.helpers import make_run
 from tests.run.test_model_files import PRESET, exported
 from workbench.cli import main
 from workbench.commands import chat
-from workbench.console.chat import Settings
+from workbench.console.chat import ChatSettings
 from workbench.core.errors import UserError
-from workbench.inference.chat_model import Source
+from workbench.inference.chat_model import GgufSource
 
 WITH_SYSTEM = (
     PRESET.replace('path = "x.txt"', 'path = "x.txt"\n[data]\nsystem = "Be kind."')
@@ -22,9 +22,11 @@ WITH_SYSTEM = (
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Source], str | None, Settings]]:
+def asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[tuple[dict[str, GgufSource], str | None, ChatSettings]]:
     """What the chat room was asked for."""
-    calls: list[tuple[dict[str, Source], str | None, Settings]] = []
+    calls: list[tuple[dict[str, GgufSource], str | None, ChatSettings]] = []
     monkeypatch.setattr(
         chat, "chat", lambda models, settings, history: calls.append((models, None, settings))
     )
@@ -33,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Source], str 
 
 
 def test_a_run_talks_as_it_was_trained_and_evaluated(
-    tmp_path: Path, asked: list[tuple[dict[str, Source], str | None, Settings]]
+    tmp_path: Path, asked: list[tuple[dict[str, GgufSource], str | None, ChatSettings]]
 ) -> None:
     run = make_run(tmp_path / "runs", preset=WITH_SYSTEM)
     exported(run, "f16", "q8_0")
@@ -41,7 +43,7 @@ def test_a_run_talks_as_it_was_trained_and_evaluated(
     assert main(["chat", "one", "--prompt", "Hello", "--compare", "base"]) == 0
     models, prompt, settings = asked[0]
     tuned, base = run.export / "one-q8_0.gguf", run.evaluation / "base-f16.gguf"
-    assert models == {"one": Source(tuned), "base": Source(base)}
+    assert models == {"one": GgufSource(tuned), "base": GgufSource(base)}
     assert prompt == "Hello"
     assert (settings.system, settings.context, settings.stop) == ("Be kind.", 100, ["END"])
     assert (settings.sampling.temperature, settings.sampling.max_tokens) == (0.5, 7)
@@ -49,7 +51,7 @@ def test_a_run_talks_as_it_was_trained_and_evaluated(
 
 
 def test_flags_go_over_the_run_s_settings(
-    tmp_path: Path, asked: list[tuple[dict[str, Source], str | None, Settings]]
+    tmp_path: Path, asked: list[tuple[dict[str, GgufSource], str | None, ChatSettings]]
 ) -> None:
     exported(make_run(tmp_path / "runs", preset=WITH_SYSTEM), "f16")
     flags = ["--system", "", "--set", "generate.temperature=0.9", "--set", "context=50"]
@@ -61,12 +63,12 @@ def test_flags_go_over_the_run_s_settings(
 
 
 def test_a_file_talks_with_the_defaults(
-    tmp_path: Path, asked: list[tuple[dict[str, Source], str | None, Settings]]
+    tmp_path: Path, asked: list[tuple[dict[str, GgufSource], str | None, ChatSettings]]
 ) -> None:
     (tmp_path / "m.gguf").write_bytes(b"x")
     assert main(["chat", str(tmp_path / "m.gguf")]) == 0
     models, _, settings = asked[0]
-    assert models == {"m": Source(tmp_path / "m.gguf")}
+    assert models == {"m": GgufSource(tmp_path / "m.gguf")}
     assert settings.trusted == [] and settings.context == 4096
 
 
@@ -101,5 +103,5 @@ def test_what_cannot_talk_is_one_line(
 )
 def test_a_wrong_flag_is_refused(flag: str, told: str) -> None:
     with pytest.raises(UserError, match=told.replace("?", r"\?")):
-        chat.apply_flags(Settings(), [flag])
-    assert chat.apply_flags(Settings(), []) == replace(Settings())
+        chat.apply_flags(ChatSettings(), [flag])
+    assert chat.apply_flags(ChatSettings(), []) == replace(ChatSettings())

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from workbench.commands.data_show import CUT, lines, to_json
 from workbench.dataset.rows import Place, Row
-from workbench.tokenization.preview import Piece, Shown
+from workbench.tokenization.preview import PreviewToken, RowPreview
 
 ROW = Row(Place("d.jsonl", 7), text="x")
 PIECES = (
-    Piece("<|user|>", (1,), False, True, False),
-    Piece("ask\n", (2,), False, False, False),
-    Piece("say", (3,), True, False, False),
-    Piece("ü", (4, 5), True, False, False),
-    Piece("<|end|>", (6,), True, True, True),
+    PreviewToken("<|user|>", (1,), False, True, False),
+    PreviewToken("ask\n", (2,), False, False, False),
+    PreviewToken("say", (3,), True, False, False),
+    PreviewToken("ü", (4, 5), True, False, False),
+    PreviewToken("<|end|>", (6,), True, True, True),
 )
-SHOWN = Shown(PIECES, 6, 4, 5, ("cut",))
+SHOWN = RowPreview(PIECES, 6, 4, 5, ("cut",))
 
 
 def test_learnt_tokens_stand_in_brackets_without_colours() -> None:
@@ -47,9 +47,12 @@ def test_colours_end_with_every_line() -> None:
 
 @given(st.text(max_size=40), st.booleans())
 def test_nothing_of_the_data_escapes(text: str, colour: bool) -> None:
-    pieces = (Piece(text, (1,), True, False, False), Piece(text, (2,), False, True, True))
+    pieces = (
+        PreviewToken(text, (1,), True, False, False),
+        PreviewToken(text, (2,), False, True, True),
+    )
     row = Row(Place(text + "\x1b", 1), text="x")
-    printed = "\n".join(lines(row, Shown(pieces, 2, 1, 1, (text,)), text, colour))
+    printed = "\n".join(lines(row, RowPreview(pieces, 2, 1, 1, (text,)), text, colour))
     ours = re.sub(r"\x1b\[[0-9;]+m", "", printed)
     assert all(char.isprintable() or char in "\n\t" for char in ours)
 

@@ -16,7 +16,7 @@ from workbench.preset.schema import chosen, stage_names
 from workbench.run import launch
 from workbench.run.folder import RunFolder
 from workbench.runner import preflight
-from workbench.runner.frozen_preset import frozen
+from workbench.runner.frozen_preset import with_absolute_paths
 
 PAIRS = "# INPUT\nWhat is {n} and {n}?\n\n# OUTPUT\nIt is {m}.\n\n"
 PRESET = """
@@ -77,14 +77,14 @@ def test_a_frozen_preset_means_the_same_anywhere(
         "model.chat_template=FILE:t.jinja",
         'evaluate.baselines=["base", "old.gguf", "ollama:x"]',
     ]
-    preset = frozen(load("mine.toml", flags))
+    preset = with_absolute_paths(load("mine.toml", flags))
     assert preset.model.base == str(model)
     assert preset.model.chat_template == f"FILE:{place / 't.jinja'}"
     assert preset.evaluate.baselines == ["base", str(place / "old.gguf"), "ollama:x"]
     assert main(["--preset", "mine.toml", *(f"--set={flag}" for flag in flags)]) == 0
     monkeypatch.chdir("/")
     kept = load(str(place / "runs" / "mine" / "preset.toml"))
-    assert kept.preset == preset == frozen(kept)
+    assert kept.preset == preset == with_absolute_paths(kept)
 
 
 def test_json_without_a_terminal(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

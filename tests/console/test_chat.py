@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
-from workbench.console.chat import Settings, chat, chat_once, interrupt_cancels, messages
+from workbench.console.chat import ChatSettings, cancel_on_interrupt, chat, chat_once, messages
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
-from workbench.inference.chat_model import Source
+from workbench.core.sampling import SamplingParams
+from workbench.inference.chat_model import GgufSource
 from workbench.inference.conversation import Conversation
-from workbench.inference.generation import Answer
+from workbench.inference.generation import Completion
 from workbench.inference.session import Session
 
-SETTINGS = Settings(Sampling(temperature=0, max_tokens=20), context=256)
+SETTINGS = ChatSettings(SamplingParams(temperature=0, max_tokens=20), context=256)
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +25,10 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> dict[str, Source]:
+def models(tmp_path: Path) -> dict[str, GgufSource]:
     return {
-        "tuned": Source(write_tiny(tmp_path / "tuned.gguf", Tiny(says=b"Fine."))),
-        "base": Source(write_tiny(tmp_path / "base.gguf", Tiny(says=b"Bad\x1b["))),
+        "tuned": GgufSource(write_tiny(tmp_path / "tuned.gguf", Tiny(says=b"Fine."))),
+        "base": GgufSource(write_tiny(tmp_path / "base.gguf", Tiny(says=b"Bad\x1b["))),
     }
 
 
@@ -44,13 +44,13 @@ def typed(*lines: str) -> Callable[[str], str]:
     return read
 
 
-def talk(models: dict[str, Source], *lines: str) -> str:
+def talk(models: dict[str, GgufSource], *lines: str) -> str:
     out = io.StringIO()
     chat(models, SETTINGS, read=typed(*lines), out=out)
     return out.getvalue()
 
 
-def test_one_answer_for_scripts_and_nothing_else(models: dict[str, Source]) -> None:
+def test_one_answer_for_scripts_and_nothing_else(models: dict[str, GgufSource]) -> None:
     out = io.StringIO()
     chat_once({"tuned": models["tuned"]}, "hello", SETTINGS, out)
     assert out.getvalue() == "Fine.\n"
@@ -62,10 +62,12 @@ class Thinker:
     closed = False
     context, last_answer = 256, None
 
-    def stream(self, messages: object, sampling: Sampling, stop: object = ()) -> Iterator[str]:
+    def stream(
+        self, messages: object, sampling: SamplingParams, stop: object = ()
+    ) -> Iterator[str]:
         try:
             yield from ("<think>", "\n\n", "</think>", "\n\n", "Fi", "ne.")
-            self.last_answer = Answer("<think>\n\n</think>\n\nFine.", "stop", 6, 0.1, 3)
+            self.last_answer = Completion("<think>\n\n</think>\n\nFine.", "stop", 6, 0.1, 3)
         finally:
             self.closed = True
 
@@ -73,16 +75,16 @@ class Thinker:
 def test_an_empty_reasoning_block_is_remembered_and_not_shown() -> None:
     talker = Thinker()
     conversation = Conversation("qwen", talker)  # type: ignore[arg-type]
-    assert list(conversation.ask("hello", Sampling())) == ["Fi", "ne."]
+    assert list(conversation.ask("hello", SamplingParams())) == ["Fi", "ne."]
     assert conversation.turns[1].content == "<think>\n\n</think>\n\nFine."
     given_up = Thinker()
-    pieces = Conversation("qwen", given_up).ask("hello", Sampling())  # type: ignore[arg-type]
+    pieces = Conversation("qwen", given_up).ask("hello", SamplingParams())  # type: ignore[arg-type]
     assert next(pieces) == "Fi" and not given_up.closed
     pieces.close()  # type: ignore[attr-defined]
     assert given_up.closed
 
 
-def test_a_prompt_from_a_file(models: dict[str, Source], tmp_path: Path) -> None:
+def test_a_prompt_from_a_file(models: dict[str, GgufSource], tmp_path: Path) -> None:
     question, out = tmp_path / "question.txt", io.StringIO()
     question.write_text("hello")
     chat_once({"tuned": models["tuned"]}, f"FILE:{question}", SETTINGS, out)
@@ -91,13 +93,13 @@ def test_a_prompt_from_a_file(models: dict[str, Source], tmp_path: Path) -> None
         chat_once(models, f"FILE:{tmp_path / 'none.txt'}", SETTINGS, out)
 
 
-def test_two_answers_for_scripts_carry_names(models: dict[str, Source]) -> None:
+def test_two_answers_for_scripts_carry_names(models: dict[str, GgufSource]) -> None:
     out = io.StringIO()
     chat_once(models, "hello", SETTINGS, out)
     assert out.getvalue() == "# tuned\nFine.\n# base\nBad\x1b[\n"
 
 
-def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, Source]) -> None:
+def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, GgufSource]) -> None:
     class Screen(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -107,13 +109,13 @@ def test_a_terminal_never_gets_an_escape_sequence(models: dict[str, Source]) -> 
     assert out.getvalue() == "Bad\\x1b[\n"
 
 
-def test_a_talk(models: dict[str, Source]) -> None:
+def test_a_talk(models: dict[str, GgufSource]) -> None:
     shown = talk({"tuned": models["tuned"]}, "hello", "", "again")
     assert shown.count("Fine.\n[6 tokens, ") == 2
     assert "stopped on its own]" in shown
 
 
-def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Source]) -> None:
+def test_compare_asks_both_and_can_be_switched_off(models: dict[str, GgufSource]) -> None:
     shown = talk(models, "hello", "/compare", "hello")
     assert shown.count("--- tuned\nFine.\n") == 1
     assert shown.count("--- base\nBad\\x1b[\n") == 1
@@ -122,7 +124,7 @@ def test_compare_asks_both_and_can_be_switched_off(models: dict[str, Source]) ->
     assert "there is no second model (start with --compare base)" in alone
 
 
-def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
+def test_commands(models: dict[str, GgufSource], tmp_path: Path) -> None:
     target = tmp_path / "talk.json"
     shown = talk(
         {"tuned": models["tuned"]},
@@ -147,7 +149,7 @@ def test_commands(models: dict[str, Source], tmp_path: Path) -> None:
     assert saved["sampling"]["top_k"] == 3
 
 
-def test_the_tokens_of_an_answer_and_what_else_was_likely(models: dict[str, Source]) -> None:
+def test_the_tokens_of_an_answer_and_what_else_was_likely(models: dict[str, GgufSource]) -> None:
     shown = talk(models, "/tokens", "hello", "/tokens 2", "/tokens x", "/tokens 99")
     assert shown.count("no response to inspect yet") == 2
     tuned, base = shown.rpartition("--- base\n")[0].rpartition("--- tuned\n")[2], shown
@@ -159,14 +161,14 @@ def test_the_tokens_of_an_answer_and_what_else_was_likely(models: dict[str, Sour
     assert shown.count("use 1 to 50 alternatives") == 2
 
 
-def test_a_new_conversation_forgets(models: dict[str, Source], tmp_path: Path) -> None:
+def test_a_new_conversation_forgets(models: dict[str, GgufSource], tmp_path: Path) -> None:
     target = tmp_path / "talk.json"
     talk({"tuned": models["tuned"]}, "hello", "/new", "hi", f"/save {target}")
     saved = json.loads(target.read_text())["messages"]
     assert [m["content"] for m in saved] == ["hi", "Fine."]
 
 
-def test_too_long_a_message_is_one_line_and_the_talk_goes_on(models: dict[str, Source]) -> None:
+def test_too_long_a_message_is_one_line_and_the_talk_goes_on(models: dict[str, GgufSource]) -> None:
     shown = talk({"tuned": models["tuned"]}, "x" * 900, "hello")
     assert "but the context size is 256" in shown and "Fine." in shown
     assert "Traceback" not in shown
@@ -194,9 +196,9 @@ def test_ctrl_c_gives_up_the_line() -> None:
 
 def test_ctrl_c_ends_the_answer_and_keeps_it(tmp_path: Path) -> None:
     endless = write_tiny(tmp_path / "endless.gguf", Tiny(says=b"a", then_stops=False))
-    with Session.open(endless, context=1024) as session, interrupt_cancels(session):
+    with Session.open(endless, context=1024) as session, cancel_on_interrupt(session):
         conversation = Conversation("m", session)
-        stream = conversation.ask("go", Sampling(temperature=0, max_tokens=900))
+        stream = conversation.ask("go", SamplingParams(temperature=0, max_tokens=900))
         next(stream)
         os.kill(os.getpid(), signal.SIGINT)
         rest = "".join(stream)
@@ -204,13 +206,15 @@ def test_ctrl_c_ends_the_answer_and_keeps_it(tmp_path: Path) -> None:
     assert conversation.turns[-1].content == conversation.last_answer.text
 
 
-def test_typed_lines_are_kept_for_the_next_talk(models: dict[str, Source], tmp_path: Path) -> None:
+def test_typed_lines_are_kept_for_the_next_talk(
+    models: dict[str, GgufSource], tmp_path: Path
+) -> None:
     history = tmp_path / "history"
     chat({"tuned": models["tuned"]}, SETTINGS, read=typed(), out=io.StringIO(), history=history)
     assert history.exists()
 
 
-def test_a_reader_that_went_away_is_not_masked(models: dict[str, Source]) -> None:
+def test_a_reader_that_went_away_is_not_masked(models: dict[str, GgufSource]) -> None:
     class Gone(io.StringIO):
         def flush(self) -> None:
             raise BrokenPipeError

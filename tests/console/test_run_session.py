@@ -25,7 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
     monkeypatch.setattr(launch, "WORKER", FAKE_WORKER)
     made = make_run(tmp_path / "runs")
     yield made
-    control.ask(made.control, "stop")
+    control.send_request(made.control, "stop")
 
 
 def resume(monkeypatch: pytest.MonkeyPatch, story: str, *flags: str) -> int:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 
 
 @pytest.mark.parametrize(
@@ -24,20 +24,22 @@ from workbench.core.sampling import Sampling
 )
 def test_a_value_out_of_range_is_refused_by_name(key: str, value: float) -> None:
     with pytest.raises(UserError, match=f"^{key} = "):
-        Sampling(**{key: value})  # type: ignore[arg-type]
+        SamplingParams(**{key: value})  # type: ignore[arg-type]
 
 
 def test_the_borders_are_allowed() -> None:
-    edge = Sampling(temperature=0, top_k=0, top_p=1.0, min_p=0.0, seed=2**32 - 1, max_tokens=1)
+    edge = SamplingParams(
+        temperature=0, top_k=0, top_p=1.0, min_p=0.0, seed=2**32 - 1, max_tokens=1
+    )
     assert edge.greedy
 
 
 def test_settings_typed_by_a_person() -> None:
-    changed = Sampling().with_text("temperature", "0.7").with_text("top_k", "5")
+    changed = SamplingParams().with_text("temperature", "0.7").with_text("top_k", "5")
     assert (changed.temperature, changed.top_k) == (0.7, 5)
     with pytest.raises(UserError, match="did you mean 'temperature'"):
-        Sampling().with_text("temprature", "1")
+        SamplingParams().with_text("temprature", "1")
     with pytest.raises(UserError, match="top_k = '1.5' is not a whole number"):
-        Sampling().with_text("top_k", "1.5")
+        SamplingParams().with_text("top_k", "1.5")
     with pytest.raises(UserError, match="out of range"):
-        Sampling().with_text("top_p", "2")
+        SamplingParams().with_text("top_p", "2")

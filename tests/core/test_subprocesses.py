@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.dataset.browse.record_library import Source
+from workbench.dataset.browse.record_library import SourceRequest
 
 START = """
 import json, sys, time
@@ -47,7 +47,7 @@ def test_its_clock_stands_still_before_the_interpreter_goes(fails: str) -> None:
 def test_an_endless_search_does_not_outlive_the_screen(tmp_path: Path) -> None:
     row = {"prompt": "a" * 40 + "!", "completion": "x"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    source = Source(str(tmp_path / "rows.jsonl"), "prompt-completion").to_json()
+    source = SourceRequest(str(tmp_path / "rows.jsonl"), "prompt-completion").to_json()
     request = {"source": source, "wanted": {"pattern": "(a+)+$", "category": ""}, "spooled": False}
     command = [sys.executable, "-c", START, json.dumps(request)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:

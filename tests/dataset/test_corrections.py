@@ -10,7 +10,7 @@ from tests.pipeline.test_worker import state_of, work
 from workbench.dataset.corrections import append
 from workbench.dataset.rows import Message
 from workbench.dataset.sources import read_source
-from workbench.inference.conversation import settings_of
+from workbench.inference.conversation import generation_settings
 from workbench.inference.session import Session
 from workbench.preset.loader import load
 from workbench.run import folder
@@ -72,7 +72,7 @@ def tuned(place: Path, name: str) -> RunFolder:
 
 
 def answer(run: RunFolder, messages: list[Message]) -> str:
-    settings = settings_of(load(str(run.preset_file)).preset)
+    settings = generation_settings(load(str(run.preset_file)).preset)
     with Session.open(served_gguf(run), context=settings.context) as session:
         return session.answer(messages, settings.sampling, settings.stop).text
 

@@ -10,7 +10,7 @@ import pytest
 from tests.dataset.helpers import chat
 from workbench.core.errors import UserError
 from workbench.dataset import duplicates
-from workbench.dataset.duplicates import dedupe, find_leaks, squeezed, with_system
+from workbench.dataset.duplicates import dedupe, find_leaks, with_system, without_whitespace
 from workbench.dataset.rows import Message, Place, Row
 
 
@@ -42,8 +42,8 @@ def test_white_space_of_every_kind_does_not_count() -> None:
     for char in spaces:
         for text in ("a{}b{}", "{}ä{}ß", "日{}本", "\ud800{}x"):
             plain = text.replace("{}", "")
-            assert squeezed(text.replace("{}", char)) == squeezed(plain)
-            assert squeezed(plain) == plain.encode("utf-8", "surrogatepass")
+            assert without_whitespace(text.replace("{}", char)) == without_whitespace(plain)
+            assert without_whitespace(plain) == plain.encode("utf-8", "surrogatepass")
 
 
 def test_near_is_refused_for_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dataset.helpers import chat
-from workbench.dataset.duplicates import THRESHOLD, find_leaks, opening_key, row_text
+from workbench.dataset.duplicates import THRESHOLD, find_leaks, first_turn_key, row_text
 from workbench.dataset.ngram_index import grams
 from workbench.dataset.rows import Place, Row
 from workbench.dataset.split import split
@@ -38,7 +38,7 @@ def test_a_split_parts_the_rows_and_no_prompt_stands_on_both_sides(
 ) -> None:
     train, held = split(rows, share, seed)
     assert Counter(train + held) == Counter(rows)
-    assert not {opening_key(r) for r in train} & {opening_key(r) for r in held}
+    assert not {first_turn_key(r) for r in train} & {first_turn_key(r) for r in held}
     assert find_leaks(train, held) == []
     assert (train, held) == split(rows, share, seed)
     assert train == [r for r in rows if r in train], "the order of the rows stays"

@@ -13,11 +13,11 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig
 from tests import tiny
 from tests.pipeline.export.helpers import config_for
 from workbench.architectures.shape import known_shape, shape_of
-from workbench.estimate.memory import CHUNK_LOGITS, Setting, Work, estimate
+from workbench.estimate.memory import CHUNK_LOGITS, BatchWork, MemorySettings, estimate
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import packed_attention
-from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss
-from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, MicroBatchTensors
+from workbench.pipeline.training.model import Adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -40,19 +40,19 @@ def config(kind: str) -> Any:
     return made
 
 
-def network(kind: str, adapter: AdapterSettings, dtype: torch.dtype) -> Any:
+def network(kind: str, adapter: Adapter, dtype: torch.dtype) -> Any:
     plain = AutoModelForCausalLM.from_config(
         config(kind), attn_implementation=packed_attention.NAME
     )
     plain.config.use_cache = False
     for parameter in plain.to(dtype).parameters():
         parameter.requires_grad_(False)
-    return models.attach(plain, adapter, seed=1).train()
+    return models.attach_adapter(plain, adapter, seed=1).train()
 
 
-def batch() -> Batch:
+def batch() -> MicroBatchTensors:
     tokens = ROWS * LENGTH
-    return Batch(
+    return MicroBatchTensors(
         input_ids=torch.randint(0, VOCABULARY, (1, tokens)),
         position_ids=torch.arange(LENGTH).repeat(ROWS)[None],
         selected=torch.arange(TRAINED),
@@ -75,34 +75,34 @@ def kept_bytes(model: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        TrainedTokenLoss(model)(batch())
+        CrossEntropyLoss(model)(batch())
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def cases() -> Iterator[tuple[str, AdapterSettings, torch.dtype]]:
+def cases() -> Iterator[tuple[str, Adapter, torch.dtype]]:
     for kind in ("llama", "gemma2", "gemma3"):
-        yield kind, AdapterSettings(rank=8), torch.float32
-    yield "llama", AdapterSettings(rank=8), torch.bfloat16
-    yield "llama", AdapterSettings(rank=8, dropout=0.1), torch.float32
-    yield "llama", AdapterSettings(rank=8, dropout=0.1), torch.bfloat16
-    yield "llama", AdapterSettings(rank=8, targets="attention"), torch.float32
-    yield "llama", AdapterSettings(rank=8, last_layers=1), torch.float32
-    yield "llama", AdapterSettings(kind="dora", rank=8), torch.float32
-    yield "llama", AdapterSettings(kind="full"), torch.float32
-    yield "llama", AdapterSettings(kind="full", last_layers=2), torch.float32
+        yield kind, Adapter(rank=8), torch.float32
+    yield "llama", Adapter(rank=8), torch.bfloat16
+    yield "llama", Adapter(rank=8, dropout=0.1), torch.float32
+    yield "llama", Adapter(rank=8, dropout=0.1), torch.bfloat16
+    yield "llama", Adapter(rank=8, targets="attention"), torch.float32
+    yield "llama", Adapter(rank=8, last_layers=1), torch.float32
+    yield "llama", Adapter(kind="dora", rank=8), torch.float32
+    yield "llama", Adapter(kind="full"), torch.float32
+    yield "llama", Adapter(kind="full", last_layers=2), torch.float32
     for kind in MIXTURES:
-        yield kind, AdapterSettings(rank=8), torch.float32
-    yield "mixtral", AdapterSettings(rank=8), torch.bfloat16
-    yield "qwen2-moe", AdapterSettings(rank=8, dropout=0.1), torch.float32
-    yield "deepseek2", AdapterSettings(rank=8, targets="attention"), torch.float32
+        yield kind, Adapter(rank=8), torch.float32
+    yield "mixtral", Adapter(rank=8), torch.bfloat16
+    yield "qwen2-moe", Adapter(rank=8, dropout=0.1), torch.float32
+    yield "deepseek2", Adapter(rank=8, targets="attention"), torch.float32
 
 
 @pytest.mark.parametrize(("kind", "adapter", "dtype"), list(cases()))
 def test_activations_and_trained_elements_are_those_of_torch(
-    kind: str, adapter: AdapterSettings, dtype: torch.dtype
+    kind: str, adapter: Adapter, dtype: torch.dtype
 ) -> None:
     model = network(kind, adapter, dtype)
-    setting = Setting(
+    setting = MemorySettings(
         kind=adapter.kind,
         rank=adapter.rank,
         dropout=adapter.dropout,
@@ -111,7 +111,7 @@ def test_activations_and_trained_elements_are_those_of_torch(
         element_bytes=dtype.itemsize,
     )
     found = estimate(
-        shape_of(config(kind).to_dict()), setting, Work(ROWS * LENGTH, TRAINED, LENGTH)
+        shape_of(config(kind).to_dict()), setting, BatchWork(ROWS * LENGTH, TRAINED, LENGTH)
     )
     trained, _ = models.count_parameters(model)
     assert found.gradients == pytest.approx(4 * trained, rel=0.01)
@@ -123,7 +123,7 @@ def test_weights_are_those_of_the_model(kind: str) -> None:
     made = tiny.model(kind)
     shape = shape_of(made.config.to_dict())
     assert shape.parameters == pytest.approx(made.num_parameters(), rel=0.01)
-    found = estimate(shape, Setting(element_bytes=2), Work(1, 1, 1))
+    found = estimate(shape, MemorySettings(element_bytes=2), BatchWork(1, 1, 1))
     assert found.weights == 2 * shape.parameters
 
 
@@ -142,27 +142,27 @@ QWEN_7B = {  # Qwen2.5-7B's config.json
 def test_a_model_of_seven_billion() -> None:
     shape = shape_of(QWEN_7B)
     assert shape.parameters == pytest.approx(7.62e9, rel=0.01)
-    work = Work(4096, 2000, 2048)
-    lora = Setting(rank=16, element_bytes=2, device="cuda")
+    work = BatchWork(4096, 2000, 2048)
+    lora = MemorySettings(rank=16, element_bytes=2, device="cuda")
     plain = estimate(shape, lora, work)
-    nf4 = estimate(shape, Setting(rank=16, element_bytes=2, quantization="nf4"), work)
+    nf4 = estimate(shape, MemorySettings(rank=16, element_bytes=2, quantization="nf4"), work)
     assert plain.weights == pytest.approx(15.2e9, rel=0.02)
     assert nf4.weights == pytest.approx(5.5e9, rel=0.03)  # as bitsandbytes loads it
     assert plain.adapter == pytest.approx(4 * 40.4e6, rel=0.01)
-    again = Setting(rank=16, element_bytes=2, device="cuda", checkpointing=True)
+    again = MemorySettings(rank=16, element_bytes=2, device="cuda", checkpointing=True)
     less = estimate(shape, again, work)
     assert less.activations < plain.activations / 10
     assert plain.peak == sum(plain.parts.values()) > plain.weights + plain.activations
-    many = estimate(shape, lora, Work(65536, 65536, 2048))
+    many = estimate(shape, lora, BatchWork(65536, 65536, 2048))
     assert many.logits == 10 * CHUNK_LOGITS, "more are taken in chunks"
-    asked = estimate(shape, lora, Work(8, 8, 8, 4096, 4096))
+    asked = estimate(shape, lora, BatchWork(8, 8, 8, 4096, 4096))
     assert asked.peak == sum(asked.parts.values()) and "evaluation" in asked.parts
 
 
 def test_shared_weights_are_a_part_and_what_a_layer_borrows() -> None:
     """Eight GPUs: an eighth of 7.62e9 weights, and embedding, head and two layers at once."""
-    shape, work = shape_of(QWEN_7B), Work(4096, 2000, 2048)
-    alone = Setting(element_bytes=2, device="cuda")
+    shape, work = shape_of(QWEN_7B), BatchWork(4096, 2000, 2048)
+    alone = MemorySettings(element_bytes=2, device="cuda")
     plain, shared = (estimate(shape, replace(alone, shares=n), work) for n in (1, 8))
     layer, ends = 233.1e6, 2 * 152064 * 3584
     assert plain.gathered == 0 and "gathered" not in plain.parts
@@ -192,9 +192,9 @@ QWEN3_30B = {  # Qwen3-30B-A3B's config.json
 
 
 def test_each_expert_has_an_adapter_and_is_not_quantized() -> None:
-    shape, work = shape_of(QWEN3_30B), Work(4096, 2000, 2048)
+    shape, work = shape_of(QWEN3_30B), BatchWork(4096, 2000, 2048)
     assert shape.parameters == pytest.approx(30.53e9, rel=0.001)
-    lora = Setting(rank=16, element_bytes=2, device="cuda")
+    lora = MemorySettings(rank=16, element_bytes=2, device="cuda")
     found = estimate(shape, lora, work)
     attention = 48 * 16 * ((2048 + 4096) * 2 + (2048 + 512) * 2)
     experts = 48 * 128 * 16 * ((2048 + 2 * 768) + (768 + 2048))
@@ -247,9 +247,11 @@ def test_other_families_names_are_understood() -> None:
 def test_a_tied_matrix_that_is_trained_in_full_has_two_gradients(kind: str, copies: int) -> None:
     shape = shape_of(config(kind).to_dict())
     matrix = 4 * shape.vocabulary * shape.hidden
-    with_it, without = (estimate(shape, Setting(saved=n), Work(64, 64, 64)) for n in (1, 0))
+    with_it, without = (
+        estimate(shape, MemorySettings(saved=n), BatchWork(64, 64, 64)) for n in (1, 0)
+    )
     assert with_it.gradients - without.gradients == copies * matrix
     assert with_it.adapter - without.adapter == matrix
     assert with_it.optimizer - without.optimizer == 2 * matrix
-    both = estimate(shape, Setting(saved=2), Work(64, 64, 64))
+    both = estimate(shape, MemorySettings(saved=2), BatchWork(64, 64, 64))
     assert both.adapter - without.adapter == (matrix if shape.tied else 2 * matrix)

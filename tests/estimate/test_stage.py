@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.run.helpers import step
-from workbench.estimate.stage import past_speed
+from workbench.estimate.stage import past_throughput
 from workbench.preset.loader import parse
 from workbench.preset.rendering import to_toml
 from workbench.preset.schema import Launch, Preset
@@ -72,7 +72,7 @@ def past_run(
 
 def speeds(root: Path, host: str = "here", **model: Any) -> list[tuple[str, float] | None]:
     wanted = preset(**model)
-    found = [past_speed(wanted, stage, root, host) for stage in wanted.train]
+    found = [past_throughput(wanted, stage, root, host) for stage in wanted.train]
     return [(past.run, past.tokens_per_second) if past else None for past in found]
 
 
@@ -85,7 +85,7 @@ def test_other_processes_have_another_speed(tmp_path: Path) -> None:
     past_run(tmp_path, "one")
     for launch in (Launch(processes=2), Launch(processes=1, sharding="full")):
         wanted = preset().model_copy(update={"launch": launch})
-        assert past_speed(wanted, wanted.train[0], tmp_path, "here") is None
+        assert past_throughput(wanted, wanted.train[0], tmp_path, "here") is None
 
 
 def test_a_run_under_torchrun_says_nothing_of_one_process(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.forks import to_its_end
 from tests.pipeline.training.helpers import Bench, rows, stage_settings
 from tests.pipeline.training.test_stage import losses
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 
 pytestmark = [
@@ -30,7 +30,7 @@ STAGE = stage_settings(
 
 def test_batches_that_do_not_fit_are_halved_and_the_steps_stay(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    Examples.of(rows(160, longest=240)).save(bench.train_file)
+    TokenDataset.of(rows(160, longest=240)).save(bench.train_file)
     for name, room in (("limited", ROOM_BYTES), ("whole", 1 << 40)):
         assert to_its_end(lambda name=name, room=room: _train(bench, name, room)) == 0
     limited, whole = (

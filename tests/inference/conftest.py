@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
-from workbench.inference.llama_model import NativeModel
+from workbench.inference.llama_model import LlamaModel
 
 
 @pytest.fixture(scope="session")
@@ -17,20 +17,20 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_gguf: Path) -> Iterator[NativeModel]:
-    model = NativeModel(tiny_gguf)
+def tiny_model(tiny_gguf: Path) -> Iterator[LlamaModel]:
+    model = LlamaModel(tiny_gguf)
     yield model
     model.close()
 
 
 @pytest.fixture
-def load_tiny(tmp_path: Path) -> Iterator[Callable[[Tiny], NativeModel]]:
+def load_tiny(tmp_path: Path) -> Iterator[Callable[[Tiny], LlamaModel]]:
     """Load a tiny model of another make; closed when the test ends."""
-    models: list[NativeModel] = []
+    models: list[LlamaModel] = []
 
-    def load(tiny: Tiny) -> NativeModel:
+    def load(tiny: Tiny) -> LlamaModel:
         path = write_tiny(tmp_path / f"tiny-{len(models)}.gguf", tiny)
-        models.append(NativeModel(path))
+        models.append(LlamaModel(path))
         return models[-1]
 
     yield load

@@ -12,7 +12,7 @@ from tests.inference.helpers import Tiny, write_tiny
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.inference import gguf_check as inspect_module
-from workbench.inference.gguf_check import inspect, vouch
+from workbench.inference.gguf_check import read_gguf_info, verify_loadable
 from workbench.inference.gguf_header import BLOCKS, read_header
 
 # Imports once, then opens each file in a fork: an abort ends the fork only.
@@ -48,7 +48,7 @@ for name in sys.argv[1:]:
 
 
 def test_facts_about_a_model(tiny_gguf: Path) -> None:
-    info = inspect(tiny_gguf)
+    info = read_gguf_info(tiny_gguf)
     assert (info.architecture, info.name, info.layers, info.context) == ("qwen2", "tiny", 2, 1024)
     assert info.vocabulary == 266 and info.embedding == 64
     assert info.chat_template is not None and "im_start" in info.chat_template
@@ -93,7 +93,7 @@ def test_a_bad_header_is_one_line(tmp_path: Path, raw: bytes, message: str) -> N
     path = tmp_path / "bad.gguf"
     path.write_bytes(raw)
     with pytest.raises(UserError, match=message) as caught:
-        inspect(path)
+        read_gguf_info(path)
     assert "\n" not in str(caught.value)
 
 
@@ -101,7 +101,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, message in [("pipe", "not a file"), (".", "not a file"), ("none", "file not found")]:
         with pytest.raises(UserError, match=message):
-            inspect(tmp_path / name)
+            read_gguf_info(tmp_path / name)
 
 
 def test_a_file_cut_short_says_what_it_lacks(tiny_gguf: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_file_cut_short_says_what_it_lacks(tiny_gguf: Path, tmp_path: Path) ->
     for share in (0.01, 0.3, 0.9):
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(UserError, match="it is truncated: tensor|it ends inside its header"):
-            inspect(path)
+            read_gguf_info(path)
 
 
 def test_two_tokens_with_one_text_are_refused(tiny_gguf: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_two_tokens_with_one_text_are_refused(tiny_gguf: Path, tmp_path: Path) -
     heon = tiny_gguf.read_bytes().replace(b"\x02\0\0\0\0\0\0\0ll", b"\x02\0\0\0\0\0\0\0he", 1)
     path.write_bytes(heon)
     with pytest.raises(UserError, match="two tokens have the same text"):
-        inspect(path)
+        read_gguf_info(path)
 
 
 def mutations(raw: bytes, n: int) -> list[bytes]:
@@ -151,7 +151,7 @@ def test_mutated_headers_never_kill_the_process_that_asks(
         path = tmp_path / f"{number}.gguf"
         path.write_bytes(raw)
         try:
-            inspect(path)
+            read_gguf_info(path)
             passed.append(str(path))
         except UserError as error:
             assert "\n" not in str(error)
@@ -176,16 +176,16 @@ def _said(program: str, paths: list[str]) -> list[str]:
 
 
 def test_a_child_opens_what_nobody_vouches_for(tiny_gguf: Path) -> None:
-    assert vouch(tiny_gguf).architecture == "qwen2"
+    assert verify_loadable(tiny_gguf).architecture == "qwen2"
 
 
 def test_a_file_whose_digest_is_trusted_needs_no_child(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect_module, "_try_in_child", lambda *_: "a child was asked")
-    assert vouch(tiny_gguf, trusted={files.sha256(tiny_gguf)})
+    assert verify_loadable(tiny_gguf, trusted={files.sha256(tiny_gguf)})
     with pytest.raises(UserError, match="a child was asked"):
-        vouch(tiny_gguf, trusted={"another"})
+        verify_loadable(tiny_gguf, trusted={"another"})
 
 
 def test_llamas_refusal_in_the_child_is_one_line(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_llamas_refusal_in_the_child_is_one_line(tmp_path: Path) -> None:
     raw = path.read_bytes().replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight")
     path.write_bytes(raw)
     with pytest.raises(UserError, match="llama.cpp cannot open this file.*blk.1.ffn_up") as caught:
-        vouch(path)
+        verify_loadable(path)
     assert "\n" not in str(caught.value)
 
 
@@ -206,9 +206,9 @@ def test_a_child_that_dies_is_one_line(tiny_gguf: Path, monkeypatch: pytest.Monk
         lambda _command, **kwargs: real([sys.executable, "-c", code], **kwargs),
     )
     with pytest.raises(UserError, match=r"crashes on this file \(SIGABRT\): GGML_ASSERT failed"):
-        vouch(tiny_gguf)
+        verify_loadable(tiny_gguf)
 
 
 def test_a_child_that_hangs_is_one_line(tiny_gguf: Path) -> None:
     with pytest.raises(UserError, match=r"could not open this file within 0.01 s"):
-        vouch(tiny_gguf, timeout_s=0.01)
+        verify_loadable(tiny_gguf, timeout_s=0.01)

@@ -4,11 +4,11 @@ import sys
 import threading
 from pathlib import Path
 
-from workbench.inference.llama_library import NativeLog
+from workbench.inference.llama_library import LlamaLog
 
 
 def test_levels_follow_ggml_and_pieces_join_to_lines(tmp_path: Path) -> None:
-    log, path = NativeLog(), tmp_path / "native.log"
+    log, path = LlamaLog(), tmp_path / "native.log"
     log.to_file(path)
     for level, text in [(1, b"noise\n"), (2, b"loading "), (5, b"model\n"), (3, b"slow\n")]:
         log.handle(level, text)
@@ -25,7 +25,7 @@ def test_levels_follow_ggml_and_pieces_join_to_lines(tmp_path: Path) -> None:
 
 
 def test_the_callback_never_raises(tmp_path: Path) -> None:
-    log = NativeLog()
+    log = LlamaLog()
     log.to_file(tmp_path / "native.log")
     assert log._fd is not None
     os.close(log._fd)
@@ -37,7 +37,7 @@ def test_the_callback_never_raises(tmp_path: Path) -> None:
 
 
 def test_lines_of_many_threads_are_all_there(tmp_path: Path) -> None:
-    log, path = NativeLog(), tmp_path / "native.log"
+    log, path = LlamaLog(), tmp_path / "native.log"
     log.to_file(path)
     threads = [
         threading.Thread(target=lambda i=i: [log.handle(2, b"%d\n" % i) for _ in range(50)])

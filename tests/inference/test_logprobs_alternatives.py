@@ -10,14 +10,14 @@ import torch
 
 from tests import tiny
 from tests.inference.test_logprobs_likelihood import exported  # noqa: F401  (a fixture)
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.logprobs import Drawn, quoted
+from workbench.inference.logprobs import TokenLogprob, quoted
 from workbench.inference.session import Session
 
 ASK = [Message("user", "hello")]
-GREEDY = Sampling(temperature=0, max_tokens=20)
-WARM = Sampling(temperature=1.0, top_k=0, top_p=1.0, max_tokens=20)
+GREEDY = SamplingParams(temperature=0, max_tokens=20)
+WARM = SamplingParams(temperature=1.0, top_k=0, top_p=1.0, max_tokens=20)
 
 
 @pytest.fixture
@@ -78,5 +78,5 @@ def test_nothing_to_tell_before_an_answer_or_once_cancelled(session: Session) ->
 
 def test_a_token_is_shown_on_one_line_and_does_nothing() -> None:
     assert quoted(" a\n\t\x1b") == "' a\\n\\t\\x1b'"
-    one = Drawn(" a", 0.621, ((" a", 0.621), ("\n", 0.2)))
+    one = TokenLogprob(" a", 0.621, ((" a", 0.621), ("\n", 0.2)))
     assert str(one) == "  62.1%".removeprefix(" ") + "  ' a'              '\\n' 20.0%"

@@ -19,9 +19,9 @@ from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
 from workbench.inference import logprobs
 from workbench.inference.decoder import BATCH_TOKENS, Decoder
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.logprobs import Given, answer_loss, given_ids
-from workbench.inference.prompt_tokens import prompt_ids, template_of
+from workbench.inference.llama_model import LlamaModel
+from workbench.inference.logprobs import PromptAndAnswer, answer_loss, prompt_and_answer_ids
+from workbench.inference.prompt_tokens import model_chat_template, prompt_ids
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.models.weights import Weights
@@ -41,31 +41,31 @@ def talk(question: str, answer: str) -> tuple[Message, ...]:
     return Message("user", question), Message("assistant", answer)
 
 
-def text_of(model: NativeModel, ids: Sequence[int]) -> str:
+def text_of(model: LlamaModel, ids: Sequence[int]) -> str:
     return b"".join(map(model.piece, ids)).decode()
 
 
 @pytest.mark.parametrize("said", TALKS)
 def test_the_answer_is_what_follows_the_prompt_up_to_its_end(
-    tiny_model: NativeModel, said: tuple[str, str]
+    tiny_model: LlamaModel, said: tuple[str, str]
 ) -> None:
-    template, messages = template_of(tiny_model), talk(*said)
-    found = given_ids(tiny_model, template, messages)
+    template, messages = model_chat_template(tiny_model), talk(*said)
+    found = prompt_and_answer_ids(tiny_model, template, messages)
     assert found.prompt == prompt_ids(tiny_model, template, messages[:1])
     assert found.answer[-1] == END and END not in found.answer[:-1]
     assert text_of(tiny_model, found.answer) == said[1] + "<|im_end|>"
 
 
 def test_a_template_that_writes_answers_otherwise_is_told(
-    load_tiny: Callable[[Tiny], NativeModel],
+    load_tiny: Callable[[Tiny], LlamaModel],
 ) -> None:
     model = load_tiny(Tiny())
     other = ChatTemplate(CHATML.replace("assistant\n", "robot\n"))
     with pytest.raises(UserError, match="does not continue its own generation prompt"):
-        given_ids(model, other, talk("a", "b"))
+        prompt_and_answer_ids(model, other, talk("a", "b"))
     silent = ChatTemplate("{% if add_generation_prompt %}x{% else %}x{% endif %}")
     with pytest.raises(UserError, match="leaves the prompt or the response empty"):
-        given_ids(model, silent, talk("a", "b"))
+        prompt_and_answer_ids(model, silent, talk("a", "b"))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 @torch.no_grad()
-def peer_loss(model: Any, found: Given) -> float:
+def peer_loss(model: Any, found: PromptAndAnswer) -> float:
     ids = torch.tensor([found.prompt + found.answer])
     logits = model(ids).logits[0, len(found.prompt) - 1 : -1].double()
     losses = torch.nn.functional.cross_entropy(logits, ids[0, len(found.prompt) :], reduction="sum")
@@ -95,10 +95,12 @@ def test_the_loss_is_that_of_transformers(
     """Also where logits are had in many small calls. llama.cpp caches in F16, hence the margin."""
     monkeypatch.setattr(logprobs, "_rows_at_once", lambda _model: at_once)
     path, peer = exported
-    model = NativeModel(path)
+    model = LlamaModel(path)
     decoder = Decoder(model, context=1024)
     try:
-        all_found = [given_ids(model, template_of(model), talk(*said)) for said in TALKS]
+        all_found = [
+            prompt_and_answer_ids(model, model_chat_template(model), talk(*said)) for said in TALKS
+        ]
         assert max(found.n_tokens for found in all_found) > BATCH_TOKENS
         for found in all_found:
             assert answer_loss(decoder, found) / len(found.answer) == pytest.approx(
@@ -120,9 +122,9 @@ def test_the_weighed_tokens_are_those_that_training_learns(exported: tuple[Path,
         sequence_length=4096,
         stop_ids=[stop],
     )
-    model = NativeModel(exported[0])
+    model = LlamaModel(exported[0])
     for row, entry in zip(rows, encoding.sequences, strict=True):
-        found = given_ids(model, template_of(model), row.messages)
+        found = prompt_and_answer_ids(model, model_chat_template(model), row.messages)
         trained = [i for i, learnt in zip(entry.ids, entry.trained, strict=True) if learnt]
         assert found.answer == trained
         assert entry.ids[: found.n_tokens].tolist() == found.prompt + trained
@@ -146,11 +148,14 @@ def test_the_logits_of_one_call_are_bounded() -> None:
 
 
 def test_an_answer_that_the_model_is_sure_of_costs_nothing(
-    load_tiny: Callable[[Tiny], NativeModel],
+    load_tiny: Callable[[Tiny], LlamaModel],
 ) -> None:
     model = load_tiny(Tiny(says=b"Helo wrd!"))
     decoder = Decoder(model, context=128)
-    sure, wrong = (given_ids(model, template_of(model), talk("x", a)) for a in ("Helo wrd!", "o!"))
+    sure, wrong = (
+        prompt_and_answer_ids(model, model_chat_template(model), talk("x", a))
+        for a in ("Helo wrd!", "o!")
+    )
     losses = [answer_loss(decoder, found) for found in (sure, wrong)]
     decoder.close()
     assert losses[0] < 0.05 and losses[1] > 5 and all(map(math.isfinite, losses))

@@ -18,7 +18,7 @@ from tests.inference.helpers import Tiny, write_tiny
 from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.inference import quantization as module
 from workbench.inference.quantization import KINDS, Progress, quantize
-from workbench.inference.quantize_process import Teller
+from workbench.inference.quantize_process import ProgressReporter
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_the_log_is_understood_in_any_pieces(capsys: pytest.CaptureFixture[str])
     )
     told = []
     for length in (1, 7, len(log)):
-        for teller in (Teller(dry=True), Teller()):
+        for teller in (ProgressReporter(dry=True), ProgressReporter()):
             for start in range(0, len(log), length):
                 teller.hear(2, log[start : start + length])
         told.append(capsys.readouterr().out)

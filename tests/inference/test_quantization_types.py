@@ -6,7 +6,12 @@ import pytest
 from llama_cpp import llama_cpp
 
 from workbench.core.errors import UserError
-from workbench.inference.quantization import KINDS, NEED_MATRIX, estimated_bytes, kind_named
+from workbench.inference.quantization import (
+    KINDS,
+    NEED_IMPORTANCE_MATRIX,
+    estimated_bytes,
+    kind_named,
+)
 from workbench.pipeline.export.tensor_types import TYPES
 
 
@@ -24,7 +29,7 @@ def test_what_is_streamed_is_what_the_export_writes() -> None:
         assert KINDS[name].is_float != made.quantized
 
 
-@pytest.mark.parametrize("name", NEED_MATRIX)
+@pytest.mark.parametrize("name", NEED_IMPORTANCE_MATRIX)
 def test_types_that_need_a_matrix_are_refused_with_the_reason(name: str) -> None:
     with pytest.raises(UserError, match=f"{name} needs an importance matrix"):
         kind_named(name.upper())

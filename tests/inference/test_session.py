@@ -6,13 +6,13 @@ import pytest
 
 from tests.inference.helpers import Tiny, write_adapter, write_tiny
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.decoder import BATCH_TOKENS, Feed
+from workbench.inference.decoder import BATCH_TOKENS, SequenceTokens
 from workbench.inference.session import Session, common_prefix
 from workbench.tokenization.chat_template import ChatTemplate
 
-GREEDY = Sampling(temperature=0, max_tokens=40)
+GREEDY = SamplingParams(temperature=0, max_tokens=40)
 ASK = [Message("user", "hello")]
 
 
@@ -72,9 +72,9 @@ def test_characters_of_several_tokens_arrive_whole(open_tiny: Callable[..., Sess
 
 def test_max_tokens_and_the_context_end_an_answer(open_tiny: Callable[..., Session]) -> None:
     session = open_tiny(Tiny(says=b"a", then_stops=False), context=256)
-    limited = session.answer(ASK, Sampling(temperature=0, max_tokens=7))
+    limited = session.answer(ASK, SamplingParams(temperature=0, max_tokens=7))
     assert (limited.text, limited.stopped, limited.context_full) == ("a" * 7, "length", False)
-    full = session.answer(ASK, Sampling(temperature=0, max_tokens=4000))
+    full = session.answer(ASK, SamplingParams(temperature=0, max_tokens=4000))
     assert full.stopped == "length" and full.context_full
     assert full.n_tokens + full.prompt_tokens == session.context
 
@@ -105,7 +105,7 @@ def test_a_second_turn_reads_only_what_is_new(open_tiny: Callable[..., Session])
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_the_cache_does_not_change_what_is_said(session: Session, temperature: float) -> None:
-    sampling = Sampling(temperature=temperature, max_tokens=30, seed=3)
+    sampling = SamplingParams(temperature=temperature, max_tokens=30, seed=3)
     ask = [Message("user", "hello the one on")]
     alone = session.answer(ask, sampling)
     session.answer([Message("user", "hello something else")], sampling)
@@ -114,19 +114,19 @@ def test_the_cache_does_not_change_what_is_said(session: Session, temperature: f
 
 
 def test_the_seed_decides_what_is_drawn(session: Session) -> None:
-    hot = [Sampling(temperature=1.5, seed=seed, max_tokens=30) for seed in (1, 1, 2)]
+    hot = [SamplingParams(temperature=1.5, seed=seed, max_tokens=30) for seed in (1, 1, 2)]
     texts = [session.answer(ASK, sampling).text for sampling in hot]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_temperature_zero_ignores_the_seed(session: Session) -> None:
-    cold = [Sampling(temperature=0, seed=seed, max_tokens=30) for seed in (1, 2)]
+    cold = [SamplingParams(temperature=0, seed=seed, max_tokens=30) for seed in (1, 2)]
     assert len({session.answer(ASK, sampling).text for sampling in cold}) == 1
 
 
 def test_a_repeat_penalty_makes_repeats_rarer(session: Session) -> None:
     def distinct(repeat_penalty: float) -> int:
-        sampling = Sampling(temperature=0, repeat_penalty=repeat_penalty, max_tokens=200)
+        sampling = SamplingParams(temperature=0, repeat_penalty=repeat_penalty, max_tokens=200)
         return len(set(session.answer(ASK, sampling).text))
 
     assert distinct(5.0) > distinct(1.0)
@@ -134,7 +134,7 @@ def test_a_repeat_penalty_makes_repeats_rarer(session: Session) -> None:
 
 def test_cancel_from_another_thread_ends_the_answer(open_tiny: Callable[..., Session]) -> None:
     session = open_tiny(Tiny(says=b"a", then_stops=False, context=4096), context=4096)
-    stream = session.stream(ASK, Sampling(temperature=0, max_tokens=4000))
+    stream = session.stream(ASK, SamplingParams(temperature=0, max_tokens=4000))
     next(stream)
     thread = threading.Thread(target=session.cancel)
     thread.start()
@@ -151,7 +151,7 @@ def test_cancel_ends_the_reading_of_a_long_prompt(
     decoder, chunks = session._decoder, []
     real = decoder.feed
 
-    def feed(feeds: list[Feed], **options: bool) -> dict[int, int]:
+    def feed(feeds: list[SequenceTokens], **options: bool) -> dict[int, int]:
         chunks.append(feeds)
         if len(chunks) == 3:
             session.cancel()
@@ -173,14 +173,16 @@ def test_a_slow_model_is_stopped_amid_a_token(
     decoder, calls = session._decoder, []
     real = decoder.feed
 
-    def feed(feeds: list[Feed], *, abortable: bool = False) -> dict[int, int]:
+    def feed(feeds: list[SequenceTokens], *, abortable: bool = False) -> dict[int, int]:
         calls.append(abortable)
         if len(calls) == 5:
             session.cancel()  # while llama.cpp computes
         return real(feeds, abortable=abortable)
 
     monkeypatch.setattr(decoder, "feed", feed)
-    assert session.answer(ASK, Sampling(temperature=0, max_tokens=4000)).stopped == "cancelled"
+    assert (
+        session.answer(ASK, SamplingParams(temperature=0, max_tokens=4000)).stopped == "cancelled"
+    )
     assert calls == [True, False, True, True, True], "the first token tells how slow it is"
     assert decoder.length(0) == len(session._fed), "the token that was given up is not counted"
     assert session.answer(ASK, GREEDY).text == "a" * 40

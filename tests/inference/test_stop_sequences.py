@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.core.errors import UserError
-from workbench.inference.stop_sequences import TextStream, first_stop, longest_beginning
+from workbench.inference.stop_sequences import TextStream, first_stop, longest_partial_stop
 
 TEXT = st.text(alphabet="ab<|im_end>é語🧪", max_size=40)
 STOPS = st.lists(st.text(alphabet="ab<|im_end>é", min_size=1, max_size=6), max_size=3)
@@ -81,5 +81,5 @@ def test_an_empty_stop_text_is_refused() -> None:
 def test_of_two_stop_texts_that_end_together_the_longer_counts() -> None:
     assert first_stop("x<|end|>", ["|>", "<|end|>"]) == 1
     assert first_stop("nothing", ["|>"]) is None
-    assert longest_beginning("ab<|", ["<|im", "b"]) == 2
-    assert longest_beginning("", ["<|im"]) == 0
+    assert longest_partial_stop("ab<|", ["<|im", "b"]) == 2
+    assert longest_partial_stop("", ["<|im"]) == 0

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer
 
 from tests import tiny
 from workbench.dataset.rows import Message
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.prompt_tokens import prompt_ids, template_of
+from workbench.inference.llama_model import LlamaModel
+from workbench.inference.prompt_tokens import model_chat_template, prompt_ids
 from workbench.pipeline.artifacts import chat_template, run_template
 from workbench.pipeline.context import Context
 from workbench.pipeline.export.merged_safetensors import write_merged
@@ -110,9 +110,9 @@ def test_the_gguf_file_has_them_by_name_and_chat_chooses(context: Context, tmp_p
     found = {name: fields[f"tokenizer.chat_template.{name}"].contents() for name in names}
     assert found == {"rag": RAG, "tool_use": TOOL_USE}
     assert fields["tokenizer.chat_template"].contents() == tiny.CHATML
-    model = NativeModel(path)
+    model = LlamaModel(path)
     try:
-        template = template_of(model)
+        template = model_chat_template(model)
         asked = [Message("user", "ask")]
         for tools in ([], TOOLS):
             ids = prompt_ids(model, template, asked, tools)

@@ -14,12 +14,18 @@ import psutil
 import pytest
 
 from workbench.pipeline import system_load
-from workbench.pipeline.system_load import Family, LoadMeter, gpu, measured, rest
+from workbench.pipeline.system_load import (
+    ProcessTree,
+    SystemLoadMonitor,
+    gpu,
+    measured,
+    next_reading_s,
+)
 from workbench.run import events
 
 
 def test_readings_are_plausible() -> None:
-    found = measured(Family())
+    found = measured(ProcessTree())
     assert 0 <= found.cpu_share <= 1 and found.worker_cores >= 0
     assert 1 << 20 < found.memory_bytes < psutil.virtual_memory().total
     assert 0 < found.memory_free_bytes < psutil.virtual_memory().total
@@ -27,7 +33,7 @@ def test_readings_are_plausible() -> None:
 
 
 def test_a_second_at_first_and_ten_after_hours() -> None:
-    assert [rest(age) for age in (0, 500, 4000, 1e6)] == [1.0, 1.0, 4.0, 10.0]
+    assert [next_reading_s(age) for age in (0, 500, 4000, 1e6)] == [1.0, 1.0, 4.0, 10.0]
 
 
 def test_it_speaks_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,14 +46,14 @@ def test_it_speaks_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
         if len(told) == 2:
             twice.set()
 
-    with LoadMeter(emit) as meter:
+    with SystemLoadMonitor(emit) as meter:
         assert twice.wait(20)
     assert not meter._thread.is_alive() and len(told) >= 2
 
 
 def test_a_short_run_has_a_reading_too() -> None:
     told: list[events.Load] = []
-    with LoadMeter(told.append) as meter:
+    with SystemLoadMonitor(told.append) as meter:
         assert not told, "the first one comes after a second"
     assert not meter._thread.is_alive() and len(told) == 1
 
@@ -59,7 +65,7 @@ def test_a_reading_that_fails_is_not_the_last(
     monkeypatch.setattr(system_load, "FIRST_S", 0.01)
     plain, calls, read = system_load.measured, [], threading.Event()
 
-    def measured(family: Family) -> events.Load:
+    def measured(family: ProcessTree) -> events.Load:
         calls.append(family)
         if len(calls) == 1:
             raise error
@@ -68,7 +74,7 @@ def test_a_reading_that_fails_is_not_the_last(
 
     monkeypatch.setattr(system_load, "measured", measured)
     told: list[events.Load] = []
-    with LoadMeter(told.append):
+    with SystemLoadMonitor(told.append):
         assert read.wait(20)
     assert len(told) >= 1
 
@@ -79,7 +85,7 @@ def test_a_full_disk_ends_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -
     def full(event: events.Load) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    with LoadMeter(full) as meter:
+    with SystemLoadMonitor(full) as meter:
         meter._thread.join(20)
         assert not meter._thread.is_alive()
 
@@ -100,7 +106,7 @@ def test_a_gpu_is_told_with_what_can_be_known_of_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_children_count_as_the_worker_for_as_long_as_they_live() -> None:
-    family = Family()
+    family = ProcessTree()
     _, alone = family.busy()
     spin = "import time\nx = bytearray(64 << 20)\nprint(1, flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as child:
@@ -118,10 +124,10 @@ def test_children_count_as_the_worker_for_as_long_as_they_live() -> None:
 
 def test_a_gpu_that_a_rank_uses_is_told_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_load, "gpu", lambda: None)
-    monkeypatch.setattr(system_load, "elsewhere", system_load.Elsewhere())
-    theirs = replace(measured(Family()), gpu_memory_bytes=5, gpu_memory_total_bytes=8)
+    monkeypatch.setattr(system_load, "elsewhere", system_load.ReportedGpu())
+    theirs = replace(measured(ProcessTree()), gpu_memory_bytes=5, gpu_memory_total_bytes=8)
     system_load.elsewhere.hear(theirs)
-    found = measured(Family())
+    found = measured(ProcessTree())
     assert (found.gpu_share, found.gpu_memory_bytes, found.gpu_memory_total_bytes) == (None, 5, 8)
     system_load.elsewhere.hear(replace(theirs, gpu_memory_bytes=None))
-    assert measured(Family()).gpu_memory_bytes is None
+    assert measured(ProcessTree()).gpu_memory_bytes is None

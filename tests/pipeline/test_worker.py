@@ -331,6 +331,6 @@ def test_a_bug_leaves_its_traceback_in_the_log_and_one_line(
 
 
 def test_control_stop_from_an_earlier_life_does_not_linger(run: RunFolder) -> None:
-    control.ask(run.control, "stop")
+    control.send_request(run.control, "stop")
     work(run, "prepare")
-    assert not control.asked(run.control, "stop")
+    assert not control.is_requested(run.control, "stop")

@@ -106,18 +106,20 @@ def test_an_embedded_base_is_a_folder_with_a_config(package: Path) -> None:
 def test_a_source_is_located_with_its_schema(package: Path) -> None:
     data, schema = make(Path("a.md")), make(package.parent / "presets" / "s.json")
     source = DataSource.model_validate({"path": "a.md", "schema": "s.json"})
-    found = lookup.locate(source, schema.parent / "mine.toml")
+    found = lookup.with_absolute_source(source, schema.parent / "mine.toml")
     assert (found.path, found.json_schema) == (str(data.absolute()), str(schema))
     with pytest.raises(UserError, match="'none.json' not found"):
-        lookup.locate(DataSource.model_validate({"path": "a.md", "schema": "none.json"}), schema)
+        lookup.with_absolute_source(
+            DataSource.model_validate({"path": "a.md", "schema": "none.json"}), schema
+        )
 
 
 def test_a_data_set_of_the_hub_stays_where_it_is_and_a_clone_is_found(package: Path) -> None:
     mine = package / "mine.toml"
     for path in ("hub:a/b", "hub:a/b:test", "hub:a/b@v1.0:main:test"):
-        assert lookup.locate(DataSource(path=path), mine).path == path
+        assert lookup.with_absolute_source(DataSource(path=path), mine).path == path
     Path("clone").mkdir()
-    found = lookup.locate(DataSource(path="hub:./clone:test"), mine)
+    found = lookup.with_absolute_source(DataSource(path="hub:./clone:test"), mine)
     assert found.path == f"hub:{Path('clone').absolute()}:test"
     with pytest.raises(UserError, match="not found"):
-        lookup.locate(DataSource(path="hub:./nowhere"), mine)
+        lookup.with_absolute_source(DataSource(path="hub:./nowhere"), mine)

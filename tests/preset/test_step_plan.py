@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.preset.schema import TrainStage
-from workbench.preset.step_plan import estimate_steps_per_epoch, every, plan_stage, steps_of
+from workbench.preset.step_plan import estimate_steps_per_epoch, plan_stage, steps_due, steps_of
 
 
 def stage(**keys: Any) -> TrainStage:
@@ -65,12 +65,12 @@ def test_warmup_never_exceeds_the_stage() -> None:
 
 
 def test_zero_is_the_end_alone() -> None:
-    assert every(0, 25, 75) == (75,)
+    assert steps_due(0, 25, 75) == (75,)
 
 
 def test_every_step_at_most() -> None:
-    assert every(0.01, 10, 5) == (1, 2, 3, 4, 5)
-    assert every(1, 10, 3) == (1, 2, 3)
+    assert steps_due(0.01, 10, 5) == (1, 2, 3, 4, 5)
+    assert steps_due(1, 10, 3) == (1, 2, 3)
 
 
 @given(
@@ -79,7 +79,7 @@ def test_every_step_at_most() -> None:
     last=st.integers(1, 900),
 )
 def test_steps_rise_and_end_with_the_last(value: float, whole: int, last: int) -> None:
-    due = every(value, whole, last)
+    due = steps_due(value, whole, last)
     assert due[-1] == last and due[0] >= 1
     assert all(a < b for a, b in zip(due, due[1:], strict=False))
     interval = value * whole if value < 1 else value

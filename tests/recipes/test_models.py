@@ -6,7 +6,7 @@ import pytest
 
 from recipes.models import CARDS_GB, ENOUGH, GB, MODELS, USABLE, Known, fit, page, preset
 from workbench.architectures.shape import known_shape
-from workbench.estimate.stage import needed
+from workbench.estimate.stage import stage_memory
 from workbench.preset.loader import load
 from workbench.preset.lookup import list_presets
 from workbench.preset.miniature import kind_of
@@ -28,7 +28,7 @@ def test_a_preset_fits_the_card_that_it_names(model: Known) -> None:
     loaded = load(model.preset).preset
     card = next(card for card in CARDS_GB if f"from {card} GB" in loaded.description)
     stage, shape = loaded.train[0], known_shape(loaded.model.base)
-    assert needed(shape, stage, loaded.model, "cuda", 2, card * GB).peak <= USABLE * card * GB
+    assert stage_memory(shape, stage, loaded.model, "cuda", 2, card * GB).peak <= USABLE * card * GB
     assert stage.sequence_length <= ENOUGH and stage.batch_tokens % stage.sequence_length == 0
 
 
@@ -44,7 +44,9 @@ def test_what_a_preset_says_of_a_card_is_true(model: Known) -> None:
             continue
         words = said.split() if said.startswith("--set") else []
         small = load(model.preset, words[1::2]).preset
-        memory = needed(known_shape(model.base), small.train[0], small.model, "cuda", 2, card * GB)
+        memory = stage_memory(
+            known_shape(model.base), small.train[0], small.model, "cuda", 2, card * GB
+        )
         assert memory.peak <= USABLE * card * GB
 
 

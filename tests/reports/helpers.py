@@ -8,7 +8,12 @@ from typing import Any
 
 from workbench.pipeline.evaluation.metrics import compare, in_headline, model_figures
 from workbench.pipeline.evaluation.report_writer import write_report
-from workbench.pipeline.evaluation.result import About, EvaluationResult, ModelResult, verdict_of
+from workbench.pipeline.evaluation.result import (
+    EvaluationResult,
+    ModelResult,
+    ReportHeader,
+    verdict_of,
+)
 from workbench.reports.cases import Case
 from workbench.reports.evaluation_report import GuardResult
 
@@ -55,7 +60,7 @@ def write(
         verdict=verdict,
         report_markdown=folder / "report.md",
         report_json=folder / "report.json",
-        about=About(title="An evaluation", date="2026-11-21", checker=checker),
+        about=ReportHeader(title="An evaluation", date="2026-11-21", checker=checker),
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_report(result)

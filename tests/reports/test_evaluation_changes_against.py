@@ -8,13 +8,13 @@ import pytest
 
 from tests.reports.helpers import case
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_changes import against
+from workbench.reports.evaluation_changes import compare_cases
 
 
 def test_prompts_are_paired_by_what_they_say_not_by_their_number() -> None:
     before = [case(0, True, prompt="a"), case(1, False, prompt="b"), case(2, prompt="gone")]
     now = [case(5, True, prompt="b"), case(6, False, prompt="a"), case(7, prompt="new")]
-    found = against(now, before)
+    found = compare_cases(now, before)
     assert [found.changes[one.key] for one in now] == [
         "newly passing",
         "newly failing",
@@ -30,19 +30,19 @@ def test_prompts_are_paired_by_what_they_say_not_by_their_number() -> None:
 
 def test_the_same_words_after_another_beginning_are_another_prompt() -> None:
     first = case(0, False, earlier=(("system", "be brief"),))
-    assert against([case(0)], [first]).changes == {("", 0, 0): "not comparable"}
+    assert compare_cases([case(0)], [first]).changes == {("", 0, 0): "not comparable"}
 
 
 def test_a_prompt_that_stands_there_twice_is_paired_in_order() -> None:
     before = [case(0, True, prompt="a"), case(1, False, prompt="a")]
     now = [case(0, True, prompt="a"), case(1, True, prompt="a")]
-    assert list(against(now, before).changes.values()) == ["as before", "newly passing"]
+    assert list(compare_cases(now, before).changes.values()) == ["as before", "newly passing"]
 
 
 @pytest.mark.parametrize("given", [{"problem": "down"}, {"passed": None}])
 def test_what_was_not_judged_is_not_comparable(given: dict[str, object]) -> None:
     for now, before in (([case(0)], [case(0, **given)]), ([case(0, **given)], [case(0)])):  # type: ignore[arg-type]
-        assert set(against(now, before).changes.values()) == {"not comparable"}
+        assert set(compare_cases(now, before).changes.values()) == {"not comparable"}
 
 
 def test_guards_samples_and_what_is_apart_count_in_no_figure_but_are_told() -> None:
@@ -50,7 +50,7 @@ def test_guards_samples_and_what_is_apart_count_in_no_figure_but_are_told() -> N
     before = [case(0, False), *(case(0, False, **given) for given in more)]  # type: ignore[arg-type]
     now = [case(0, True), *(case(0, True, **given) for given in more)]  # type: ignore[arg-type]
     # the one apart says what the first says: it is its second asking in both
-    found = against(now, before, apart=["apart"])
+    found = compare_cases(now, before, apart=["apart"])
     assert found.counts["newly passing"] == 1
     assert set(found.changes.values()) == {"newly passing"} and len(found.changes) == 3
 
@@ -67,7 +67,7 @@ def test_counts_agree_with_a_count_by_hand() -> None:
         now, before = some(40), some(40)
         old = {one.prompt: one.passed for one in before}
         pairs = [(one.passed, old.get(one.prompt)) for one in now]
-        found = against(now, before)
+        found = compare_cases(now, before)
         assert found.counts["newly passing"] == pairs.count((True, False))
         assert found.counts["newly failing"] == pairs.count((False, True))
         assert found.counts["as before"] == pairs.count((True, True)) + pairs.count((False, False))

@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.run.helpers import step, validated
 from tests.run.test_state import PLAN, STAGE, STARTED, fold, told
 from workbench.console.live_view import LiveView
-from workbench.console.views import Narrator, PlainView
+from workbench.console.views import EventLines, PlainView
 from workbench.reports import status_text
 from workbench.run import events
 from workbench.run.state import RunState
@@ -45,7 +45,7 @@ def test_figures(value: object, shown: str) -> None:
 def test_a_training_stage_at_work() -> None:
     state = training(1, 2)
     state.apply(told((validated(2, 0.5), STAGE), first=20))
-    phrase = status_text.running(state.stages[STAGE])
+    phrase = status_text.running_text(state.stages[STAGE])
     assert phrase.share == 0.2
     assert phrase.text == "step 2 of 10  loss 1.00  best 0.50  5,000 tok/s"
     assert phrase.left == "0:08 left"
@@ -61,10 +61,10 @@ def test_memory_and_what_became_of_the_general_text() -> None:
     ]
     records = told((PLAN, STAGE), (memory, STAGE), (step(1), STAGE), *((g, STAGE) for g in general))
     state = fold(records)
-    (line,) = Narrator().lines(records, state)
+    (line,) = EventLines().lines(records, state)
     words = "peak memory 1.5 GiB for the largest batch (estimated 1.0 GiB), 5.0 GiB free"
     assert line == f"  train sft        {words}"
-    assert "general-text loss 3.00 → 3.25" in status_text.finished(state.stages[STAGE], state)
+    assert "general-text loss 3.00 → 3.25" in status_text.finished_text(state.stages[STAGE], state)
 
 
 def test_several_processes_are_told_of() -> None:
@@ -77,21 +77,21 @@ def test_several_processes_are_told_of() -> None:
         ),
     ):
         records = told((plan, STAGE))
-        assert list(Narrator().lines(records, fold(records))) == wanted
+        assert list(EventLines().lines(records, fold(records))) == wanted
 
 
 def test_another_stage_at_work() -> None:
     progress = events.Progress(done=3, total=12, unit="tensors", label="q8_0")
     state = fold(told((events.StageStarted(title="Export"), "export"), (progress, "export")))
-    phrase = status_text.running(state.stages["export"])
+    phrase = status_text.running_text(state.stages["export"])
     assert (phrase.share, phrase.text, phrase.left) == (0.25, "3 of 12 tensors  q8_0", "")
     unknown = events.Progress(done=3, total=0, unit="rows")
     state.apply(told((unknown, "export"), first=9))
-    assert status_text.running(state.stages["export"]).share is None
+    assert status_text.running_text(state.stages["export"]).share is None
 
 
 def test_a_stage_that_has_only_begun_tells_its_title() -> None:
-    assert status_text.running(training().stages[STAGE]).text == "Train: sft"
+    assert status_text.running_text(training().stages[STAGE]).text == "Train: sft"
 
 
 def test_speed_is_all_tokens_over_all_time() -> None:
@@ -114,10 +114,10 @@ def test_an_export_tells_its_files_and_its_worst_parity() -> None:
     done = events.StageDone(elapsed_s=3.0, inputs="")
     said = [(event, "export") for event in (*exported, good)]
     state = fold(told(*said, (done, "export")))
-    line = status_text.finished(state.stages["export"], state)
+    line = status_text.finished_text(state.stages["export"], state)
     assert "f16 2.0 KiB  q8_0 2.0 KiB  parity passed, mean KL at most 1.0e-05  0:03" in line
     state.apply(told((bad, "export"), first=9))
-    assert "parity FAILED, mean KL at most 0.50" in status_text.finished(
+    assert "parity FAILED, mean KL at most 0.50" in status_text.finished_text(
         state.stages["export"], state
     )
 
@@ -129,14 +129,14 @@ def test_an_evaluation_tells_before_and_after() -> None:
         (events.StageDone(elapsed_s=1.0, inputs=""), "evaluate"),
     ]
     state = fold(told(*said))
-    line = status_text.finished(state.stages["evaluate"], state)
+    line = status_text.finished_text(state.stages["evaluate"], state)
     assert "pass rate 0.00 → 0.94  stops 1.00  0:01" in line
 
 
 def test_a_stage_without_events_of_its_own_tells_its_summary() -> None:
     done = events.StageDone(elapsed_s=1.0, inputs="", summary={"rows": 12})
     state = fold(told((done, "other")))
-    assert "rows 12" in status_text.finished(state.stages["other"], state)
+    assert "rows 12" in status_text.finished_text(state.stages["other"], state)
 
 
 def test_every_ending_and_skip_is_one_line() -> None:
@@ -149,7 +149,7 @@ def test_every_ending_and_skip_is_one_line() -> None:
         (events.Note(message="careful", level="warning"), ""),
         (events.Note(message="careful", level="warning"), ""),
     )
-    lines = list(Narrator().lines(records, fold(records)))
+    lines = list(EventLines().lines(records, fold(records)))
     assert lines == [
         "✓ prepare          skipped: unchanged",
         "  train sft resumes after step 7",

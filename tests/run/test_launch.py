@@ -41,7 +41,7 @@ COMMAND = (sys.executable, "-c", WORKER)
 def run(tmp_path: Path) -> Iterator[RunFolder]:
     made = make_run(tmp_path)
     yield made
-    control.ask(made.control, "stop")
+    control.send_request(made.control, "stop")
 
 
 def test_it_returns_once_the_worker_holds_the_lock(run: RunFolder) -> None:
@@ -73,7 +73,7 @@ def test_a_worker_that_ends_at_once_does_not_hang_the_start(run: RunFolder) -> N
 
 
 def test_an_old_request_to_stop_does_not_stop_the_next_life(run: RunFolder) -> None:
-    control.ask(run.control, "stop")
+    control.send_request(run.control, "stop")
     process = launch.start(run, (), COMMAND)
     assert lock.owner(run.lock_file)
     launch.stop(run)
@@ -102,7 +102,7 @@ def test_nobody_signals_a_pid_that_is_not_the_workers(run: RunFolder) -> None:
         time.sleep(0.02)
     assert lock.owner(run.lock_file)
     assert not launch.terminate(run)
-    control.ask(run.control, "stop")
+    control.send_request(run.control, "stop")
     assert process.wait(5) == 0
 
 
@@ -173,11 +173,11 @@ def test_under_torchrun_all_but_the_first_follow_its_worker(
     gone: list[list[str]] = []
     monkeypatch.setattr(os, "execve", lambda program, words, environment: gone.append(words))
     monkeypatch.delenv("RANK", raising=False)
-    launch.heed_torchrun()
+    launch.refuse_other_ranks()
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, wanted in ("0", []), ("1", [[*launch.WORKER, "."]]):
         monkeypatch.setenv("RANK", rank)
-        launch.heed_torchrun()
+        launch.refuse_other_ranks()
         assert gone == wanted and launch.torchrun_rank() == int(rank)
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert launch.torchrun_rank() is None

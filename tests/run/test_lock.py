@@ -113,7 +113,7 @@ def test_a_reused_pid_is_not_the_worker() -> None:
 def test_a_damaged_owner_is_an_unknown_one(tmp_path: Path, content: str) -> None:
     path = tmp_path / "lock"
     path.write_text(content)
-    assert "another process" in str(lock.taken(path))
+    assert "another process" in str(lock.acquire_lock(path))
     assert lock.owner(path) is None
 
 

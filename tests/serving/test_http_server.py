@@ -20,15 +20,15 @@ import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
 from workbench.cli import main
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
 from workbench.inference.conversation import Conversation
 from workbench.inference.session import Session
 from workbench.pipeline.evaluation.http_endpoint import openai_answerer
-from workbench.pipeline.evaluation.questions import Asking, Question
+from workbench.pipeline.evaluation.questions import GenerationSettings, Question
 from workbench.serving import http_server as module
-from workbench.serving.http_server import Desk, Server
-from workbench.serving.openai_api import Manner
+from workbench.serving.http_server import ModelSlot, Server
+from workbench.serving.openai_api import GenerationSettings as Manner
 
 SAYS = "Helo wrd!"
 JSON = {"Content-Type": "application/json"}
@@ -45,10 +45,10 @@ def ggufs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @contextmanager
 def serving(gguf: Path, told: list[str] | None = None) -> Iterator[Server]:
-    manner = Manner(Sampling(temperature=0, max_tokens=40))
+    manner = Manner(SamplingParams(temperature=0, max_tokens=40))
     tell = (lambda line: None) if told is None else told.append
     with Session.open(gguf, context=8192) as session:
-        server = Server(Desk(Conversation("tiny", session), manner, tell=tell), 0)
+        server = Server(ModelSlot(Conversation("tiny", session), manner, tell=tell), 0)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -170,7 +170,7 @@ def test_a_client_that_goes_away_ends_its_answer(ggufs: tuple[Path, Path], strea
 def test_an_evaluation_can_ask_it(ggufs: tuple[Path, Path]) -> None:
     """The client that a preset's `openai:URL#MODEL` uses."""
     with serving(ggufs[0]) as server:
-        asking = Asking(Sampling(temperature=0, max_tokens=40), (), 512)
+        asking = GenerationSettings(SamplingParams(temperature=0, max_tokens=40), (), 512)
         answerer = openai_answerer(server.address, "tiny", asking, {})
         question = Question(0, 0, (Message("user", "hi"),), seed=1)
         (reply,) = answerer.replies([question], (), lambda: False)

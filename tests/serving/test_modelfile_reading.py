@@ -8,13 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.core.errors import UserError
-from workbench.serving.modelfile import Parameters, Wanted, modelfile, read_modelfile
+from workbench.serving.modelfile import (
+    ModelfileParameters,
+    ModelfileSpec,
+    modelfile,
+    read_modelfile,
+)
 from workbench.serving.modelfile_values import quoted
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=60)
 
 
-def read(folder: Path, text: str) -> Wanted:
+def read(folder: Path, text: str) -> ModelfileSpec:
     path = folder / "Modelfile"
     path.write_bytes(text.encode())
     return read_modelfile(path)
@@ -23,7 +28,7 @@ def read(folder: Path, text: str) -> Wanted:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(system=TEXTS, stops=st.lists(TEXTS.filter(bool), max_size=3, unique=True))
 def test_what_the_export_writes_is_read_back(tmp_path: Path, system: str, stops: list[str]) -> None:
-    parameters = Parameters(temperature=0.5, top_k=4, seed=-1, num_ctx=9)
+    parameters = ModelfileParameters(temperature=0.5, top_k=4, seed=-1, num_ctx=9)
     made = modelfile("a b.gguf", None, parameters=parameters, stops=stops, system=system)
     wanted = read(tmp_path, made.text)
     assert wanted.gguf == tmp_path / "a b.gguf"

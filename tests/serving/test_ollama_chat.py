@@ -11,16 +11,16 @@ import pytest
 
 from tests.pipeline.evaluation.helpers import Server, http_server
 from workbench.cli import main
-from workbench.console.chat import Settings, chat, chat_once
+from workbench.console.chat import ChatSettings, chat, chat_once
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
 from workbench.serving import ollama_chat
-from workbench.serving.ollama_chat import OllamaSource, OllamaTalker
-from workbench.serving.ollama_client import Server as OllamaServer
+from workbench.serving.ollama_chat import OllamaChatModel, OllamaSource
+from workbench.serving.ollama_client import OllamaClient as OllamaServer
 
 ASK = (Message("system", "be brief"), Message("user", "hello"))
-WARM = Sampling(temperature=0.5, top_k=7, max_tokens=9)
+WARM = SamplingParams(temperature=0.5, top_k=7, max_tokens=9)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def lines(*words: str, reason: str = "stop") -> tuple[int, bytes, dict[str, str]
     return 200, body, {"Content-Type": "application/x-ndjson"}
 
 
-def talker() -> OllamaTalker:
+def talker() -> OllamaChatModel:
     return OllamaSource("m").open(context=2048)
 
 
@@ -129,12 +129,12 @@ def test_a_talk_in_the_terminal_and_for_scripts(
         except StopIteration:
             raise EOFError from None
 
-    chat({"m": OllamaSource("m")}, Settings(), read=read, out=out)
+    chat({"m": OllamaSource("m")}, ChatSettings(), read=read, out=out)
     shown = out.getvalue()
     assert shown.count("Fine.\n[5 tokens, ") == 2 and "does not report alternative tokens" in shown
     assert [m["content"] for m in server.requests[-1][2]["messages"]] == ["hello", "Fine.", "again"]
     both = {"m": OllamaSource("m"), "n": OllamaSource("n")}
-    chat_once(both, "hi", Settings(), out=out)
+    chat_once(both, "hi", ChatSettings(), out=out)
     assert out.getvalue().endswith("# m\nFine.\n# n\nFine.\n")
     assert main(["chat", "ollama:m", "--prompt", "hi", "--set", "top_k=3"]) == 0
     assert capsys.readouterr().out == "Fine.\n"
@@ -161,9 +161,9 @@ def test_what_is_for_runs_alone(
 def test_the_options_are_those_that_an_evaluation_asks_with() -> None:
     from tests.pipeline.evaluation.helpers import row
     from workbench.pipeline.evaluation.http_endpoint import _ollama_body
-    from workbench.pipeline.evaluation.questions import Asking, questions_for
+    from workbench.pipeline.evaluation.questions import GenerationSettings, questions_for
 
     (question,) = questions_for([row("x")], 1, 1)
-    asking = Asking(WARM, ("<end>",), 2048)
+    asking = GenerationSettings(WARM, ("<end>",), 2048)
     mine = ollama_chat.options(asking.sampling_for(question), asking.stop, asking.context)
     assert _ollama_body("m", question, asking)["options"] == mine

@@ -16,7 +16,7 @@ from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.run import events
 from workbench.run.folder import RunFolder
 from workbench.run.log import EventLog
-from workbench.serving.ollama_client import Doing, create_model
+from workbench.serving.ollama_client import CreateProgress, create_model
 
 TEXT = '''# created by workbench from run one
 FROM ./one-q8_0.gguf
@@ -48,7 +48,7 @@ def at(server: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_the_modelfile_says_arrives(
     modelfile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = list[Doing]()
+    heard = list[CreateProgress]()
     with running() as server:
         at(server, monkeypatch)
         made = create_model(modelfile, "mine:q8", doing=heard.append)
@@ -138,7 +138,7 @@ def test_an_address_that_is_none(
 
 
 def test_a_stop_ends_the_upload(modelfile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = list[Doing]()
+    heard = list[CreateProgress]()
 
     def stopping() -> bool:
         return any(one.what == "uploading" for one in heard)

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.generation import Answer
+from workbench.inference.generation import Completion
 from workbench.serving.openai_api import (
     BadRequest,
-    Manner,
+    GenerationSettings,
     chunk,
     completion,
     read_request,
     usage_chunk,
 )
 
-MANNER = Manner(Sampling(temperature=0.5, max_tokens=9), ("END",), "Be kind.")
+MANNER = GenerationSettings(SamplingParams(temperature=0.5, max_tokens=9), ("END",), "Be kind.")
 HI = {"role": "user", "content": "hi"}
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused_by_name(body: Any, said: str, field: str) -> 
 
 
 def test_an_answer_in_the_shape_that_clients_know() -> None:
-    answer = Answer("Hello.", "length", 3, 0.1, prompt_tokens=7, cached_tokens=4)
+    answer = Completion("Hello.", "length", 3, 0.1, prompt_tokens=7, cached_tokens=4)
     made = completion("one", 5, answer)
     assert made["id"] == "chatcmpl-5" and made["model"] == "one"
     assert made["choices"][0]["message"] == {"role": "assistant", "content": "Hello."}

@@ -13,7 +13,12 @@ from transformers import PreTrainedTokenizerFast
 from tests.dataset.helpers import REFUSES_SYSTEM, STYLES, byte_level_backend, template
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Message
-from workbench.tokenization.chat_template import BUILT_IN, ChatTemplate, built_in, template_for
+from workbench.tokenization.chat_template import (
+    BUILT_IN,
+    ChatTemplate,
+    built_in,
+    resolve_chat_template,
+)
 
 CONTENT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 HELPERS = """\
@@ -82,14 +87,14 @@ def test_a_template_s_own_complaint_is_the_error() -> None:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_templates_take_a_conversation(name: str) -> None:
-    made = template_for(name, None, bos_token="<s>", eos_token="</s>")
+    made = resolve_chat_template(name, None, bos_token="<s>", eos_token="</s>")
     text = made.render(turns(["question", "answer"], system="manners"))
     assert [text.count(word) for word in ("manners", "question", "answer")] == [1, 1, 1]
     assert made.name == name
 
 
 def test_plain_goes_on_with_what_it_is_given() -> None:
-    made = template_for("plain", None, bos_token="<s>", eos_token="</s>")
+    made = resolve_chat_template("plain", None, bos_token="<s>", eos_token="</s>")
     assert made.render(turns(["<YEAR>1951</YEAR>"]), add_generation_prompt=True) == (
         "<s><YEAR>1951</YEAR>"
     )
@@ -97,31 +102,31 @@ def test_plain_goes_on_with_what_it_is_given() -> None:
 
 
 def test_auto_is_the_model_s_own_and_must_exist() -> None:
-    assert template_for("auto", "{{ 'own' }}").render(turns(["a"])) == "own"
+    assert resolve_chat_template("auto", "{{ 'own' }}").render(turns(["a"])) == "own"
     with pytest.raises(UserError, match="has no chat template.*chatml"):
-        template_for("auto", None)
+        resolve_chat_template("auto", None)
 
 
 def test_a_file_is_found_beside_the_preset(tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text("{{ messages[0].content }}!")
-    made = template_for("FILE:mine.jinja", None, folder=tmp_path)
+    made = resolve_chat_template("FILE:mine.jinja", None, folder=tmp_path)
     assert made.render(turns(["hey"])) == "hey!"
     with pytest.raises(UserError, match=r"^none.jinja: chat template not found"):
-        template_for("FILE:none.jinja", None, folder=tmp_path)
+        resolve_chat_template("FILE:none.jinja", None, folder=tmp_path)
     (tmp_path / "latin.jinja").write_bytes(b"\xe9")
     with pytest.raises(UserError, match="not UTF-8"):
-        template_for("FILE:latin.jinja", None, folder=tmp_path)
+        resolve_chat_template("FILE:latin.jinja", None, folder=tmp_path)
 
 
 def test_an_unknown_name_gets_did_you_mean() -> None:
     with pytest.raises(UserError, match="did you mean 'chatml'"):
-        template_for("chatlm", None)
+        resolve_chat_template("chatlm", None)
 
 
 def test_a_broken_template_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "bad.jinja").write_text("{{ 1 }}\n{% if %}\n")
     with pytest.raises(UserError) as caught:
-        template_for(f"FILE:{tmp_path}/bad.jinja", None)
+        resolve_chat_template(f"FILE:{tmp_path}/bad.jinja", None)
     assert str(caught.value).startswith(f"{tmp_path}/bad.jinja:2: ")
 
 

@@ -19,7 +19,12 @@ from tests.dataset.helpers import (
 )
 from workbench.dataset.rows import Fault, Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import Encoded, by_turn, encode_row, encode_text
+from workbench.tokenization.conversations import (
+    TrainingSequence,
+    encode_document,
+    encode_row,
+    split_by_turn,
+)
 from workbench.tokenization.tokenizer import BackendTokenizer
 
 LONG = 100_000
@@ -28,13 +33,15 @@ ONE_PASS = [style for style in STYLES if style not in REWRITES]
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=30)
 
 
-def encode(row: Row, style: str, tokenizer: BackendTokenizer, length: int = LONG) -> Encoded:
+def encode(
+    row: Row, style: str, tokenizer: BackendTokenizer, length: int = LONG
+) -> TrainingSequence:
     found = encode_row(row, template(style), tokenizer, length, (stop_id(style, tokenizer),))
-    assert isinstance(found, Encoded), str(found)
+    assert isinstance(found, TrainingSequence), str(found)
     return found
 
 
-def learnt_runs(encoded: Encoded, tokenizer: BackendTokenizer) -> list[str]:
+def learnt_runs(encoded: TrainingSequence, tokenizer: BackendTokenizer) -> list[str]:
     """The decoded text of every unbroken run of learnt tokens."""
     runs: list[list[int]] = [[]]
     for number, learnt in zip(encoded.ids, encoded.trained, strict=True):
@@ -121,7 +128,7 @@ def test_bos_is_added_where_the_model_wants_it_and_the_template_has_none() -> No
     encoded = encode(chat("a", "b"), "chatml", tokenizer)
     assert encoded.ids[0] == tokenizer.bos_id and encoded.trained[0] == 0
     assert learnt_runs(encoded, tokenizer) == ["b<|im_end|>"]
-    assert encode_text(chat_text("a"), tokenizer, 8, 4)[0].ids[0] == tokenizer.bos_id
+    assert encode_document(chat_text("a"), tokenizer, 8, 4)[0].ids[0] == tokenizer.bos_id
 
 
 def test_a_stop_token_typed_by_a_user_ends_no_turn() -> None:
@@ -165,7 +172,7 @@ def test_a_template_that_rewrites_past_turns_is_trained_turn_by_turn() -> None:
     stop = (stop_id("qwen", tokenizer),)
     whole = encode_row(row, template("qwen"), tokenizer, LONG, stop)
     assert isinstance(whole, Fault) and whole.code == "rewrites"
-    parts = [encode(part, "qwen", tokenizer) for part in by_turn(row)]
+    parts = [encode(part, "qwen", tokenizer) for part in split_by_turn(row)]
     think = "<think>\n\n</think>\n\n"
     runs = [learnt_runs(part, tokenizer) for part in parts]
     assert runs == [[f"{think}first<|im_end|>"], [f"{think}second<|im_end|>"]]
@@ -180,10 +187,10 @@ def test_a_token_across_the_seam_is_masked_by_characters_and_counted() -> None:
     tokenizer, seam = byte_level(), ChatTemplate(source)
     assert len(tokenizer.encode(" user")[0]) == 1, "the token that will span the seam"
     encoded = encode_row(chat("a", "er in list"), seam, tokenizer, LONG, (6,))
-    assert isinstance(encoded, Encoded) and encoded.retokenized
+    assert isinstance(encoded, TrainingSequence) and encoded.retokenized
     assert learnt_runs(encoded, tokenizer) == [" in list<|im_end|>"]
     kept = encode_row(chat("a", " in list"), seam, tokenizer, LONG, (6,))
-    assert isinstance(kept, Encoded) and not kept.retokenized
+    assert isinstance(kept, TrainingSequence) and not kept.retokenized
 
 
 def test_a_cut_row_says_what_it_lost() -> None:
@@ -208,7 +215,7 @@ def chat_text(text: str) -> Row:
 )
 def test_a_document_is_predicted_token_by_token_exactly_once(text: str, length: int) -> None:
     tokenizer = byte_level()
-    blocks = encode_text(chat_text(text), tokenizer, length, 4)
+    blocks = encode_document(chat_text(text), tokenizer, length, 4)
     assert all(len(block.ids) <= length for block in blocks)
     joined = [*blocks[0].ids, *(i for block in blocks[1:] for i in block.ids[1:])]
     assert tokenizer.decode(joined) == text + "<eos>"
@@ -218,5 +225,5 @@ def test_a_document_is_predicted_token_by_token_exactly_once(text: str, length: 
 
 def test_a_control_token_in_a_document_stays_text() -> None:
     tokenizer = byte_level()
-    (block,) = encode_text(chat_text("a <eos> b"), tokenizer, 100, 4)
+    (block,) = encode_document(chat_text("a <eos> b"), tokenizer, 100, 4)
     assert block.ids.count(4) == 1 and block.special_in_text

@@ -14,13 +14,21 @@ from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
 from workbench.tokenization.chat_format import check_template, find_stop_id
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.encoder import Encoding, OnCut, encode_rows, require_sequences
+from workbench.tokenization.encoder import (
+    EncodedSplit,
+    OverlengthPolicy,
+    encode_rows,
+    require_sequences,
+)
 from workbench.tokenization.tokenizer import from_backend, ids_of
 
 
 def encoded(
-    rows: list[Row], style: str = "chatml", sequence_length: int = 64, on_cut: OnCut = "drop"
-) -> Encoding:
+    rows: list[Row],
+    style: str = "chatml",
+    sequence_length: int = 64,
+    on_cut: OverlengthPolicy = "drop",
+) -> EncodedSplit:
     tokenizer = byte_level()
     return encode_rows(
         rows,
@@ -113,7 +121,7 @@ def test_documents_and_conversations_share_a_ledger() -> None:
     on_cut=st.sampled_from(["drop", "cut"]),
 )
 def test_every_row_is_kept_or_counted(
-    lengths: list[int], sequence_length: int, on_cut: OnCut
+    lengths: list[int], sequence_length: int, on_cut: OverlengthPolicy
 ) -> None:
     found = encoded(rows_of(*lengths), sequence_length=sequence_length, on_cut=on_cut)
     ledger = found.ledger

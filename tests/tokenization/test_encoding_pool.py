@@ -14,8 +14,8 @@ import pytest
 from tests.dataset.helpers import byte_level, chat, stop_id, template
 from workbench.dataset.rows import Message, Place, Row
 from workbench.tokenization import encoding_pool as crews
-from workbench.tokenization.encoder import Encoder, RowTokens
-from workbench.tokenization.encoding_pool import Crew, Helper
+from workbench.tokenization.encoder import EncodedRow, Encoder
+from workbench.tokenization.encoding_pool import EncodingPool, PoolWorker
 from workbench.tokenization.encoding_process import unpack_tokens
 
 TOOL = {"type": "function", "function": {"name": "f", "arguments": {"n": 2**80}}}
@@ -49,10 +49,10 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def crew(small_batches: None) -> Iterator[Crew]:
+def crew(small_batches: None) -> Iterator[EncodingPool]:
     """Two helpers that are there already, so that they take their part."""
-    with Crew(encoder(), TOLD.append, helpers=2, alone_chars=0) as made:
-        made.helpers = [Helper(encoder()) for _ in range(2)]
+    with EncodingPool(encoder(), TOLD.append, helpers=2, alone_chars=0) as made:
+        made.helpers = [PoolWorker(encoder()) for _ in range(2)]
         for helper in made.helpers:
             helper._begun.result()
         TOLD.clear()
@@ -62,10 +62,10 @@ def crew(small_batches: None) -> Iterator[Crew]:
 TOLD: list[str] = []
 
 
-def test_helpers_change_nothing(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helpers_change_nothing(crew: EncodingPool, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = []
 
-    def counted(packed: list[tuple[object, ...]], batch: list[Row]) -> list[RowTokens]:
+    def counted(packed: list[tuple[object, ...]], batch: list[Row]) -> list[EncodedRow]:
         answered.append(len(batch))
         return unpack_tokens(packed, batch)
 
@@ -77,7 +77,7 @@ def test_helpers_change_nothing(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> 
     assert TOLD == []
 
 
-def test_a_helper_that_dies_is_told_and_its_rows_are_encoded_here(crew: Crew) -> None:
+def test_a_helper_that_dies_is_told_and_its_rows_are_encoded_here(crew: EncodingPool) -> None:
     found = crew.encode(rows(100))
     first = [next(found) for _ in range(3)]
     for helper in crew.helpers:
@@ -87,20 +87,20 @@ def test_a_helper_that_dies_is_told_and_its_rows_are_encoded_here(crew: Crew) ->
     assert list(crew.encode(rows(10))) == list(encoder().encode(rows(10)))
 
 
-def test_what_fails_in_a_helper_fails_as_it_does_here(crew: Crew) -> None:
+def test_what_fails_in_a_helper_fails_as_it_does_here(crew: EncodingPool) -> None:
     """It has no separator for documents; what it prints goes to the log."""
     without = replace(encoder(), separator_id=None)
     crew._encoder = without
     for helper in crew.helpers:
         helper.end()
-    crew.helpers = [Helper(without)]
+    crew.helpers = [PoolWorker(without)]
     crew.helpers[0]._begun.result()
     with pytest.raises(AssertionError, match="documents need a separator"):
         list(crew.encode(rows(100)))
 
 
 def test_none_is_left_behind_when_the_reader_stops_early(small_batches: None) -> None:
-    with Crew(encoder(), TOLD.append, helpers=2, alone_chars=0) as crew:
+    with EncodingPool(encoder(), TOLD.append, helpers=2, alone_chars=0) as crew:
         found = crew.encode(rows(1000))
         next(found)
         helpers = crew.helpers
@@ -124,7 +124,7 @@ def test_where_no_process_can_be_started_it_goes_on_alone(
 
     monkeypatch.setattr(subprocess, "Popen", refused)
     TOLD.clear()
-    with Crew(encoder(), TOLD.append, helpers=2, alone_chars=0) as crew:
+    with EncodingPool(encoder(), TOLD.append, helpers=2, alone_chars=0) as crew:
         assert list(crew.encode(rows(40))) == list(encoder().encode(rows(40)))
         assert list(crew.encode(rows(20))) == list(encoder().encode(rows(20)))
     told = "no more tokenizer processes could be started (no more processes); continuing"
@@ -132,7 +132,7 @@ def test_where_no_process_can_be_started_it_goes_on_alone(
 
 
 def test_few_rows_start_no_helper() -> None:
-    with Crew(encoder(), TOLD.append, helpers=2) as crew:
+    with EncodingPool(encoder(), TOLD.append, helpers=2) as crew:
         assert list(crew.encode(rows(50))) == list(encoder().encode(rows(50)))
         assert crew.helpers == []
 

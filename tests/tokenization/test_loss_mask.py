@@ -26,7 +26,7 @@ from tests.dataset.helpers import (
 )
 from workbench.dataset.rows import ASSISTANT, SYSTEM, TOOL, USER, Fault, Message, Place, Row
 from workbench.tokenization import loss_mask
-from workbench.tokenization.conversations import Encoded, by_turn, encode_row
+from workbench.tokenization.conversations import TrainingSequence, encode_row, split_by_turn
 from workbench.tokenization.tokenizer import BackendTokenizer
 
 LONG = 1 << 20
@@ -78,19 +78,19 @@ def rows(draw: st.DrawFn, style: str) -> Row:
     return Row(Place("rows.jsonl", 1), tuple(messages), tools=tools)
 
 
-def sequences(row: Row, style: str, tokenizer: BackendTokenizer) -> list[Encoded]:
+def sequences(row: Row, style: str, tokenizer: BackendTokenizer) -> list[TrainingSequence]:
     """The row as training has it: one sequence, or one a turn where the template rewrites."""
     stops = (stop_id(style, tokenizer),)
     found = encode_row(row, template(style), tokenizer, LONG, stops)
     if isinstance(found, Fault) and found.code == "rewrites":
-        parts = [encode_row(p, template(style), tokenizer, LONG, stops) for p in by_turn(row)]
+        parts = [encode_row(p, template(style), tokenizer, LONG, stops) for p in split_by_turn(row)]
     else:
         parts = [found]
-    assert all(isinstance(part, Encoded) for part in parts), str(parts[0])
+    assert all(isinstance(part, TrainingSequence) for part in parts), str(parts[0])
     return parts  # type: ignore[return-value]
 
 
-def learnt(encoded: Encoded) -> list[int]:
+def learnt(encoded: TrainingSequence) -> list[int]:
     return [i for i, trained in zip(encoded.ids, encoded.trained, strict=True) if trained]
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.dataset.helpers import byte_level_backend
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Message
-from workbench.tokenization.chat_template import ChatTemplate, template_for
+from workbench.tokenization.chat_template import ChatTemplate, resolve_chat_template
 from workbench.tokenization.named_templates import read_templates, write_templates
 
 TURNS = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
@@ -48,7 +48,7 @@ def test_the_text_is_that_of_transformers(form: str, tmp_path: Path) -> None:
     theirs = PreTrainedTokenizerFast.from_pretrained(folder)
     own = read_templates(folder)
     assert own == (theirs.chat_template if form != "text" else {"default": theirs.chat_template})
-    ours = template_for("auto", own)
+    ours = resolve_chat_template("auto", own)
     plain = [message.to_template() for message in TALK]
     for tools in ([], TOOLS):
         for asking in (False, True):
@@ -61,23 +61,23 @@ def test_the_text_is_that_of_transformers(form: str, tmp_path: Path) -> None:
 
 def test_one_of_them_is_taken_by_name(tmp_path: Path) -> None:
     own = read_templates(saved(tmp_path / "model", "list"))
-    rag = template_for("auto:rag", own)
+    rag = resolve_chat_template("auto:rag", own)
     assert rag.render(TALK, tools=TOOLS).startswith("rag;[user]") and rag.by_name == {
         "default": RAG
     }
     with pytest.raises(UserError, match="no chat template named 'rug' .did you mean 'rag'"):
-        template_for("auto:rug", own)
+        resolve_chat_template("auto:rug", own)
     with pytest.raises(UserError, match="the model has no chat template"):
-        template_for("auto:rag", {})
+        resolve_chat_template("auto:rag", {})
 
 
 def test_no_default_one_is_said_with_the_names() -> None:
     with pytest.raises(UserError, match="none is named 'default' .*auto:tool_use, auto:rag"):
-        template_for("auto", {"tool_use": TOOL_USE, "rag": RAG})
+        resolve_chat_template("auto", {"tool_use": TOOL_USE, "rag": RAG})
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    made = template_for("auto", NAMED)
+    made = resolve_chat_template("auto", NAMED)
     write_templates(made.by_name, tmp_path)
     assert read_templates(tmp_path) == NAMED
     assert pickle.loads(pickle.dumps(made)) == made
@@ -106,5 +106,5 @@ def test_what_is_no_template_is_refused_in_one_line(entry: Any, said: str, tmp_p
 
 def test_the_template_for_tools_must_be_one_too() -> None:
     with pytest.raises(UserError, match="the model's chat template:1"):
-        template_for("auto", {"default": DEFAULT, "tool_use": "{% if %}"})
+        resolve_chat_template("auto", {"default": DEFAULT, "tool_use": "{% if %}"})
     assert ChatTemplate(DEFAULT, others=(("rag", "{% if %}"),)).render(TALK)

@@ -14,9 +14,9 @@ from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
 from workbench.preset.loader import load
 from workbench.preset.lookup import embedded_base
-from workbench.runner.preview import lens_from, lens_of
-from workbench.tokenization.conversations import Encoded, encode_row
-from workbench.tokenization.preview import MAX_TOKENS, Lens, Limit
+from workbench.runner.preview import lens_from, load_preview
+from workbench.tokenization.conversations import TrainingSequence, encode_row
+from workbench.tokenization.preview import MAX_TOKENS, Limit, TokenPreview
 
 
 def row_of(prompt: str, answer: str) -> Row:
@@ -24,15 +24,15 @@ def row_of(prompt: str, answer: str) -> Row:
 
 
 @pytest.fixture(scope="module")
-def lens() -> Lens:
-    return lens_of("quickstart")
+def lens() -> TokenPreview:
+    return load_preview("quickstart")
 
 
-def test_tokens_are_those_of_training(lens: Lens) -> None:
+def test_tokens_are_those_of_training(lens: TokenPreview) -> None:
     row = row_of("Ünïcode 🙂 <|im_end|>\n\tx", "def f() { <ul> }\n漢字")
     shown = lens.look(row)
     exact = encode_row(row, lens.template, lens.tokenizer, 10_000, lens.stop_ids)
-    assert isinstance(exact, Encoded)
+    assert isinstance(exact, TrainingSequence)
     assert shown.tokens == len(exact.ids) and shown.trained == exact.n_trained
     text = "".join(piece.text for piece in shown.pieces)
     assert text == lens.tokenizer.decode(exact.ids)
@@ -45,7 +45,7 @@ def test_tokens_are_those_of_training(lens: Lens) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=60), st.text(min_size=1, max_size=60))
-def test_no_character_is_lost_between_tokens(lens: Lens, prompt: str, answer: str) -> None:
+def test_no_character_is_lost_between_tokens(lens: TokenPreview, prompt: str, answer: str) -> None:
     try:
         shown = lens.look(row_of(prompt, answer))
     except UserError:
@@ -55,7 +55,7 @@ def test_no_character_is_lost_between_tokens(lens: Lens, prompt: str, answer: st
     assert said == lens.tokenizer.decode(ids.ids)  # type: ignore[union-attr]
 
 
-def test_what_the_sequence_length_cuts_is_beyond(lens: Lens) -> None:
+def test_what_the_sequence_length_cuts_is_beyond(lens: TokenPreview) -> None:
     shown = lens.look(row_of("x", "word " * 600))
     beyond = [piece.beyond for piece in shown.pieces]
     assert (
@@ -67,13 +67,13 @@ def test_what_the_sequence_length_cuts_is_beyond(lens: Lens) -> None:
     assert "4 sequences of 512 tokens" in text.told[0] and not any(p.beyond for p in text.pieces)
 
 
-def test_a_row_that_cannot_be_trained_on_says_why(lens: Lens) -> None:
+def test_a_row_that_cannot_be_trained_on_says_why(lens: TokenPreview) -> None:
     with pytest.raises(UserError, match="no message of the row"):
         lens.look(Row(Place("x", 1), (Message("user", "only a question"),)))
     assert lens.count(Row(Place("x", 1), (Message("user", "only a question"),))) == 0
 
 
-def test_the_first_of_very_many_tokens_are_shown(lens: Lens) -> None:
+def test_the_first_of_very_many_tokens_are_shown(lens: TokenPreview) -> None:
     shown = lens.look(row_of("x", "word " * MAX_TOKENS))
     assert shown.tokens > MAX_TOKENS == sum(len(piece.ids) for piece in shown.pieces)
     assert any(line.startswith(f"the first {MAX_TOKENS:,} of") for line in shown.told)
@@ -85,7 +85,7 @@ def test_the_mask_is_that_of_training_in_every_style(style: str) -> None:
     source, bos, eos, _ = STYLES[style]
     stop = stop_id(style, tokenizer)
     limits = {"chat": Limit(400), "text": Limit(400)}
-    lens = Lens("p", tokenizer, template(style), (stop,), 0, "", limits)
+    lens = TokenPreview("p", tokenizer, template(style), (stop,), 0, "", limits)
     row = chat("one question", "first answer", "another", "second answer")
     shown = lens.look(row)
     learnt = "".join(piece.text for piece in shown.pieces if piece.trained)
@@ -111,7 +111,7 @@ def test_the_lens_has_the_stop_with_which_the_template_ends_a_turn(tmp_path: Pat
 
 def test_a_base_that_is_not_on_this_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="is not downloaded yet"):
-        lens_of("blop-gemma-2b")
+        load_preview("blop-gemma-2b")
 
 
 def test_a_base_of_the_hub_is_found_in_the_cache(
@@ -128,4 +128,4 @@ def test_a_base_of_the_hub_is_found_in_the_cache(
     for path in embedded_base("embedded:tiny").iterdir():
         if path.name != "model.safetensors":
             (snapshot / path.name).write_bytes(path.read_bytes())
-    assert lens_of("blop-gemma-2b").look(row_of("a", "b")).trained
+    assert load_preview("blop-gemma-2b").look(row_of("a", "b")).trained

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from tests.dataset.helpers import SPECIAL, TEXTS, metaspace
 from workbench.tokenization import word_cache
 from workbench.tokenization.tokenizer import from_backend
-from workbench.tokenization.word_cache import Words, word_memory
+from workbench.tokenization.word_cache import WordCache, build_word_cache
 
 CONTRACTED = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -75,7 +75,7 @@ def tokenizer(cut: str) -> Tokenizer:
     return backend
 
 
-def ids_of(memory: Words, text: str) -> list[int]:
+def ids_of(memory: WordCache, text: str) -> list[int]:
     ids = memory.encode(text)
     assert ids is not None, "every character is settled"
     return ids.tolist()
@@ -97,7 +97,7 @@ def test_the_ids_are_the_tokenizers_own(cut: str, texts: list[str]) -> None:
 @pytest.mark.parametrize("cut", CUTS)
 def test_every_settled_character_is_cut_as_the_tokenizer_cuts_it(cut: str) -> None:
     backend = tokenizer(cut)
-    memory = word_memory(backend)
+    memory = build_word_cache(backend)
     assert memory is not None
     for one in SETTLED:
         for text in (one, f"a{one}b", f" {one}{one} 1{one}2", f"'{one} {one}\n", f"{one}é  {one}"):
@@ -107,7 +107,7 @@ def test_every_settled_character_is_cut_as_the_tokenizer_cuts_it(cut: str) -> No
 def test_the_memory_is_bounded_and_right_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_cache, "REMEMBERED", 3)
     backend = tokenizer("qwen")
-    memory = word_memory(backend)
+    memory = build_word_cache(backend)
     assert memory is not None
     text = "one two three four five six " + "long" * 100
     for _ in range(2):
@@ -167,8 +167,8 @@ def with_names_as_text(backend: Tokenizer) -> None:
     ],
 )
 def test_a_tokenizer_that_does_more_is_left_alone(change: Callable[[Tokenizer], None]) -> None:
-    assert word_memory(changed(lambda _: None)) is not None, "the control"
-    assert word_memory(changed(change)) is None
+    assert build_word_cache(changed(lambda _: None)) is not None, "the control"
+    assert build_word_cache(changed(change)) is None
 
 
 def test_a_tokenizer_of_another_kind_is_left_alone() -> None:

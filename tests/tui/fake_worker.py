@@ -29,8 +29,8 @@ if story == "fails":
     print("OSError: the disk is full")
     sys.exit(3)
 until, number = time.monotonic() + 30, 0
-while not control.asked(run.control, "stop") and time.monotonic() < until:
-    if control.asked(run.control, "checkpoint"):
+while not control.is_requested(run.control, "stop") and time.monotonic() < until:
+    if control.is_requested(run.control, "checkpoint"):
         control.clear(run.control, "checkpoint")
         log.append(events.CheckpointSaved(step=20, path="step-20", elapsed_s=0.1), STAGE)
     if story == "steady":

@@ -14,7 +14,7 @@ from workbench.tui import crash_report
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.debug import Debug, facts
 from workbench.tui.dialogs.help import Help
-from workbench.tui.saved_state import Memory, keymap_file, recall, remember
+from workbench.tui.saved_state import SavedState, keymap_file, load_state, save_state
 
 
 def test_from_nothing_the_screen_says_what_to_do_next() -> None:
@@ -245,8 +245,8 @@ def test_themes_are_remembered_and_the_last_place_too() -> None:
         await pilot.press("4", "l", "right_square_bracket")
 
     app = on_screen(story)
-    found = recall(app.state_folder)
-    assert found == Memory("workbench-light", "train", str(runs[0].path), 0.8, True)
+    found = load_state(app.state_folder)
+    assert found == SavedState("workbench-light", "train", str(runs[0].path), 0.8, True)
     assert not found.zoomed and found.pinned == []
 
     async def again(pilot: Pilot[None], app: WorkbenchApp) -> None:
@@ -322,10 +322,10 @@ def test_the_theme_key_offers_the_themes() -> None:
 @pytest.mark.parametrize("text", ["", "no json", "[]", '{"theme": 7, "pane": "nowhere"}'])
 def test_a_damaged_memory_means_the_defaults(tmp_path: Path, text: str) -> None:
     (tmp_path / "screen.json").write_text(text)
-    assert recall(tmp_path).theme == ""
-    remember(tmp_path / "file" / "below", Memory())
+    assert load_state(tmp_path).theme == ""
+    save_state(tmp_path / "file" / "below", SavedState())
     (tmp_path / "plain").write_text("")
-    remember(tmp_path / "plain" / "below", Memory())
+    save_state(tmp_path / "plain" / "below", SavedState())
 
 
 def test_few_colours_get_the_plain_theme(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_few_colours_get_the_plain_theme(monkeypatch: pytest.MonkeyPatch) -> Non
         assert app.theme == "ansi-dark"
 
     app = on_screen(story)
-    assert recall(app.state_folder).theme == "", "nobody has chosen it"
+    assert load_state(app.state_folder).theme == "", "nobody has chosen it"
 
 
 def test_a_faulty_keymap_is_told_of_at_the_start() -> None:

@@ -19,7 +19,7 @@ from tests.tui.pty_screen import PtyScreen
 from workbench.core.paths import state_folder
 from workbench.run import launch, lock
 from workbench.run.folder import RunFolder, runs_root
-from workbench.tui.saved_state import Memory, remember
+from workbench.tui.saved_state import SavedState, save_state
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 STARTS_A_WORKER = f"""
@@ -60,7 +60,7 @@ def test_twenty_cuts_at_random_moments() -> None:
 def cut_and_come_back(by_screen: bool, chance: random.Random) -> None:
     """One hang-up of a screen that watches a worker, or that has started it itself."""
     run = make_run(runs_root(), f"cut-{chance.random()}")
-    remember(state_folder(), Memory(pane="train", run=str(run.path)))
+    save_state(state_folder(), SavedState(pane="train", run=str(run.path)))
     if by_screen:
         screen = PtyScreen(STARTS_A_WORKER.replace("PATH", repr(str(run.path))))
         await_worker(run)

@@ -16,10 +16,10 @@ from tests.tui.helpers import on_screen, three_runs, until
 from tests.tui.pty_screen import PtyScreen
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.dialog import Entry
-from workbench.tui.key_queue import LIMIT_S, InOrder
+from workbench.tui.key_queue import LIMIT_S, OrderedKeysApp
 
 
-def burst(app: InOrder, text: str) -> None:
+def burst(app: OrderedKeysApp, text: str) -> None:
     """All keys at once, as a slow line brings them."""
     for character in text:
         app.post_message(events.Key(_character_to_key(character), character))
@@ -56,7 +56,7 @@ class Vanishing(Widget, can_focus=True):
             await self.remove()
 
 
-class Fragile(InOrder):
+class Fragile(OrderedKeysApp):
     BINDINGS: ClassVar[list[BindingType]] = [("a", "note", "Note")]
     noted = 0
 

@@ -16,7 +16,7 @@ from workbench.tui.dialogs.help import Help
 from workbench.tui.keymap import all_actions, key_name, keys_of, markdown, read_keymap
 from workbench.tui.pane_list import PANES
 from workbench.tui.saved_state import keymap_file
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 BANNED = {
     "ctrl+enter",
@@ -42,7 +42,7 @@ def test_ids_are_unique_and_name_their_pane() -> None:
 
 
 def test_every_action_can_be_carried_out() -> None:
-    owners = {"app": WorkbenchApp, "list": Rows} | {spec.id: spec.load() for spec in PANES}
+    owners = {"app": WorkbenchApp, "list": RowList} | {spec.id: spec.load() for spec in PANES}
     for action in all_actions():
         assert hasattr(owners[action.pane], f"action_{action.name}"), action.id
         assert action.help.endswith(".") and action.title

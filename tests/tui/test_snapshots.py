@@ -22,9 +22,9 @@ from workbench.core.paths import state_folder
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.pane_list import PANES
 from workbench.tui.panes.chat.pane import ChatPane
-from workbench.tui.panes.chat.prompt_input import Prompt
+from workbench.tui.panes.chat.prompt_input import PromptInput
 from workbench.tui.panes.data.pane import DataPane
-from workbench.tui.saved_state import Memory, remember
+from workbench.tui.saved_state import SavedState, save_state
 
 PAGES = Path(__file__).with_name("snapshots")
 SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
@@ -62,7 +62,7 @@ async def talk(pilot: Pilot[None], app: WorkbenchApp) -> None:
     await until(pilot, lambda: bool(pane.sides) and not pane.busy, 30)
     await pilot.press("f3")
     await until(pilot, lambda: len(pane.sides) == 2 and not pane.busy, 30)
-    pane.query_one(Prompt).put("Please write a component for a loan.")
+    pane.query_one(PromptInput).put("Please write a component for a loan.")
     await pilot.press("enter")
     await until(pilot, lambda: not pane.busy and all(side.exchanges for side in pane.sides), 30)
     await until(pilot, lambda: text_of(app).count("1,234 tok/s") == 2)
@@ -144,7 +144,7 @@ def check(name: str, size: tuple[int, int], way: Way, plain: Callable[[str], str
             picture(app, f"{name}-{size[0]}x{size[1]}-{theme}")
 
     for theme in THEMES if anew else THEMES[:1]:
-        remember(state_folder(), Memory(theme=theme))
+        save_state(state_folder(), SavedState(theme=theme))
         on_screen(story, size)
     where = f"{name} at {size[0]}x{size[1]}"
     stored = PAGES / f"{name}-{size[0]}x{size[1]}.txt"

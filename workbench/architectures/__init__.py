@@ -20,7 +20,7 @@ from workbench.architectures import (
     smollm,
     starcoder,
 )
-from workbench.architectures.card import Family
+from workbench.architectures.card import Architecture
 from workbench.architectures.model_config import ModelConfig, read_config
 from workbench.bases.architecture import not_exported
 
@@ -33,7 +33,7 @@ def supported() -> list[str]:
     return sorted(FAMILIES)
 
 
-def family_of(base: Path) -> tuple[Family, ModelConfig]:
+def family_of(base: Path) -> tuple[Architecture, ModelConfig]:
     """The family and the configuration of the model in `base`.
 
     Raises UserError for an architecture that is not supported, or a setting of it that llama.cpp

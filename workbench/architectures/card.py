@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 
 from workbench.architectures.model_config import CONTEXT, ModelConfig, Rope
-from workbench.architectures.tensor_layout import Part, Storage, whole
+from workbench.architectures.tensor_layout import Storage, TensorPart, whole
 from workbench.core.errors import UserError
 from workbench.pipeline.export.safetensors_reader import Float32
 
@@ -48,7 +48,7 @@ def _no_warnings(config: ModelConfig) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Family:
+class Architecture:
     """One architecture and how it becomes GGUF.
 
     `architecture`: its name in config.json; `gguf_arch`: llama.cpp's.
@@ -79,7 +79,7 @@ class Family:
     f32_limit: float = 1e-6
     parity_layers: int = 2
     check_more: Callable[[ModelConfig], None] = _nothing
-    parts: Callable[[str, tuple[int, ...], ModelConfig], Iterator[Part]] = whole
+    parts: Callable[[str, tuple[int, ...], ModelConfig], Iterator[TensorPart]] = whole
     storage: Storage = Storage()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     context_keys: tuple[str, ...] = (CONTEXT,)

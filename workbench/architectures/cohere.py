@@ -11,7 +11,7 @@ from typing import Any
 
 from gguf import MODEL_ARCH, RopeScalingType
 
-from workbench.architectures.card import Family, check_pattern, refuse_unless
+from workbench.architectures.card import Architecture, check_pattern, refuse_unless
 from workbench.architectures.model_config import CONTEXT, ModelConfig
 
 PATTERN = 4
@@ -43,7 +43,7 @@ def _keys_cohere2(writer: Any, config: ModelConfig) -> None:
 _COMMON: dict[str, Any] = dict(rope_kinds=("default",), layer_norm="layer_norm_eps")
 _DEFAULTS = {"tie_word_embeddings": True, "logit_scale": 0.0625}
 FAMILIES = (
-    Family(
+    Architecture(
         "CohereForCausalLM",
         MODEL_ARCH.COMMAND_R,
         defaults={**_DEFAULTS, "rope_theta": 500000.0},
@@ -52,7 +52,7 @@ FAMILIES = (
         more_keys=_keys,
         **_COMMON,
     ),
-    Family(
+    Architecture(
         "Cohere2ForCausalLM",
         MODEL_ARCH.COHERE2,
         defaults=_DEFAULTS,

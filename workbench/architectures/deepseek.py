@@ -12,9 +12,9 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Family, refuse_unless
+from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.model_config import ModelConfig
-from workbench.architectures.tensor_layout import Part, Piece, experts
+from workbench.architectures.tensor_layout import RowRange, TensorPart, experts
 from workbench.core.errors import UserError
 
 UP = "kv_b_proj"
@@ -22,7 +22,7 @@ LATENT_EPS = 1e-6  # of the norms inside attention, whatever config.json says
 WITHOUT_Q_RANK = (26, 27)  # llama.cpp takes models of these depths for the Lite ones
 
 
-def _parts(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
+def _parts(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[TensorPart]:
     if not name.endswith(f".{UP}.weight"):
         yield from experts(name, shape, config)
         return
@@ -32,10 +32,10 @@ def _parts(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[P
         raise UserError(message, path=config.path)
     for head in range(config.heads):
         first = head * (nope + value)
-        key = Piece(name, first, first + nope, transposed=True)
-        yield Part(name.replace(UP, "k_b_proj"), key, (rank, nope), head, config.heads)
-        values = Piece(name, first + nope, first + nope + value)
-        yield Part(name.replace(UP, "v_b_proj"), values, (value, rank), head, config.heads)
+        key = RowRange(name, first, first + nope, transposed=True)
+        yield TensorPart(name.replace(UP, "k_b_proj"), key, (rank, nope), head, config.heads)
+        values = RowRange(name, first + nope, first + nope + value)
+        yield TensorPart(name.replace(UP, "v_b_proj"), values, (value, rank), head, config.heads)
 
 
 def _attention_keys(writer: Any, config: ModelConfig) -> None:
@@ -76,7 +76,7 @@ def _check(config: ModelConfig) -> None:
 
 
 FAMILIES = (
-    Family(
+    Architecture(
         "DeepseekV2ForCausalLM",
         MODEL_ARCH.DEEPSEEK2,
         rope_kinds=("default", "yarn"),

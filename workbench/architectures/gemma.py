@@ -15,7 +15,7 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Family, check_pattern, refuse_unless
+from workbench.architectures.card import Architecture, check_pattern, refuse_unless
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Storage
 from workbench.core.errors import UserError
@@ -90,7 +90,7 @@ _GEMMA3_DEFAULTS = {  # transformers' Gemma3TextConfig
     "rms_norm_eps": 1e-6,
     "rope_theta": 1e6,
 }
-_GEMMA3 = Family(
+_GEMMA3 = Architecture(
     "Gemma3ForCausalLM",
     MODEL_ARCH.GEMMA3,
     rope_kinds=("default", "linear"),
@@ -106,14 +106,14 @@ _PLACES = (  # in the files, as published and as they are in memory -> in a text
     ("lm_head.", "lm_head."),
 )
 FAMILIES = (
-    Family(
+    Architecture(
         "GemmaForCausalLM",
         MODEL_ARCH.GEMMA,
         rope_kinds=("default",),
         activation_alike="gelu",  # as the first releases have it; transformers takes tanh for it
         **_COMMON,
     ),
-    Family(
+    Architecture(
         "Gemma2ForCausalLM",
         MODEL_ARCH.GEMMA2,
         rope_kinds=("default",),

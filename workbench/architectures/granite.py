@@ -6,7 +6,7 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Family
+from workbench.architectures.card import Architecture
 from workbench.architectures.llama import rotary_keys
 from workbench.architectures.model_config import ModelConfig
 
@@ -19,4 +19,4 @@ def _keys(writer: Any, config: ModelConfig) -> None:
     writer.add_logit_scale(float(config.get("logits_scaling", 1.0)))
 
 
-FAMILIES = (Family("GraniteForCausalLM", MODEL_ARCH.GRANITE, permute=True, more_keys=_keys),)
+FAMILIES = (Architecture("GraniteForCausalLM", MODEL_ARCH.GRANITE, permute=True, more_keys=_keys),)

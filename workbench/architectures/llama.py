@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import (
-    Constants,
-    Family,
-    as_float32,
-    window_warning,
-)
+from workbench.architectures.card import Architecture, Constants, as_float32, window_warning
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Storage, experts
 
@@ -40,7 +35,7 @@ def llama3_frequencies(config: ModelConfig) -> Constants:
 
 _ROPE = ("default", "linear", "yarn", "llama3")
 FAMILIES = (
-    Family(
+    Architecture(
         "LlamaForCausalLM",
         MODEL_ARCH.LLAMA,
         permute=True,
@@ -48,7 +43,7 @@ FAMILIES = (
         more_keys=rotary_keys,
         constants=llama3_frequencies,
     ),
-    Family(
+    Architecture(
         "MistralForCausalLM",
         MODEL_ARCH.LLAMA,
         permute=True,
@@ -57,7 +52,7 @@ FAMILIES = (
         constants=llama3_frequencies,
         warnings=window_warning,
     ),
-    Family(
+    Architecture(
         "MixtralForCausalLM",
         MODEL_ARCH.LLAMA,
         permute=True,

@@ -13,7 +13,7 @@ WIDTH, INNER, HEADS, HEAD_DIM = 256, 512, 4, 64
 
 
 @dataclass(frozen=True)
-class Tokens:
+class MiniatureTokenizer:
     """A tokenizer's kind: how it splits text, its special tokens and what they are for.
 
     `splitting` is `pieces` (SentencePiece's way), `pieces-prefix` (with a space put before),
@@ -33,27 +33,27 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Card:
+class Miniature:
     """A family: transformers' `model_type`, its settings, tokens and chat template's file.
 
     `vision`: the settings of a tower beside the text model, for a model that sees too.
     """
 
     model_type: str
-    tokens: Tokens
+    tokens: MiniatureTokenizer
     template: str
     settings: dict[str, Any] = field(default_factory=dict)
     vision: dict[str, Any] = field(default_factory=dict)
 
 
-_GEMMA_TOKENS = Tokens(
+_GEMMA_TOKENS = MiniatureTokenizer(
     "pieces",
     ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
     eos="<eos>",
     pad="<pad>",
     bos="<bos>",
 )
-_QWEN_TOKENS = Tokens(
+_QWEN_TOKENS = MiniatureTokenizer(
     "qwen2",
     ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
     eos="<|im_end|>",
@@ -61,7 +61,7 @@ _QWEN_TOKENS = Tokens(
     pad="<|endoftext|>",
     nfc=True,
 )
-_QWEN3_TOKENS = Tokens(
+_QWEN3_TOKENS = MiniatureTokenizer(
     "qwen2",
     (*_QWEN_TOKENS.special, "<think>", "</think>", "<tool_call>", "</tool_call>"),
     eos="<|im_end|>",
@@ -69,7 +69,7 @@ _QWEN3_TOKENS = Tokens(
     pad="<|endoftext|>",
     nfc=True,
 )
-_LLAMA3_TOKENS = Tokens(
+_LLAMA3_TOKENS = MiniatureTokenizer(
     "llama-bpe",
     (
         "<|begin_of_text|>",
@@ -134,9 +134,9 @@ _SIGLIP = dict(
 )
 _QWEN3 = dict(head_dim=HEAD_DIM, rms_norm_eps=1e-6, tie_word_embeddings=True)
 
-CARDS: dict[str, Card] = {
-    "gemma": Card("gemma", _GEMMA_TOKENS, "gemma", {**_GEMMA, "num_key_value_heads": 1}),
-    "gemma2": Card(
+CARDS: dict[str, Miniature] = {
+    "gemma": Miniature("gemma", _GEMMA_TOKENS, "gemma", {**_GEMMA, "num_key_value_heads": 1}),
+    "gemma2": Miniature(
         "gemma2",
         _GEMMA_TOKENS,
         "gemma",
@@ -148,16 +148,18 @@ CARDS: dict[str, Card] = {
             "sliding_window": 64,
         },
     ),
-    "gemma3": Card("gemma3_text", _GEMMA_TOKENS, "gemma", {**_GEMMA3, "num_key_value_heads": 1}),
-    "gemma3-vision": Card(
+    "gemma3": Miniature(
+        "gemma3_text", _GEMMA_TOKENS, "gemma", {**_GEMMA3, "num_key_value_heads": 1}
+    ),
+    "gemma3-vision": Miniature(
         "gemma3", _GEMMA_TOKENS, "gemma", {**_GEMMA3, "rope_parameters": _GEMMA3_ROPE}, _SIGLIP
     ),
-    "qwen2": Card("qwen2", _QWEN_TOKENS, "qwen2", {"rms_norm_eps": 1e-6}),
-    "qwen3": Card("qwen3", _QWEN3_TOKENS, "qwen3", _QWEN3),
-    "qwen3-moe": Card(
+    "qwen2": Miniature("qwen2", _QWEN_TOKENS, "qwen2", {"rms_norm_eps": 1e-6}),
+    "qwen3": Miniature("qwen3", _QWEN3_TOKENS, "qwen3", _QWEN3),
+    "qwen3-moe": Miniature(
         "qwen3_moe", _QWEN3_TOKENS, "qwen3", {**_QWEN3, **_EXPERTS, "tie_word_embeddings": False}
     ),
-    "llama3": Card(
+    "llama3": Miniature(
         "llama",
         _LLAMA3_TOKENS,
         "llama3",
@@ -168,9 +170,9 @@ CARDS: dict[str, Card] = {
             "max_position_embeddings": 131072,
         },
     ),
-    "smollm2": Card(
+    "smollm2": Miniature(
         "llama",
-        Tokens(
+        MiniatureTokenizer(
             "smollm",
             ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
             eos="<|im_end|>",
@@ -180,9 +182,9 @@ CARDS: dict[str, Card] = {
         "chatml",
         {"tie_word_embeddings": True, "rms_norm_eps": 1e-5, "max_position_embeddings": 8192},
     ),
-    "smollm3": Card(
+    "smollm3": Miniature(
         "smollm3",
-        Tokens(
+        MiniatureTokenizer(
             "llama-bpe",
             ("<|begin_of_text|>", "<|end_of_text|>", "<|im_start|>", "<|im_end|>"),
             eos="<|im_end|>",
@@ -192,15 +194,15 @@ CARDS: dict[str, Card] = {
         "chatml",
         {"tie_word_embeddings": True, "pad_token_id": None},
     ),
-    "tinyllama": Card(
+    "tinyllama": Miniature(
         "llama",
-        Tokens("pieces-prefix", _SENTENCE_TOKENS, eos="</s>", pad="</s>", bos="<s>"),
+        MiniatureTokenizer("pieces-prefix", _SENTENCE_TOKENS, eos="</s>", pad="</s>", bos="<s>"),
         "zephyr",
         {"tie_word_embeddings": False, "max_position_embeddings": 2048},
     ),
-    "mistral": Card(
+    "mistral": Miniature(
         "mistral",
-        Tokens(
+        MiniatureTokenizer(
             "pieces-first",
             (*_SENTENCE_TOKENS, "[INST]", "[/INST]"),
             eos="</s>",
@@ -210,9 +212,9 @@ CARDS: dict[str, Card] = {
         "mistral",
         {"sliding_window": None, "head_dim": HEAD_DIM, "max_position_embeddings": 32768},
     ),
-    "phi3": Card(
+    "phi3": Miniature(
         "phi3",
-        Tokens(
+        MiniatureTokenizer(
             "pieces",
             (*_SENTENCE_TOKENS, *_PHI_TOKENS),
             eos="<|end|>",
@@ -224,9 +226,9 @@ CARDS: dict[str, Card] = {
         "phi3",
         {"sliding_window": None, "num_key_value_heads": HEADS},
     ),
-    "phi4": Card(
+    "phi4": Miniature(
         "phi3",
-        Tokens(
+        MiniatureTokenizer(
             "gpt-4o",
             _PHI_TOKENS,
             eos="<|end|>",
@@ -236,9 +238,9 @@ CARDS: dict[str, Card] = {
         "phi4",
         {"sliding_window": None, "tie_word_embeddings": True},
     ),
-    "deepseek2": Card(
+    "deepseek2": Miniature(
         "deepseek_v2",
-        Tokens(
+        MiniatureTokenizer(
             "deepseek-llm",
             ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
             eos="<｜end▁of▁sentence｜>",
@@ -270,7 +272,7 @@ CARDS: dict[str, Card] = {
 }
 
 
-def settings(card: Card, rows: int, ids: dict[str, int | None]) -> dict[str, Any]:
+def settings(card: Miniature, rows: int, ids: dict[str, int | None]) -> dict[str, Any]:
     """The whole configuration of a miniature with `rows` rows of embeddings.
 
     `ids`: the tokens that begin, end and fill (`bos_token_id` and so on).

@@ -12,7 +12,7 @@ from typing import Any
 import gguf
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Constants, Family, as_float32
+from workbench.architectures.card import Architecture, Constants, as_float32
 from workbench.architectures.model_config import ModelConfig
 
 
@@ -60,7 +60,7 @@ def _warnings(config: ModelConfig) -> list[str]:
 
 
 FAMILIES = (
-    Family(
+    Architecture(
         "Phi3ForCausalLM",
         MODEL_ARCH.PHI3,
         rope_kinds=("default", "longrope"),

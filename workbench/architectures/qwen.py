@@ -9,7 +9,7 @@ from typing import Any
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Family, refuse_unless
+from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import experts
 
@@ -48,16 +48,16 @@ def _expert_keys(writer: Any, config: ModelConfig) -> None:
 
 
 FAMILIES = (
-    Family("Qwen2ForCausalLM", MODEL_ARCH.QWEN2, check_more=_check),
-    Family("Qwen3ForCausalLM", MODEL_ARCH.QWEN3, check_more=_check_qwen3),
-    Family(
+    Architecture("Qwen2ForCausalLM", MODEL_ARCH.QWEN2, check_more=_check),
+    Architecture("Qwen3ForCausalLM", MODEL_ARCH.QWEN3, check_more=_check_qwen3),
+    Architecture(
         "Qwen2MoeForCausalLM",
         MODEL_ARCH.QWEN2MOE,
         parts=experts,
         check_more=_check_qwen2_moe,
         more_keys=_expert_keys,
     ),
-    Family(
+    Architecture(
         "Qwen3MoeForCausalLM",
         MODEL_ARCH.QWEN3MOE,
         parts=experts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Family, refuse_unless
+from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.llama import rotary_keys
 from workbench.architectures.model_config import ModelConfig
 from workbench.core.errors import UserError
@@ -28,7 +28,7 @@ def _check(config: ModelConfig) -> None:
 
 
 FAMILIES = (
-    Family(
+    Architecture(
         "SmolLM3ForCausalLM",
         MODEL_ARCH.SMOLLM3,
         permute=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gguf import MODEL_ARCH
 
-from workbench.architectures.card import Family, refuse_unless, window_warning
+from workbench.architectures.card import Architecture, refuse_unless, window_warning
 from workbench.architectures.model_config import ModelConfig
 
 
@@ -16,7 +16,7 @@ def _check(config: ModelConfig) -> None:
 
 
 FAMILIES = (
-    Family(
+    Architecture(
         "Starcoder2ForCausalLM",
         MODEL_ARCH.STARCODER2,
         activation="gelu_pytorch_tanh",

@@ -16,7 +16,7 @@ _EXPERT = re.compile(r"(.*\.experts\.)(\d+)\.(.*)")
 
 
 @dataclass(frozen=True)
-class Piece:
+class RowRange:
     """Rows `[first, end)` of the stored `source`; `transposed`: their columns are the rows."""
 
     source: str
@@ -26,7 +26,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorPart:
     """A piece and its place: in the GGUF tensor that the Hugging Face `name` maps to.
 
     `of` 0: the piece is the whole tensor. Else the tensor has a leading dimension of that size and
@@ -34,7 +34,7 @@ class Part:
     """
 
     name: str
-    piece: Piece
+    piece: RowRange
     shape: tuple[int, ...]
     index: int = 0
     of: int = 0
@@ -64,24 +64,24 @@ class Storage:
         return next(found, "")
 
 
-def whole(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
+def whole(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[TensorPart]:
     """A stored tensor that is written as it is."""
-    yield Part(name, Piece(name, 0, shape[0]), shape)
+    yield TensorPart(name, RowRange(name, 0, shape[0]), shape)
 
 
-def experts(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[Part]:
+def experts(name: str, shape: tuple[int, ...], config: ModelConfig) -> Iterator[TensorPart]:
     """`...experts.3.up_proj.weight` is number 3 of `...experts.up_proj.weight`."""
     match = _EXPERT.fullmatch(name)
     if match is None:
         yield from whole(name, shape, config)
         return
-    piece = Piece(name, 0, shape[0])
-    yield Part(match[1] + match[3], piece, shape, int(match[2]), config.experts)
+    piece = RowRange(name, 0, shape[0])
+    yield TensorPart(match[1] + match[3], piece, shape, int(match[2]), config.experts)
 
 
-def gathered(parts: Iterator[Part]) -> dict[str, list[Part]]:
+def parts_by_tensor(parts: Iterator[TensorPart]) -> dict[str, list[TensorPart]]:
     """The parts by tensor, those of each in order; tensors in the order of their first parts."""
-    tensors = dict[str, list[Part]]()
+    tensors = dict[str, list[TensorPart]]()
     for part in parts:
         tensors.setdefault(part.name, []).append(part)
     for pieces in tensors.values():

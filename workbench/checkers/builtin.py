@@ -23,7 +23,7 @@ PREFIX = "builtin:"
 
 
 @dataclass(frozen=True)
-class Kind:
+class BuiltinChecker:
     """A built-in checker: the words that follow its name (as they are written, how many), meaning.
 
     `child`: it is judged in a child of its own.
@@ -38,13 +38,17 @@ class Kind:
 
 MANY = 1000
 KINDS = {
-    "exact": Kind("", 0, 0, "the response equals the expected response"),
-    "contains": Kind("[WORD ...]", 0, MANY, "it contains the words (or the row's must_contain)"),
-    "regex": Kind("PATTERN", 1, 1, "it matches the pattern", child=True),
-    "json": Kind("", 0, 0, "it is valid JSON", child=True),
-    "json-schema": Kind("FILE", 1, 1, "it is JSON that matches the schema", child=True),
-    "python": Kind("", 0, 0, "it compiles as Python", child=True),
-    "similar": Kind("SHARE", 1, 1, "its chrF against the expected response is at least that"),
+    "exact": BuiltinChecker("", 0, 0, "the response equals the expected response"),
+    "contains": BuiltinChecker(
+        "[WORD ...]", 0, MANY, "it contains the words (or the row's must_contain)"
+    ),
+    "regex": BuiltinChecker("PATTERN", 1, 1, "it matches the pattern", child=True),
+    "json": BuiltinChecker("", 0, 0, "it is valid JSON", child=True),
+    "json-schema": BuiltinChecker("FILE", 1, 1, "it is JSON that matches the schema", child=True),
+    "python": BuiltinChecker("", 0, 0, "it compiles as Python", child=True),
+    "similar": BuiltinChecker(
+        "SHARE", 1, 1, "its chrF against the expected response is at least that"
+    ),
 }
 
 
@@ -123,7 +127,7 @@ def _contains(answer: str, words: Sequence[str]) -> tuple[bool | None, str]:
     return not missing, f"missing: {one_line(', '.join(missing), 200)}" if missing else ""
 
 
-def _how_many(kind: Kind) -> str:
+def _how_many(kind: BuiltinChecker) -> str:
     if kind.most == 0:
         return "no arguments"
     return "non-empty arguments" if kind.most == MANY else f"one argument, {kind.words}"

@@ -69,7 +69,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Item:
+class CheckItem:
     """An answer with what it answers."""
 
     answer: str
@@ -99,12 +99,12 @@ def check(
     """
     find_program(command)
     limits = Limits(timeout_s, memory_bytes, file_bytes, processes)
-    return _check(command, Item(answer, prompt, expected, must_contain), suffix, limits)
+    return _check(command, CheckItem(answer, prompt, expected, must_contain), suffix, limits)
 
 
 def check_many(
     command: Sequence[str],
-    items: Iterable[Item],
+    items: Iterable[CheckItem],
     *,
     suffix: str = "",
     limits: Limits | None = None,
@@ -143,7 +143,7 @@ def find_program(command: Sequence[str]) -> None:
         raise UserError(f"checker program '{one_line(program)}' is not installed", hint=hint)
 
 
-def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> Verdict:
+def _check(command: Sequence[str], item: CheckItem, suffix: str, limits: Limits) -> Verdict:
     start = time.monotonic()
     if builtin.is_builtin(command):
         child = builtin.as_command(command)
@@ -165,7 +165,7 @@ def _check(command: Sequence[str], item: Item, suffix: str, limits: Limits) -> V
     return _verdict(status, said, limits, time.monotonic() - start)
 
 
-def _judge_here(command: Sequence[str], item: Item, start: float) -> Verdict:
+def _judge_here(command: Sequence[str], item: CheckItem, start: float) -> Verdict:
     passed, reason = builtin.judge_here(command, item.answer, item.expected, item.must_contain)
     status = None if passed is None else int(not passed)
     return Verdict(passed, status, reason, time.monotonic() - start)
@@ -243,7 +243,7 @@ def _signal_reason(number: int, limits: Limits) -> str:
     return f"killed by signal {number} ({signal.strsignal(number)})"
 
 
-def _words(command: Sequence[str], file: Path, item: Item) -> list[str]:
+def _words(command: Sequence[str], file: Path, item: CheckItem) -> list[str]:
     values = {
         "file": str(file),
         "prompt": item.prompt,

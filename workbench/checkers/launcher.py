@@ -27,7 +27,7 @@ def main(numbers: list[int], words: list[str]) -> None:
     memory, size, cpu, processes = numbers
     set_limits({"DATA": memory, "FSIZE": size, "CPU": cpu, "CORE": 0})
     raised = raise_priority()
-    if not apart():
+    if not isolate_process():
         os.nice(raised)
         limit_beside_others(processes)
         start(words)
@@ -66,7 +66,7 @@ def raise_priority() -> int:
     return WATCH_NICER
 
 
-def apart() -> bool:
+def isolate_process() -> bool:
     """Give children of this process namespaces of their own, as the same user; whether they have.
 
     Half of it would be worse than nothing, so a child tries it first.

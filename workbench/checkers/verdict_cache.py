@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from workbench.checkers.builtin import is_builtin
-from workbench.checkers.execution import Item, Limits, Verdict, check_many, find_program
+from workbench.checkers.execution import CheckItem, Limits, Verdict, check_many, find_program
 from workbench.checkers.launcher import NOT_STARTED
 from workbench.core.files import write_all
 from workbench.core.paths import cache_folder
@@ -27,7 +27,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class Remembered:
+class VerdictCache:
     """A checker that remembers; `folder` holds its verdicts, by default below the cache folder."""
 
     command: tuple[str, ...]
@@ -35,7 +35,7 @@ class Remembered:
     limits: Limits = Limits()
     folder: Path | None = None
 
-    def judge(self, items: Iterable[Item], workers: int) -> Iterator[Verdict]:
+    def judge(self, items: Iterable[CheckItem], workers: int) -> Iterator[Verdict]:
         """A verdict an item, in order. Raises UserError when the program is not installed."""
         find_program(self.command)
         path, waiting = self._file(), iter(items)
@@ -52,7 +52,7 @@ class Remembered:
         self._file().unlink(missing_ok=True)
 
     def _judge_batch(
-        self, batch: list[Item], known: dict[str, Verdict], fd: int, workers: int
+        self, batch: list[CheckItem], known: dict[str, Verdict], fd: int, workers: int
     ) -> Iterator[Verdict]:
         keys = [self._key(item) for item in batch]
         unknown = {key: item for key, item in zip(keys, batch, strict=True) if key not in known}
@@ -70,7 +70,7 @@ class Remembered:
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
         return (self.folder or cache_folder() / "verdicts") / f"{name}.jsonl"
 
-    def _key(self, item: Item) -> str:
+    def _key(self, item: CheckItem) -> str:
         seen = {"prompt": item.prompt, "expected": item.expected}
         words = " ".join(self.command)
         told = [text for name, text in seen.items() if f"{{{name}}}" in words]

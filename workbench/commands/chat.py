@@ -14,25 +14,30 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from workbench.console.chat import Settings, chat, chat_once
+from workbench.console.chat import ChatSettings, chat, chat_once
 from workbench.console.progress import ProgressLine
 from workbench.core.errors import EXIT_DONE, UserError
 from workbench.core.paths import state_folder
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.core.text import did_you_mean
-from workbench.inference.chat_model import Opens, Source
-from workbench.inference.conversation import settings_of
+from workbench.inference.chat_model import GgufSource, ModelSource
+from workbench.inference.conversation import generation_settings
 from workbench.inference.quantization import kind_named
 from workbench.preset.loader import load
 from workbench.run import checkpoints, folder
 from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder
 from workbench.run.model_files import base_gguf, digests, exported_gguf, served_gguf
-from workbench.runner.checkpoint_model import DEFAULT_TYPE, Following, Ready, make_ready
+from workbench.runner.checkpoint_model import (
+    DEFAULT_TYPE,
+    CheckpointModel,
+    LatestCheckpoint,
+    export_checkpoint,
+)
 
 BASE = "base"
 GGUF, OLLAMA = ".gguf", "ollama:"
-KEYS = (*(field.name for field in fields(Sampling)), "context")
+KEYS = (*(field.name for field in fields(SamplingParams)), "context")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     preset = None
     if not _alone(args.model):
         preset = load(str(_run(split(args.model)[0]).preset_file)).preset
-    settings = apply_flags(settings_of(preset), args.set)
+    settings = apply_flags(generation_settings(preset), args.set)
     settings = replace(settings, trusted=trusted)
     if args.system is not None:
         settings = replace(settings, system=args.system)
@@ -86,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def models_of(args: argparse.Namespace) -> tuple[dict[str, Opens], list[str]]:
+def models_of(args: argparse.Namespace) -> tuple[dict[str, ModelSource], list[str]]:
     """Name and source of every model that answers, and the SHA-256 digests that runs vouch for."""
     model, checkpoint = split(args.model)
     if args.checkpoint and checkpoint:
@@ -106,7 +111,7 @@ def models_of(args: argparse.Namespace) -> tuple[dict[str, Opens], list[str]]:
             raise UserError(
                 "--compare base needs a run", hint="give the base model's .gguf file instead"
             )
-        models[BASE] = Source(base_gguf(_run(model)))
+        models[BASE] = GgufSource(base_gguf(_run(model)))
     elif args.compare:
         other, checkpoint = split(args.compare)
         second, more = resolve(other, checkpoint, "", False)
@@ -115,7 +120,7 @@ def models_of(args: argparse.Namespace) -> tuple[dict[str, Opens], list[str]]:
     return models, trusted
 
 
-def apply_flags(settings: Settings, flags: Sequence[str]) -> Settings:
+def apply_flags(settings: ChatSettings, flags: Sequence[str]) -> ChatSettings:
     """`KEY=VALUE` over the settings. Raises UserError for what is no key of [generate]."""
     for flag in flags:
         key, equals, value = flag.partition("=")
@@ -139,7 +144,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Opens, list[str]]:
+def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[ModelSource, list[str]]:
     """Where the model comes from, and the digests of files that its run vouches for."""
     if model.startswith(OLLAMA):
         from workbench.serving.ollama_chat import OllamaSource
@@ -150,16 +155,16 @@ def resolve(model: str, checkpoint: str, kind: str, follow: bool) -> tuple[Opens
             raise UserError(
                 f"file not found: '{model}'", hint="run `workbench runs` to list the runs"
             )
-        return Source(Path(model)), []
+        return GgufSource(Path(model)), []
     found = _run(model)
     if follow:
         latest = checkpoints.newest(found) or checkpoints.find(found, "best")
         ready = _ready(found, latest, kind)
-        return _following(Following(found, kind or DEFAULT_TYPE, ready), ready), []
+        return _following(LatestCheckpoint(found, kind or DEFAULT_TYPE, ready), ready), []
     chosen = checkpoints.find(found, checkpoint) if checkpoint else _in_place_of_export(found)
     if chosen:
         return _source(_ready(found, chosen, kind)), []
-    return Source(exported_gguf(found, kind) if kind else served_gguf(found)), digests(found)
+    return GgufSource(exported_gguf(found, kind) if kind else served_gguf(found)), digests(found)
 
 
 def _in_place_of_export(run: RunFolder) -> Checkpoint | None:
@@ -174,24 +179,24 @@ def _in_place_of_export(run: RunFolder) -> Checkpoint | None:
     return None
 
 
-def _ready(run: RunFolder, checkpoint: Checkpoint, kind: str) -> Ready:
+def _ready(run: RunFolder, checkpoint: Checkpoint, kind: str) -> CheckpointModel:
     """The checkpoint made ready, with a line that tells how far that is."""
     view = ProgressLine(sys.stderr)
     wanted = kind_named(kind).name if kind else DEFAULT_TYPE
     try:
-        return make_ready(run, checkpoint, wanted, doing=view.show)
+        return export_checkpoint(run, checkpoint, wanted, doing=view.show)
     finally:
         view.end()
 
 
-def _source(ready: Ready) -> Source:
-    return Source(ready.base, ready.adapter, ready.checkpoint.label, ready.sha256)
+def _source(ready: CheckpointModel) -> GgufSource:
+    return GgufSource(ready.base, ready.adapter, ready.checkpoint.label, ready.sha256)
 
 
-def _following(following: Following, ready: Ready) -> Source:
+def _following(following: LatestCheckpoint, ready: CheckpointModel) -> GgufSource:
     """The source with its way to the next one."""
 
-    def newer() -> Source | None:
+    def newer() -> GgufSource | None:
         found = following.newer()
         return _following(following, found) if found else None
 

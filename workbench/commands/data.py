@@ -16,21 +16,28 @@ from itertools import chain
 from pathlib import Path
 
 from workbench.commands import data_show
-from workbench.commands.data_preset import Eyes, source_options, split_keys
+from workbench.commands.data_preset import PresetChecks, source_options, split_keys
 from workbench.console.progress import counted
 from workbench.core.errors import EXIT_DONE, EXIT_INPUT, UserError
 from workbench.core.files import write_json
 from workbench.core.text import one_line, quantity
-from workbench.dataset.checks.findings import Wanted, check_codes
+from workbench.dataset.checks.findings import FindingFilter, check_codes
 from workbench.dataset.checks.fixes import fix, fixed_name
-from workbench.dataset.checks.repeated_rows import near_findings
+from workbench.dataset.checks.repeated_rows import near_duplicate_findings
 from workbench.dataset.checks.sarif import to_sarif
-from workbench.dataset.checks.summary import Summary, Survey
+from workbench.dataset.checks.summary import DatasetProfiler, DatasetSummary
 from workbench.dataset.formats import FORMATS
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.topic_tree import scaffold
 from workbench.dataset.rows import Fault, Row
-from workbench.dataset.sources import Plan, iterate, plan_source, read_source, require, told
+from workbench.dataset.sources import (
+    ReadPlan,
+    iterate,
+    plan_source,
+    read_source,
+    read_summary,
+    require,
+)
 
 NEAR_ROWS = 20_000  # beyond, near duplicates are sought on demand only
 
@@ -84,20 +91,20 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE if summary.usable and not strict else EXIT_INPUT
 
 
-def look(args: argparse.Namespace) -> Summary:
+def look(args: argparse.Namespace) -> DatasetSummary:
     """Everything that is found out about the data that the arguments name."""
-    wanted = Wanted(check_codes(args.only), check_codes(args.ignore))
+    wanted = FindingFilter(check_codes(args.only), check_codes(args.ignore))
     of_source, of_preset = split_keys(args.set, args.preset)
-    eyes = Eyes.of(args.preset, of_preset) if args.preset else Eyes()
+    eyes = PresetChecks.of(args.preset, of_preset) if args.preset else PresetChecks()
     data = Data(_plans(args, source_options(of_source), eyes))
     held_out = _held_out(args.held_out or eyes.held_out)
-    survey = Survey(wanted, eyes.special, held_out)
+    survey = DatasetProfiler(wanted, eyes.special, held_out)
     for entry in counted(data.read(), "rows read"):
         survey.add(entry)
     survey.close()
     notes = list(eyes.notes)
     if args.near or survey.rows <= NEAR_ROWS:
-        survey.findings.add(near_findings(list(data.rows()), held_out))
+        survey.findings.add(near_duplicate_findings(list(data.rows()), held_out))
     else:
         notes.append(f"near duplicates not checked in {quantity(survey.rows, 'row')}: use --near")
     survey.findings.add(eyes.tokenized(data.rows, notes))
@@ -127,7 +134,7 @@ def _fix(args: argparse.Namespace) -> Path:
 class Data:
     """The rows of some sources, held in memory where they are few, else read again."""
 
-    def __init__(self, plans: list[tuple[Plan, str]]) -> None:
+    def __init__(self, plans: list[tuple[ReadPlan, str]]) -> None:
         self._plans = plans
         self._held: list[Row] | None = []
 
@@ -149,12 +156,14 @@ class Data:
     def told(self) -> tuple[str, str]:
         """The format and why it was taken."""
         if len(self._plans) == 1:
-            return told(self._plans[0][0])
-        formats = [f"{name}: {told(plan)[0]}" for plan, name in self._plans]
+            return read_summary(self._plans[0][0])
+        formats = [f"{name}: {read_summary(plan)[0]}" for plan, name in self._plans]
         return "mixed", ", ".join(formats)
 
 
-def _plans(args: argparse.Namespace, options: Options, eyes: Eyes) -> list[tuple[Plan, str]]:
+def _plans(
+    args: argparse.Namespace, options: ReaderOptions, eyes: PresetChecks
+) -> list[tuple[ReadPlan, str]]:
     if args.path:
         return [(plan_source(args.path, args.format, options), "")]
     if not eyes.plans:
@@ -166,7 +175,7 @@ def _held_out(path: str) -> list[Row]:
     return require(read_source(path, answers=False), path).rows if path else []
 
 
-def _tell(summary: Summary, every: bool) -> None:
+def _tell(summary: DatasetSummary, every: bool) -> None:
     """The summary on stdout, the errors on stderr, as everywhere."""
     if summary.rows:
         print("\n".join(summary.lines(every)), flush=True)

@@ -20,30 +20,30 @@ from typing import cast
 
 from workbench.checkers.answer_text import extract
 from workbench.checkers.builtin import expected_for
-from workbench.checkers.execution import Item, Limits
-from workbench.checkers.verdict_cache import Remembered
+from workbench.checkers.execution import CheckItem, Limits
+from workbench.checkers.verdict_cache import VerdictCache
 from workbench.console.progress import counted
 from workbench.core.errors import UserError
 from workbench.dataset.checks.linter import USUAL_SPECIAL
 from workbench.dataset.duplicates import with_system
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.rows import Fault, Row
-from workbench.dataset.sources import Plan, plan_source
+from workbench.dataset.sources import ReadPlan, plan_source
 from workbench.preset.loader import load
 from workbench.preset.schema import DataSource, Evaluate
-from workbench.runner.frozen_preset import frozen, prompt_files
-from workbench.runner.preview import lens_of
-from workbench.tokenization.conversations import Encoded
-from workbench.tokenization.encoder import Encoder, Encoding, OnCut
-from workbench.tokenization.encoding_stats import Ledger
-from workbench.tokenization.preview import Lens, Limit
+from workbench.runner.frozen_preset import prompt_files, with_absolute_paths
+from workbench.runner.preview import load_preview
+from workbench.tokenization.conversations import TrainingSequence
+from workbench.tokenization.encoder import EncodedSplit, Encoder, OverlengthPolicy
+from workbench.tokenization.encoding_stats import EncodingStats
+from workbench.tokenization.preview import Limit, TokenPreview
 
 
 @dataclass(frozen=True)
-class Judge:
+class AnswerChecker:
     """A checker, and what of an answer it gets to see (`checkers.extract`)."""
 
-    checker: Remembered
+    checker: VerdictCache
     extract: str = "code-block-or-all"
 
     def findings(self, rows: Iterable[Row]) -> Iterator[Fault | None]:
@@ -60,11 +60,11 @@ class Judge:
             else:
                 yield (None if verdict.passed is not False else _refused(row, f"checker: {says}"))
 
-    def _item(self, row: Row) -> Item:
+    def _item(self, row: Row) -> CheckItem:
         asked = row.prompt_messages()[-1:]
         prompt = asked[0].content if asked else ""
         expected = expected_for(self.checker.command, row.expected, self.extract)
-        return Item(extract(row.expected, self.extract), prompt, expected, row.must_contain)
+        return CheckItem(extract(row.expected, self.extract), prompt, expected, row.must_contain)
 
 
 def _refused(row: Row, message: str) -> Fault:
@@ -72,20 +72,20 @@ def _refused(row: Row, message: str) -> Fault:
 
 
 @dataclass(frozen=True)
-class Eyes:
+class PresetChecks:
     """How one preset looks at data; without one, with the usual control tokens and no checker."""
 
-    plans: tuple[tuple[Plan, str], ...] = ()
+    plans: tuple[tuple[ReadPlan, str], ...] = ()
     held_out: str = ""
     special: tuple[str, ...] = USUAL_SPECIAL
-    lens: Lens | None = None
-    judge: Judge | None = None
+    lens: TokenPreview | None = None
+    judge: AnswerChecker | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, preset_name: str, overrides: Sequence[str] = ()) -> Eyes:
+    def of(cls, preset_name: str, overrides: Sequence[str] = ()) -> PresetChecks:
         """Those of a preset, with its sources. Raises UserError for a preset at fault."""
-        preset = frozen(load(preset_name, overrides))
+        preset = with_absolute_paths(load(preset_name, overrides))
         asked = [path for key, path in prompt_files(preset.evaluate) if len(key) == 2]
         lens, notes = _lens(preset_name, overrides)
         return cls(
@@ -113,14 +113,14 @@ class Eyes:
         self, kind: str, limit: Limit, rows: Iterable[Row], notes: list[str]
     ) -> Iterator[Fault]:
         assert self.lens is not None
-        lens, encoding = self.lens, Encoding(ledger=Ledger(limit.tokens))
+        lens, encoding = self.lens, EncodedSplit(ledger=EncodingStats(limit.tokens))
         encoder = Encoder(
             lens.tokenizer, lens.template, limit.tokens, lens.stop_ids, lens.separator_id
         )
         ready = (one for row in rows for one in with_system([row], lens.system))
         for found in counted(encoder.encode(ready), "rows tokenized"):
-            encoding.enter(found, cast(OnCut, limit.on_cut))
-            cut = [p for p in found.parts if isinstance(p, Encoded) and p.cut]
+            encoding.enter(found, cast(OverlengthPolicy, limit.on_cut))
+            cut = [p for p in found.parts if isinstance(p, TrainingSequence) and p.cut]
             yield from (_over_length(part, limit) for part in cut[:1])
         if encoding.ledger.rows:
             notes += [f"{kind} tokens: {line}" for line in encoding.ledger.lines()]
@@ -136,15 +136,17 @@ class Eyes:
         yield from self.judge.findings(rows)
 
 
-def _plan(source: DataSource) -> tuple[Plan, str]:
-    options = Options(**source.options())
+def _plan(source: DataSource) -> tuple[ReadPlan, str]:
+    options = ReaderOptions(**source.options())
     return plan_source(_nearer(source.path), source.format, options), source.name
 
 
-def _lens(preset_name: str, overrides: Sequence[str]) -> tuple[Lens | None, tuple[str, ...]]:
+def _lens(
+    preset_name: str, overrides: Sequence[str]
+) -> tuple[TokenPreview | None, tuple[str, ...]]:
     """The preset's tokenizer and template, or a note saying why they are not to be had."""
     try:
-        return lens_of(preset_name, overrides), ()
+        return load_preview(preset_name, overrides), ()
     except UserError as error:
         return None, (f"checked without the model's template and special tokens: {error}",)
 
@@ -155,7 +157,7 @@ def _nearer(path: str) -> str:
     return str(Path(path).relative_to(here)) if here in Path(path).parents else path
 
 
-def _over_length(part: Encoded, limit: Limit) -> Fault:
+def _over_length(part: TrainingSequence, limit: Limit) -> Fault:
     lost = "every trained token" if not part.n_trained else "the stop token"
     loses = f"; truncation would remove {lost}" if part.lost_stop or not part.n_trained else ""
     what = f"{part.length:,} tokens, more than sequence_length = {limit.tokens:,}{loses}"
@@ -165,12 +167,12 @@ def _over_length(part: Encoded, limit: Limit) -> Fault:
     return Fault(part.place, "over-length", what, hint, fatal=limit.on_cut == "refuse")
 
 
-def _judge(evaluate: Evaluate) -> Judge | None:
+def _judge(evaluate: Evaluate) -> AnswerChecker | None:
     if not evaluate.checker:
         return None
     limits = Limits(timeout_s=evaluate.timeout)
-    checker = Remembered(tuple(evaluate.checker), evaluate.checker_suffix, limits)
-    return Judge(checker, evaluate.extract)
+    checker = VerdictCache(tuple(evaluate.checker), evaluate.checker_suffix, limits)
+    return AnswerChecker(checker, evaluate.extract)
 
 
 def split_keys(given: Sequence[str], preset: str | None) -> tuple[list[str], list[str]]:
@@ -187,7 +189,7 @@ def split_keys(given: Sequence[str], preset: str | None) -> tuple[list[str], lis
     return source, of_preset
 
 
-def source_options(keys: Sequence[str]) -> Options:
+def source_options(keys: Sequence[str]) -> ReaderOptions:
     """The source's options with those keys set. Raises UserErrors."""
     if not keys:
         return PLAIN
@@ -195,4 +197,4 @@ def source_options(keys: Sequence[str]) -> Options:
 
     text = '[[data.source]]\npath = "."\n[[train]]\n'
     loaded = parse(text, Path("."), [f"data.source.0.{key}" for key in keys])
-    return Options(**loaded.preset.data.source[0].options())
+    return ReaderOptions(**loaded.preset.data.source[0].options())

@@ -18,14 +18,14 @@ from typing import Any
 from workbench.core.errors import EXIT_DONE, UserError
 from workbench.core.text import one_line, visible
 from workbench.dataset.rows import Row
-from workbench.tokenization.preview import Piece, Shown
+from workbench.tokenization.preview import PreviewToken, RowPreview
 
 
 def run(args: argparse.Namespace) -> int:
     """Print row `args.show` as the preset `args.preset` sees it."""
     from workbench.commands.data_preset import source_options, split_keys
-    from workbench.dataset.browse.record_library import Source, nth
-    from workbench.runner.preview import lens_of
+    from workbench.dataset.browse.record_library import SourceRequest, record_at
+    from workbench.runner.preview import load_preview
 
     if not (args.path and args.preset):
         raise UserError(
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     if args.show < 1:
         raise UserError(f"--show {args.show}: rows are numbered from 1")
     of_source, of_preset = split_keys(args.set, args.preset)
-    source = Source(args.path, args.format, options=source_options(of_source))
-    row = nth(source, args.show)
-    lens = lens_of(args.preset, of_preset)
+    source = SourceRequest(args.path, args.format, options=source_options(of_source))
+    row = record_at(source, args.show)
+    lens = load_preview(args.preset, of_preset)
     try:
         shown = lens.look(row)
     except UserError as error:
@@ -58,7 +58,7 @@ LEARNT, CONTEXT, SPECIAL, BEYOND = "1;32", "2", "7", "31;9"
 CUT = "──── sequence length limit ────"
 
 
-def lines(row: Row, shown: Shown, preset: str, colour: bool) -> Iterator[str]:
+def lines(row: Row, shown: RowPreview, preset: str, colour: bool) -> Iterator[str]:
     """A title, what should be known, the text with its mask, and a line for every token."""
     counts = f"{shown.tokens:,} of {shown.limit:,} tokens, {shown.trained:,} trained"
     yield f"{one_line(str(row.place), 400)}: {counts}, for preset {one_line(preset)}"
@@ -74,7 +74,7 @@ def lines(row: Row, shown: Shown, preset: str, colour: bool) -> Iterator[str]:
     yield from _table(shown, colour)
 
 
-def to_json(row: Row, shown: Shown, preset: str) -> dict[str, Any]:
+def to_json(row: Row, shown: RowPreview, preset: str) -> dict[str, Any]:
     """The same as plain values; a piece has several ids where only together they are text."""
     return {
         "path": row.place.path,
@@ -97,7 +97,7 @@ def to_json(row: Row, shown: Shown, preset: str) -> dict[str, Any]:
     }
 
 
-def _text(pieces: list[Piece], colour: bool) -> list[str]:
+def _text(pieces: list[PreviewToken], colour: bool) -> list[str]:
     found = []
     for piece_style, group in groupby(pieces, _style if colour else _bracket):
         text = visible("".join(piece.text for piece in group)).replace("\n", "↵\n")
@@ -105,7 +105,7 @@ def _text(pieces: list[Piece], colour: bool) -> list[str]:
     return "".join(found).split("\n")
 
 
-def _table(shown: Shown, colour: bool) -> Iterator[str]:
+def _table(shown: RowPreview, colour: bool) -> Iterator[str]:
     number = 0
     for piece in shown.pieces:
         flags = "trained" if piece.trained else "-"
@@ -122,14 +122,14 @@ def _quoted(text: str) -> str:
     return '"' + visible(text).replace("\n", "\\n").replace("\t", "\\t") + '"'
 
 
-def _style(piece: Piece) -> str:
+def _style(piece: PreviewToken) -> str:
     if piece.beyond:
         return BEYOND
     style = LEARNT if piece.trained else CONTEXT
     return f"{style};{SPECIAL}" if piece.special else style
 
 
-def _bracket(piece: Piece) -> str:
+def _bracket(piece: PreviewToken) -> str:
     return "⟦⟧" if piece.trained and not piece.beyond else ""
 
 

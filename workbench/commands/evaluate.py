@@ -20,18 +20,18 @@ from typing import Any
 from workbench.checkers.execution import find_program
 from workbench.console.progress import ProgressLine
 from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
-from workbench.core.section import Refused
-from workbench.core.subprocesses import told
+from workbench.core.section import InvalidValue
+from workbench.core.subprocesses import stream_messages
 from workbench.core.text import one_line, table
 from workbench.preset.loader import load
 from workbench.preset.outputs import checker_words
 from workbench.preset.schema import Evaluate
 from workbench.reports.evaluation_report import (
     LABELS,
-    ModelTold,
+    ModelReport,
     PairedTest,
     Report,
-    chance,
+    p_value_text,
     read_report,
 )
 from workbench.reports.run_summary import shown
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         view.end()
     report = read_report(Path(request["out"]))
-    print(report.path.read_text("utf-8") if args.json else "\n".join(told_of(report)))
+    print(report.path.read_text("utf-8") if args.json else "\n".join(outcome_text(report)))
     print(f"report: {shown(report.path.with_suffix('.md'))}", file=sys.stderr)
     return EXIT_DONE
 
@@ -131,7 +131,7 @@ def words_of(words: Sequence[str]) -> list[str]:
     try:
         command = shlex.split(words[0]) if len(words) == 1 else list(words)
         return checker_words(command)
-    except Refused as error:
+    except InvalidValue as error:
         raise UserError(f"--checker: {error.message}", hint=error.hint) from None
     except ValueError as error:
         raise UserError(f"--checker: {error}") from None
@@ -176,7 +176,7 @@ def out_of(args: argparse.Namespace, found: RunFolder | None) -> Path:
 def ask(request: dict[str, Any], view: ProgressLine) -> None:
     """Have the child do it. Raises UserError or ChildDied in one line."""
     passed: dict[str, int] = {}
-    with closing(told([*CHILD, json.dumps(request)])) as lines:
+    with closing(stream_messages([*CHILD, json.dumps(request)])) as lines:
         for at in lines:
             if "weighed" in at:
                 view.show(f"{at['model']}: perplexity, {at['weighed']} of {at['total']} responses")
@@ -190,7 +190,7 @@ def ask(request: dict[str, Any], view: ProgressLine) -> None:
         raise error
 
 
-def told_of(report: Report) -> list[str]:
+def outcome_text(report: Report) -> list[str]:
     """The table of the headline figures, a column a model, then what was gained."""
     models = list(report.models.values())
     rows = [["", *(model.name for model in models)]]
@@ -204,7 +204,7 @@ def told_of(report: Report) -> list[str]:
     return [*table(rows), *gains]
 
 
-def _cell(model: ModelTold, key: str) -> str:
+def _cell(model: ModelReport, key: str) -> str:
     value = model.headline.get(key)
     if value is None:
         return ""
@@ -216,7 +216,7 @@ def _cell(model: ModelTold, key: str) -> str:
 def _gain(subject: str, other: str, test: PairedTest) -> str:
     gain = f"{test.gain.value:+.3f} ({test.gain.low:+.3f} to {test.gain.high:+.3f})"
     names = f"{one_line(subject)} vs. {one_line(other)}"
-    return f"{names}: {gain}, p {chance(test.p_value)}"
+    return f"{names}: {gain}, p {p_value_text(test.p_value)}"
 
 
 def _file(name: str) -> Path:

@@ -16,7 +16,7 @@ from workbench.console import run_session
 from workbench.console.progress import ProgressLine
 from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
 from workbench.core.text import one_line, size, table
-from workbench.inference.quantization import KINDS, Kind, Progress, kind_named, quantize
+from workbench.inference.quantization import KINDS, GgufFileType, Progress, kind_named, quantize
 from workbench.reports.run_summary import shown
 from workbench.run import folder
 from workbench.run.export_requests import MERGED, ExportRequest, missing
@@ -55,7 +55,7 @@ def listing() -> list[str]:
     return table([(kind.name, f"{kind.bits:4.1f} bits", kind.about) for kind in KINDS.values()])
 
 
-def of_run(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
+def of_run(args: argparse.Namespace, kinds: Sequence[GgufFileType]) -> int:
     """Have the run's worker write what is not there yet."""
     if args.output or args.again:
         flag = "--output" if args.output else "--again"
@@ -96,7 +96,7 @@ def files_of(request: ExportRequest) -> Callable[[RunFolder, RunState], list[str
     return lines
 
 
-def of_file(args: argparse.Namespace, kinds: Sequence[Kind]) -> int:
+def of_file(args: argparse.Namespace, kinds: Sequence[GgufFileType]) -> int:
     """Quantize the file here, in a child process."""
     source, target = Path(args.model), Path(args.output)
     if len(kinds) != 1 or not args.output:

@@ -19,7 +19,7 @@ from workbench.preset.outputs import OLLAMA_NAME
 from workbench.run import folder
 from workbench.run.folder import RunFolder
 from workbench.run.model_files import exported_gguf
-from workbench.serving.ollama_client import Created, Doing, create_model
+from workbench.serving.ollama_client import Created, CreateProgress, create_model
 
 MODELFILE = "Modelfile"
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     modelfile, name, gguf = chosen(args.model, args.name, args.type)
     view = ProgressLine(sys.stderr)
 
-    def show(doing: Doing) -> None:
+    def show(doing: CreateProgress) -> None:
         if args.json:
             print(json.dumps(vars(doing)), flush=True)
         else:
@@ -91,7 +91,7 @@ def name_of(run: RunFolder) -> str:
     return load(str(run.preset_file)).preset.ollama.name or run.name
 
 
-def words(doing: Doing) -> str:
+def words(doing: CreateProgress) -> str:
     """`uploading  1.2 GiB of 4.5 GiB`."""
     of = f"  {size(doing.done)} of {size(doing.total)}" if doing.total else ""
     return one_line(doing.what, 60) + of

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    launch.heed_torchrun(args.detach)
+    launch.refuse_other_ranks(args.detach)
     found = folder.find(folder.runs_root(), args.run)
     if args.epochs or args.steps:
         print(extend(found, args.epochs, args.steps), file=sys.stderr)

@@ -12,7 +12,7 @@ from workbench.preset.schema import chosen
 from workbench.run import folder, launch
 from workbench.run.folder import RunFolder
 from workbench.runner import dry_run, preflight
-from workbench.runner.frozen_preset import freeze, frozen
+from workbench.runner.frozen_preset import freeze, with_absolute_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.preset:
         raise UserError("--preset is missing", hint="run `workbench presets` to list the presets")
     if not args.dry_run:
-        launch.heed_torchrun(args.detach)
+        launch.refuse_other_ranks(args.detach)
     loaded = load(args.preset, args.set)
     if args.miniature:
         loaded = load(args.preset, [*miniature.overrides(loaded.preset), *args.set])
@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
 def make_run(loaded: LoadedPreset, name: str, ending: str = "") -> RunFolder:
     """A new run's folder with the frozen preset in it: `name`, or the preset's with `ending`."""
-    frozen(loaded)  # before the folder is made: a path that is not there leaves nothing behind
+    with_absolute_paths(
+        loaded
+    )  # before the folder is made: a path that is not there leaves nothing behind
     made = folder.create(folder.runs_root(), loaded.name + ending, name)
     freeze(loaded, made)
     return made

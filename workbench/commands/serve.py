@@ -13,11 +13,11 @@ from contextlib import closing
 from dataclasses import replace
 
 from workbench.commands.chat import GGUF, OLLAMA, apply_flags, models_of, split
-from workbench.console.chat import Settings, open_session, renewed
+from workbench.console.chat import ChatSettings, open_session, refresh_model
 from workbench.core.errors import EXIT_DONE, UserError
 from workbench.core.text import visible
-from workbench.inference.chat_model import Opens
-from workbench.inference.conversation import Conversation, settings_of
+from workbench.inference.chat_model import ModelSource
+from workbench.inference.conversation import Conversation, generation_settings
 from workbench.preset.loader import load
 from workbench.run import folder
 
@@ -58,28 +58,28 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def settings_for(model: str) -> Settings:
+def settings_for(model: str) -> ChatSettings:
     """How the model's run asks; a file has the defaults."""
     if model.endswith(GGUF):
-        return settings_of(None)
+        return generation_settings(None)
     found = folder.find(folder.runs_root(), split(model)[0])
-    return settings_of(load(str(found.preset_file)).preset)
+    return generation_settings(load(str(found.preset_file)).preset)
 
 
-def serve(name: str, source: Opens, settings: Settings, port: int) -> None:
+def serve(name: str, source: ModelSource, settings: ChatSettings, port: int) -> None:
     """Answer until Ctrl+C. Raises UserError for a port that is taken."""
-    from workbench.serving.http_server import Desk, Server
-    from workbench.serving.openai_api import Manner
+    from workbench.serving.http_server import ModelSlot, Server
+    from workbench.serving.openai_api import GenerationSettings
 
     with closing(open_session(source, settings)) as session:
         talk, now = Conversation(name, session, settings.stop), [source]
 
         def renew() -> None:
-            now[0] = renewed(talk, now[0], settings, tell)
+            now[0] = refresh_model(talk, now[0], settings, tell)
 
-        manner = Manner(settings.sampling, settings.stop, settings.system)
+        manner = GenerationSettings(settings.sampling, settings.stop, settings.system)
         try:
-            server = Server(Desk(talk, manner, renew=renew, tell=tell), port)
+            server = Server(ModelSlot(talk, manner, renew=renew, tell=tell), port)
         except OSError as error:
             reason = error.strerror or str(error)
             raise UserError(f"port {port}: {reason}", hint="choose another --port") from error

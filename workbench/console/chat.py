@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.core.text import did_you_mean, quantity, visible
-from workbench.inference.chat_model import Opens, Source, Talker
+from workbench.inference.chat_model import ChatModel, GgufSource, ModelSource
 from workbench.inference.conversation import FILE_PREFIX, Conversation, read_prompt
-from workbench.inference.generation import Answer
+from workbench.inference.generation import Completion
 from workbench.inference.session import Session
 from workbench.inference.transcript import Transcript, save
 from workbench.tokenization.chat_template import ChatTemplate
 
 
 @contextmanager
-def interrupt_cancels(session: Talker) -> Iterator[None]:
+def cancel_on_interrupt(session: ChatModel) -> Iterator[None]:
     """Ctrl+C ends the answer being written, between two tokens, instead of raising in mid-call."""
 
     def cancel(_number: int, _frame: Any) -> None:
@@ -49,16 +49,16 @@ def interrupt_cancels(session: Talker) -> Iterator[None]:
 
 Write = Callable[[str], object]
 
-RIVALS, MOST_RIVALS = 3, 50
+DEFAULT_ALTERNATIVES, MOST_RIVALS = 3, 50
 ENDINGS = {"stop": "stopped on its own", "length": "token limit reached", "cancelled": "cancelled"}
 
 
 @dataclass
-class Desk:
+class ChatState:
     """The state of a chat in a terminal: who is asked, and how."""
 
     conversations: list[Conversation]
-    sampling: Sampling
+    sampling: SamplingParams
     compare: bool = False
 
     @property
@@ -66,7 +66,7 @@ class Desk:
         return self.conversations if self.compare else self.conversations[:1]
 
 
-def run_command(desk: Desk, line: str, write: Write) -> bool:
+def run_command(desk: ChatState, line: str, write: Write) -> bool:
     """Do what `line` says; True when the chat is over. Raises UserError for what cannot be done."""
     if not line.startswith("/"):
         ask(desk, read_prompt(line), write)
@@ -80,18 +80,18 @@ def run_command(desk: Desk, line: str, write: Write) -> bool:
     return False
 
 
-def ask(desk: Desk, text: str, write: Write) -> None:
+def ask(desk: ChatState, text: str, write: Write) -> None:
     """Ask the first model, or all of them one after the other, and write their answers."""
     for conversation in desk.asked:
         if len(desk.asked) > 1:
             write(f"--- {conversation.name}\n")
-        with interrupt_cancels(conversation.session):
+        with cancel_on_interrupt(conversation.session):
             for piece in conversation.ask(text, desk.sampling):
                 write(visible(piece))
-        write(f"\n[{summary(conversation.last_answer)}]\n")
+        write(f"\n[{completion_summary(conversation.last_answer)}]\n")
 
 
-def summary(answer: Answer) -> str:
+def completion_summary(answer: Completion) -> str:
     """`57 tokens, 310 tokens/s, stopped by itself`."""
     ending = "context full" if answer.context_full else ENDINGS[answer.stopped]
     return (
@@ -99,14 +99,14 @@ def summary(answer: Answer) -> str:
     )
 
 
-def _system(desk: Desk, text: str, write: Write) -> None:
+def _system(desk: ChatState, text: str, write: Write) -> None:
     text = read_prompt(text)
     for conversation in desk.conversations:
         conversation.system = text
     write("system prompt set\n" if text else "system prompt removed\n")
 
 
-def _set(desk: Desk, text: str, write: Write) -> None:
+def _set(desk: ChatState, text: str, write: Write) -> None:
     if text:
         key, _, value = text.replace("=", " ", 1).partition(" ")
         desk.sampling = desk.sampling.with_text(key, value.strip())
@@ -114,7 +114,7 @@ def _set(desk: Desk, text: str, write: Write) -> None:
     write(", ".join(settings) + "\n")
 
 
-def _compare(desk: Desk, _text: str, write: Write) -> None:
+def _compare(desk: ChatState, _text: str, write: Write) -> None:
     if len(desk.conversations) < 2:
         raise UserError("there is no second model", hint="start with --compare base")
     desk.compare = not desk.compare
@@ -122,7 +122,7 @@ def _compare(desk: Desk, _text: str, write: Write) -> None:
     write(f"now prompting {names}\n")
 
 
-def _save(desk: Desk, text: str, write: Write) -> None:
+def _save(desk: ChatState, text: str, write: Write) -> None:
     if not text:
         raise UserError("/save needs a file name", hint="such as /save chat.md or /save chat.json")
     path = Path(text).expanduser()
@@ -133,7 +133,7 @@ def _save(desk: Desk, text: str, write: Write) -> None:
         write(f"saved to {target}\n")
 
 
-def _tokens(desk: Desk, text: str, write: Write) -> None:
+def _tokens(desk: ChatState, text: str, write: Write) -> None:
     if text and not (text.isdecimal() and 0 < int(text) <= MOST_RIVALS):
         raise UserError(
             f"/tokens {text}: not a valid number", hint=f"use 1 to {MOST_RIVALS} alternatives"
@@ -141,25 +141,25 @@ def _tokens(desk: Desk, text: str, write: Write) -> None:
     for conversation in desk.asked:
         if len(desk.asked) > 1:
             write(f"--- {conversation.name}\n")
-        with interrupt_cancels(conversation.session):
-            found = conversation.session.alternatives(int(text or RIVALS) + 1)
+        with cancel_on_interrupt(conversation.session):
+            found = conversation.session.alternatives(int(text or DEFAULT_ALTERNATIVES) + 1)
         write("".join(f"{one}\n" for one in found) or "no response to inspect yet\n")
 
 
-def _new(desk: Desk, _text: str, write: Write) -> None:
+def _new(desk: ChatState, _text: str, write: Write) -> None:
     for conversation in desk.conversations:
         conversation.restart()
     write("started a new conversation\n")
 
 
-def _help(_desk: Desk, _text: str, write: Write) -> None:
+def _help(_desk: ChatState, _text: str, write: Write) -> None:
     for name, (_action, meaning) in COMMANDS.items():
         write(f"/{name:8} {meaning}\n")
     write("/quit     exit\n")
     write(f"{FILE_PREFIX}path as a message sends the file's contents; Ctrl+C stops a response\n")
 
 
-COMMANDS: dict[str, tuple[Callable[[Desk, str, Write], None], str]] = {
+COMMANDS: dict[str, tuple[Callable[[ChatState, str, Write], None], str]] = {
     "system": (_system, "TEXT or FILE:PATH: set the system prompt; no argument removes it"),
     "set": (_set, "KEY VALUE: temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens"),
     "compare": (_compare, "prompt both models, or only the first again"),
@@ -178,10 +178,10 @@ WELCOME = "Type a message. End a line with \\ to continue it. /help lists comman
 
 
 @dataclass(frozen=True)
-class Settings:
+class ChatSettings:
     """How to open and ask the models of a chat."""
 
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: Sequence[str] = ()
     context: int = 4096
     system: str = ""
@@ -192,7 +192,10 @@ class Settings:
 
 
 def chat_once(
-    models: Mapping[str, Opens], prompt: str, settings: Settings, out: TextIO | None = None
+    models: Mapping[str, ModelSource],
+    prompt: str,
+    settings: ChatSettings,
+    out: TextIO | None = None,
 ) -> None:
     """Write the answer to `prompt` (TEXT or FILE:path), and nothing else, to `out`.
 
@@ -212,8 +215,8 @@ def chat_once(
 
 
 def chat(
-    models: Mapping[str, Opens],
-    settings: Settings,
+    models: Mapping[str, ModelSource],
+    settings: ChatSettings,
     *,
     read: Callable[[str], str] = input,
     out: TextIO | None = None,
@@ -231,12 +234,12 @@ def chat(
 
     with opened(models, settings) as conversations, line_editing(history):
         sources = dict(models)
-        desk = Desk(conversations, settings.sampling, compare=len(conversations) > 1)
+        desk = ChatState(conversations, settings.sampling, compare=len(conversations) > 1)
         write(WELCOME + "\n")
         for text in messages(read, write):
             try:
                 for conversation in desk.asked:
-                    sources[conversation.name] = renewed(
+                    sources[conversation.name] = refresh_model(
                         conversation, sources[conversation.name], settings, write
                     )
                 if run_command(desk, text, write):
@@ -246,7 +249,9 @@ def chat(
 
 
 @contextmanager
-def opened(models: Mapping[str, Opens], settings: Settings) -> Iterator[list[Conversation]]:
+def opened(
+    models: Mapping[str, ModelSource], settings: ChatSettings
+) -> Iterator[list[Conversation]]:
     """The models, loaded one after the other; all are freed at the end."""
     conversations = list[Conversation]()
     try:
@@ -259,7 +264,7 @@ def opened(models: Mapping[str, Opens], settings: Settings) -> Iterator[list[Con
             conversation.session.close()
 
 
-def open_session(source: Opens, settings: Settings) -> Talker:
+def open_session(source: ModelSource, settings: ChatSettings) -> ChatModel:
     """The model of `source` as the settings have it."""
     return source.open(
         context=settings.context,
@@ -270,9 +275,12 @@ def open_session(source: Opens, settings: Settings) -> Talker:
     )
 
 
-def renewed(
-    conversation: Conversation, source: Opens, settings: Settings, write: Callable[[str], object]
-) -> Opens:
+def refresh_model(
+    conversation: Conversation,
+    source: ModelSource,
+    settings: ChatSettings,
+    write: Callable[[str], object],
+) -> ModelSource:
     """The source that answers next: a newer one, taken up and told of, or the same.
 
     Weights that cannot be taken up are told of, and the old ones go on.
@@ -281,7 +289,7 @@ def renewed(
         newer = source.newer() if source.newer else None
         if newer is None:
             return source
-        take_up(conversation, newer, settings)
+        swap_model(conversation, newer, settings)
     except WorkbenchError as error:
         write(f"[{visible(str(error))}]\n")
         return source
@@ -289,7 +297,7 @@ def renewed(
     return newer
 
 
-def take_up(conversation: Conversation, newer: Source, settings: Settings) -> None:
+def swap_model(conversation: Conversation, newer: GgufSource, settings: ChatSettings) -> None:
     """Let the conversation go on with other weights: an adapter exchanged, or a model loaded."""
     now = conversation.session
     if isinstance(now, Session) and newer.gguf == now.model.path:

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from workbench.console.views import Narrator
+from workbench.console.views import EventLines
 from workbench.core.text import visible
 from workbench.reports import status_text
 from workbench.run.log import Record
@@ -28,7 +28,7 @@ class LiveView:
     """One live line for the running stage; everything else scrolls up and stays."""
 
     def __init__(self, console: Console) -> None:
-        self._narrator = Narrator()
+        self._narrator = EventLines()
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(
             console=console,
@@ -56,7 +56,7 @@ class LiveView:
         self._live.stop()
 
     def _moving(self, stage: StageState) -> Table:
-        phrase = status_text.running(stage)
+        phrase = status_text.running_text(stage)
         line = Table.grid(padding=(0, 1), expand=False)
         line.add_column(width=1)
         line.add_column(no_wrap=True, min_width=status_text.NAME_WIDTH)

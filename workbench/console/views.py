@@ -22,7 +22,7 @@ from workbench.run.state import RunState, StageState
 LINE_WIDTH = 400
 
 
-class Narrator:
+class EventLines:
     """Feed it the records of each poll, with the state after them."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Narrator:
             case events.Note(message=message):
                 return f"  {one_line(message, LINE_WIDTH)}"
             case events.StageDone():
-                return status_text.finished(state.stages[record.stage], state)
+                return status_text.finished_text(state.stages[record.stage], state)
             case events.StageSkipped(reason=reason):
                 return f"✓ {name:{status_text.NAME_WIDTH}} skipped: {one_line(reason, LINE_WIDTH)}"
             case events.Resumed(from_step=step):
@@ -103,7 +103,7 @@ class PlainView:
 
     def __init__(self, err: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         self._err, self._now = err, now
-        self._narrator = Narrator()
+        self._narrator = EventLines()
         self._stage = ""
         self._told_at = 0.0
         self._told_share = 0.0
@@ -122,7 +122,7 @@ class PlainView:
         self._err.flush()
 
     def _progress(self, stage: StageState) -> None:
-        phrase = status_text.running(stage)
+        phrase = status_text.running_text(stage)
         if not self._is_due(stage.name, phrase.share or 0.0):
             return
         percent = "" if phrase.share is None else f"{phrase.share:4.0%}"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     """The collector is off within, and never looks at what was made when it ends well."""
     was_on = gc.isenabled()
     gc.disable()

@@ -33,7 +33,7 @@ _WHOLE = ("top_k", "seed", "max_tokens")
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingParams:
     """Settings of one generation. Raises UserError for a value outside its range.
 
     `top_k` 0, `top_p` 1, `min_p` 0 and `repeat_penalty` 1 each switch their filter off.
@@ -56,7 +56,7 @@ class Sampling:
     def greedy(self) -> bool:
         return self.temperature == 0.0
 
-    def with_text(self, key: str, text: str) -> Sampling:
+    def with_text(self, key: str, text: str) -> SamplingParams:
         """A copy with `key` read from what a person typed. Raises UserError for a wrong one."""
         if key not in _RANGES:
             raise UserError(f"unknown setting '{key}'", hint=did_you_mean(key, _RANGES))

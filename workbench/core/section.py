@@ -17,7 +17,7 @@ MAX_STEPS = 10_000_000
 NAME = re.compile(r"(?!\d+$)[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-class Refused(ValueError):
+class InvalidValue(ValueError):
     """A value that its key does not take: what is wrong, and how to mend it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 def _whole_steps(value: float) -> float:
     if value >= 1 and value != int(value):
-        raise Refused(
+        raise InvalidValue(
             f"{value} is neither a share nor a number of steps",
             "use a share below 1, or a whole number of steps",
         )
@@ -42,7 +42,7 @@ def _whole_steps(value: float) -> float:
 
 def _plain_name(value: str) -> str:
     if value and not NAME.fullmatch(value):
-        raise Refused(
+        raise InvalidValue(
             f"'{value}' is not a valid name",
             "use up to 64 letters, digits, '-' or '_', and not only digits",
         )

@@ -26,20 +26,20 @@ from typing import Any, cast
 from workbench.core.errors import Interrupted, UserError, WorkbenchError
 from workbench.core.text import one_line
 
-Said = dict[str, Any]
+Message = dict[str, Any]
 SAY_EVERY_S = 0.1
 LOOK_EVERY_S = 1.0
 NICE = 5  # keys go before
 
 
-class Child:
+class JsonChild:
     """`heard` gets every line, in a thread; the last is `{"end": ""}`, or what went wrong."""
 
     def __init__(
         self,
         module: str,
         request: Mapping[str, Any],
-        heard: Callable[[Said], None],
+        heard: Callable[[Message], None],
         fds: Sequence[int] = (),
     ) -> None:
         """`module` is run as a program; `fds` are file descriptors that it gets."""
@@ -67,7 +67,7 @@ class Child:
         self._process.kill()
         self._thread.join()
 
-    def _listen(self, heard: Callable[[Said], None]) -> None:
+    def _listen(self, heard: Callable[[Message], None]) -> None:
         assert self._process.stdin and self._process.stdout
         with self._process.stdin, self._process.stdout as lines:
             for line in lines:
@@ -79,7 +79,7 @@ class Child:
             heard({"end": f"a helper process ended with exit status {status}" if status else ""})
 
 
-class Speaker:
+class MessageSender:
     """The child's side: collects what is to be said, and says it every tenth of a second."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ def _end_with_parent() -> None:
     signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
 
 
-def main(task: Callable[[Said, Speaker], None]) -> int:
+def main(task: Callable[[Message, MessageSender], None]) -> int:
     """Carry out the task that the first line of stdin asks for; the exit status.
 
     A UserError of the task is said, as `trouble`.
@@ -121,7 +121,7 @@ def main(task: Callable[[Said, Speaker], None]) -> int:
     _end_with_parent()
     try:
         with suppress(BrokenPipeError, KeyboardInterrupt):
-            speaker = Speaker()
+            speaker = MessageSender()
             try:
                 task(json.loads(sys.stdin.readline()), speaker)
             except UserError as error:
@@ -143,7 +143,7 @@ class ChildDied(WorkbenchError):
         self.cause = cause
 
 
-def told(
+def stream_messages(
     command: Sequence[str], stopping: Callable[[], bool] = lambda: False
 ) -> Generator[dict[str, Any], None, None]:
     """Every JSON object that the child tells; the last must have `problem`, "" when all went well.
@@ -162,13 +162,13 @@ def told(
         raise ChildDied(_cause(child.returncode, said))
 
 
-def say(fields: dict[str, Any]) -> None:
+def send_message(fields: dict[str, Any]) -> None:
     """Tell the parent; in the child."""
     sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """End this process as soon as its parent is gone; in the child.
 
     Standard input is a pipe from the parent that nobody writes to: its end is the parent's.

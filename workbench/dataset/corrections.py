@@ -34,7 +34,7 @@ FORMATS = (input_output.FORMAT, prompt_completion.FORMAT, chat.FORMAT)
 
 
 @dataclass(frozen=True)
-class Written:
+class AppendedRow:
     """Where the row stands now, in which format, and how many earlier turns it leaves out."""
 
     place: Place
@@ -42,7 +42,7 @@ class Written:
     left_out: int
 
 
-def append(path: Path, messages: Sequence[Message], tags: Sequence[str] = ()) -> Written:
+def append(path: Path, messages: Sequence[Message], tags: Sequence[str] = ()) -> AppendedRow:
     """Append the conversation, whose last message is the answer. Raises UserError, file unchanged.
 
     A file of questions and answers gets the last question alone; one of chats gets all of it.
@@ -62,7 +62,7 @@ def append(path: Path, messages: Sequence[Message], tags: Sequence[str] = ()) ->
         files.write_atomic(path, whole)
     except OSError as error:
         raise UserError(f"cannot be written: {error.strerror}", path=path) from error
-    return Written(place, format, len(messages) - len(kept))
+    return AppendedRow(place, format, len(messages) - len(kept))
 
 
 def format_of(path: Path) -> str:

@@ -87,7 +87,7 @@ _WIDE_SPACE = (b"\xc2", b"\xe1", b"\xe2", b"\xe3")  # begin all white space beyo
 _ASCII_SPACE = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 
-def squeezed(text: str) -> bytes:
+def without_whitespace(text: str) -> bytes:
     """`text` in UTF-8 without its white space: what differs in layout alone is the same."""
     if text.isascii():
         return text.encode().translate(None, _ASCII_SPACE)
@@ -104,7 +104,7 @@ def key_parts(row: Row, said: Sequence[str] = ()) -> tuple[list[bytes], int, int
     `said` is `row.said()`, where that is known already.
     """
     if not row.messages:
-        return [squeezed(row.text)], 1, 1
+        return [without_whitespace(row.text)], 1, 1
     parts = [json.dumps(row.tools, sort_keys=True).encode()] if row.tools else []
     prompt = opening = 0
     for message, text in zip(row.messages, said or row.said(), strict=True):
@@ -112,7 +112,7 @@ def key_parts(row: Row, said: Sequence[str] = ()) -> tuple[list[bytes], int, int
         if role == ASSISTANT:
             prompt = len(parts)
             opening = opening or prompt
-        parts.append((_HEADS.get(role) or _head(role)) + squeezed(text))
+        parts.append((_HEADS.get(role) or _head(role)) + without_whitespace(text))
     return parts, prompt or len(parts), opening or len(parts)
 
 
@@ -134,7 +134,7 @@ def prompt_key(row: Row) -> bytes:
     return _BETWEEN.join(parts[:prompt])
 
 
-def opening_key(row: Row) -> bytes:
+def first_turn_key(row: Row) -> bytes:
     """Equal for rows that began alike, up to the first answer: one may then hold the other's."""
     parts, _, opening = key_parts(row)
     return _BETWEEN.join(parts[:opening])
@@ -173,8 +173,8 @@ def find_leaks(train: Iterable[Row], held_out: Iterable[Row]) -> Duplicates:
     """Pairs (training row, held-out row) that begin with the same prompt, white space apart."""
     known: dict[bytes, Row] = {}
     for row in train:
-        known.setdefault(opening_key(row), row)
-    found = ((known.get(opening_key(row)), row) for row in held_out)
+        known.setdefault(first_turn_key(row), row)
+    found = ((known.get(first_turn_key(row)), row) for row in held_out)
     return [(seen, row) for seen, row in found if seen is not None]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from workbench.core.text import one_line
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import (
     alpaca,
     chat,
@@ -51,7 +51,7 @@ _OTHER_SUFFIXES = (".xlsx", ".yaml", ".yml", ".zip", ".tar", ".tgz", ".bz2", ".x
 class Reader(Protocol):
     """A format: what makes rows of a file."""
 
-    def read(self, path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+    def read(self, path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
         """The rows and faults of one file."""
 
 
@@ -76,7 +76,7 @@ class RecordFormat:
 
     shape: Shape
 
-    def read(self, path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+    def read(self, path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
         """The rows and faults of one file."""
         return read_rows(records(path, options), self.shape, options)
 
@@ -84,7 +84,7 @@ class RecordFormat:
 class Table:
     """CSV whose shape is found from its columns, whatever the file is called."""
 
-    def read(self, path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+    def read(self, path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
         """The rows and faults of one file."""
         entries = delimited.table_rows(path, options.fields.values())
         for entry in entries:
@@ -112,7 +112,7 @@ FORMATS = tuple(READERS)
 SUFFIXES = {markdown.FORMAT: markdown.SUFFIXES, CSV: delimited.SUFFIXES}
 
 
-def sniff_format(path: Path, options: Options = PLAIN) -> tuple[str, str] | Fault:
+def sniff_format(path: Path, options: ReaderOptions = PLAIN) -> tuple[str, str] | Fault:
     """(format, why) of a file by its beginning, or the fault that leaves none."""
     suffix, kind = plain_suffix(path), kind_of(path)
     if suffix in _OTHER_SUFFIXES:
@@ -141,7 +141,7 @@ def shape_of(kind: str, place: Place, keys: Collection[str]) -> tuple[Shape, str
     return Fault(place, "format", f"{kind} rows in no known format", hint)
 
 
-def _sniff_json(path: Path, head: str, options: Options) -> tuple[str, str] | Fault:
+def _sniff_json(path: Path, head: str, options: ReaderOptions) -> tuple[str, str] | Fault:
     if head.lstrip()[:1] not in ("{", "["):
         hint = "rename it, or write one JSON object per line"
         return Fault(Place(str(path), 1), "format", "not JSON", hint)

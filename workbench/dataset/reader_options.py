@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Options:
+class ReaderOptions:
     """How to read a source; a reader takes what concerns its format.
 
     `fields` maps a format's own name of a field to the name that the data give it. `schema` is the
@@ -25,4 +25,4 @@ class Options:
     rows: int = 0
 
 
-PLAIN = Options()
+PLAIN = ReaderOptions()

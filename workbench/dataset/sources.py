@@ -18,7 +18,7 @@ from pathlib import Path
 from workbench.core.errors import UserError
 from workbench.core.text import did_you_mean, one_line, quantity
 from workbench.dataset.formats import FORMATS, READERS, SUFFIXES, sniff_format
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import source_code, topics
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.json_schema import read_schema
@@ -58,7 +58,7 @@ _ACCOUNTED = ("empty", "skipped")  # codes that say why a file gave no rows
 
 
 @dataclass
-class Reading:
+class ReadResult:
     """What was read: rows, faults, and the format with the reason for it."""
 
     rows: list[Row] = field(default_factory=list)
@@ -73,12 +73,12 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReadPlan:
     """The files of a source, each with its format and why it was taken."""
 
     files: tuple[tuple[Path, str, str], ...]
     faults: tuple[Fault, ...] = ()
-    options: Options = PLAIN
+    options: ReaderOptions = PLAIN
 
 
 def read_source(
@@ -87,22 +87,22 @@ def read_source(
     name: str = "",
     *,
     answers: bool = True,
-    options: Options = PLAIN,
-) -> Reading:
+    options: ReaderOptions = PLAIN,
+) -> ReadResult:
     """All rows and faults of a file, folder or glob. Raises nothing for faults in the data.
 
     `answers=False` also takes rows without an answer, as a set of prompts may be.
     Raises UserError for a format that does not exist.
     """
     plan = plan_source(path, format, options)
-    reading = Reading(faults=list(plan.faults))
+    reading = ReadResult(faults=list(plan.faults))
     for entry in iterate(plan, name, answers=answers):
         (reading.rows if isinstance(entry, Row) else reading.faults).append(entry)  # type: ignore[arg-type]
-    reading.format, reading.why = told(plan)
+    reading.format, reading.why = read_summary(plan)
     return reading
 
 
-def require(reading: Reading, what: str = "") -> Reading:
+def require(reading: ReadResult, what: str = "") -> ReadResult:
     """`reading`, when it can be used. Raises UserErrors with every fatal fault, or for no rows."""
     raise_faults(reading.faults)
     if not reading.rows:
@@ -110,39 +110,39 @@ def require(reading: Reading, what: str = "") -> Reading:
     return reading
 
 
-def plan_source(path: Path | str, format: str = "auto", options: Options = PLAIN) -> Plan:
+def plan_source(path: Path | str, format: str = "auto", options: ReaderOptions = PLAIN) -> ReadPlan:
     """The files that `path` names and the format of each. Opens them, reads only their heads."""
     if format != "auto" and format not in READERS:
         raise UserError(f"unknown format '{format}'", hint=did_you_mean(format, FORMATS))
     schema = read_schema(options.schema) if options.schema else None
     if isinstance(schema, Fault):
-        return Plan((), (schema,), options)
+        return ReadPlan((), (schema,), options)
     return _plan_folder(Path(os.path.expanduser(path)), format, options) or _plan_files(
         path, format, options
     )
 
 
-def _plan_folder(folder: Path, format: str, options: Options) -> Plan | None:
+def _plan_folder(folder: Path, format: str, options: ReaderOptions) -> ReadPlan | None:
     """The plan of a folder that is one thing: a tree of topics, or code. None for any other."""
     if format in ("auto", topics.FORMAT) and is_tree(folder):
         tree = read_tree(folder)
         why = f"a topic tree with {STRUCTURE}"
         files = [(topic.path, topics.FORMAT, why) for topic in tree.topics if topic.path.exists()]
-        return Plan(tuple(files), (*tree.faults, *notes(tree)), options)
+        return ReadPlan(tuple(files), (*tree.faults, *notes(tree)), options)
     if format not in ("auto", source_code.FORMAT) or not folder.is_dir():
         return None
     why = "as specified" if format == source_code.FORMAT else source_code.sniff_folder(folder)
     if not why:
         return None
     kept, faults = source_code.plan_folder(folder, options.suffixes)
-    return Plan(tuple((file, source_code.FORMAT, why) for file in kept), tuple(faults), options)
+    return ReadPlan(tuple((file, source_code.FORMAT, why) for file in kept), tuple(faults), options)
 
 
-def _plan_files(path: Path | str, format: str, options: Options) -> Plan:
+def _plan_files(path: Path | str, format: str, options: ReaderOptions) -> ReadPlan:
     """The plan of files each by itself."""
     paths = list_files(path)
     if isinstance(paths, Fault):
-        return Plan((), (paths,), options)
+        return ReadPlan((), (paths,), options)
     paths, faults = _fitting(paths, format, str(path))
     files: list[tuple[Path, str, str]] = []
     for file in paths:
@@ -151,10 +151,10 @@ def _plan_files(path: Path | str, format: str, options: Options) -> Plan:
             faults.append(found)
         else:
             files.append((file, *found))
-    return Plan(tuple(files), tuple(faults), options)
+    return ReadPlan(tuple(files), tuple(faults), options)
 
 
-def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row | Fault]:
+def iterate(plan: ReadPlan, name: str = "", *, answers: bool = True) -> Iterator[Row | Fault]:
     """Rows and faults of the planned files, streamed, in order; at most the rows wished for."""
     entries = _entries(plan, name, answers)
     if not plan.options.rows:
@@ -168,7 +168,7 @@ def iterate(plan: Plan, name: str = "", *, answers: bool = True) -> Iterator[Row
             return
 
 
-def _entries(plan: Plan, name: str, answers: bool) -> Iterator[Row | Fault]:
+def _entries(plan: ReadPlan, name: str, answers: bool) -> Iterator[Row | Fault]:
     for path, format, _ in plan.files:
         n_entries = n_faults = 0
         for read in READERS[format].read(path, plan.options):
@@ -215,7 +215,7 @@ def _checked(row: Row, answers: bool) -> Row | Fault:
     return row
 
 
-def told(plan: Plan) -> tuple[str, str]:
+def read_summary(plan: ReadPlan) -> tuple[str, str]:
     """The format of the planned files and why it was taken; `mixed` where there are several."""
     formats: dict[str, str] = {}
     for _, format, why in plan.files:

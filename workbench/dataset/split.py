@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
-from workbench.dataset.duplicates import join, near_groups, opening_key, root, row_text
+from workbench.dataset.duplicates import first_turn_key, join, near_groups, root, row_text
 from workbench.dataset.rows import Row
 
 NEAR_ROWS = 20_000
@@ -28,7 +28,7 @@ def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list
     assert 0 <= share < 1, "the preset's schema keeps the share in [0, 1)"
     if not share:
         return list(rows), []
-    openings = [opening_key(row) for row in rows]
+    openings = [first_turn_key(row) for row in rows]
     strata: dict[Stratum, list[list[int]]] = defaultdict(list)
     for members in groups(rows, openings):
         strata[min(_stratum(rows[index]) for index in members)].append(members)

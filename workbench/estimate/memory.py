@@ -42,7 +42,7 @@ LIBRARIES_BYTES = {"cpu": 450 << 20, "cuda": 500 << 20, "mps": 450 << 20}
 
 
 @dataclass(frozen=True)
-class Setting:
+class MemorySettings:
     """What is trained, and how: the stage's keys that memory depends on.
 
     `element_bytes` is the size of a weight as it is held (4, or 2 in 16 bits). `shares` are the
@@ -65,7 +65,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchWork:
     """The largest micro-batches: positions, those whose next token is trained, a row's longest."""
 
     tokens: int
@@ -76,7 +76,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """Bytes by parts. `evaluation` takes the place of gradients, activations and logits.
 
     `allocator` is freed memory that the process holds on to, `gathered` the weights of others
@@ -111,10 +111,10 @@ class Memory:
         return {name: getattr(self, name) for name in names}
 
 
-def estimate(shape: ModelShape, setting: Setting, work: Work) -> Memory:
+def estimate(shape: ModelShape, setting: MemorySettings, work: BatchWork) -> MemoryEstimate:
     """The memory of a training stage at its largest batch."""
     trained, adapter = _trained_elements(shape, setting)
-    return Memory(
+    return MemoryEstimate(
         weights=round(_weights_bytes(shape, setting) / setting.shares),
         gathered=round(_gathered(shape, setting)),
         adapter=4 * adapter,
@@ -128,7 +128,7 @@ def estimate(shape: ModelShape, setting: Setting, work: Work) -> Memory:
     )
 
 
-def adapted(shape: ModelShape, setting: Setting) -> list[Matrix]:
+def adapted_linears(shape: ModelShape, setting: MemorySettings) -> list[Matrix]:
     """The matrices that get an adapter; none where all weights are trained, or the targets are not
     this model's (training refuses them)."""
     if setting.kind == "full":
@@ -140,7 +140,7 @@ def adapted(shape: ModelShape, setting: Setting) -> list[Matrix]:
         return []
 
 
-def _trained_elements(shape: ModelShape, setting: Setting) -> tuple[int, int]:
+def _trained_elements(shape: ModelShape, setting: MemorySettings) -> tuple[int, int]:
     """(elements that are trained, those of an adapter beside the weights)."""
     layers = setting.last_layers or shape.layers
     if setting.kind == "full":
@@ -150,12 +150,14 @@ def _trained_elements(shape: ModelShape, setting: Setting) -> tuple[int, int]:
         ends = shape.embedding_weights - head if setting.last_layers else 0
         return shape.parameters - below - ends, 0
     dora = setting.kind == "dora"
-    own = sum(one.adapter_elements(setting.rank, dora=dora) for one in adapted(shape, setting))
+    own = sum(
+        one.adapter_elements(setting.rank, dora=dora) for one in adapted_linears(shape, setting)
+    )
     saved = min(setting.saved, 1 if shape.tied else 2) * shape.vocabulary * shape.hidden
     return own + saved, own + saved
 
 
-def _meeting(shape: ModelShape, setting: Setting) -> int:
+def _meeting(shape: ModelShape, setting: MemorySettings) -> int:
     """Elements of a second gradient of the one matrix that embedding and head are, where it is
     trained in full beside an adapter: each end gives its own, and they are added up.
 
@@ -165,12 +167,12 @@ def _meeting(shape: ModelShape, setting: Setting) -> int:
     return shape.vocabulary * shape.hidden if meets else 0
 
 
-def _parts(setting: Setting) -> int:
+def _parts(setting: MemorySettings) -> int:
     """Into how many parts gradients and optimizer go: those of an adapter stay whole."""
     return setting.shares if setting.kind == "full" else 1
 
 
-def _gathered(shape: ModelShape, setting: Setting) -> float:
+def _gathered(shape: ModelShape, setting: MemorySettings) -> float:
     """Weights that are put together at a time where they are shared out: embedding and head, the
     layer at work and the next one on its way; where they are trained their gradients, too."""
     if setting.shares == 1:
@@ -183,7 +185,7 @@ def _gathered(shape: ModelShape, setting: Setting) -> float:
     return others * setting.element_bytes + 2 * layer * each
 
 
-def _weights_bytes(shape: ModelShape, setting: Setting) -> float:
+def _weights_bytes(shape: ModelShape, setting: MemorySettings) -> float:
     if setting.kind == "full":
         copied = setting.element_bytes == 2 and setting.shares == 1  # by autocast
         half = 2 * shape.parameters if copied else 0
@@ -194,7 +196,7 @@ def _weights_bytes(shape: ModelShape, setting: Setting) -> float:
     return linear * each + others * setting.element_bytes
 
 
-def _activations(shape: ModelShape, setting: Setting, work: Work) -> float:
+def _activations(shape: ModelShape, setting: MemorySettings, work: BatchWork) -> float:
     """Bytes that the backward pass needs of the forward pass, logits apart."""
     layers = _layers_bytes(shape, setting, work)[-(setting.last_layers or shape.layers) :]
     element = setting.element_bytes
@@ -206,7 +208,7 @@ def _activations(shape: ModelShape, setting: Setting, work: Work) -> float:
     return sum(layers) + end
 
 
-def _held(shape: ModelShape, setting: Setting, work: Work) -> float:
+def _held(shape: ModelShape, setting: MemorySettings, work: BatchWork) -> float:
     if setting.device != "cpu":
         return 0.0
     used = _activations(shape, setting, work)
@@ -215,10 +217,10 @@ def _held(shape: ModelShape, setting: Setting, work: Work) -> float:
     return HELD_SHARE[setting.kind] * used
 
 
-def _layers_bytes(shape: ModelShape, setting: Setting, work: Work) -> list[float]:
+def _layers_bytes(shape: ModelShape, setting: MemorySettings, work: BatchWork) -> list[float]:
     """What each layer keeps."""
     chosen: list[list[Matrix]] = [[] for _ in range(shape.layers)]
-    for one in adapted(shape, setting):
+    for one in adapted_linears(shape, setting):
         if one.layer is not None:
             chosen[one.layer].append(one)
     return [
@@ -229,8 +231,8 @@ def _layers_bytes(shape: ModelShape, setting: Setting, work: Work) -> list[float
 
 def _layer_bytes(
     shape: ModelShape,
-    setting: Setting,
-    work: Work,
+    setting: MemorySettings,
+    work: BatchWork,
     held: Sequence[Matrix],
     chosen: Sequence[Matrix],
 ) -> float:
@@ -260,13 +262,13 @@ def _inner(shape: ModelShape, held: Sequence[Matrix]) -> int:
     return sum(one.inputs * shape.used(one) for one in ends) or shape.intermediate
 
 
-def _routing_bytes(shape: ModelShape, setting: Setting) -> int:
+def _routing_bytes(shape: ModelShape, setting: MemorySettings) -> int:
     """Per token: outputs of its experts, their order, and the router's scores of all experts."""
     used = shape.experts_used
     return used * (setting.element_bytes * shape.hidden + 3 * 8) + 8 * shape.experts
 
 
-def _inputs(setting: Setting, chosen: Sequence[Matrix]) -> list[Matrix]:
+def _inputs(setting: MemorySettings, chosen: Sequence[Matrix]) -> list[Matrix]:
     """The adapted matrices whose input is kept apart: in float32 and without dropout those that
     share an input share the tensor."""
     if setting.dropout or setting.element_bytes != 4:
@@ -278,7 +280,7 @@ def _inputs(setting: Setting, chosen: Sequence[Matrix]) -> list[Matrix]:
     return list(seen.values())
 
 
-def _adapter_bytes(shape: ModelShape, setting: Setting, one: Matrix) -> float:
+def _adapter_bytes(shape: ModelShape, setting: MemorySettings, one: Matrix) -> float:
     """What one adapter keeps of a token: its input in float32, the dropout's mask, A's output."""
     if one.is_folded:
         return 0.0
@@ -286,7 +288,7 @@ def _adapter_bytes(shape: ModelShape, setting: Setting, one: Matrix) -> float:
     return shape.used(one) * (one.inputs * (4 + mask) + 4 * setting.rank)
 
 
-def _logits(shape: ModelShape, setting: Setting, trained: int) -> float:
+def _logits(shape: ModelShape, setting: MemorySettings, trained: int) -> float:
     """The head's output, its float32 copy where it has fewer bits, and the log-probabilities."""
     element = setting.element_bytes
     each = 8 if element == 4 else element + 8
@@ -294,7 +296,7 @@ def _logits(shape: ModelShape, setting: Setting, trained: int) -> float:
     return float(min(trained * shape.vocabulary, CHUNK_LOGITS) * each)
 
 
-def _evaluation(shape: ModelShape, setting: Setting, work: Work) -> float:
+def _evaluation(shape: ModelShape, setting: MemorySettings, work: BatchWork) -> float:
     """A forward pass without gradients: one layer's tensors at a time, and the logits."""
     inner = max((_inner(shape, held) for held in shape.by_layer), default=shape.intermediate)
     element = setting.element_bytes

@@ -16,7 +16,7 @@ from typing import Any
 from workbench.architectures.shape import ModelShape
 from workbench.bases.targets import Matrix, TargetGroup, groups, resolve
 from workbench.core.errors import UserError
-from workbench.estimate.memory import Device, Memory, Setting, Work, estimate
+from workbench.estimate.memory import BatchWork, Device, MemoryEstimate, MemorySettings, estimate
 from workbench.preset.schema import Model, Preset, TrainStage
 from workbench.preset.step_plan import DEFAULT_MICRO_TOKENS, micro_tokens
 from workbench.run import events
@@ -25,29 +25,33 @@ from workbench.run.log import Record, skim
 from workbench.run.state import seconds_between
 
 EMBEDDING = "model.embed_tokens"
-ROOM = 0.9  # `auto` computes activations again where a step would take more of the card than this
+MEMORY_SHARE = (
+    0.9  # `auto` computes activations again where a step would take more of the card than this
+)
 
 
-def needed(
+def stage_memory(
     shape: ModelShape,
     stage: TrainStage,
     model: Model,
     device: Device,
     element_bytes: int,
     device_bytes: int,
-    work: Work | None = None,
+    work: BatchWork | None = None,
     shares: int = 1,
-) -> Memory:
+) -> MemoryEstimate:
     """The memory of a stage; without `work` at the largest batch that its settings allow.
 
     It is that of one process; `shares` of them share the weights out.
     """
-    again = recomputes(shape, stage, model, device, element_bytes, device_bytes, shares)
+    again = uses_gradient_checkpointing(
+        shape, stage, model, device, element_bytes, device_bytes, shares
+    )
     setting = replace(_setting(stage, model, device, element_bytes, shares), checkpointing=again)
     return estimate(shape, setting, work or largest_work(stage))
 
 
-def recomputes(
+def uses_gradient_checkpointing(
     shape: ModelShape,
     stage: TrainStage,
     model: Model,
@@ -65,7 +69,7 @@ def recomputes(
         return bool(stage.gradient_checkpointing)
     setting = _setting(stage, model, device, element_bytes, shares)
     peak = estimate(shape, setting, largest_work(stage)).peak
-    return device == "cuda" and peak > ROOM * device_bytes
+    return device == "cuda" and peak > MEMORY_SHARE * device_bytes
 
 
 def stage_targets(matrices: Sequence[Matrix], stage: TrainStage) -> list[Matrix]:
@@ -102,18 +106,18 @@ def _saved(shape: ModelShape, stage: TrainStage) -> list[TargetGroup]:
     return [TargetGroup(name, 1, 0, shape.vocabulary * shape.hidden) for name in names]
 
 
-def largest_work(stage: TrainStage) -> Work:
+def largest_work(stage: TrainStage) -> BatchWork:
     """The largest micro-batches that the settings allow, every token of them trained."""
     longest, tokens = stage.sequence_length, micro_tokens(stage)
     asked = max(longest, DEFAULT_MICRO_TOKENS)
-    return Work(tokens, tokens, longest, asked, asked)
+    return BatchWork(tokens, tokens, longest, asked, asked)
 
 
 def _setting(
     stage: TrainStage, model: Model, device: Device, element_bytes: int, shares: int
-) -> Setting:
+) -> MemorySettings:
     adapter = stage.adapter
-    return Setting(
+    return MemorySettings(
         kind=adapter.kind,
         rank=adapter.rank,
         dropout=adapter.dropout,
@@ -136,14 +140,16 @@ ADAPTER_KEYS = ("kind", "rank", "targets", "last_layers")
 
 
 @dataclass(frozen=True)
-class Past:
+class PastThroughput:
     """What a stage of an earlier run came to: tokens a second, evaluations and all."""
 
     run: str
     tokens_per_second: float
 
 
-def past_speed(preset: Preset, stage: TrainStage, root: Path, host: str) -> Past | None:
+def past_throughput(
+    preset: Preset, stage: TrainStage, root: Path, host: str
+) -> PastThroughput | None:
     """The newest run below `root` that trained this on `host`; None when there is none."""
     plain = preset.model_dump(mode="json", by_alias=True)
     wanted = _computes(plain, stage.model_dump(mode="json", by_alias=True))
@@ -153,7 +159,7 @@ def past_speed(preset: Preset, stage: TrainStage, root: Path, host: str) -> Past
         for name in names:
             told = skim(run.events_file)
             if found := _speed(told, f"train:{name}", host, preset.launch.processes):
-                return Past(run.name, found)
+                return PastThroughput(run.name, found)
     return None
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.generation import Answer
-from workbench.inference.gguf_check import vouch
-from workbench.inference.logprobs import Drawn
+from workbench.inference.generation import Completion
+from workbench.inference.gguf_check import verify_loadable
+from workbench.inference.logprobs import TokenLogprob
 from workbench.inference.session import Session
 from workbench.tokenization.chat_template import ChatTemplate
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     pass
 
 
-class Talker(Protocol):
+class ChatModel(Protocol):
     """Answers one question at a time; `cancel` may be called from any thread."""
 
     @property
-    def last_answer(self) -> Answer | None: ...
+    def last_answer(self) -> Completion | None: ...
 
     @property
     def context(self) -> int:
@@ -34,12 +34,12 @@ class Talker(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
+        self, messages: Sequence[Message], sampling: SamplingParams, stop: Sequence[str] = ()
     ) -> Iterator[str]:
         """The answer as it is written; `last_answer` holds it at the end. Raises UserError."""
         ...
 
-    def alternatives(self, top: int = 4) -> list[Drawn]:
+    def alternatives(self, top: int = 4) -> list[TokenLogprob]:
         """The last answer's tokens and their rivals. Raises UserError where none can be had."""
         ...
 
@@ -48,14 +48,14 @@ class Talker(Protocol):
     def close(self) -> None: ...
 
 
-class Opens(Protocol):
+class ModelSource(Protocol):
     """Where a talker comes from; see `Source`."""
 
     @property
     def label(self) -> str: ...
 
     @property
-    def newer(self) -> Callable[[], Source | None] | None: ...
+    def newer(self) -> Callable[[], GgufSource | None] | None: ...
 
     def open(
         self,
@@ -65,11 +65,11 @@ class Opens(Protocol):
         log_file: Path | None = None,
         template: ChatTemplate | None = None,
         trusted: Collection[str] = (),
-    ) -> Talker: ...
+    ) -> ChatModel: ...
 
 
 @dataclass(frozen=True)
-class Source:
+class GgufSource:
     """A GGUF and, on it, a LoRA GGUF. `label` says which weights they are.
 
     `sha256`: the GGUF's, where its maker vouches for it. `newer` gives the source in whose place
@@ -80,7 +80,7 @@ class Source:
     adapter: Path | None = None
     label: str = ""
     sha256: str = ""
-    newer: Callable[[], Source | None] | None = None
+    newer: Callable[[], GgufSource | None] | None = None
 
     def open(
         self,
@@ -95,7 +95,7 @@ class Source:
 
         Arguments as of `Session.open`. Raises UserError in one line for a file that is refused.
         """
-        vouch(self.gguf, trusted=[*trusted, self.sha256] if self.sha256 else trusted)
+        verify_loadable(self.gguf, trusted=[*trusted, self.sha256] if self.sha256 else trusted)
         return Session.open(
             self.gguf,
             context=context,

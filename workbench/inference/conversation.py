@@ -11,12 +11,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from workbench.console.chat import Settings
+from workbench.console.chat import ChatSettings
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.chat_model import Talker
-from workbench.inference.generation import Answer
+from workbench.inference.chat_model import ChatModel
+from workbench.inference.generation import Completion
 from workbench.inference.reasoning import shown
 from workbench.preset.schema import Generate, Preset
 
@@ -27,7 +27,7 @@ class Conversation:
     """One model's side of a chat."""
 
     def __init__(
-        self, name: str, session: Talker, stop: Sequence[str] = (), system: str = ""
+        self, name: str, session: ChatModel, stop: Sequence[str] = (), system: str = ""
     ) -> None:
         self.name, self.session, self.stop, self.system = name, session, tuple(stop), system
         self.turns: list[Message] = []
@@ -38,7 +38,7 @@ class Conversation:
         head = (Message("system", self.system),) if self.system else ()
         return (*head, *self.turns)
 
-    def ask(self, text: str, sampling: Sampling) -> Iterator[str]:
+    def ask(self, text: str, sampling: SamplingParams) -> Iterator[str]:
         """Yield the answer piece by piece, and remember question and answer once it has ended.
 
         An empty reasoning block is remembered, not yielded.
@@ -53,7 +53,7 @@ class Conversation:
         self.turns += [question, Message("assistant", self.last_answer.text)]
 
     @property
-    def last_answer(self) -> Answer:
+    def last_answer(self) -> Completion:
         assert self.session.last_answer is not None, "no prompt has been sent yet"
         return self.session.last_answer
 
@@ -75,16 +75,18 @@ def read_prompt(text: str) -> str:
         raise UserError(f"byte {error.start} is not UTF-8", path=path) from error
 
 
-def sampling_of(generate: Generate) -> Sampling:
+def sampling_params(generate: Generate) -> SamplingParams:
     """The sampling numbers of `[generate]`."""
-    return Sampling(**{field.name: getattr(generate, field.name) for field in fields(Sampling)})
+    return SamplingParams(
+        **{field.name: getattr(generate, field.name) for field in fields(SamplingParams)}
+    )
 
 
-def settings_of(preset: Preset | None) -> Settings:
+def generation_settings(preset: Preset | None) -> ChatSettings:
     """How the preset generates and what system prompt it trained with; defaults without one."""
     generate = preset.generate if preset else Generate()
-    return Settings(
-        sampling=sampling_of(generate),
+    return ChatSettings(
+        sampling=sampling_params(generate),
         stop=generate.stop,
         context=generate.context,
         system=preset.data.system if preset else "",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.inference.llama_model import NativeModel, last_error
+from workbench.inference.llama_model import LlamaModel, last_error
 
 BATCH_TOKENS = 512  # tokens in one call; a prompt is read in chunks of this size
 SMALL_MODEL_PARAMETERS = 100_000_000
@@ -30,7 +30,7 @@ class Aborted(Exception):
 
 
 @dataclass(frozen=True)
-class Feed:
+class SequenceTokens:
     """Tokens to append to a sequence; the logits after the last `wanted` of them are kept."""
 
     sequence: int
@@ -45,7 +45,7 @@ class Decoder:
     """
 
     def __init__(
-        self, model: NativeModel, *, context: int, sequences: int = 1, threads: int | None = None
+        self, model: LlamaModel, *, context: int, sequences: int = 1, threads: int | None = None
     ) -> None:
         self.model, self.c = model, model.c
         self._context = self._new_context(context, sequences, threads)
@@ -104,7 +104,7 @@ class Decoder:
         self.c.llama_memory_clear(self._memory, True)
         self._lengths = [0] * len(self._lengths)
 
-    def feed(self, feeds: Sequence[Feed], *, abortable: bool = False) -> dict[int, int]:
+    def feed(self, feeds: Sequence[SequenceTokens], *, abortable: bool = False) -> dict[int, int]:
         """Append tokens, at most `BATCH_TOKENS` in all; sequence -> row of its last wanted logits.
 
         A row is what `Sampler.draw` reads; further wanted ones stand right before it.
@@ -127,7 +127,7 @@ class Decoder:
             self._lengths[feed.sequence] += len(feed.tokens)
         return rows
 
-    def _fill(self, feeds: Sequence[Feed]) -> dict[int, int]:
+    def _fill(self, feeds: Sequence[SequenceTokens]) -> dict[int, int]:
         batch, row, rows = self._batch, 0, {}
         for feed in feeds:
             position = self._lengths[feed.sequence]
@@ -154,7 +154,7 @@ class Decoder:
         callback = self._abort_callback if allowed else self._no_callback
         self.c.llama_set_abort_callback(self._context, callback, None)
 
-    def _roll_back(self, feeds: Sequence[Feed]) -> None:
+    def _roll_back(self, feeds: Sequence[SequenceTokens]) -> None:
         for feed in feeds:
             kept = self._lengths[feed.sequence]
             if not self.c.llama_memory_seq_rm(self._memory, feed.sequence, kept, -1):
@@ -169,7 +169,7 @@ class Decoder:
             self._context = None
 
 
-def default_threads(model: NativeModel) -> int:
+def default_threads(model: LlamaModel) -> int:
     """One thread for a small model, where waiting for each other costs more than it saves.
 
     Measured on two cores: 2 M parameters gain 6 % from a second thread when the machine is idle

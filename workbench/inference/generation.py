@@ -24,16 +24,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
 
-from workbench.core.sampling import PENALTY_WINDOW, Sampling
-from workbench.inference.decoder import BATCH_TOKENS, Decoder, Feed
-from workbench.inference.llama_model import NativeModel
+from workbench.core.sampling import PENALTY_WINDOW, SamplingParams
+from workbench.inference.decoder import BATCH_TOKENS, Decoder, SequenceTokens
+from workbench.inference.llama_model import LlamaModel
 from workbench.inference.stop_sequences import TextStream
 
 
 class Sampler:
     """Draws tokens from a context's logits. Free it with `close`, or use it in a `with`."""
 
-    def __init__(self, model: NativeModel, sampling: Sampling) -> None:
+    def __init__(self, model: LlamaModel, sampling: SamplingParams) -> None:
         self.c = c = model.c
         self._chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
         self._penalises = sampling.repeat_penalty != 1.0
@@ -72,7 +72,7 @@ class Sampler:
         self.close()
 
 
-def _parts(model: NativeModel, sampling: Sampling) -> Iterable[object]:
+def _parts(model: LlamaModel, sampling: SamplingParams) -> Iterable[object]:
     c = model.c
     if sampling.repeat_penalty != 1.0:
         yield c.llama_sampler_init_penalties(
@@ -91,11 +91,11 @@ def _parts(model: NativeModel, sampling: Sampling) -> Iterable[object]:
     yield c.llama_sampler_init_dist(sampling.seed)
 
 
-Ending = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "cancelled"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Completion:
     """A finished answer. `stopped` says why: by itself (`stop`), a limit, or somebody's wish.
 
     `n_tokens` counts what was drawn, the ending token included; `prompt_tokens` of which
@@ -103,7 +103,7 @@ class Answer:
     """
 
     text: str
-    stopped: Ending
+    stopped: FinishReason
     n_tokens: int
     elapsed_s: float
     prompt_tokens: int
@@ -118,14 +118,14 @@ class Answer:
         return (self.n_tokens - 1) / writing_s if self.n_tokens > 1 and writing_s > 0 else 0.0
 
 
-class Writing:
+class Generation:
     """The answer to `prompt`, which must fit `capacity` with one token to spare. Close it."""
 
     def __init__(
         self,
-        model: NativeModel,
+        model: LlamaModel,
         prompt: Sequence[int],
-        sampling: Sampling,
+        sampling: SamplingParams,
         stop: Sequence[str],
         *,
         capacity: int,
@@ -142,7 +142,7 @@ class Writing:
         self._first_token_s = 0.0
         self._n_tokens = 0
         self.ids: list[int] = []
-        self.ending: Ending | None = None
+        self.ending: FinishReason | None = None
         self.last_token = -1
 
     def draw(self, context: object, row: int) -> str:
@@ -183,10 +183,10 @@ class Writing:
         self._parts.append(shown)
         return shown
 
-    def answer(self) -> Answer:
+    def answer(self) -> Completion:
         """The finished answer; only once `ending` is set."""
         assert self.ending is not None
-        return Answer(
+        return Completion(
             text="".join(self._parts),
             stopped=self.ending,
             n_tokens=self._n_tokens,
@@ -201,31 +201,31 @@ class Writing:
         self._sampler.close()
 
 
-MAX_TOGETHER = 16
+MAX_BATCH_SIZE = 16
 CACHE_BYTES = 1 << 30  # for the key-value caches of all sequences together
 
 
 @dataclass(frozen=True)
-class Job:
+class PromptJob:
     """One prompt, already token ids, and how to answer it."""
 
     ids: Sequence[int]
-    sampling: Sampling
+    sampling: SamplingParams
     stop: Sequence[str] = field(default=())
 
 
-def together(cache_bytes_per_token: int, context: int) -> int:
+def batch_size(cache_bytes_per_token: int, context: int) -> int:
     """How many sequences of `context` tokens to answer side by side: 1 to 16, as memory allows.
 
     A pure function of the model and the settings, so that groups are the same on every run.
     """
     per_sequence = max(1, cache_bytes_per_token * context)
-    return max(1, min(MAX_TOGETHER, CACHE_BYTES // per_sequence))
+    return max(1, min(MAX_BATCH_SIZE, CACHE_BYTES // per_sequence))
 
 
-def answer_together(
-    decoder: Decoder, jobs: Sequence[Job], stopping: Callable[[], bool] = lambda: False
-) -> Iterator[tuple[int, Answer]]:
+def generate_batch(
+    decoder: Decoder, jobs: Sequence[PromptJob], stopping: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[int, Completion]]:
     """Yield (index of the job, answer) as each one ends.
 
     At most as many jobs as the decoder has sequences, each of which fits its context. Ends early,
@@ -233,7 +233,7 @@ def answer_together(
     """
     decoder.clear()
     writings = [
-        Writing(decoder.model, job.ids, job.sampling, job.stop, capacity=decoder.capacity)
+        Generation(decoder.model, job.ids, job.sampling, job.stop, capacity=decoder.capacity)
         for job in jobs
     ]
     try:
@@ -250,16 +250,18 @@ def answer_together(
             writing.close()
 
 
-def _rounds(jobs: Sequence[Job], writings: Sequence[Writing]) -> Iterator[list[Feed]]:
+def _rounds(
+    jobs: Sequence[PromptJob], writings: Sequence[Generation]
+) -> Iterator[list[SequenceTokens]]:
     """What to feed, call by call: first the prompts, then the last token of all that go on."""
     yield from pack([job.ids for job in jobs], BATCH_TOKENS)
     while live := [i for i, writing in enumerate(writings) if writing.ending is None]:
-        yield [Feed(i, [writings[i].last_token]) for i in live]
+        yield [SequenceTokens(i, [writings[i].last_token]) for i in live]
 
 
-def pack(prompts: Sequence[Sequence[int]], room: int) -> Iterator[list[Feed]]:
+def pack(prompts: Sequence[Sequence[int]], room: int) -> Iterator[list[SequenceTokens]]:
     """Cut prompts, in order, into calls of at most `room` tokens; of each, the end is wanted."""
-    call: list[Feed] = []
+    call: list[SequenceTokens] = []
     free = room
     for index, ids in enumerate(prompts):
         at = 0
@@ -267,7 +269,7 @@ def pack(prompts: Sequence[Sequence[int]], room: int) -> Iterator[list[Feed]]:
             piece = ids[at : at + free]
             at += len(piece)
             free -= len(piece)
-            call.append(Feed(index, piece, wanted=int(at == len(ids))))
+            call.append(SequenceTokens(index, piece, wanted=int(at == len(ids))))
             if free == 0:
                 yield call
                 call, free = [], room

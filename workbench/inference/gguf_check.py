@@ -42,7 +42,7 @@ class GgufInfo:
     chat_template: str | None
 
 
-def inspect(path: Path) -> GgufInfo:
+def read_gguf_info(path: Path) -> GgufInfo:
     """Facts about the model at `path`. Raises UserError for what is no sound language model."""
     header = read_header(path)
     architecture = _text(path, header, "general.architecture")
@@ -68,7 +68,7 @@ def inspect(path: Path) -> GgufInfo:
     )
 
 
-def vouch(
+def verify_loadable(
     path: Path, *, trusted: Collection[str] = (), timeout_s: float = OPEN_TIMEOUT_S
 ) -> GgufInfo:
     """Facts about the model at `path`, once a child process could open it and compute a token.
@@ -76,7 +76,7 @@ def vouch(
     `trusted` holds SHA-256 digests that a run of ours vouches for: those need no child. Raises
     UserError in one line for a file that is refused, aborts the child or takes too long.
     """
-    info = inspect(path)
+    info = read_gguf_info(path)
     if trusted and files.sha256(path) in trusted:
         return info
     problem = _try_in_child(path, timeout_s)
@@ -102,7 +102,7 @@ def _try_in_child(path: Path, timeout_s: float) -> str:
         return f"llama.cpp could not open this file within {timeout_s:g} s"
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        return f"llama.cpp crashes on this file ({name}){_last_words(done.stderr)}"
+        return f"llama.cpp crashes on this file ({name}){_last_stderr_line(done.stderr)}"
     return _problem_of(done)
 
 
@@ -110,10 +110,10 @@ def _problem_of(done: subprocess.CompletedProcess[bytes]) -> str:
     try:
         return str(json.loads(done.stdout)["problem"])
     except (ValueError, KeyError, TypeError):
-        return f"the process that opened it failed{_last_words(done.stderr)}"
+        return f"the process that opened it failed{_last_stderr_line(done.stderr)}"
 
 
-def _last_words(stderr: bytes) -> str:
+def _last_stderr_line(stderr: bytes) -> str:
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return f": {one_line(lines[-1], 160)}" if lines else ""
 

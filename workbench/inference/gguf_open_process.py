@@ -12,21 +12,21 @@ import sys
 from pathlib import Path
 
 from workbench.core.errors import UserError
-from workbench.inference.decoder import DecodeError, Decoder, Feed
-from workbench.inference.llama_model import NativeModel
+from workbench.inference.decoder import DecodeError, Decoder, SequenceTokens
+from workbench.inference.llama_model import LlamaModel
 
 TRIAL_CONTEXT = 256
 
 
-def try_open(path: Path) -> str:
+def try_load(path: Path) -> str:
     """Open `path` here and now: `""`, or what is wrong. Native code may end the process."""
     try:
-        model = NativeModel(path)
+        model = LlamaModel(path)
     except UserError as error:
         return error.message
     try:
         decoder = Decoder(model, context=TRIAL_CONTEXT, threads=1)
-        decoder.feed([Feed(0, [0, model.n_vocab - 1])])
+        decoder.feed([SequenceTokens(0, [0, model.n_vocab - 1])])
         decoder.close()
     except UserError as error:
         return error.message
@@ -39,4 +39,4 @@ def try_open(path: Path) -> str:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    print(json.dumps({"problem": try_open(Path(sys.argv[1]))}))
+    print(json.dumps({"problem": try_load(Path(sys.argv[1]))}))

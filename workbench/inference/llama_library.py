@@ -24,7 +24,7 @@ ERROR = 4
 KEPT_ERRORS = 20
 
 
-class NativeLog:
+class LlamaLog:
     """Where the native log goes: a file (or nowhere), and the last errors for one-line messages."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class NativeLog:
         self._line_open = not text.endswith(b"\n")
 
 
-LOG = NativeLog()
+LOG = LlamaLog()
 _installed: list[Any] = []  # C keeps a bare pointer: the callback must live as long as the process
 _install_lock = threading.Lock()
 

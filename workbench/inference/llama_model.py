@@ -28,7 +28,7 @@ NO_TOKEN = -1
 CONTEXT_STEP = 256  # llama.cpp rounds a context up to a multiple
 
 
-class NativeModel:
+class LlamaModel:
     """One loaded model. Raises UserError with llama.cpp's own last error when it cannot be opened.
 
     `tokenize` and `piece` may be called from any thread; decoding belongs to `Decoder`.
@@ -207,7 +207,7 @@ def last_error() -> str:
     return " ".join(useful[0].split())
 
 
-class NativeAdapter:
+class LlamaAdapter:
     """A loaded adapter of `model` (a pointer of llama.cpp's); close it before the model.
 
     Raises UserError in one line for a file that is no adapter, or one of another model.
@@ -231,7 +231,7 @@ class NativeAdapter:
             self._pointer = None
 
 
-def use(c: Any, context: Any, adapter: NativeAdapter | None, scale: float = 1.0) -> None:
+def apply_adapter(c: Any, context: Any, adapter: LlamaAdapter | None, scale: float = 1.0) -> None:
     """Let `context` compute with the adapter, or with none, from now on."""
     if adapter is None:
         status = c.llama_set_adapters_lora(context, None, 0, None)

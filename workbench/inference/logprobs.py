@@ -20,8 +20,8 @@ from typing import Any
 from workbench.core.errors import UserError
 from workbench.core.text import visible
 from workbench.dataset.rows import Message
-from workbench.inference.decoder import BATCH_TOKENS, Decoder, Feed
-from workbench.inference.llama_model import NativeModel
+from workbench.inference.decoder import BATCH_TOKENS, Decoder, SequenceTokens
+from workbench.inference.llama_model import LlamaModel
 from workbench.inference.prompt_tokens import Tools, common_prefix, conversation_ids, prompt_ids
 from workbench.tokenization.chat_template import ChatTemplate
 
@@ -30,7 +30,7 @@ ONLY = 0  # the one sequence that is used
 
 
 @dataclass(frozen=True)
-class Given:
+class PromptAndAnswer:
     """A conversation as token ids, cut where the answer begins; neither part is empty."""
 
     prompt: list[int]
@@ -46,9 +46,9 @@ class Given:
         return [*self.prompt, *self.answer[:-1]]
 
 
-def given_ids(
-    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
-) -> Given:
+def prompt_and_answer_ids(
+    model: LlamaModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
+) -> PromptAndAnswer:
     """The last message as the answer to those before it.
 
     Raises UserError where the template does not write it behind the prompt, or leaves nothing.
@@ -62,21 +62,24 @@ def given_ids(
     answer = _to_its_end(model, whole[start:])
     if not start or not answer:
         raise UserError("the chat template leaves the prompt or the response empty")
-    return Given(whole[:start], answer)
+    return PromptAndAnswer(whole[:start], answer)
 
 
-def answer_loss(decoder: Decoder, given: Given) -> float:
+def answer_loss(decoder: Decoder, given: PromptAndAnswer) -> float:
     """Loss of the whole answer in nats; what the decoder held of other conversations is forgotten.
 
     The conversation must fit the context, its last token apart.
     """
     decoder.clear()
     rows = zip(answer_logits(decoder, given), given.answer, strict=True)
-    return math.fsum(math.log(weight(logits)) - excess(logits, token) for logits, token in rows)
+    return math.fsum(
+        math.log(softmax_denominator(logits)) - shifted_logit(logits, token)
+        for logits, token in rows
+    )
 
 
 def answer_logits(
-    decoder: Decoder, given: Given, *, start: int = 0, abortable: bool = False
+    decoder: Decoder, given: PromptAndAnswer, *, start: int = 0, abortable: bool = False
 ) -> Iterator[Any]:
     """The logits, (n_vocab,) in float32, that each token of the answer is drawn from.
 
@@ -89,20 +92,20 @@ def answer_logits(
     shape = (decoder.model.n_vocab,)
     for begin, end in _calls(start, len(read), first, _rows_at_once(decoder.model)):
         wanted = max(0, end - max(begin, first))
-        rows = decoder.feed([Feed(ONLY, read[begin:end], wanted)], abortable=abortable)
+        rows = decoder.feed([SequenceTokens(ONLY, read[begin:end], wanted)], abortable=abortable)
         for back in range(wanted - 1, -1, -1):
             pointer = decoder.c.llama_get_logits_ith(decoder.pointer, rows[ONLY] - back)
             yield np.ctypeslib.as_array(pointer, shape)
 
 
-def weight(logits: Any) -> float:
+def softmax_denominator(logits: Any) -> float:
     """Sum of the exponentials of all logits less the highest: what probabilities are shares of."""
     import numpy as np
 
     return float(np.exp(logits - logits.max()).sum(dtype=np.float64))
 
 
-def excess(logits: Any, token: int) -> float:
+def shifted_logit(logits: Any, token: int) -> float:
     """The token's logit less the highest one: at most 0."""
     return float(logits[token]) - float(logits.max())
 
@@ -115,11 +118,11 @@ def _calls(start: int, n: int, first: int, at_once: int) -> Iterator[tuple[int, 
         start = end
 
 
-def _rows_at_once(model: NativeModel) -> int:
+def _rows_at_once(model: LlamaModel) -> int:
     return max(1, LOGIT_BYTES // (4 * model.n_vocab))
 
 
-def _to_its_end(model: NativeModel, ids: Sequence[int]) -> list[int]:
+def _to_its_end(model: LlamaModel, ids: Sequence[int]) -> list[int]:
     """Up to and including the first token that ends a turn; all of it where none does."""
     for at, token in enumerate(ids):
         if model.ends(token):
@@ -127,11 +130,11 @@ def _to_its_end(model: NativeModel, ids: Sequence[int]) -> list[int]:
     return list(ids)
 
 
-Likely = tuple[str, float]  # a token's text, and its probability
+TokenProbability = tuple[str, float]  # a token's text, and its probability
 
 
 @dataclass(frozen=True)
-class Drawn:
+class TokenLogprob:
     """A token of an answer: its text, how probable it was, the likeliest in its place first.
 
     The text of a token that is no whole character has a U+FFFD.
@@ -139,10 +142,10 @@ class Drawn:
 
     text: str
     probability: float
-    likeliest: tuple[Likely, ...]
+    likeliest: tuple[TokenProbability, ...]
 
     @property
-    def rivals(self) -> list[Likely]:
+    def rivals(self) -> list[TokenProbability]:
         """The likeliest without the token itself."""
         return [one for one in self.likeliest if one != (self.text, self.probability)]
 
@@ -157,7 +160,9 @@ def quoted(text: str) -> str:
     return "'" + visible(text).replace("\n", "\\n").replace("\t", "\\t") + "'"
 
 
-def drawn(decoder: Decoder, given: Given, top: int, *, start: int = 0) -> Iterator[Drawn]:
+def token_logprobs(
+    decoder: Decoder, given: PromptAndAnswer, top: int, *, start: int = 0
+) -> Iterator[TokenLogprob]:
     """Each token of the answer; `start` as of `answer_logits`. Raises Aborted."""
     model = decoder.model
 
@@ -166,11 +171,14 @@ def drawn(decoder: Decoder, given: Given, top: int, *, start: int = 0) -> Iterat
 
     rows = answer_logits(decoder, given, start=start, abortable=True)
     for logits, token in zip(rows, given.answer, strict=True):
-        whole = weight(logits)
+        whole = softmax_denominator(logits)
         likeliest = [
-            (text(one), math.exp(excess(logits, one)) / whole) for one in _highest(logits, top)
+            (text(one), math.exp(shifted_logit(logits, one)) / whole)
+            for one in _highest(logits, top)
         ]
-        yield Drawn(text(token), math.exp(excess(logits, token)) / whole, tuple(likeliest))
+        yield TokenLogprob(
+            text(token), math.exp(shifted_logit(logits, token)) / whole, tuple(likeliest)
+        )
 
 
 def _highest(logits: Any, count: int) -> list[int]:

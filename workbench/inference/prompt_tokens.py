@@ -17,15 +17,15 @@ from typing import Any
 
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
-from workbench.inference.llama_model import NO_TOKEN, NativeModel
+from workbench.inference.llama_model import NO_TOKEN, LlamaModel
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.control_tokens import cut_names
+from workbench.tokenization.control_tokens import mark_control_tokens
 from workbench.tokenization.named_templates import TOOL_USE
 
 Tools = Sequence[dict[str, Any]]
 
 
-def template_of(model: NativeModel) -> ChatTemplate:
+def model_chat_template(model: LlamaModel) -> ChatTemplate:
     """The chat templates inside the GGUF. Raises UserError when it carries no default one."""
     source = model.metadata("tokenizer.chat_template")
     if not source:
@@ -40,7 +40,7 @@ def template_of(model: NativeModel) -> ChatTemplate:
 
 
 def prompt_ids(
-    model: NativeModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
+    model: LlamaModel, template: ChatTemplate, messages: Sequence[Message], tools: Tools = ()
 ) -> list[int]:
     """Token ids that ask for the assistant's next answer; `tools` are those that it may call.
 
@@ -50,7 +50,7 @@ def prompt_ids(
 
 
 def conversation_ids(
-    model: NativeModel,
+    model: LlamaModel,
     template: ChatTemplate,
     messages: Sequence[Message],
     tools: Tools = (),
@@ -60,7 +60,7 @@ def conversation_ids(
     """Token ids of what was said; `asking` for the next answer, or not."""
     plain = template.render(messages, asking, tools)
     row = Row(Place("", 0), tuple(messages), tools=tuple(tools))
-    cut, mark = cut_names(row, model.control_names)
+    cut, mark = mark_control_tokens(row, model.control_names)
     if not mark:
         return with_bos(model, model.tokenize(plain, parse_special=True))
     rendered = template.render(cut.messages, asking, cut.tools)
@@ -72,13 +72,13 @@ def conversation_ids(
     return with_bos(model, ids)
 
 
-def _first_name(model: NativeModel, messages: Sequence[Message]) -> str:
+def _first_name(model: LlamaModel, messages: Sequence[Message]) -> str:
     said = "\n".join(message.said for message in messages)
     found = model.control_names.search(said) if model.control_names else None
     return found[0] if found else "of a special token"
 
 
-def with_bos(model: NativeModel, ids: list[int]) -> list[int]:
+def with_bos(model: LlamaModel, ids: list[int]) -> list[int]:
     """`ids` beginning with BOS where the model wants one: exactly one, whoever wrote it."""
     if model.bos == NO_TOKEN:
         return ids

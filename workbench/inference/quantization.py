@@ -20,12 +20,12 @@ from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import RunFailed, UserError
-from workbench.core.subprocesses import ChildDied, told
+from workbench.core.subprocesses import ChildDied, stream_messages
 from workbench.core.text import did_you_mean
 
 
 @dataclass(frozen=True)
-class Kind:
+class GgufFileType:
     """A type of file. `streamed`: written straight from the weights; else from a float GGUF."""
 
     name: str
@@ -42,39 +42,39 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("f32", 0, 32.0, "exact; largest files", True),
-        Kind("f16", 1, 16.0, "exact for most models; source for quantization", True),
-        Kind("bf16", 32, 16.0, "half the size of f32, same range", True),
-        Kind("q8_0", 7, 8.5, "nearly indistinguishable from f16", True),
-        Kind("q6_k", 18, 6.6, "close to q8_0", True),
-        Kind("q5_k_m", 17, 5.7, "between q4_k_m and q6_k", True),
-        Kind("q5_k_s", 16, 5.5, "slightly smaller than q5_k_m"),
-        Kind("q5_1", 9, 6.0, "older 5-bit format, with an offset"),
-        Kind("q5_0", 8, 5.5, "older 5-bit format"),
-        Kind("q4_k_m", 15, 4.9, "the usual choice", True),
-        Kind("q4_k_s", 14, 4.6, "slightly smaller than q4_k_m", True),
-        Kind("iq4_nl", 25, 4.5, "4-bit, non-linear"),
-        Kind("iq4_xs", 30, 4.3, "like iq4_nl, smaller"),
-        Kind("q4_1", 3, 5.0, "older 4-bit format, with an offset"),
-        Kind("q4_0", 2, 4.5, "older 4-bit format, fast on some machines", True),
-        Kind("q3_k_l", 13, 4.3, "3-bit, largest mix"),
-        Kind("q3_k_m", 12, 3.9, "3-bit: noticeable quality loss"),
-        Kind("q3_k_s", 11, 3.5, "3-bit, smallest mix"),
-        Kind("iq3_m", 27, 3.7, "3-bit, grid-based"),
-        Kind("iq3_s", 26, 3.4, "3-bit, grid-based, smaller"),
-        Kind("q2_k", 10, 3.0, "2-bit: last resort"),
+        GgufFileType("f32", 0, 32.0, "exact; largest files", True),
+        GgufFileType("f16", 1, 16.0, "exact for most models; source for quantization", True),
+        GgufFileType("bf16", 32, 16.0, "half the size of f32, same range", True),
+        GgufFileType("q8_0", 7, 8.5, "nearly indistinguishable from f16", True),
+        GgufFileType("q6_k", 18, 6.6, "close to q8_0", True),
+        GgufFileType("q5_k_m", 17, 5.7, "between q4_k_m and q6_k", True),
+        GgufFileType("q5_k_s", 16, 5.5, "slightly smaller than q5_k_m"),
+        GgufFileType("q5_1", 9, 6.0, "older 5-bit format, with an offset"),
+        GgufFileType("q5_0", 8, 5.5, "older 5-bit format"),
+        GgufFileType("q4_k_m", 15, 4.9, "the usual choice", True),
+        GgufFileType("q4_k_s", 14, 4.6, "slightly smaller than q4_k_m", True),
+        GgufFileType("iq4_nl", 25, 4.5, "4-bit, non-linear"),
+        GgufFileType("iq4_xs", 30, 4.3, "like iq4_nl, smaller"),
+        GgufFileType("q4_1", 3, 5.0, "older 4-bit format, with an offset"),
+        GgufFileType("q4_0", 2, 4.5, "older 4-bit format, fast on some machines", True),
+        GgufFileType("q3_k_l", 13, 4.3, "3-bit, largest mix"),
+        GgufFileType("q3_k_m", 12, 3.9, "3-bit: noticeable quality loss"),
+        GgufFileType("q3_k_s", 11, 3.5, "3-bit, smallest mix"),
+        GgufFileType("iq3_m", 27, 3.7, "3-bit, grid-based"),
+        GgufFileType("iq3_s", 26, 3.4, "3-bit, grid-based, smaller"),
+        GgufFileType("q2_k", 10, 3.0, "2-bit: last resort"),
     )
 }
-NEED_MATRIX = (
+NEED_IMPORTANCE_MATRIX = (
     *("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"),
     *("iq3_xxs", "iq3_xs", "q2_k_s"),
 )
 
 
-def kind_named(name: str) -> Kind:
+def kind_named(name: str) -> GgufFileType:
     """The type of that name in any case. Raises UserError for one that cannot be made."""
     lower = name.strip().lower()
-    if lower in NEED_MATRIX:
+    if lower in NEED_IMPORTANCE_MATRIX:
         hint = "q2_k, q3_k_m and iq3_s do not need one"
         raise UserError(
             f"type {lower} needs an importance matrix, which workbench does not create", hint=hint
@@ -84,7 +84,7 @@ def kind_named(name: str) -> Kind:
     return KINDS[lower]
 
 
-def estimated_bytes(kind: Kind, known: Sequence[tuple[str, int]]) -> int:
+def estimated_bytes(kind: GgufFileType, known: Sequence[tuple[str, int]]) -> int:
     """Bytes that a file of `kind` may have, from (type, bytes) of the model's files; 0: unknown.
 
     The type with the most bits tells best: the fewer, the more the mixture weighs.
@@ -137,7 +137,7 @@ class Quantized:
 def quantize(
     source: Path,
     target: Path,
-    kind: Kind,
+    kind: GgufFileType,
     *,
     threads: int = 1,
     again: bool = False,
@@ -174,7 +174,7 @@ def quantize(
 def _told(
     source: Path,
     target: Path,
-    kind: Kind,
+    kind: GgufFileType,
     options: Sequence[str],
     stopping: Callable[[], bool],
 ) -> Generator[dict[str, Any], None, None]:
@@ -182,7 +182,7 @@ def _told(
     problem = ""
     command = [*CHILD, str(source), str(target), str(kind.number), *options]
     try:
-        for fields in told(command, stopping):
+        for fields in stream_messages(command, stopping):
             problem = fields.get("problem", "")
             yield fields
     except ChildDied as died:

@@ -20,7 +20,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from workbench.core.subprocesses import end_with_parent, say
+from workbench.core.subprocesses import exit_with_parent, send_message
 from workbench.inference.llama_library import LOG, library
 
 BUFFER_BYTES = 64 << 20
@@ -33,7 +33,7 @@ FALLBACK = re.compile(
 SIZE = re.compile(r"quant size += +([0-9.]+) MiB")
 
 
-class Teller:
+class ProgressReporter:
     """Puts the pieces of llama.cpp's log together again and says what they mean.
 
     `dry`: the log is that of a trial run, of which only the size counts.
@@ -56,16 +56,16 @@ class Teller:
         self._tell_tensor(line)
         if self._dry:
             if match := SIZE.search(line):
-                say({"bytes": round(float(match[1]) * MIB)})
+                send_message({"bytes": round(float(match[1]) * MIB)})
         elif match := FALLBACK.match(line):
             got = {"fallback": match[1], "columns": int(match[2])}
-            say(got | {"wished": match[3], "got": match[4]})
+            send_message(got | {"wished": match[3], "got": match[4]})
 
     def _tell_tensor(self, line: str) -> None:
         match = TENSOR.match(line)
         if match and not self._dry and match[1] != self._told:
             self._told = match[1]
-            say({"done": int(match[1]), "total": int(match[2]), "tensor": match[3]})
+            send_message({"done": int(match[1]), "total": int(match[2]), "tensor": match[3]})
 
 
 def quantize(source: Path, target: Path, number: int, *, threads: int, again: bool) -> str:
@@ -76,7 +76,7 @@ def quantize(source: Path, target: Path, number: int, *, threads: int, again: bo
     parameters.allow_requantize, parameters.max_buf_size = again, BUFFER_BYTES
     for dry in (True, False):
         LOG.take_errors()
-        LOG.listen(Teller(dry=dry).hear)
+        LOG.listen(ProgressReporter(dry=dry).hear)
         parameters.dry_run = dry
         names = os.fsencode(source), os.fsencode(target)
         if c.llama_model_quantize(*names, ctypes.byref(parameters)) != 0:
@@ -97,9 +97,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--again", action="store_true")
     given = parser.parse_args()
-    end_with_parent()
+    exit_with_parent()
     options = {"threads": given.threads, "again": given.again}
-    say({"problem": quantize(given.source, given.target, given.number, **options)})
+    send_message({"problem": quantize(given.source, given.target, given.number, **options)})
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.decoder import BATCH_TOKENS, Aborted, Decoder, Feed
-from workbench.inference.generation import Answer, Writing
+from workbench.inference.decoder import BATCH_TOKENS, Aborted, Decoder, SequenceTokens
+from workbench.inference.generation import Completion, Generation
 from workbench.inference.llama_library import LOG
-from workbench.inference.llama_model import NativeAdapter, NativeModel, use
-from workbench.inference.logprobs import Drawn, Given, drawn
-from workbench.inference.prompt_tokens import common_prefix, prompt_ids, template_of
+from workbench.inference.llama_model import LlamaAdapter, LlamaModel, apply_adapter
+from workbench.inference.logprobs import PromptAndAnswer, TokenLogprob, token_logprobs
+from workbench.inference.prompt_tokens import common_prefix, model_chat_template, prompt_ids
 from workbench.tokenization.chat_template import ChatTemplate
 
 CHAT = 0  # the one sequence of a session
@@ -31,15 +31,15 @@ SLOW_TOKEN_S = 0.05  # a model this slow is stopped amid a token, others after i
 class Session:
     """One loaded model and one conversation's cache. Make it with `Session.open`."""
 
-    def __init__(self, model: NativeModel, decoder: Decoder, template: ChatTemplate | None) -> None:
+    def __init__(self, model: LlamaModel, decoder: Decoder, template: ChatTemplate | None) -> None:
         self.model, self._decoder, self._template = model, decoder, template
         self._fed: list[int] = []
         self._cancelled = threading.Event()
         self._busy = threading.Lock()
         self._stream_open: Generator[str, None, None] | None = None
-        self._adapter: NativeAdapter | None = None
-        self._last: Given | None = None
-        self.last_answer: Answer | None = None
+        self._adapter: LlamaAdapter | None = None
+        self._last: PromptAndAnswer | None = None
+        self.last_answer: Completion | None = None
 
     @classmethod
     def open(
@@ -60,7 +60,7 @@ class Session:
         """
         if log_file is not None:
             LOG.to_file(log_file)
-        model = NativeModel(gguf)
+        model = LlamaModel(gguf)
         try:
             size = usable_context(model, context)
             session = cls(model, Decoder(model, context=size, threads=threads), template)
@@ -84,8 +84,8 @@ class Session:
         with self._alone():
             c, loaded = self.model.c, None
             if adapter is not None:
-                loaded = NativeAdapter(c, self.model.pointer, adapter)
-            use(c, self._decoder.pointer, loaded)
+                loaded = LlamaAdapter(c, self.model.pointer, adapter)
+            apply_adapter(c, self._decoder.pointer, loaded)
             self._decoder.clear()
             self._fed = []
             if self._adapter:
@@ -101,7 +101,7 @@ class Session:
     def template(self) -> ChatTemplate:
         """The chat template in use. Raises UserError when the GGUF has none and none was given."""
         if self._template is None:
-            self._template = template_of(self.model)
+            self._template = model_chat_template(self.model)
         return self._template
 
     @property
@@ -110,7 +110,7 @@ class Session:
         return self._decoder.capacity
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
+        self, messages: Sequence[Message], sampling: SamplingParams, stop: Sequence[str] = ()
     ) -> Iterator[str]:
         """Yield the answer's text as it becomes certain; `last_answer` holds the whole at the end.
 
@@ -122,15 +122,15 @@ class Session:
         return self._stream_open
 
     def answer(
-        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
-    ) -> Answer:
+        self, messages: Sequence[Message], sampling: SamplingParams, stop: Sequence[str] = ()
+    ) -> Completion:
         """The whole answer."""
         for _text in self.stream(messages, sampling, stop):
             pass
         assert self.last_answer is not None
         return self.last_answer
 
-    def alternatives(self, top: int = 4) -> list[Drawn]:
+    def alternatives(self, top: int = 4) -> list[TokenLogprob]:
         """The last answer's tokens, each with its probability and the likeliest in its place.
 
         They are read again by the weights in use now. Empty where there was no answer, or when
@@ -142,7 +142,7 @@ class Session:
             self._decoder.abort.clear()
             kept, read = self._reuse(self._last.prompt), self._last.read
             try:
-                return list(drawn(self._decoder, self._last, top, start=kept))
+                return list(token_logprobs(self._decoder, self._last, top, start=kept))
             except Aborted:
                 return []
             finally:
@@ -154,23 +154,23 @@ class Session:
         self._decoder.abort.set()
 
     def _stream(
-        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str]
+        self, messages: Sequence[Message], sampling: SamplingParams, stop: Sequence[str]
     ) -> Generator[str, None, None]:
         with self._alone():
             ids = prompt_ids(self.model, self.template, messages)
             check_fits(len(ids), self.context)
             cached = self._reuse(ids)
-            writing = Writing(
+            writing = Generation(
                 self.model, ids, sampling, stop, capacity=self.context, cached_tokens=cached
             )
             try:
                 yield from self._write(ids[cached:], writing)
                 self.last_answer = writing.answer()
-                self._last = Given(ids, writing.ids) if writing.ids else None
+                self._last = PromptAndAnswer(ids, writing.ids) if writing.ids else None
             finally:
                 writing.close()
 
-    def _write(self, unread: Sequence[int], writing: Writing) -> Iterator[str]:
+    def _write(self, unread: Sequence[int], writing: Generation) -> Iterator[str]:
         row, slow = self._read(unread), False
         while writing.ending is None:
             if row is None or self._cancelled.is_set():
@@ -195,7 +195,7 @@ class Session:
 
     def _feed(self, ids: Sequence[int], *, abortable: bool = False) -> int | None:
         try:
-            rows = self._decoder.feed([Feed(CHAT, ids)], abortable=abortable)
+            rows = self._decoder.feed([SequenceTokens(CHAT, ids)], abortable=abortable)
         except Aborted:
             return None
         finally:  # in place: a copy of a long conversation for every token would be seen
@@ -241,7 +241,7 @@ class Session:
         self.close()
 
 
-def usable_context(model: NativeModel, wanted: int) -> int:
+def usable_context(model: LlamaModel, wanted: int) -> int:
     """`wanted` tokens, or what the model was trained for when that is less."""
     return min(wanted, model.trained_context) if model.trained_context > 0 else wanted
 

@@ -48,7 +48,7 @@ class TextStream:
             self.stopped = True
             shown, self._held = self._held[:at], ""
             return shown
-        keep = longest_beginning(self._held, self._stop)
+        keep = longest_partial_stop(self._held, self._stop)
         split = len(self._held) - keep
         shown, self._held = self._held[:split], self._held[split:]
         return shown
@@ -60,7 +60,7 @@ def first_stop(text: str, stop: Sequence[str]) -> int | None:
     return min(found)[1] if found else None
 
 
-def longest_beginning(text: str, stop: Sequence[str]) -> int:
+def longest_partial_stop(text: str, stop: Sequence[str]) -> int:
     """Length of the longest end of `text` that a stop text begins with (and goes beyond)."""
     longest = 0
     for word in stop:

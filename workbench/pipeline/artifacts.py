@@ -17,10 +17,10 @@ from workbench.tokenization.named_templates import DEFAULT, read_templates
 
 def base_folder(context: Context) -> Path:
     """The base as `prepare` fetched it."""
-    return Path(base_facts(context)["path"])
+    return Path(base_info(context)["path"])
 
 
-def base_facts(context: Context) -> dict[str, str]:
+def base_info(context: Context) -> dict[str, str]:
     """What `prepare` noted of the base: its name, its folder, the token that ends an answer."""
     facts: dict[str, str] = json.loads((context.run.path / "base.json").read_bytes())
     return facts
@@ -38,7 +38,7 @@ def is_exported(context: Context) -> bool:
     return not_exported(read_config(base), base / "config.json") is None
 
 
-def weights_before(context: Context, number: int) -> Weights:
+def input_weights(context: Context, number: int) -> Weights:
     """What training stage `number` starts from: the base, or what the stage before came to."""
     from workbench.pipeline.models.weights import load
 
@@ -60,7 +60,7 @@ def exported(run: RunFolder, format: str) -> Path:
     return run.export / f"{run.name}-{format}.gguf"
 
 
-def served(context: Context) -> Path:
+def served_gguf_path(context: Context) -> Path:
     """The file that the Modelfile serves and chat opens: the last of the preset's formats."""
     return exported(context.run, context.preset.export.formats[-1])
 

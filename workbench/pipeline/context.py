@@ -61,7 +61,7 @@ def context_of(
     """The view of a stage of `run`; only the `first` process takes requests for a checkpoint."""
 
     def checkpoint_now() -> bool:
-        asked = first and control.asked(run.control, "checkpoint")
+        asked = first and control.is_requested(run.control, "checkpoint")
         if asked:
             control.clear(run.control, "checkpoint")
         return asked
@@ -70,7 +70,7 @@ def context_of(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageOutcome:
     """What a stage came to: the files that later stages and people rely on, and a few figures."""
 
     artefacts: Sequence[Path]
@@ -85,7 +85,7 @@ class Stage:
     name: str
     title: str
     settings: Any
-    run: Callable[[Context], Outcome]
+    run: Callable[[Context], StageOutcome]
     wanted: bool = True
     needs: tuple[str, ...] | None = None
 

@@ -28,15 +28,15 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from workbench.architectures.shape import ModelShape, known_shape
 from workbench.bases.listing import has_weights
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.estimate.memory import Memory
-from workbench.estimate.stage import past_speed, stage_groups
+from workbench.estimate.memory import MemoryEstimate
+from workbench.estimate.stage import past_throughput, stage_groups
 from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.candidate import Candidate, When
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.pipeline.prepare.stage import (
-    Prepared,
+    PreparedData,
     chat_format,
     read_all,
     tokenize_stage,
@@ -44,8 +44,8 @@ from workbench.pipeline.prepare.stage import (
 )
 from workbench.pipeline.training.device import pick_device
 from workbench.pipeline.training.distributed.rank import check_gpus
-from workbench.pipeline.training.memory_check import device_bytes, foreseen, work_of
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.memory_check import batch_work, device_bytes, estimate_stage_memory
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import plan_batches, validation_plan
 from workbench.preset.loader import parse
 from workbench.preset.schema import Preset, TrainStage
@@ -99,7 +99,7 @@ def estimate(preset: Preset, exports: bool = True) -> dict[str, Any]:
         found["stages"] = _stages(candidate, prepared, emit)
     elif shape := _shape(preset):
         for stage in preset.train:
-            memory = foreseen(shape, stage, preset.model, shares=_shares(preset))
+            memory = estimate_stage_memory(shape, stage, preset.model, shares=_shares(preset))
             found["stages"][stage.name] = {**_memory(memory), **_targets(shape, stage)}
     if unknown:
         found["unknown"] = unknown
@@ -117,7 +117,7 @@ def _config_of(preset: Preset) -> tuple[Path | None, str]:
     return base, "" if has_weights(base) else not_here
 
 
-def _stages(candidate: Candidate, prepared: Prepared, emit: Emit) -> dict[str, Any]:
+def _stages(candidate: Candidate, prepared: PreparedData, emit: Emit) -> dict[str, Any]:
     """All stages' counts, and what can be known of the export."""
     preset, base = candidate.preset, candidate.base
     tokenizer = load_tokenizer(
@@ -141,7 +141,7 @@ def _stages(candidate: Candidate, prepared: Prepared, emit: Emit) -> dict[str, A
 def _stage(
     stage: TrainStage,
     preset: Preset,
-    prepared: Prepared,
+    prepared: PreparedData,
     tokenizer: Any,
     base: Path,
     folder: Path,
@@ -152,13 +152,13 @@ def _stage(
     (train, validation), _ = tokenize_stage(
         stage, prepared.splits, preset.data, template, tokenizer, stops, folder, emit
     )
-    examples, held_out = Examples.load(train), Examples.load(validation)
+    examples, held_out = TokenDataset.load(train), TokenDataset.load(validation)
     batches, plan = plan_batches(stage, examples, validation=len(held_out) > 0)
-    work = work_of(batches, examples, validation_plan(held_out, stage), held_out)
+    work = batch_work(batches, examples, validation_plan(held_out, stage), held_out)
     tokens = int(examples.lengths.sum())
     shape = read_shape(base / "config.json")
     return {
-        **_memory(foreseen(shape, stage, preset.model, work, _shares(preset))),
+        **_memory(estimate_stage_memory(shape, stage, preset.model, work, _shares(preset))),
         **_targets(shape, stage),
         **_time(preset, stage, tokens * plan.steps / plan.steps_per_epoch),
         "sequences": len(examples),
@@ -178,13 +178,13 @@ def _targets(shape: ModelShape | None, stage: TrainStage) -> dict[str, Any]:
     return {"targets": [one.line() for one in stage_groups(shape, stage)]} if shape else {}
 
 
-def _memory(memory: Memory | None) -> dict[str, Any]:
+def _memory(memory: MemoryEstimate | None) -> dict[str, Any]:
     return {"memory": {"peak": memory.peak, "parts": memory.parts}} if memory else {}
 
 
 def _time(preset: Preset, stage: TrainStage, tokens: float) -> dict[str, Any]:
     """Seconds by the speed of an earlier run; nothing where there was none."""
-    past = past_speed(preset, stage, runs_root(), socket.gethostname())
+    past = past_throughput(preset, stage, runs_root(), socket.gethostname())
     if past is None:
         return {}
     seconds = tokens / past.tokens_per_second

@@ -17,7 +17,7 @@ from workbench.pipeline.export.gguf_vocabulary import tokenizer_vocabulary
 from workbench.preset.schema import Preset
 from workbench.run.folder import RunFolder
 from workbench.serving.go_template import renderer
-from workbench.serving.modelfile import Modelfile, Parameters, modelfile
+from workbench.serving.modelfile import Modelfile, ModelfileParameters, modelfile
 from workbench.tokenization.chat_template import ChatTemplate
 
 
@@ -49,7 +49,7 @@ def modelfile_of(
     return modelfile(
         gguf_name,
         renderer(template),
-        parameters=Parameters(
+        parameters=ModelfileParameters(
             temperature=generate.temperature,
             top_k=generate.top_k,
             top_p=generate.top_p,

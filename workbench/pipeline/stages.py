@@ -74,7 +74,7 @@ def _settings(stage: TrainStage) -> dict[str, Any]:
     return stage.model_dump(mode="json", exclude=None if stage.extensions else {"extensions"})
 
 
-def do_stages(
+def run_stages(
     run: RunFolder,
     stages: Sequence[Stage],
     log: EventLog,
@@ -92,7 +92,7 @@ def do_stages(
         inputs = _hash([stage.settings, [made for other, made in before if stage.builds_on(other)]])
         missing = [other.name for other in skipped if stage.builds_on(other)]
         finished = state.stages[stage.name].done if stage.name in state.stages else None
-        stands = finished is not None and not missing and _stands(run, finished, inputs)
+        stands = finished is not None and not missing and _is_current(run, finished, inputs)
         emit = _to(log, stage.name)
         context = context_of(run, preset, emit, stopping, team=team, wanted=wanted)
         if finished and stands:
@@ -139,7 +139,7 @@ def _do(stage: Stage, inputs: str, context: Context, log: EventLog) -> list[dict
     return artefacts
 
 
-def _stands(run: RunFolder, finished: events.StageDone, inputs: str) -> bool:
+def _is_current(run: RunFolder, finished: events.StageDone, inputs: str) -> bool:
     """Whether a finished stage's inputs are the same and its files are still what they were."""
     if finished.inputs != inputs:
         return False

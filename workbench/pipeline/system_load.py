@@ -23,7 +23,7 @@ SHARE_OF_AGE = 0.001  # a run of hours is told of every ten seconds: its log sta
 Gpu = tuple[float | None, int, int]  # busy share, bytes in use, bytes in all
 
 
-class Family:
+class ProcessTree:
     """This process and its children, as one: cores kept busy since the last look, and memory."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Family:
         return round(percent / 100, 2), resident
 
 
-class Elsewhere:
+class ReportedGpu:
     """What another process told of its GPU: a worker whose ranks train uses none itself."""
 
     def __init__(self) -> None:
@@ -56,10 +56,10 @@ class Elsewhere:
         self.gpu = (load.gpu_share, used, total) if known else None  # type: ignore[assignment]
 
 
-elsewhere = Elsewhere()
+elsewhere = ReportedGpu()
 
 
-class LoadMeter:
+class SystemLoadMonitor:
     """Emits a `Load` about once a second between `with` and its end, one at least.
 
     A reading that fails is left out; a full disk ends it.
@@ -72,7 +72,7 @@ class LoadMeter:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
-    def __enter__(self) -> LoadMeter:
+    def __enter__(self) -> SystemLoadMonitor:
         self._thread.start()
         return self
 
@@ -86,11 +86,11 @@ class LoadMeter:
         self._thread.join()
 
     def _run(self) -> None:
-        family, started, told = Family(), self._now(), False
+        family, started, told = ProcessTree(), self._now(), False
         psutil.cpu_percent()
         ended = False
         while not ended:
-            ended = self._ended.wait(rest(self._now() - started))
+            ended = self._ended.wait(next_reading_s(self._now() - started))
             if ended and told:
                 return
             try:
@@ -104,12 +104,12 @@ class LoadMeter:
             told = True
 
 
-def rest(age_s: float) -> float:
+def next_reading_s(age_s: float) -> float:
     """Seconds until the next reading, `age_s` after the first."""
     return min(LONGEST_S, max(FIRST_S, age_s * SHARE_OF_AGE))
 
 
-def measured(family: Family) -> Load:
+def measured(family: ProcessTree) -> Load:
     """The load since the last call."""
     busy, used, total = gpu() or elsewhere.gpu or (None, None, None)
     cores, resident = family.busy()

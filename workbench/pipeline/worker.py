@@ -27,9 +27,9 @@ from workbench.core.errors import (
     UserError,
     WorkbenchError,
 )
-from workbench.core.runtime import uncollected
+from workbench.core.runtime import garbage_collection_paused
 from workbench.pipeline.training.distributed import torchrun
-from workbench.pipeline.training.distributed.rank import taken
+from workbench.pipeline.training.distributed.rank import take_rank_environment
 from workbench.run import control, events
 from workbench.run.control import StopSignal
 from workbench.run.folder import RunFolder
@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--stages", default="")
     options = parser.parse_args(arguments)
-    place = taken(os.environ)
+    place = take_rank_environment(os.environ)
     if place and place.rank:
-        return torchrun.follow(place)
+        return torchrun.run_follower(place)
     run = RunFolder(options.run.resolve())
     wanted = tuple(part for part in options.stages.split(",") if part)
     stopping = StopSignal(run.control)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if place is None:
             return work(run, log, wanted, stopping)
-        return torchrun.lead(place, lambda ours: work(run, log, wanted, stopping, ours))
+        return torchrun.run_leader(place, lambda ours: work(run, log, wanted, stopping, ours))
     finally:
         log.close()
         lock.release()
@@ -70,22 +70,22 @@ def work(
     log: EventLog,
     wanted: tuple[str, ...],
     stopping: Callable[[], bool],
-    ours: torchrun.Team | None = None,
+    ours: torchrun.TorchrunGroup | None = None,
 ) -> int:
     """Do the stages and write how it ended."""
     started = time.monotonic()
     run.make_folders()
     try:
-        with uncollected():
-            from workbench.pipeline.stages import do_stages, plan_stages
-            from workbench.pipeline.system_load import LoadMeter
+        with garbage_collection_paused():
+            from workbench.pipeline.stages import plan_stages, run_stages
+            from workbench.pipeline.system_load import SystemLoadMonitor
 
             plan = plan_stages(run, wanted)
         names = [stage.name for stage in plan if stage.wanted]
         pid, host = os.getpid(), socket.gethostname()
         log.append(events.RunStarted(pid=pid, host=host, version=__version__, stages=names))
-        with LoadMeter(log.append):
-            do_stages(run, plan, log, stopping, ours)
+        with SystemLoadMonitor(log.append):
+            run_stages(run, plan, log, stopping, ours)
     except BaseException as error:
         ending, status = explain(error, run)
     else:

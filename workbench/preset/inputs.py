@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from workbench.core.section import PlainName, Refused, Section, Seed
+from workbench.core.section import InvalidValue, PlainName, Section, Seed
 from workbench.core.text import did_you_mean
 
 EMBEDDED = "embedded:"
@@ -64,30 +64,30 @@ def is_local(base: str) -> bool:
 
 def _base(value: str) -> str:
     if not value.strip():
-        raise Refused("no base model", "use a Hub id, a local folder or embedded:tiny")
+        raise InvalidValue("no base model", "use a Hub id, a local folder or embedded:tiny")
     if value == EMBEDDED:
-        raise Refused("'embedded:' does not name a model", "use embedded:tiny")
+        raise InvalidValue("'embedded:' does not name a model", "use embedded:tiny")
     if value == MINIATURE:
-        raise Refused("'miniature:' does not name a model", "use miniature:OWNER/NAME")
+        raise InvalidValue("'miniature:' does not name a model", "use miniature:OWNER/NAME")
     return value
 
 
 def _template(value: str) -> str:
     if value == TEMPLATE_FILE:
-        raise Refused("'FILE:' does not name a file", "use FILE:path.jinja")
+        raise InvalidValue("'FILE:' does not name a file", "use FILE:path.jinja")
     if value == OWN_TEMPLATE:
-        raise Refused("'auto:' does not name a chat template", "use auto:NAME")
+        raise InvalidValue("'auto:' does not name a chat template", "use auto:NAME")
     if value == "auto" or value.startswith((TEMPLATE_FILE, OWN_TEMPLATE)):
         return value
     if value in BUILT_IN_TEMPLATES:
         return value
     names = ("auto", "auto:NAME", "FILE:path.jinja", *BUILT_IN_TEMPLATES)
-    raise Refused(f"unknown chat template '{value}'", did_you_mean(value, names))
+    raise InvalidValue(f"unknown chat template '{value}'", did_you_mean(value, names))
 
 
 def _tokens(values: list[str]) -> list[str]:
     if "" in values:
-        raise Refused("an added token is empty", "remove it")
+        raise InvalidValue("an added token is empty", "remove it")
     return distinct(values)
 
 
@@ -95,13 +95,13 @@ def distinct(values: list[str]) -> list[str]:
     """`values`, or Refused when one of them is there twice."""
     for n, value in enumerate(values):
         if value in values[:n]:
-            raise Refused(f"'{value}' is listed twice", "remove one of them")
+            raise InvalidValue(f"'{value}' is listed twice", "remove one of them")
     return values
 
 
 def _source_path(value: str) -> str:
     if value.startswith(HUB) and not _HUB_SOURCE.fullmatch(value):
-        raise Refused(
+        raise InvalidValue(
             f"'{value}' is not a dataset name", "use hub:OWNER/NAME or hub:OWNER/NAME:SPLIT"
         )
     return value
@@ -110,29 +110,29 @@ def _source_path(value: str) -> str:
 def _fields(value: dict[str, str]) -> dict[str, str]:
     for name, own in value.items():
         if name not in FIELDS:
-            raise Refused(f"unknown field '{name}'", did_you_mean(name, FIELDS))
+            raise InvalidValue(f"unknown field '{name}'", did_you_mean(name, FIELDS))
         if not own:
-            raise Refused(f"the field '{name}' has an empty name", "remove it")
+            raise InvalidValue(f"the field '{name}' has an empty name", "remove it")
     return value
 
 
 def _placeholders(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not _PLACEHOLDER.fullmatch(name):
-            raise Refused(f"'{name}' is not a valid placeholder name", "use NAME for ${NAME}")
+            raise InvalidValue(f"'{name}' is not a valid placeholder name", "use NAME for ${NAME}")
     return value
 
 
 def _suffixes(values: list[str]) -> list[str]:
     for value in values:
         if not value.startswith(".") or "/" in value:
-            raise Refused(f"'{value}' is not a file suffix", "use one such as .py")
+            raise InvalidValue(f"'{value}' is not a file suffix", "use one such as .py")
     return distinct(values)
 
 
 def _separator(value: str) -> str:
     if "\n" in value:
-        raise Refused("a separator must be a single line", "remove the line break")
+        raise InvalidValue("a separator must be a single line", "remove the line break")
     return value
 
 

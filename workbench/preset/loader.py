@@ -29,7 +29,7 @@ from workbench.preset.fields import leaves, sections
 from workbench.preset.rules import Fault
 from workbench.preset.schema import Preset
 from workbench.preset.toml_text import Layout, layout
-from workbench.preset.validation_errors import complaints, value_at
+from workbench.preset.validation_errors import validation_errors, value_at
 
 MAX_BYTES = 1 << 20
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
@@ -172,7 +172,7 @@ def check(given: dict[str, Any]) -> tuple[Preset, list[Fault]]:
     try:
         preset = Preset.model_validate(given)
     except ValidationError as error:
-        refused = complaints(error, given)
+        refused = validation_errors(error, given)
         preset = Preset.model_validate(_without(given, [fault.path for fault in refused]))
     found = [fault for fault in rules.faults(preset) if not _touches(fault, refused)]
     return preset, refused + found

@@ -71,7 +71,7 @@ def resolve_data(path: str, preset_file: Path) -> Path:
     raise UserError(f"'{visible(path)}' not found{where}", hint="check the path")
 
 
-def locate(source: DataSource, preset_file: Path) -> DataSource:
+def with_absolute_source(source: DataSource, preset_file: Path) -> DataSource:
     """The source with absolute paths. Raises UserError for what is nowhere; see `resolve_data`."""
     found = {
         key: str(resolve_data(file, preset_file).absolute()) for key, file in source.files().items()

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from workbench.checkers import builtin
 from workbench.core.errors import UserError
-from workbench.core.section import PlainName, Refused, Section, Seed
+from workbench.core.section import InvalidValue, PlainName, Section, Seed
 from workbench.core.text import did_you_mean
 from workbench.preset.inputs import distinct
 
@@ -23,7 +23,7 @@ def _checker(value: Any) -> Any:
     """`""` means no checker; a bare string would need a shell to take it apart."""
     if isinstance(value, str) and value:
         words = ", ".join(f'"{word}"' for word in value.replace('"', "").split())
-        raise Refused("the checker is a string", f'use a list: [{words}], or "" for none')
+        raise InvalidValue("the checker is a string", f'use a list: [{words}], or "" for none')
     return [] if value == "" else value
 
 
@@ -34,34 +34,34 @@ def checker_words(command: list[str]) -> list[str]:
     try:
         builtin.check_words(command)
     except UserError as error:
-        raise Refused(error.message, error.hint) from None
+        raise InvalidValue(error.message, error.hint) from None
     return command
 
 
 def _placeholders(command: list[str]) -> list[str]:
     if command and not command[0].strip():
-        raise Refused(
+        raise InvalidValue(
             "the checker command has no program", 'put the program first, or use "" for no checker'
         )
     for word in re.findall(r"\{(\w+)\}", " ".join(command)):
         hint = did_you_mean(word.lower(), PLACEHOLDERS)
         if word not in PLACEHOLDERS and hint.startswith("did"):
-            raise Refused(f"unknown placeholder '{{{word}}}'", hint)
+            raise InvalidValue(f"unknown placeholder '{{{word}}}'", hint)
     if command and not any("{file}" in word for word in command):
-        raise Refused("the checker never receives the response", "add {file} to its arguments")
+        raise InvalidValue("the checker never receives the response", "add {file} to its arguments")
     return command
 
 
 def _suffix(value: str) -> str:
     if value and not re.fullmatch(r"\.[\w.-]+", value):
-        raise Refused(f"'{value}' is not a file suffix", "use one such as .py")
+        raise InvalidValue(f"'{value}' is not a file suffix", "use one such as .py")
     return value
 
 
 def _baseline(value: str) -> str:
     kind, _, rest = value.partition(":")
     if not value.strip() or (kind == "ollama" and not rest):
-        raise Refused(
+        raise InvalidValue(
             f"baseline '{value}' does not name a model",
             "use base, a run, a .gguf file or ollama:NAME",
         )
@@ -76,24 +76,24 @@ def _openai(rest: str) -> None:
         url = urlsplit(rest)
         host, password = url.hostname, url.password or url.username
     except ValueError:
-        raise Refused(f"'{rest}' is not a URL", form) from None
+        raise InvalidValue(f"'{rest}' is not a URL", form) from None
     if url.scheme not in ("http", "https") or not host:
-        raise Refused(f"'{rest}' is not a URL", form)
+        raise InvalidValue(f"'{rest}' is not a URL", form)
     if not url.fragment:
-        raise Refused("the URL has no model", form)
+        raise InvalidValue("the URL has no model", form)
     if password:
-        raise Refused("credentials do not belong in a preset", form)
+        raise InvalidValue("credentials do not belong in a preset", form)
 
 
 def _stops(values: list[str]) -> list[str]:
     if "" in values:
-        raise Refused("an empty stop string would end every response", "remove it")
+        raise InvalidValue("an empty stop string would end every response", "remove it")
     return distinct(values)
 
 
 def _ollama_name(value: str) -> str:
     if value and not OLLAMA_NAME.fullmatch(value):
-        raise Refused(f"'{value}' is not a valid Ollama name", "use one such as gemma-blop")
+        raise InvalidValue(f"'{value}' is not a valid Ollama name", "use one such as gemma-blop")
     return value
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.core.section import Refused
+from workbench.core.section import InvalidValue
 from workbench.core.text import did_you_mean, one_line, quantity
 from workbench.preset.fields import FieldInfo, field_of
 from workbench.preset.rules import Path
@@ -41,12 +41,12 @@ def apply(
         key = key.strip()
         try:
             if not equals or not key:
-                raise Refused(
+                raise InvalidValue(
                     f"'{one_line(override)}' has no key or no '='", "use SECTION.KEY=VALUE"
                 )
             if path := _set(given, Preset, key.split("."), raw.strip()):
                 typed[path] = key
-        except Refused as refused:
+        except InvalidValue as refused:
             where = place(key) if equals and key else FLAG
             faults.append(UserError(refused.message, path=where, hint=refused.hint))
     return typed, faults
@@ -58,7 +58,7 @@ def _set(node: Any, section: type[Section], parts: list[str], raw: str) -> Path:
     field = field_of(section, name)
     if field is None:
         fault = unknown_key(section, (name,))
-        raise Refused(f"{fault.message} '{one_line(name, 40)}'", fault.hint)
+        raise InvalidValue(f"{fault.message} '{one_line(name, 40)}'", fault.hint)
     if not isinstance(node, dict):
         return ()
     if not rest:
@@ -67,7 +67,7 @@ def _set(node: Any, section: type[Section], parts: list[str], raw: str) -> Path:
     if field.kind == "map":
         return (name,) if _set_in_map(node, field, ".".join(rest), raw) else ()
     if field.section is None:
-        raise Refused(f"'{name}' has no keys of its own", f"it takes {field.allowed}")
+        raise InvalidValue(f"'{name}' has no keys of its own", f"it takes {field.allowed}")
     if field.kind == "table":
         return _below((name,), _set(node.setdefault(name, {}), field.section, rest, raw))
     return _set_in_list(node.setdefault(name, []), field, rest, raw)
@@ -88,7 +88,7 @@ def _set_in_list(tables: Any, field: FieldInfo, parts: list[str], raw: str) -> P
         return ()
     index = _index(tables, parts[0], field.key)
     if not parts[1:]:
-        raise Refused("this is a table, not a key", "set one of the keys below it")
+        raise InvalidValue("this is a table, not a key", "set one of the keys below it")
     below = _set(tables[index], field.section, parts[1:], raw)
     return _below((field.key, index), below)
 
@@ -103,10 +103,10 @@ def _index(tables: list[Any], word: str, name: str) -> int:
     if word in names:
         return names.index(word)
     if not (word.isascii() and word.isdigit() and len(word) < 10):
-        raise Refused(f"{name} has no table named '{one_line(word)}'", _known(word, names))
+        raise InvalidValue(f"{name} has no table named '{one_line(word)}'", _known(word, names))
     if int(word) > len(tables):
         hint = f"use an index from 0 to {len(tables)}; the highest adds a table"
-        raise Refused(
+        raise InvalidValue(
             f"{name} has {quantity(len(tables), 'table')}; index {word} is too high", hint
         )
     if int(word) == len(tables):
@@ -130,14 +130,14 @@ def _known(word: str, names: list[str]) -> str:
 
 def _value(field: FieldInfo, raw: str) -> Any:
     if field.kind == "table":
-        raise Refused("this is a table, not a key", "set one of the keys below it")
+        raise InvalidValue("this is a table, not a key", "set one of the keys below it")
     if any("\ud800" <= c <= "\udfff" for c in raw):
-        raise Refused("the value is not UTF-8", "encode it as UTF-8")
+        raise InvalidValue("the value is not UTF-8", "encode it as UTF-8")
     try:
         value = parse_value(raw)
     except (ValueError, RecursionError) as error:
         if raw[:1] in ("[", "{", '"', "'"):
-            raise Refused(f"{one_line(raw, 60)} is not TOML", one_line(str(error))) from None
+            raise InvalidValue(f"{one_line(raw, 60)} is not TOML", one_line(str(error))) from None
         return raw
     is_text = field.kind == "text" or (field.kind == "choice" and True not in field.choices)
     return raw if is_text and not isinstance(value, str) else value

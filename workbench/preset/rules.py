@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from workbench.core.section import Refused
+from workbench.core.section import InvalidValue
 from workbench.core.text import did_you_mean
 from workbench.preset.inputs import CHAT_FORMATS, TEXT_FORMATS, is_local
 from workbench.preset.schema import Adapter, DataSource, Preset, TrainStage
@@ -16,7 +16,7 @@ from workbench.preset.schema import Adapter, DataSource, Preset, TrainStage
 Path = tuple[str | int, ...]
 FITTING = {"pretrain": TEXT_FORMATS, "sft": CHAT_FORMATS}
 GUARD: Path = ("evaluate", "guard")
-CARRIED = ("kind", "rank", "alpha", "rslora", "targets", "modules_to_save", "last_layers")
+CONTINUED_KEYS = ("kind", "rank", "alpha", "rslora", "targets", "modules_to_save", "last_layers")
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ def source_index(preset: Preset, name: int | str) -> int:
     if isinstance(name, int):
         if 0 <= name < len(names):
             return name
-        raise Refused(f"no data source {name}", f"there are {len(names)}, numbered from 0")
+        raise InvalidValue(f"no data source {name}", f"there are {len(names)}, numbered from 0")
     if name in names and name:
         return names.index(name)
-    raise Refused(f"no data source '{name}'", did_you_mean(name, filter(None, names)))
+    raise InvalidValue(f"no data source '{name}'", did_you_mean(name, filter(None, names)))
 
 
 def _model(preset: Preset) -> Iterator[Fault]:
@@ -113,7 +113,7 @@ def _stage_sources(preset: Preset, stage: TrainStage, path: Path) -> Iterator[Fa
     for n, name in enumerate(stage.source):
         try:
             source = preset.data.source[source_index(preset, name)]
-        except Refused as refused:
+        except InvalidValue as refused:
             yield Fault((*path, n), refused.message, refused.hint, (("data", "source"),))
             continue
         yield from _named_source(source, stage, name, (*path, n))
@@ -230,7 +230,7 @@ def _carried(before: TrainStage | None, adapter: Adapter, path: Path) -> Iterato
     elif "full" in (adapter.kind, before.adapter.kind):
         yield Fault(key, "full fine-tuning has no adapter to carry", 'use "new"', others)
     else:
-        differing = [k for k in CARRIED if getattr(adapter, k) != getattr(before.adapter, k)]
+        differing = [k for k in CONTINUED_KEYS if getattr(adapter, k) != getattr(before.adapter, k)]
         if differing:
             hint = f"set them as in stage '{before.name}', or use \"new\""
             message = f"the carried adapter differs in {', '.join(differing)}"
@@ -324,7 +324,7 @@ def _fits(source: DataSource, stage: TrainStage) -> bool:
 def _index_or_none(preset: Preset, name: int | str) -> int | None:
     try:
         return source_index(preset, name)
-    except Refused:
+    except InvalidValue:
         return None
 
 

@@ -18,7 +18,7 @@ DEFAULT_MICRO_TOKENS = 4096
 
 
 @dataclass(frozen=True)
-class StagePlan:
+class StepPlan:
     """Counts of optimizer steps; both tuples rise strictly and end with the last step.
 
     `steps` are the `planned_steps` and those of all extensions.
@@ -44,7 +44,7 @@ def plan_stage(
     *,
     steps_per_epoch: int | None = None,
     validation: bool = True,
-) -> StagePlan:
+) -> StepPlan:
     """The plan of a stage over `n_tokens` tokens in `n_rows` rows (repeats counted).
 
     Without `validation` rows there are no `evaluate_steps`. An empty stage is the caller's fault.
@@ -53,11 +53,11 @@ def plan_stage(
     per_epoch = steps_per_epoch or estimate_steps_per_epoch(stage, n_tokens, n_rows)
     planned = stage.max_steps or max(1, _nearest(stage.epochs * per_epoch))
     ends = list(accumulate(stage.extensions, initial=planned))
-    saves = set(every(stage.save_every, planned, planned))
+    saves = set(steps_due(stage.save_every, planned, planned))
     for start, length in zip(ends, stage.extensions, strict=False):
-        saves |= {start + step for step in every(stage.save_every, length, length)}
-    looks = {*every(stage.evaluate_every, per_epoch, ends[-1]), *ends} if validation else ()
-    return StagePlan(
+        saves |= {start + step for step in steps_due(stage.save_every, length, length)}
+    looks = {*steps_due(stage.evaluate_every, per_epoch, ends[-1]), *ends} if validation else ()
+    return StepPlan(
         steps=ends[-1],
         planned_steps=planned,
         steps_per_epoch=per_epoch,
@@ -88,7 +88,7 @@ def steps_of(value: float, whole: int) -> int:
     return _nearest(value * whole) if value < 1 else int(value)
 
 
-def every(value: float, whole: int, last: int) -> tuple[int, ...]:
+def steps_due(value: float, whole: int, last: int) -> tuple[int, ...]:
     """The steps at which something due every `value` happens; always at the `last` one.
 
     A share is kept exactly, not rounded to a whole interval: every 0.1 of 25 steps gives ten a

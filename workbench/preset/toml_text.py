@@ -35,7 +35,7 @@ _LINE = re.compile(r"[^\n]*\n?")
 
 
 @dataclass(frozen=True)
-class Room:
+class InsertionPoint:
     """Where a table takes another key: at an offset, after `prefix`, on a line or inline."""
 
     at: int
@@ -49,7 +49,7 @@ class Layout:
 
     lines: dict[Path, int] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    rooms: dict[Path, Room] = field(default_factory=dict)
+    rooms: dict[Path, InsertionPoint] = field(default_factory=dict)
 
     def line(self, path: Path) -> int | None:
         """The line of `path`, or of the nearest table around it; None if the text has neither."""
@@ -89,7 +89,7 @@ class _Scanner:
             path = (*path, self.newest[path])
         self.mark(path, start)
         self.skip(_LINE)
-        self.found.rooms[path] = Room(self.at)
+        self.found.rooms[path] = InsertionPoint(self.at)
         return path
 
     def line_pair(self, table: Path) -> Path:
@@ -98,7 +98,7 @@ class _Scanner:
         self.skip(_LINE)
         for end in range(len(table), len(path)):
             prefix = "".join(f"{part}." for part in path[len(table) : end])
-            self.found.rooms[path[:end]] = Room(self.at, prefix)
+            self.found.rooms[path[:end]] = InsertionPoint(self.at, prefix)
         return table
 
     def pair(self, table: Path) -> Path:
@@ -139,7 +139,7 @@ class _Scanner:
         while self.peek() != "]":
             self.mark((*path, index), self.at)
             self.value((*path, index))
-            self.found.rooms[path] = Room(self.at, inline=True)
+            self.found.rooms[path] = InsertionPoint(self.at, inline=True)
             self.separator()
             index += 1
         self.at += 1
@@ -149,7 +149,7 @@ class _Scanner:
         self.skip(_BLANK)
         while self.peek() != "}":
             self.pair(path)
-            self.found.rooms[path] = Room(self.at, inline=True)
+            self.found.rooms[path] = InsertionPoint(self.at, inline=True)
             self.separator()
         self.at += 1
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from workbench.core.section import MAX_STEPS, PlainName, Refused, Section, Seed, ShareOrSteps
+from workbench.core.section import MAX_STEPS, InvalidValue, PlainName, Section, Seed, ShareOrSteps
 
 SEEDS = ("order_seed", "dropout_seed", "weights_seed")
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -18,7 +18,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 def _targets(value: str | list[str]) -> str | list[str]:
     if value == [] or (isinstance(value, list) and "" in value):
-        raise Refused("no modules to adapt", 'use "all-linear", "attention" or module names')
+        raise InvalidValue("no modules to adapt", 'use "all-linear", "attention" or module names')
     return value
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from workbench.core.section import Refused
+from workbench.core.section import InvalidValue
 from workbench.core.text import did_you_mean, one_line
 from workbench.preset.fields import FieldInfo, Kind, field_of, fields, sections
 from workbench.preset.rules import Fault, Path
@@ -28,7 +28,7 @@ _TYPES: tuple[tuple[type, str, tuple[Kind, ...]], ...] = (
 )
 
 
-def complaints(error: ValidationError, given: dict[str, Any]) -> list[Fault]:
+def validation_errors(error: ValidationError, given: dict[str, Any]) -> list[Fault]:
     """One fault for every key or list item that the schema refuses in `given`."""
     found: dict[Path, Fault] = {}
     for detail in error.errors():
@@ -81,7 +81,7 @@ def _complaint(detail: ErrorDetails, given: dict[str, Any]) -> Fault:
     if field is None:
         return unknown_key(section, path)
     refused = detail.get("ctx", {}).get("error")
-    if isinstance(refused, Refused):
+    if isinstance(refused, InvalidValue):
         return Fault(path, refused.message, refused.hint)
     return wrong_value(field, path, value_at(given, path))
 

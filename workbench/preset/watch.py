@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from workbench.core.section import Refused, Section
+from workbench.core.section import InvalidValue, Section
 from workbench.preset.inputs import distinct
 
 PROMPT_FILE = "FILE:"
@@ -28,9 +28,9 @@ def _prompts(value: str | list[str]) -> str | list[str]:
         return value
     for prompt in value:
         if not prompt.strip():
-            raise Refused("a prompt is empty", "remove it")
+            raise InvalidValue("a prompt is empty", "remove it")
         if prompt == PROMPT_FILE:
-            raise Refused("'FILE:' does not name a file", "use FILE:prompts.jsonl")
+            raise InvalidValue("'FILE:' does not name a file", "use FILE:prompts.jsonl")
     return distinct(value)
 
 

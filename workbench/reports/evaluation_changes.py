@@ -22,15 +22,21 @@ from typing import Any, Literal
 from workbench.core.errors import UserError
 from workbench.core.text import quantity
 from workbench.reports.cases import Case, Key
-from workbench.reports.evaluation_report import NAME, Report, chance, mcnemar_exact, read_report
+from workbench.reports.evaluation_report import (
+    NAME,
+    Report,
+    mcnemar_exact,
+    p_value_text,
+    read_report,
+)
 from workbench.run.folder import RunFolder, list_runs
 
 Change = Literal["newly passing", "newly failing", "as before", "not comparable"]
-Said = tuple[str, int, tuple[tuple[str, str], ...], str, int]
+CaseIdentity = tuple[str, int, tuple[tuple[str, str], ...], str, int]
 
 
 @dataclass(frozen=True)
-class Against:
+class EvaluationChanges:
     """Each case of now (by its key) with its twin of before, where there is one, and the change.
 
     `counts` are over the first answers to the prompts of the headline, as the report's own test
@@ -56,7 +62,7 @@ class Against:
             f"{passing:,} newly pass, {failing:,} newly fail on {quantity(shared, 'shared prompt')}"
         )
         if passing or failing:
-            words += f"; p {chance(self.p_value)} (exact McNemar test)"
+            words += f"; p {p_value_text(self.p_value)} (exact McNemar test)"
         lone = [
             (self.counts["not comparable"], "not comparable"),
             (self.gone, "only in the earlier evaluation"),
@@ -64,7 +70,9 @@ class Against:
         return words + "".join(f"; {count:,} {what}" for count, what in lone if count)
 
 
-def against(now: Iterable[Case], before: Iterable[Case], apart: Collection[str] = ()) -> Against:
+def compare_cases(
+    now: Iterable[Case], before: Iterable[Case], apart: Collection[str] = ()
+) -> EvaluationChanges:
     """Compare a model's cases with those of another evaluation; `apart` are categories."""
     known = dict(_said(before))
     twins: dict[Key, Case] = {}
@@ -78,7 +86,7 @@ def against(now: Iterable[Case], before: Iterable[Case], apart: Collection[str] 
         if counted(case, apart):
             counts[changes[case.key]] += 1
     gone = sum(map(counted, known.values()))
-    return Against(twins, changes, counts, gone)
+    return EvaluationChanges(twins, changes, counts, gone)
 
 
 def counted(case: Case, apart: Collection[str] = ()) -> bool:
@@ -94,10 +102,10 @@ def _change(case: Case, twin: Case | None) -> Change:
     return "newly passing" if case.passes else "newly failing"
 
 
-def _said(cases: Iterable[Case]) -> list[tuple[Said, Case]]:
+def _said(cases: Iterable[Case]) -> list[tuple[CaseIdentity, Case]]:
     """Each case with what makes it the same as one of another evaluation."""
     times: Counter[tuple[object, ...]] = Counter()
-    found: list[tuple[Said, Case]] = []
+    found: list[tuple[CaseIdentity, Case]] = []
     for case in cases:
         what = (case.guard, case.sample, case.earlier, case.prompt)
         times[what] += 1
@@ -106,7 +114,7 @@ def _said(cases: Iterable[Case]) -> list[tuple[Said, Case]]:
 
 
 @dataclass(frozen=True)
-class Since:
+class ChangesSince:
     """How a model's cases stand against those of `model` in the evaluation called `name`.
 
     The cases are those that `against` counts.
@@ -115,7 +123,7 @@ class Since:
     name: str
     date: str
     model: str
-    against: Against
+    against: EvaluationChanges
     newly_failing: tuple[Case, ...]
     newly_passing: tuple[Case, ...]
 
@@ -128,16 +136,19 @@ class Since:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierEvaluation:
     """An evaluation of before, and what to call it; its cases are read when they are needed."""
 
     name: str
     report: Report
 
 
-def since(
-    subject: str, cases: Sequence[Case], apart: Collection[str], earlier: Iterable[Earlier]
-) -> Since | None:
+def changes_since(
+    subject: str,
+    cases: Sequence[Case],
+    apart: Collection[str],
+    earlier: Iterable[EarlierEvaluation],
+) -> ChangesSince | None:
     """The change against the first of `earlier` that has something to tell; None when none has."""
     for before in earlier:
         try:
@@ -151,46 +162,46 @@ def since(
 
 
 def compared(
-    subject: str, cases: Sequence[Case], apart: Collection[str], earlier: Earlier
-) -> Since:
+    subject: str, cases: Sequence[Case], apart: Collection[str], earlier: EarlierEvaluation
+) -> ChangesSince:
     """The change against the model of the same name, or the one that was judged there.
 
     Raises UserError when its cases cannot be read.
     """
     report = earlier.report
     name = subject if subject in report.models else report.subject
-    found = against(cases, report.models[name].read_cases(), apart)
+    found = compare_cases(cases, report.models[name].read_cases(), apart)
 
     def those(change: Change) -> tuple[Case, ...]:
         changed = (case for case in cases if found.changes[case.key] == change)
         return tuple(case for case in changed if counted(case, apart))
 
     failing, passing = those("newly failing"), those("newly passing")
-    return Since(earlier.name, report.date, name, found, failing, passing)
+    return ChangesSince(earlier.name, report.date, name, found, failing, passing)
 
 
 LOOKED_AT = 20  # runs; whoever keeps hundreds compares with the latest
 
 
-def earlier_evaluations(run: RunFolder) -> Iterator[Earlier]:
+def earlier_evaluations(run: RunFolder) -> Iterator[EarlierEvaluation]:
     """The newest first, each read when it is asked for; what cannot be read is left out.
 
     The run's own goes first: it tells what going on with the training has changed.
     """
     own = _read(run.evaluation)
     if own:
-        yield Earlier(f"the evaluation of {own.date}", own)
+        yield EarlierEvaluation(f"the evaluation of {own.date}", own)
     yield from _of_others(run)
 
 
-def _of_others(run: RunFolder) -> Iterator[Earlier]:
+def _of_others(run: RunFolder) -> Iterator[EarlierEvaluation]:
     others = (other for other in list_runs(run.path.parent) if other.path != run.path)
     reports = {other.evaluation / NAME: other for other in others}
     dated = sorted(((_written(path), path) for path in reports), reverse=True)
     for written, path in dated[:LOOKED_AT]:
         report = _read(path.parent) if written else None
         if report:
-            yield Earlier(reports[path].name, report)
+            yield EarlierEvaluation(reports[path].name, report)
 
 
 def _written(path: Path) -> int:

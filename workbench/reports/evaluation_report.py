@@ -77,7 +77,7 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * tail / (1 << n))
 
 
-def chance(p_value: float) -> str:
+def p_value_text(p_value: float) -> str:
     """A p-value for the eye: `= 0.0312`, `< 0.0001`."""
     return "< 0.0001" if p_value < 1e-4 else f"= {p_value:.4f}"
 
@@ -100,7 +100,7 @@ Figures = dict[str, Any]  # flat: `passed`, `passed_low`, `passed_high`, `prompt
 
 
 @dataclass(frozen=True)
-class ModelTold:
+class ModelReport:
     """One model's figures: the headline, each category, and those reported apart."""
 
     name: str
@@ -130,7 +130,7 @@ class Report:
     reference: str
     passed: bool
     verdict: str
-    models: dict[str, ModelTold]
+    models: dict[str, ModelReport]
     gains: dict[str, PairedTest | None]
     guards: tuple[GuardResult, ...]
     since: str = ""
@@ -179,9 +179,9 @@ def _report(path: Path, told: dict[str, Any]) -> Report:
     return report
 
 
-def _model(path: Path, name: str, told: dict[str, Any]) -> ModelTold:
+def _model(path: Path, name: str, told: dict[str, Any]) -> ModelReport:
     cases = told["cases"]
-    return ModelTold(
+    return ModelReport(
         name=name,
         headline=_figures(told["headline"]),
         categories={key: _figures(value) for key, value in told["categories"].items()},

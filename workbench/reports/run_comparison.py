@@ -14,9 +14,9 @@ from typing import Any
 from workbench.core.errors import UserError
 from workbench.core.text import duration, one_line, size
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_changes import Against, Earlier, compared
+from workbench.reports.evaluation_changes import EarlierEvaluation, EvaluationChanges, compared
 from workbench.reports.evaluation_report import LABELS, NAME, Figures, Report, read_report
-from workbench.reports.run_overview import standing
+from workbench.reports.run_overview import run_status
 from workbench.run import lock
 from workbench.run.folder import RunFolder
 from workbench.run.log import skim
@@ -45,7 +45,7 @@ class Change:
 
     run: str
     models: tuple[str, str]
-    against: Against
+    against: EvaluationChanges
     newly_failing: tuple[Case, ...]
     newly_passing: tuple[Case, ...]
 
@@ -117,7 +117,7 @@ def _facts(run: RunFolder) -> _Facts:
         report = read_report(run.evaluation) if (run.evaluation / NAME).exists() else None
     except (OSError, ValueError, UserError) as error:
         trouble = f"{run.name}: {one_line(str(error), 300)}"
-    stands = standing(state, at_work=owner is not None)
+    stands = run_status(state, at_work=owner is not None)
     return _Facts(run.name, stands, preset, state, report, trouble)
 
 
@@ -239,7 +239,7 @@ def _changes(facts: Sequence[_Facts]) -> tuple[tuple[Change, ...], tuple[str, ..
 def _change(first: _Facts, now: Report, other: _Facts, before: Report) -> Change:
     subject = now.models[now.subject]
     cases = list(subject.read_cases())
-    found = compared(now.subject, cases, subject.apart, Earlier(other.name, before))
+    found = compared(now.subject, cases, subject.apart, EarlierEvaluation(other.name, before))
     models = (f"{first.name} {now.subject}", found.model)
     return Change(other.name, models, found.against, found.newly_failing, found.newly_passing)
 

@@ -20,7 +20,7 @@ from workbench.run.lock import Owner
 from workbench.run.log import skim
 from workbench.run.state import RunState, seconds_between
 
-Standing = Literal["new", "running", "done", "stopped", "failed", "died"]
+RunStatus = Literal["new", "running", "done", "stopped", "failed", "died"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Overview:
 
     name: str
     path: str
-    standing: Standing
+    standing: RunStatus
     pid: int
     stage: str
     step: int
@@ -56,7 +56,7 @@ def overview(run: RunFolder) -> Overview:
     return Overview(
         name=run.name,
         path=str(run.path),
-        standing=standing(state, at_work=owner is not None),
+        standing=run_status(state, at_work=owner is not None),
         pid=owner.pid if owner else 0,
         stage=state.stage,
         step=last.step if last else 0,
@@ -67,7 +67,7 @@ def overview(run: RunFolder) -> Overview:
     )
 
 
-def standing(state: RunState, at_work: bool) -> Standing:
+def run_status(state: RunState, at_work: bool) -> RunStatus:
     """What the log's last word and the lock say together."""
     if at_work:
         return "running"
@@ -79,7 +79,7 @@ def standing(state: RunState, at_work: bool) -> Standing:
     return "new"
 
 
-Seen = Standing | Literal["reading"]
+Seen = RunStatus | Literal["reading"]
 MARKS: dict[Seen, str] = {
     "reading": "…",
     "new": "·",
@@ -92,7 +92,7 @@ MARKS: dict[Seen, str] = {
 
 
 @dataclass(frozen=True)
-class Glance:
+class RunOverview:
     """A run at a glance. `share` (0 to 1) is of the stage; `best_loss` in nats a token.
 
     While its log is still being read, `standing` is "reading".
@@ -109,15 +109,15 @@ class Glance:
     last_time: str = ""
 
 
-def glance(run: RunFolder, owner: Owner | None, state: RunState) -> Glance:
+def glance(run: RunFolder, owner: Owner | None, state: RunState) -> RunOverview:
     """How the run stands; `owner` is its worker, None when nobody works on it."""
     trained = [stage for stage in state.stages.values() if stage.validations]
     stage = state.stages.get(state.stage)
-    phrase = status_text.running(stage) if stage and stage.status == "running" else None
+    phrase = status_text.running_text(stage) if stage and stage.status == "running" else None
     left = stage.seconds_left if stage and owner else None
-    return Glance(
+    return RunOverview(
         name=run.name,
-        standing=standing(state, at_work=owner is not None),
+        standing=run_status(state, at_work=owner is not None),
         pid=owner.pid if owner else 0,
         stage=status_text.label(state.stage) if state.stage else "",
         share=phrase.share if phrase else None,

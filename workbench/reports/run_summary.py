@@ -11,7 +11,7 @@ from workbench.core.errors import UserError
 from workbench.core.text import one_line, quantity, size, table, visible
 from workbench.preset.miniature import WARNING
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_report import LABELS, ModelTold, read_report
+from workbench.reports.evaluation_report import LABELS, ModelReport, read_report
 from workbench.reports.status_text import label, number
 from workbench.run.checks import tokenizer_differences
 from workbench.run.folder import RunFolder
@@ -79,7 +79,7 @@ def _answers(run: RunFolder) -> Iterator[str]:
             yield from _answer(name, case)
 
 
-def _by_index(model: ModelTold) -> dict[int, Case]:
+def _by_index(model: ModelReport) -> dict[int, Case]:
     """The first answer to each prompt, those of guards apart."""
     return {case.index: case for case in model.read_cases() if not case.guard and not case.sample}
 

@@ -27,7 +27,7 @@ NAME_WIDTH = 16
 
 
 @dataclass(frozen=True)
-class Phrase:
+class StatusPhrase:
     """How far a running stage is: `share` from 0 to 1 (None: not known), what it does, time."""
 
     share: float | None
@@ -40,24 +40,24 @@ def label(stage: str) -> str:
     return one_line(stage.replace(":", " ", 1), 40)
 
 
-def finished(stage: StageState, state: RunState) -> str:
+def finished_text(stage: StageState, state: RunState) -> str:
     """`✓ train sft       250 steps  loss 1.93 → 0.04  best 0.05  7,900 tok/s  0:58`."""
     parts = [*_summary(stage, state), duration(stage.elapsed_s)]
     return f"✓ {label(stage.name):{NAME_WIDTH}} " + "  ".join(parts)
 
 
-def running(stage: StageState) -> Phrase:
+def running_text(stage: StageState) -> StatusPhrase:
     """What a stage does at the moment."""
     if stage.steps and stage.plan:
         return _training(stage)
     progress = stage.progress
     if progress is None:
-        return Phrase(None, one_line(stage.title))
+        return StatusPhrase(None, one_line(stage.title))
     share = progress.done / progress.total if progress.total else None
     of = f" of {progress.total:,}" if progress.total else ""
     parts = [f"{progress.done:,}{of} {one_line(progress.unit)}", one_line(progress.label, 40)]
     parts.append(one_line(progress.detail, 40))
-    return Phrase(share, "  ".join(part for part in parts if part), _left(stage))
+    return StatusPhrase(share, "  ".join(part for part in parts if part), _left(stage))
 
 
 def memory(measured: MemoryMeasured) -> str:
@@ -88,14 +88,14 @@ def number(value: Any) -> str:
     return f"{value:.1e}" if 0 < abs(value) < 0.005 else f"{value:,.2f}"
 
 
-def _training(stage: StageState) -> Phrase:
+def _training(stage: StageState) -> StatusPhrase:
     last = stage.steps[-1]
     parts = [f"step {last.step:,} of {last.steps:,}", f"loss {number(last.loss)}"]
     if stage.best_loss is not None:
         parts.append(f"best {number(stage.best_loss)}")
     parts.append(f"{last.tokens_per_second:,.0f} tok/s")
     share = last.step / last.steps if last.steps else None
-    return Phrase(share, "  ".join(parts), _left(stage))
+    return StatusPhrase(share, "  ".join(parts), _left(stage))
 
 
 def _left(stage: StageState) -> str:

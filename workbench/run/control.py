@@ -23,13 +23,13 @@ from workbench.core.files import write_atomic
 Request = Literal["stop", "checkpoint"]
 
 
-def ask(control: Path, request: Request) -> None:
+def send_request(control: Path, request: Request) -> None:
     """Put a request to the worker."""
     control.mkdir(exist_ok=True)
     write_atomic(control / request, "")
 
 
-def asked(control: Path, request: Request) -> bool:
+def is_requested(control: Path, request: Request) -> bool:
     """Whether the request is waiting. One `stat`: cheap enough for every step."""
     return (control / request).exists()
 
@@ -59,7 +59,7 @@ class StopSignal:
     def __call__(self) -> bool:
         if self._signalled or self._told:
             return True
-        return self._control is not None and asked(self._control, "stop")
+        return self._control is not None and is_requested(self._control, "stop")
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signalled:

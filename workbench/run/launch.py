@@ -47,7 +47,7 @@ def start(
     Raises UserError when a worker is on it already.
     """
     if lock.owner(run.lock_file):
-        raise lock.taken(run.lock_file)
+        raise lock.acquire_lock(run.lock_file)
     rotate(run.log_file)
     control.clear(run.control, "stop")
     command = [*worker, str(run.path)]
@@ -74,7 +74,7 @@ def torchrun_rank() -> int | None:
     return int(os.environ["RANK"])
 
 
-def heed_torchrun(detach: bool = False, worker: Sequence[str] = WORKER) -> None:
+def refuse_other_ranks(detach: bool = False, worker: Sequence[str] = WORKER) -> None:
     """Under torchrun every process but the first becomes a follower of the first one's worker.
 
     Elsewhere, and in the first, nothing happens. Raises UserError where the first would `detach`.
@@ -94,7 +94,7 @@ def stop(run: RunFolder, limit_s: float = 600.0) -> bool:
     """
     if not lock.owner(run.lock_file):
         return False
-    control.ask(run.control, "stop")
+    control.send_request(run.control, "stop")
     until = time.monotonic() + limit_s
     while lock.owner(run.lock_file):
         if time.monotonic() > until:

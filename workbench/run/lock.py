@@ -35,7 +35,7 @@ class Lock:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         if not _try_lock(self._fd, fcntl.LOCK_EX, retry_s=RETRY_S):
             os.close(self._fd)
-            raise taken(path)
+            raise acquire_lock(path)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, json.dumps(asdict(identity(os.getpid()))).encode(), 0)
 
@@ -44,7 +44,7 @@ class Lock:
         os.close(self._fd)
 
 
-def taken(path: Path) -> UserError:
+def acquire_lock(path: Path) -> UserError:
     """The error for a run that somebody else works on."""
     owner = _read_owner(path)
     who = f"process {owner.pid}" if owner else "another process"

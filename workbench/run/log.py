@@ -26,7 +26,7 @@ MAX_LINE_BYTES = 4096
 MAX_TEXT = 1000
 READ_BYTES = 1 << 22
 HEAD_BYTES = 200  # seq, time, stage and kind stand in front
-CHATTY = re.compile(rb'"kind":"(step|answered|sampled|load|progress)"')
+FREQUENT_KINDS = re.compile(rb'"kind":"(step|answered|sampled|load|progress)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def read(path: Path) -> list[Record]:
     return EventReader(path).poll()
 
 
-class Skimmer:
+class LogSkimmer:
     """Enough of a log to tell how the run stands: of steps, answers and progress only the last.
 
     Many times faster than reading a long run's records: the lines passed over are not parsed.
@@ -162,7 +162,7 @@ class Skimmer:
     def take(self, lines: Iterable[bytes]) -> None:
         """The next lines of the log."""
         for line in lines:
-            chatty = CHATTY.search(line, 0, HEAD_BYTES)
+            chatty = FREQUENT_KINDS.search(line, 0, HEAD_BYTES)
             if chatty:
                 self._last[chatty.group()] = line
             else:
@@ -177,7 +177,7 @@ class Skimmer:
 
 def skim(path: Path) -> list[Record]:
     """As `Skimmer`, the whole log at once. An absent one is empty."""
-    skimmer = Skimmer()
+    skimmer = LogSkimmer()
     try:
         with open(path, "rb") as file:
             skimmer.take(line for line in file if line.endswith(b"\n"))

@@ -18,7 +18,7 @@ Status = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
 
 
 @dataclass
-class Pace:
+class ProgressRate:
     """How fast a stage goes, by the log's own times since it began to count."""
 
     first: int
@@ -55,7 +55,7 @@ class StageState:
     samples: list[events.Sampled] = field(default_factory=list)
     done: events.StageDone | None = None
     saved_step: int = 0
-    pace: Pace | None = None
+    pace: ProgressRate | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -164,11 +164,11 @@ class RunState:
             case events.TrainingPlanned() as event:
                 stage.plan = event
                 if event.from_step == 0:
-                    _forget_after(stage, -1)
+                    drop_steps_after(stage, -1)
             case events.MemoryMeasured() as event:
                 stage.memory = event
             case events.Resumed() as event:
-                _forget_after(stage, event.from_step)
+                drop_steps_after(stage, event.from_step)
             case events.Step() as event:
                 stage.steps.append(event)
                 _measure(stage, record.time, event.step, event.steps)
@@ -190,11 +190,11 @@ def _measure(stage: StageState, time: str, done: int, total: int, label: str = "
     """Take the pace on, from the first unit told of; another label counts from the start."""
     other = stage.progress is not None and stage.progress.label != label
     if stage.pace is None or other or done < stage.pace.done:
-        stage.pace = Pace(done, time)
+        stage.pace = ProgressRate(done, time)
     stage.pace.done, stage.pace.total, stage.pace.time = done, total, time
 
 
-def _forget_after(stage: StageState, step: int) -> None:
+def drop_steps_after(stage: StageState, step: int) -> None:
     """Drop the points that a resumed worker is about to tell again."""
     stage.steps = [s for s in stage.steps if s.step <= step]
     stage.validations = [v for v in stage.validations if v.step <= step]

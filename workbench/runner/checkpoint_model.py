@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import told
+from workbench.core.subprocesses import stream_messages
 from workbench.run.checkpoints import Checkpoint, newest, saved_last_ns
 from workbench.run.folder import RunFolder
 
@@ -21,7 +21,7 @@ DEFAULT_TYPE = "q8_0"
 
 
 @dataclass(frozen=True)
-class Ready:
+class CheckpointModel:
     """What to open: `base`, a GGUF whose SHA-256 is `sha256`, with the LoRA GGUF `adapter` on it.
 
     `adapter` is None where the base holds everything.
@@ -33,38 +33,38 @@ class Ready:
     adapter: Path | None
 
 
-def make_ready(
+def export_checkpoint(
     run: RunFolder,
     checkpoint: Checkpoint,
     kind: str = DEFAULT_TYPE,
     *,
     doing: Callable[[str], None] = lambda words: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> Ready:
+) -> CheckpointModel:
     """The files for the checkpoint, its base in the GGUF type `kind`.
 
     `doing` is told in words what takes longer. Raises UserError in one line when it cannot be done,
     ChildDied when the child dies of it, Interrupted when `stopping()` says so.
     """
     command = [*CHILD, str(run.path), checkpoint.stage, checkpoint.name, kind]
-    with closing(told(command, stopping)) as lines:
+    with closing(stream_messages(command, stopping)) as lines:
         for fields in lines:
             if "doing" in fields:
                 doing(f"{fields['doing']}: {fields['done']} of {fields['total']} tensors")
     if fields["problem"]:
         raise UserError(str(fields["problem"]))
     adapter = Path(fields["adapter"]) if fields["adapter"] else None
-    return Ready(checkpoint, Path(fields["base"]), str(fields["sha256"]), adapter)
+    return CheckpointModel(checkpoint, Path(fields["base"]), str(fields["sha256"]), adapter)
 
 
-class Following:
+class LatestCheckpoint:
     """Begins with `ready`; `newer` gives what has come after it, once."""
 
-    def __init__(self, run: RunFolder, kind: str, ready: Ready) -> None:
+    def __init__(self, run: RunFolder, kind: str, ready: CheckpointModel) -> None:
         self.run, self.kind, self.ready = run, kind, ready
         self._looked_at = 0
 
-    def newer(self, doing: Callable[[str], None] = lambda words: None) -> Ready | None:
+    def newer(self, doing: Callable[[str], None] = lambda words: None) -> CheckpointModel | None:
         """The newest weights made ready, when they are other ones than before.
 
         Costs a few `stat` while training has saved nothing. Raises as `make_ready`, and then again
@@ -75,13 +75,13 @@ class Following:
             return None
         self._looked_at = saved
         latest = newest(self.run)
-        if latest is None or same(latest, self.ready.checkpoint):
+        if latest is None or same_weights(latest, self.ready.checkpoint):
             return None
-        self.ready = make_ready(self.run, latest, self.kind, doing=doing)
+        self.ready = export_checkpoint(self.run, latest, self.kind, doing=doing)
         return self.ready
 
 
-def same(one: Checkpoint, other: Checkpoint) -> bool:
+def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
     """Whether they are the same weights: of one step of one stage."""
     at_step = one.step == other.step and one.step > 0
     return one.stage == other.stage and (at_step or one.saved_ns == other.saved_ns)

@@ -18,7 +18,7 @@ from workbench.core.text import duration, one_line, quantity, size, table
 from workbench.preset.loader import LoadedPreset
 from workbench.preset.rendering import explain, to_toml
 from workbench.preset.schema import TRAIN, stage_names
-from workbench.runner.frozen_preset import frozen
+from workbench.runner.frozen_preset import with_absolute_paths
 
 TOLD_SHARE = 0.01  # a part of the memory below this is not named
 
@@ -38,7 +38,7 @@ def stage_lines(found: Mapping[str, Any], stage: str) -> list[str]:
     return [*lines, *(f"trains {line}" for line in counts.get("targets", []))]
 
 
-def summary(found: Mapping[str, Any], stages: Sequence[str]) -> str:
+def estimate_summary(found: Mapping[str, Any], stages: Sequence[str]) -> str:
     """All stages in one line: `63 + 336 steps  about 2:50  762 MiB of 22.6 GiB free`."""
     known = [found["stages"].get(name, {}) for name in stages]
     parts = ["steps: known once the base model is downloaded"]
@@ -106,7 +106,7 @@ VALUE_WIDTH = 72
 
 def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
     """What `--dry-run` prints. Raises UserError when the data turn out to be at fault."""
-    estimate = estimated(loaded, wanted)
+    estimate = run_dry_run(loaded, wanted)
     return [
         f"preset {loaded.name}  {loaded.path}",
         "",
@@ -121,17 +121,17 @@ def lines(loaded: LoadedPreset, wanted: Sequence[str]) -> list[str]:
     ]
 
 
-def estimated(loaded: LoadedPreset, wanted: Sequence[str] = ()) -> dict[str, Any]:
+def run_dry_run(loaded: LoadedPreset, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """The counts, from a child that reads the data as the worker would."""
-    return Counting(loaded, wanted).found()
+    return DryRun(loaded, wanted).found()
 
 
-class Counting:
+class DryRun:
     """The child at its work, for the stages `wanted` (none: all of them). Raises UserError at once
     for a path that is not there."""
 
     def __init__(self, loaded: LoadedPreset, wanted: Sequence[str] = ()) -> None:
-        self._text = to_toml(frozen(loaded))
+        self._text = to_toml(with_absolute_paths(loaded))
         pipe, command = subprocess.PIPE, [*ESTIMATE, *wanted]
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 

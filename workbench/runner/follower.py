@@ -147,7 +147,9 @@ class _Stopping:
             )
         if time.monotonic() - self._asked_at >= ASK_AGAIN_S:
             self._asked_at = time.monotonic()
-            control.ask(self._run.control, "stop")  # again: a worker just starting clears it
+            control.send_request(
+                self._run.control, "stop"
+            )  # again: a worker just starting clears it
         return False
 
     def _leave(self) -> bool:

@@ -19,7 +19,7 @@ from workbench.core.files import write_atomic
 from workbench.core.text import quantity
 from workbench.preset.inputs import EMBEDDED, TEMPLATE_FILE
 from workbench.preset.loader import LoadedPreset, load
-from workbench.preset.lookup import locate, resolve_data
+from workbench.preset.lookup import resolve_data, with_absolute_source
 from workbench.preset.rendering import to_toml
 from workbench.preset.schema import TRAIN, Evaluate, Export, Model, Preset, Watch
 from workbench.preset.watch import PROMPT_FILE
@@ -33,13 +33,13 @@ VALIDATION = "validation"
 
 def freeze(loaded: LoadedPreset, run: RunFolder) -> None:
     """Write the run's `preset.toml`; from then on the run exists."""
-    write_atomic(run.preset_file, to_toml(frozen(loaded)))
+    write_atomic(run.preset_file, to_toml(with_absolute_paths(loaded)))
 
 
-def frozen(loaded: LoadedPreset) -> Preset:
+def with_absolute_paths(loaded: LoadedPreset) -> Preset:
     """The preset with absolute paths. Raises UserError for one that is not there."""
     preset = loaded.preset
-    sources = [locate(source, loaded.path) for source in preset.data.source]
+    sources = [with_absolute_source(source, loaded.path) for source in preset.data.source]
     return preset.model_copy(
         update={
             "data": preset.data.model_copy(update={"source": sources}),
@@ -151,7 +151,7 @@ def extend(run: RunFolder, epochs: str = "", steps: str = "") -> str:
     if epochs and steps:
         raise UserError("--epochs and --steps cannot be combined", hint="use one of them")
     if lock.owner(run.lock_file):
-        raise lock.taken(run.lock_file)
+        raise lock.acquire_lock(run.lock_file)
     loaded = load(str(run.preset_file))
     stage = loaded.preset.train[-1]
     told = _told(run, f"{TRAIN}:{stage.name}")

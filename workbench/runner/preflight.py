@@ -23,13 +23,13 @@ from workbench.checkers.execution import find_program
 from workbench.core.errors import UserError, UserErrors
 from workbench.core.files import check_space
 from workbench.core.text import visible
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.rows import raise_faults
 from workbench.dataset.sources import plan_source, read_source, require
 from workbench.preset import lookup, miniature, rules
 from workbench.preset.inputs import EMBEDDED, HUB, MINIATURE, TEMPLATE_FILE, is_local
 from workbench.preset.loader import LoadedPreset
-from workbench.preset.lookup import embedded_base, locate, resolve_data
+from workbench.preset.lookup import embedded_base, resolve_data, with_absolute_source
 from workbench.preset.schema import DataSource, Model, Preset
 from workbench.runner.frozen_preset import checker_command, prompt_files
 
@@ -197,8 +197,8 @@ class _Faults:
 
 def _read_source(source: DataSource, preset_file: Path) -> None:
     """Read what is small; of more, and of the hub, only the beginning."""
-    found = locate(source, preset_file)
-    options = Options(**found.options())
+    found = with_absolute_source(source, preset_file)
+    options = ReaderOptions(**found.options())
     if found.path.startswith(HUB) or _bytes(Path(found.path)) > READ_LIMIT_BYTES:
         raise_faults(plan_source(found.path, found.format, options).faults)
     else:

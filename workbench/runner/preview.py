@@ -17,15 +17,15 @@ from workbench.preset.loader import load
 from workbench.preset.schema import Model, Preset
 from workbench.runner.preflight import local_base
 from workbench.tokenization.chat_format import check_template
-from workbench.tokenization.chat_template import ChatTemplate, template_for
+from workbench.tokenization.chat_template import ChatTemplate, resolve_chat_template
 from workbench.tokenization.named_templates import read_templates
-from workbench.tokenization.preview import Lens, Limit
+from workbench.tokenization.preview import Limit, TokenPreview
 from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
 
 END_OF_TEXT = "<|endoftext|>"
 
 
-def lens_of(preset_name: str, overrides: Sequence[str] = ()) -> Lens:
+def load_preview(preset_name: str, overrides: Sequence[str] = ()) -> TokenPreview:
     """How the preset of that name or path reads rows, with `SECTION.KEY=VALUE` overrides.
 
     Raises UserError where that is not known.
@@ -40,7 +40,7 @@ def lens_of(preset_name: str, overrides: Sequence[str] = ()) -> Lens:
     return lens_from(loaded.preset, base, loaded.name, loaded.path.parent)
 
 
-def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> Lens:
+def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> TokenPreview:
     """The lens of a preset whose base lies in that folder."""
     import tokenizers
 
@@ -58,7 +58,7 @@ def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> Lens:
         stops = _with_own_end(stops, template, tokenizer)
     separator = known.get(END_OF_TEXT, eos if eos is not None else next(iter(stops), 0))
     limits = {"chat": _limit(preset, "sft"), "text": _limit(preset, "pretrain")}
-    return Lens(name, tokenizer, template, stops, separator, preset.data.system, limits)
+    return TokenPreview(name, tokenizer, template, stops, separator, preset.data.system, limits)
 
 
 def _template(
@@ -70,7 +70,7 @@ def _template(
     if not own and setting == "auto" and all(s.objective != "sft" for s in preset.train):
         return None
     bos, eos = (_token(config.get(f"{which}_token")) for which in ("bos", "eos"))
-    return template_for(setting, own, bos_token=bos, eos_token=eos, folder=folder)
+    return resolve_chat_template(setting, own, bos_token=bos, eos_token=eos, folder=folder)
 
 
 def _with_own_end(

@@ -11,14 +11,14 @@ import sys
 
 from workbench.core import subprocesses
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import Said, Speaker
+from workbench.core.subprocesses import Message, MessageSender
 from workbench.dataset.rows import Row
-from workbench.runner.preview import lens_of
+from workbench.runner.preview import load_preview
 
 
-def serve(request: Said, speaker: Speaker) -> None:
+def serve(request: Message, speaker: MessageSender) -> None:
     """Answer rows with the lens of `request["preset"]` until nobody asks any more."""
-    lens = lens_of(request["preset"])
+    lens = load_preview(request["preset"])
     speaker.say(ready=lens.preset)
     for line in sys.stdin:
         row = Row.from_json(json.loads(line))

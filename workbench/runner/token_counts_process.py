@@ -16,29 +16,29 @@ from pathlib import Path
 
 from workbench.core import subprocesses
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import Said, Speaker
-from workbench.dataset.browse.record_library import Library, Source
+from workbench.core.subprocesses import Message, MessageSender
+from workbench.dataset.browse.record_library import RecordLibrary, SourceRequest
 from workbench.dataset.duplicates import dedupe
 from workbench.dataset.rows import Row
 from workbench.dataset.split import split
 from workbench.preset.loader import load
 from workbench.preset.schema import Data
-from workbench.runner.preview import lens_of
-from workbench.tokenization.preview import Lens
+from workbench.runner.preview import load_preview
+from workbench.tokenization.preview import TokenPreview
 
 SAMPLE = 20_000
 SPLIT_ROWS = 100_000
 
 
-def count(request: Said, speaker: Speaker) -> None:
+def count(request: Message, speaker: MessageSender) -> None:
     """Say `limits`, then `split`, then `lengths` (0: cannot be trained on) as they are counted."""
-    source, n_rows = Source.from_json(request["source"]), request["rows"]
+    source, n_rows = SourceRequest.from_json(request["source"]), request["rows"]
     data = load(request["preset"]).preset.data
     rows = list(_all_rows(source)) if n_rows <= SPLIT_ROWS else []
     if rows:
         speaker.say(split=_split(rows, data))
     try:
-        lens = lens_of(request["preset"])
+        lens = load_preview(request["preset"])
     except UserError as error:
         speaker.say(refused=str(error))
         return
@@ -49,7 +49,7 @@ def count(request: Said, speaker: Speaker) -> None:
     _lengths(some, lens, speaker)
 
 
-def _lengths(rows: Iterator[Row], lens: Lens, speaker: Speaker) -> None:
+def _lengths(rows: Iterator[Row], lens: TokenPreview, speaker: MessageSender) -> None:
     lengths: list[int] = []
     for row in rows:
         lengths.append(lens.count(row))
@@ -67,13 +67,13 @@ def _split(rows: list[Row], data: Data) -> dict[str, dict[str, int]]:
     return {side: dict(Counter(row.category for row in found)) for side, found in sides.items()}
 
 
-def _all_rows(source: Source) -> Iterator[Row]:
+def _all_rows(source: SourceRequest) -> Iterator[Row]:
     return (entry for entry in source.entries() if isinstance(entry, Row))
 
 
-def _some_rows(source: Source, chosen: list[int]) -> Iterator[Row]:
+def _some_rows(source: SourceRequest, chosen: list[int]) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-        library = Library(source.plan(), Path(folder), answers=source.answers)
+        library = RecordLibrary(source.plan(), Path(folder), answers=source.answers)
         try:
             entries = _streamed(source, chosen) if library.spooled else _cut(library, chosen)
             yield from (entry for entry in entries if isinstance(entry, Row))
@@ -81,13 +81,13 @@ def _some_rows(source: Source, chosen: list[int]) -> Iterator[Row]:
             library.close()
 
 
-def _cut(library: Library, chosen: list[int]) -> Iterator[object]:
+def _cut(library: RecordLibrary, chosen: list[int]) -> Iterator[object]:
     while library.extend():
         pass
     yield from (library.entry(number) for number in chosen if number < len(library))
 
 
-def _streamed(source: Source, chosen: list[int]) -> Iterator[object]:
+def _streamed(source: SourceRequest, chosen: list[int]) -> Iterator[object]:
     wanted = set(chosen)
     yield from (row for number, row in enumerate(_all_rows(source)) if number in wanted)
 

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 from workbench.core.errors import UserError, WorkbenchError
 from workbench.core.text import quantity
-from workbench.inference.chat_model import Talker
+from workbench.inference.chat_model import ChatModel
 from workbench.inference.conversation import Conversation
-from workbench.inference.generation import Answer
+from workbench.inference.generation import Completion
 from workbench.serving import openai_api
-from workbench.serving.openai_api import Asked, BadRequest, Manner
+from workbench.serving.openai_api import BadRequest, ChatRequest, GenerationSettings
 
 LOOPBACK = "127.0.0.1"
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -35,7 +35,7 @@ SILENCE_S = 60.0  # a client that says nothing for so long is let go
 Tell = Callable[[str], None]
 
 
-class Desk:
+class ModelSlot:
     """The model, its manner, and who may use it: one request at a time, the others wait.
 
     `renew` is called before each, and may put other weights in place; `tell` is told of each.
@@ -44,7 +44,7 @@ class Desk:
     def __init__(
         self,
         talk: Conversation,
-        manner: Manner,
+        manner: GenerationSettings,
         *,
         renew: Callable[[], None] = lambda: None,
         tell: Tell = lambda line: None,
@@ -60,7 +60,7 @@ class Desk:
         return self.talk.name
 
     @property
-    def session(self) -> Talker:
+    def session(self) -> ChatModel:
         return self.talk.session
 
     @contextmanager
@@ -82,7 +82,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, desk: Desk, port: int) -> None:
+    def __init__(self, desk: ModelSlot, port: int) -> None:
         self.desk = desk
         super().__init__((LOOPBACK, port), Handler)
 
@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, RecursionError):
             raise BadRequest("the body is not valid JSON") from None
 
-    def _answer(self, asked: Asked) -> None:
+    def _answer(self, asked: ChatRequest) -> None:
         desk, number = self.server.desk, next(self.server.desk.numbers)
         self._begun = False
         pieces = desk.session.stream(asked.messages, asked.sampling, asked.stop)
@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
             pieces.close()  # type: ignore[attr-defined]  # a generator
 
     @property
-    def _last(self) -> Answer:
+    def _last(self) -> Completion:
         answer = self.server.desk.session.last_answer
         assert answer is not None, "the stream has ended"
         return answer
@@ -201,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise ConnectionAbortedError
             yield piece
 
-    def _stream(self, pieces: Iterator[str], asked: Asked, number: int) -> None:
+    def _stream(self, pieces: Iterator[str], asked: ChatRequest, number: int) -> None:
         name = self.server.desk.name
         first = next(pieces, "")  # raises what can be refused before anything is sent
         self._begun = True

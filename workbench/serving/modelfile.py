@@ -40,7 +40,7 @@ REALS = (
 
 
 @dataclass
-class Wanted:
+class ModelfileSpec:
     """What the Modelfile asks for. `template` and `system` are None where it has none."""
 
     gguf: Path
@@ -49,7 +49,7 @@ class Wanted:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def read_modelfile(path: Path) -> Wanted:
+def read_modelfile(path: Path) -> ModelfileSpec:
     """What the file asks for; its FROM is a GGUF beside it. Raises UserError with the line."""
     try:
         text = path.read_bytes().decode("utf-8")  # line breaks as they are
@@ -57,7 +57,7 @@ def read_modelfile(path: Path) -> Wanted:
         raise UserError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise UserError(f"byte {error.start} is not UTF-8", path=path) from error
-    wanted = Wanted(Path())
+    wanted = ModelfileSpec(Path())
     at = _skip(text, 0)
     while at < len(text):
         line = text.count("\n", 0, at) + 1
@@ -82,7 +82,7 @@ def _skip(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _take(wanted: Wanted, name: str, text: str, at: int, place: tuple[Path, int]) -> int:
+def _take(wanted: ModelfileSpec, name: str, text: str, at: int, place: tuple[Path, int]) -> int:
     path, line = place
     if name == "PARAMETER":
         match = PARAMETER.match(text, at)
@@ -109,7 +109,7 @@ def _value(text: str, at: int, place: tuple[Path, int]) -> tuple[str, int]:
     return found
 
 
-def _set(wanted: Wanted, name: str, value: str, place: tuple[Path, int]) -> None:
+def _set(wanted: ModelfileSpec, name: str, value: str, place: tuple[Path, int]) -> None:
     path, line = place
     try:
         if name in TEXTS:
@@ -130,7 +130,7 @@ _ONE: tuple[Message, ...] = ({"role": "user", "content": "Hello."},)
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ModelfileParameters:
     """Sampling as Ollama names it; None leaves Ollama's own default."""
 
     temperature: float | None = None
@@ -156,7 +156,7 @@ def modelfile(
     gguf_name: str,
     render: Renderer | None,
     *,
-    parameters: Parameters,
+    parameters: ModelfileParameters,
     stops: Sequence[str] = (),
     system: str = "",
     special_tokens: Sequence[str] = (),

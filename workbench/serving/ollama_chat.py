@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import RunFailed, UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.generation import Answer, Ending
+from workbench.inference.generation import Completion, FinishReason
 from workbench.inference.stop_sequences import TextStream
-from workbench.serving.ollama_client import Server, options
+from workbench.serving.ollama_client import OllamaClient, options
 
 if TYPE_CHECKING:
-    from workbench.inference.chat_model import Source
-    from workbench.inference.logprobs import Drawn
+    from workbench.inference.chat_model import GgufSource
+    from workbench.inference.logprobs import TokenLogprob
 
 PREFIX = "ollama:"
 
@@ -32,21 +32,21 @@ class OllamaSource:
 
     name: str
     label: str = ""
-    newer: Callable[[], Source | None] | None = None
+    newer: Callable[[], GgufSource | None] | None = None
 
-    def open(self, *, context: int, **_of_files: Any) -> OllamaTalker:
+    def open(self, *, context: int, **_of_files: Any) -> OllamaChatModel:
         """Raises UserError when no server answers."""
-        return OllamaTalker(self.name, context)
+        return OllamaChatModel(self.name, context)
 
 
-class OllamaTalker:
+class OllamaChatModel:
     """Answers by the server that `OLLAMA_HOST` names; close it."""
 
     def __init__(self, name: str, context: int) -> None:
         self.name, self.context = name, context
         self._cancelled = threading.Event()
-        self.last_answer: Answer | None = None
-        self._server = Server()
+        self.last_answer: Completion | None = None
+        self._server = OllamaClient()
         try:
             self._server.version()
         except RunFailed as error:
@@ -54,14 +54,14 @@ class OllamaTalker:
             raise UserError(str(error)) from error
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str] = ()
+        self, messages: Sequence[Message], sampling: SamplingParams, stop: Sequence[str] = ()
     ) -> Iterator[str]:
         """The answer as it is written. Raises UserError for whatever the server says or does."""
         self._cancelled.clear()
         return self._stream(messages, sampling, stop)
 
     def _stream(
-        self, messages: Sequence[Message], sampling: Sampling, stop: Sequence[str]
+        self, messages: Sequence[Message], sampling: SamplingParams, stop: Sequence[str]
     ) -> Generator[str, None, None]:
         request = {
             "model": self.name,
@@ -69,7 +69,7 @@ class OllamaTalker:
             "options": options(sampling, stop, self.context),
         }
         writing, parts = TextStream(stop), []
-        answer = _Counted()
+        answer = _StreamStats()
         try:
             for piece in self._server.chat(**request):
                 answer.take(piece)
@@ -83,10 +83,12 @@ class OllamaTalker:
         parts.append(writing.finish())
         if parts[-1]:
             yield parts[-1]
-        ending: Ending = "stop" if writing.stopped else answer.ending(self._cancelled.is_set())
+        ending: FinishReason = (
+            "stop" if writing.stopped else answer.ending(self._cancelled.is_set())
+        )
         self.last_answer = answer.answer("".join(parts), ending)
 
-    def alternatives(self, top: int = 4) -> list[Drawn]:
+    def alternatives(self, top: int = 4) -> list[TokenLogprob]:
         raise UserError(f"{PREFIX}{self.name} does not report alternative tokens")
 
     def cancel(self) -> None:
@@ -97,7 +99,7 @@ class OllamaTalker:
         self._server.__exit__(None, None, None)
 
 
-class _Counted:
+class _StreamStats:
     """What the server's pieces tell beside the text."""
 
     def __init__(self) -> None:
@@ -111,13 +113,13 @@ class _Counted:
         self._pieces += bool(piece.message.content)
         self._last = piece
 
-    def ending(self, cancelled: bool) -> Ending:
+    def ending(self, cancelled: bool) -> FinishReason:
         if self._last is None or not self._last.done:
             return "cancelled" if cancelled else "length"
         return "length" if self._last.done_reason == "length" else "stop"
 
-    def answer(self, text: str, ending: Ending) -> Answer:
-        return Answer(
+    def answer(self, text: str, ending: FinishReason) -> Completion:
+        return Completion(
             text=text,
             stopped=ending,
             n_tokens=getattr(self._last, "eval_count", None) or self._pieces,

@@ -28,7 +28,7 @@ import httpx
 import ollama
 
 from workbench.core.errors import Interrupted, RunFailed, UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.core.text import one_line
 from workbench.serving.modelfile import read_modelfile
 
@@ -37,7 +37,7 @@ CONNECT_S, ANSWER_S = 5.0, 900.0  # a server hashes and checks gigabytes before 
 AWAY = "start it with `ollama serve`, or set OLLAMA_HOST"
 
 
-class Server:
+class OllamaClient:
     """A context manager. Every trouble is a RunFailed in one line, UserError for the address."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Server:
         self._http: httpx.Client = client._client
         self.address = str(self._http.base_url).rstrip("/")
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> OllamaClient:
         return self
 
     def __exit__(
@@ -163,7 +163,7 @@ UPLOAD_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Doing:
+class CreateProgress:
     """What goes on: `what` in words, and of a file `done` of `total` bytes (0 of 0 else)."""
 
     what: str
@@ -186,7 +186,7 @@ def create_model(
     name: str,
     *,
     gguf: Path | None = None,
-    doing: Callable[[Doing], None] = lambda doing: None,
+    doing: Callable[[CreateProgress], None] = lambda doing: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Created:
     """Make the model `name` of the Modelfile in the server that OLLAMA_HOST names.
@@ -204,9 +204,9 @@ def create_model(
     def go_on(what: str, done: int) -> None:
         if stopping():
             raise Interrupted("stopped; the model was not created in Ollama")
-        doing(Doing(what, done, total))
+        doing(CreateProgress(what, done, total))
 
-    with Server() as server:
+    with OllamaClient() as server:
         version = server.version()
         digest = _digest(path, lambda done: go_on("reading the file", done))
         sent = 0 if server.has(digest) else total
@@ -220,7 +220,7 @@ def create_model(
             parameters=wanted.parameters or None,
         )
         for word in said:
-            doing(Doing(word))
+            doing(CreateProgress(word))
         return Created(name, server.address, version, sent)
 
 
@@ -235,7 +235,7 @@ def _digest(path: Path, read: Callable[[int], None]) -> str:
     return f"sha256:{hashed.hexdigest()}"
 
 
-def options(sampling: Sampling, stop: Sequence[str], context: int) -> dict[str, Any]:
+def options(sampling: SamplingParams, stop: Sequence[str], context: int) -> dict[str, Any]:
     """Sampling as Ollama's interface takes it: https://docs.ollama.com/api/chat"""
     return {
         "temperature": sampling.temperature,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.core.sampling import LAST_SEED, Sampling
+from workbench.core.sampling import LAST_SEED, SamplingParams
 from workbench.core.text import one_line
 from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message
-from workbench.inference.generation import Answer
+from workbench.inference.generation import Completion
 
 ROLES = {"system": SYSTEM, "developer": SYSTEM, "user": USER, "assistant": ASSISTANT}
 NUMBERS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")
@@ -48,26 +48,26 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
-class Manner:
+class GenerationSettings:
     """How the run asks, for what a request leaves out."""
 
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: Sequence[str] = ()
     system: str = ""
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChatRequest:
     """One request, understood."""
 
     messages: tuple[Message, ...]
-    sampling: Sampling
+    sampling: SamplingParams
     stop: tuple[str, ...]
     stream: bool
     wants_usage: bool
 
 
-def read_request(body: Any, name: str, manner: Manner) -> Asked:
+def read_request(body: Any, name: str, manner: GenerationSettings) -> ChatRequest:
     """What `body`, a JSON value, asks the model `name` for. Raises BadRequest."""
     if not isinstance(body, dict):
         raise BadRequest("the request is not a JSON object")
@@ -76,7 +76,7 @@ def read_request(body: Any, name: str, manner: Manner) -> Asked:
         wanted = one_line(str(body["model"]), 60)
         raise BadRequest(f"model '{wanted}' not found; this server serves '{name}'", "model")
     options = body.get("stream_options") or {}
-    return Asked(
+    return ChatRequest(
         messages=_messages(body.get("messages"), manner.system),
         sampling=_sampling(body, manner.sampling),
         stop=(*_stops(body.get("stop")), *manner.stop),
@@ -85,7 +85,7 @@ def read_request(body: Any, name: str, manner: Manner) -> Asked:
     )
 
 
-def completion(name: str, number: int, answer: Answer) -> dict[str, Any]:
+def completion(name: str, number: int, answer: Completion) -> dict[str, Any]:
     """The whole answer."""
     message = {"role": ASSISTANT, "content": answer.text}
     choice = {"index": 0, "message": message, "finish_reason": FINISH[answer.stopped]}
@@ -100,13 +100,13 @@ def chunk(name: str, number: int, text: str | None, finish: str | None = None) -
     return {**_head(name, number, "chat.completion.chunk"), "choices": [choice]}
 
 
-def usage_chunk(name: str, number: int, answer: Answer) -> dict[str, Any]:
+def usage_chunk(name: str, number: int, answer: Completion) -> dict[str, Any]:
     """The last piece of a stream whose request wants the counts."""
     head = _head(name, number, "chat.completion.chunk")
     return {**head, "choices": [], "usage": usage(answer)}
 
 
-def usage(answer: Answer) -> dict[str, Any]:
+def usage(answer: Completion) -> dict[str, Any]:
     """How many tokens it took."""
     return {
         "prompt_tokens": answer.prompt_tokens,
@@ -172,7 +172,7 @@ def _text_part(part: Any, place: str) -> str:
     return str(part.get("text", ""))
 
 
-def _sampling(body: Mapping[str, Any], before: Sampling) -> Sampling:
+def _sampling(body: Mapping[str, Any], before: SamplingParams) -> SamplingParams:
     given = {name: body[name] for name in NUMBERS if body.get(name) is not None}
     if body.get("max_completion_tokens") is not None:
         given["max_tokens"] = body["max_completion_tokens"]

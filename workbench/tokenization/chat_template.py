@@ -28,7 +28,7 @@ from workbench.core.text import did_you_mean, one_line
 from workbench.dataset.rows import Message
 from workbench.tokenization.named_templates import DEFAULT, TOOL_USE, choose
 from workbench.tokenization.template_budget import Metered
-from workbench.tokenization.template_sandbox import GuardedEnvironment
+from workbench.tokenization.template_sandbox import SandboxEnvironment
 
 BUILT_IN = ("alpaca", "chatml", "gemma", "llama3", "plain", "task-code")
 FILE_PREFIX, NAMED_PREFIX = "FILE:", "auto:"
@@ -131,7 +131,7 @@ class ChatTemplate:
         return UserError(one_line(said, 300), path=self.name, line=line)
 
 
-def template_for(
+def resolve_chat_template(
     setting: str,
     own: str | Mapping[str, str] | None,
     *,
@@ -197,8 +197,8 @@ def _read_file(name: str, folder: Path | None) -> tuple[str, str]:
 
 
 @cache
-def _environment() -> GuardedEnvironment:
-    environment = GuardedEnvironment(
+def _environment() -> SandboxEnvironment:
+    environment = SandboxEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _tojson

@@ -17,7 +17,7 @@ from workbench.dataset.rows import Message, Row
 from workbench.tokenization.tokenizer import Offsets, Tokenizer
 
 
-def cut_names(row: Row, pattern: re.Pattern[str] | None) -> tuple[Row, str]:
+def mark_control_tokens(row: Row, pattern: re.Pattern[str] | None) -> tuple[Row, str]:
     """(row with a mark inside every name that `pattern` finds, the mark); `""` without any."""
     if pattern is None or not any(map(pattern.search, _texts(row))):
         return row, ""

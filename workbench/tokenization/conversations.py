@@ -13,14 +13,19 @@ from typing import Any
 
 from workbench.dataset.rows import ASSISTANT, Fault, Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.control_tokens import cut_names, encode_pieces
-from workbench.tokenization.loss_mask import Mask, Rendered, place, render
+from workbench.tokenization.control_tokens import encode_pieces, mark_control_tokens
+from workbench.tokenization.loss_mask import (
+    LossMask,
+    RenderedConversation,
+    locate_trained_tokens,
+    render,
+)
 from workbench.tokenization.sequences import TYPE
 from workbench.tokenization.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class TrainingSequence:
     """One training sequence. `trained[k]` is 1 where `ids[k]` is to be learnt, else 0."""
 
     ids: array[int]
@@ -44,7 +49,7 @@ def encode_row(
     tokenizer: Tokenizer,
     sequence_length: int,
     stop_ids: Sequence[int],
-) -> Encoded | Fault:
+) -> TrainingSequence | Fault:
     """The conversation as one sequence of at most `sequence_length` ids, or why it cannot be one.
 
     Messages after the last one that is learnt are left out. See `mask.render` for its faults.
@@ -59,25 +64,25 @@ def encode_batch(
     tokenizer: Tokenizer,
     sequence_length: int,
     stop_ids: Sequence[int],
-) -> Iterator[Encoded | Fault]:
+) -> Iterator[TrainingSequence | Fault]:
     """As `encode_row`, for each of the rows in turn."""
     rendered = [render(row, template, tokenizer) for row in rows]
     ids = tokenizer.encode_batch(plain_texts(rendered))
-    return placed(rendered, ids, tokenizer, sequence_length, stop_ids)
+    return encode_rendered(rendered, ids, tokenizer, sequence_length, stop_ids)
 
 
-def plain_texts(rendered: Iterable[Rendered | Fault]) -> list[str]:
+def plain_texts(rendered: Iterable[RenderedConversation | Fault]) -> list[str]:
     """The texts that the tokenizer can take as they are, without a mark."""
-    return [one.text for one in rendered if isinstance(one, Rendered) and not one.mark]
+    return [one.text for one in rendered if isinstance(one, RenderedConversation) and not one.mark]
 
 
-def placed(
-    rendered: Iterable[Rendered | Fault],
+def encode_rendered(
+    rendered: Iterable[RenderedConversation | Fault],
     plain_ids: Iterable[array[int]],
     tokenizer: Tokenizer,
     sequence_length: int,
     stop_ids: Sequence[int],
-) -> Iterator[Encoded | Fault]:
+) -> Iterator[TrainingSequence | Fault]:
     """What becomes of each conversation; `plain_ids` are those of its `plain_texts`, in order."""
     encoded = iter(plain_ids)
     for one in rendered:
@@ -89,7 +94,7 @@ def placed(
             if one.mark
             else next(encoded)
         )
-        mask = place(one, ids, tokenizer, stop_ids)
+        mask = locate_trained_tokens(one, ids, tokenizer, stop_ids)
         yield (
             mask
             if isinstance(mask, Fault)
@@ -105,22 +110,22 @@ def encode_prompt(
 ) -> list[int]:
     """Ids that ask for the assistant's next turn. Raises UserError from the template."""
     row = Row(Place("", 0), tuple(messages), tools=tuple(tools))
-    cut, mark = cut_names(row, tokenizer.special_pattern)
+    cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
     text = template.render(cut.messages, add_generation_prompt=True, tools=cut.tools)
     ids, _ = encode_pieces(text, mark, tokenizer)
     return [*_bos(ids, tokenizer), *ids]
 
 
-def encode_text(
+def encode_document(
     row: Row, tokenizer: Tokenizer, sequence_length: int, separator_id: int
-) -> list[Encoded]:
+) -> list[TrainingSequence]:
     """The document as sequences of at most `sequence_length` ids, all of them learnt.
 
     The separator ends the document. A sequence after the first begins with the last id of the one
     before, as context: that one is not learnt again, and so each id is predicted exactly once.
     Control tokens' names in the document stay text.
     """
-    cut, mark = cut_names(row, tokenizer.special_pattern)
+    cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
     said, _ = encode_pieces(cut.text, mark, tokenizer)
     ids = array(TYPE, [*_bos(said, tokenizer), *said, separator_id])
     step = sequence_length - 1
@@ -129,12 +134,14 @@ def encode_text(
         block = ids[start : start + sequence_length]
         learnt = bytes([start == 0]) + b"\1" * (len(block) - 1)
         blocks.append(
-            Encoded(block, learnt, row.place, special_in_text=bool(mark), length=len(block))
+            TrainingSequence(
+                block, learnt, row.place, special_in_text=bool(mark), length=len(block)
+            )
         )
     return blocks
 
 
-def by_turn(row: Row) -> list[Row]:
+def split_by_turn(row: Row) -> list[Row]:
     """One row for each learnt turn, with the messages up to it and only that turn learnt.
 
     For templates that rewrite past turns (dropping an earlier answer's reasoning, say): each turn
@@ -149,15 +156,19 @@ def by_turn(row: Row) -> list[Row]:
 
 
 def _sequence(
-    rendered: Rendered, ids: array[int], mask: Mask, tokenizer: Tokenizer, sequence_length: int
-) -> Encoded:
+    rendered: RenderedConversation,
+    ids: array[int],
+    mask: LossMask,
+    tokenizer: Tokenizer,
+    sequence_length: int,
+) -> TrainingSequence:
     lead = array(TYPE, _bos(ids, tokenizer))
     ids = lead + ids
     trained = bytearray(len(ids))
     for first, stop in mask.spans:
         trained[len(lead) + first : len(lead) + stop + 1] = b"\1" * (stop + 1 - first)
     cut = len(ids) > sequence_length
-    return Encoded(
+    return TrainingSequence(
         ids[:sequence_length],
         bytes(trained[:sequence_length]),
         rendered.row.place,

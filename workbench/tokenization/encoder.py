@@ -18,19 +18,19 @@ from workbench.core.errors import UserError
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.tokenization.chat_template import ChatTemplate
 from workbench.tokenization.conversations import (
-    Encoded,
-    by_turn,
+    TrainingSequence,
     encode_batch,
-    encode_text,
-    placed,
+    encode_document,
+    encode_rendered,
     plain_texts,
+    split_by_turn,
 )
-from workbench.tokenization.encoding_stats import Ledger
-from workbench.tokenization.loss_mask import Rendered, render
+from workbench.tokenization.encoding_stats import EncodingStats
+from workbench.tokenization.loss_mask import RenderedConversation, render
 from workbench.tokenization.tokenizer import Tokenizer
 
 BATCH = 256
-OnCut = Literal["drop", "cut", "refuse"]
+OverlengthPolicy = Literal["drop", "cut", "refuse"]
 Item = TypeVar("Item")
 
 
@@ -44,20 +44,20 @@ class Encoder:
     stop_ids: tuple[int, ...] = ()
     separator_id: int | None = None
 
-    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]:
+    def encode(self, rows: Iterable[Row]) -> Iterator[EncodedRow]:
         """The sequences and faults of each row, in order."""
         waiting = iter(rows)
         with ThreadPoolExecutor(1) as tokenizing:
             batches = iter(lambda: list(islice(waiting, BATCH)), [])
             for batch, chats in _one_ahead((b, self._begun(b, tokenizing)) for b in batches):
                 for row in batch:
-                    yield next(chats) if row.kind == "chat" else RowTokens(row, self._text(row))
+                    yield next(chats) if row.kind == "chat" else EncodedRow(row, self._text(row))
 
-    def _text(self, row: Row) -> list[Encoded | Fault]:
+    def _text(self, row: Row) -> list[TrainingSequence | Fault]:
         assert self.separator_id is not None, "documents need a separator"
-        return [*encode_text(row, self.tokenizer, self.sequence_length, self.separator_id)]
+        return [*encode_document(row, self.tokenizer, self.sequence_length, self.separator_id)]
 
-    def _begun(self, batch: Sequence[Row], tokenizing: Executor) -> Iterator[RowTokens]:
+    def _begun(self, batch: Sequence[Row], tokenizing: Executor) -> Iterator[EncodedRow]:
         """The batch's conversations, which are being tokenized from now on."""
         rows = [row for row in batch if row.kind == "chat"]
         if not rows:
@@ -70,41 +70,43 @@ class Encoder:
     def _chats(
         self,
         rows: Sequence[Row],
-        rendered: Sequence[Rendered | Fault],
+        rendered: Sequence[RenderedConversation | Fault],
         ids: Future[list[array[int]]],
-    ) -> Iterator[RowTokens]:
+    ) -> Iterator[EncodedRow]:
         length = self.sequence_length
-        of_all = placed(rendered, ids.result(), self.tokenizer, length, self.stop_ids)
+        of_all = encode_rendered(rendered, ids.result(), self.tokenizer, length, self.stop_ids)
         for row, found in zip(rows, of_all, strict=True):
             if isinstance(found, Fault) and found.code == "rewrites":
-                yield RowTokens(row, self._by_turn(row), by_turn=True)
+                yield EncodedRow(row, self._by_turn(row), by_turn=True)
             else:
-                yield RowTokens(row, [found])
+                yield EncodedRow(row, [found])
 
-    def _by_turn(self, row: Row) -> list[Encoded | Fault]:
+    def _by_turn(self, row: Row) -> list[TrainingSequence | Fault]:
         assert self.template is not None, "conversations need a template"
         length = self.sequence_length
-        return [*encode_batch(by_turn(row), self.template, self.tokenizer, length, self.stop_ids)]
+        return [
+            *encode_batch(split_by_turn(row), self.template, self.tokenizer, length, self.stop_ids)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
-class RowTokens:
+class EncodedRow:
     """What became of a row: sequences, or faults in their place. `by_turn`: one for each turn."""
 
     row: Row
-    parts: list[Encoded | Fault]
+    parts: list[TrainingSequence | Fault]
     by_turn: bool = False
 
 
 @dataclass
-class Encoding:
+class EncodedSplit:
     """Sequences in the order of their rows, the ledger, and faults; those of refused rows fatal."""
 
-    sequences: list[Encoded] = field(default_factory=list)
-    ledger: Ledger = field(default_factory=Ledger)
+    sequences: list[TrainingSequence] = field(default_factory=list)
+    ledger: EncodingStats = field(default_factory=EncodingStats)
     faults: list[Fault] = field(default_factory=list)
 
-    def enter(self, found: RowTokens, on_cut: OnCut) -> list[Encoded]:
+    def enter(self, found: EncodedRow, on_cut: OverlengthPolicy) -> list[TrainingSequence]:
         """Count what became of a row; returns its sequences that are to be trained on."""
         ledger, place = self.ledger, found.row.place
         ledger.rows += 1
@@ -152,21 +154,21 @@ def encode_rows(
     sequence_length: int,
     stop_ids: Sequence[int] = (),
     separator_id: int | None = None,
-    on_cut: OnCut = "drop",
-) -> Encoding:
+    on_cut: OverlengthPolicy = "drop",
+) -> EncodedSplit:
     """Every row as sequences, all of them in memory; see `Encoder` and `Encoding.enter`.
 
     A conversation that is too long is dropped or cut; `refuse` is left to `require_sequences`,
     so that all of them are counted first.
     """
     encoder = Encoder(tokenizer, template, sequence_length, tuple(stop_ids), separator_id)
-    encoding = Encoding(ledger=Ledger(sequence_length))
+    encoding = EncodedSplit(ledger=EncodingStats(sequence_length))
     for found in encoder.encode(rows):
         encoding.sequences += encoding.enter(found, on_cut)
     return encoding
 
 
-def require_sequences(encoding: Encoding, on_cut: OnCut = "drop") -> Encoding:
+def require_sequences(encoding: EncodedSplit, on_cut: OverlengthPolicy = "drop") -> EncodedSplit:
     """`encoding`, when it can be trained on.
 
     Raises UserErrors for rows that the template refuses, UserError where nothing is left to train
@@ -183,12 +185,12 @@ def require_sequences(encoding: Encoding, on_cut: OnCut = "drop") -> Encoding:
     return encoding
 
 
-def _special_note(entry: Encoded) -> Fault:
+def _special_note(entry: TrainingSequence) -> Fault:
     message = "the text contains the name of a special token; encoded as plain text"
     return Fault(entry.place, "special-token", message, fatal=False)
 
 
-def _nothing_left(ledger: Ledger) -> UserError:
+def _nothing_left(ledger: EncodingStats) -> UserError:
     if ledger.cut.count:
         message = f"no row fits sequence_length = {ledger.sequence_length}: {ledger.cut}"
         return UserError(message, hint=f"set sequence_length = {ledger.saving_length}")

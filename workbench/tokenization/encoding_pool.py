@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from workbench.core.runtime import usable_cores
 from workbench.dataset.rows import Row
-from workbench.tokenization.encoder import Encoder, RowTokens
+from workbench.tokenization.encoder import EncodedRow, Encoder
 from workbench.tokenization.encoding_process import (
     PIPE_BYTES,
     pack_rows,
@@ -32,12 +32,12 @@ from workbench.tokenization.encoding_process import (
 
 HELPERS = 3  # at most; with more, this process cannot keep up with what they bring
 BATCH_ROWS, BATCH_CHARS = 1024, 1 << 20
-ALONE_CHARS = 4 << 20  # most of a second of one core
+POOL_THRESHOLD_CHARS = 4 << 20  # most of a second of one core
 ENDING_S = 1.0
 AHEAD = 4  # batches that may be done before it is their turn, besides those of the helpers
 
 Batch = list[Row]
-Found = Future[list[RowTokens]]
+Found = Future[list[EncodedRow]]
 
 
 class Task(NamedTuple):
@@ -45,10 +45,10 @@ class Task(NamedTuple):
 
     batch: Batch
     found: Found
-    helper: Helper | None = None
+    helper: PoolWorker | None = None
 
 
-class Helper:
+class PoolWorker:
     """One process beside this one, and the thread that talks with it."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -98,7 +98,7 @@ class Helper:
         return receive(cast(IO[bytes], self.process.stdout))
 
 
-class Crew:
+class EncodingPool:
     """This process and its helpers; a context manager.
 
     `tell` is told of a helper that died: its rows are encoded here. `helpers` is how many there may
@@ -111,14 +111,14 @@ class Crew:
         tell: Callable[[str], None],
         *,
         helpers: int | None = None,
-        alone_chars: int = ALONE_CHARS,
+        alone_chars: int = POOL_THRESHOLD_CHARS,
     ) -> None:
         self._encoder, self._tell = encoder, tell
         self._wanted = min(HELPERS, usable_cores() - 1) if helpers is None else helpers
         self._alone_chars = alone_chars
-        self.helpers: list[Helper] = []
+        self.helpers: list[PoolWorker] = []
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> EncodingPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,7 +126,7 @@ class Crew:
             helper.end()
         self.helpers = []
 
-    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]:
+    def encode(self, rows: Iterable[Row]) -> Iterator[EncodedRow]:
         """The sequences and faults of each row, in order."""
         if not self._wanted:
             yield from self._encoder.encode(rows)
@@ -139,7 +139,7 @@ class Crew:
             yield from self._encoder.encode(batch)
             self._alone_chars -= _chars(batch)
 
-    def _together(self, batches: Iterator[Batch]) -> Iterator[RowTokens]:
+    def _together(self, batches: Iterator[Batch]) -> Iterator[EncodedRow]:
         """Helpers that are free take the next batches; this process does others meanwhile."""
         self._gather()
         waiting: deque[Task] = deque()
@@ -156,7 +156,7 @@ class Crew:
         """Start the helpers that are not there yet, as many of them as the system allows."""
         try:
             while len(self.helpers) < self._wanted:
-                self.helpers.append(Helper(self._encoder))
+                self.helpers.append(PoolWorker(self._encoder))
         except OSError as error:
             self._wanted = len(self.helpers)
             what = "no more tokenizer processes could be started"
@@ -176,7 +176,7 @@ class Crew:
             waiting.append(Task(batch, found))
         return batch is not None
 
-    def _result(self, task: Task) -> list[RowTokens]:
+    def _result(self, task: Task) -> list[EncodedRow]:
         try:
             return task.found.result()
         except (OSError, EOFError, pickle.UnpicklingError):

@@ -18,8 +18,8 @@ from operator import attrgetter
 from typing import IO, Any
 
 from workbench.dataset.rows import Fault, Message, Place, Row
-from workbench.tokenization.conversations import Encoded
-from workbench.tokenization.encoder import Encoder, RowTokens
+from workbench.tokenization.conversations import TrainingSequence
+from workbench.tokenization.encoder import EncodedRow, Encoder
 from workbench.tokenization.sequences import TYPE
 
 PIPE_BYTES = 1 << 20  # of each pipe, where the system allows that
@@ -63,13 +63,13 @@ def unpack_rows(packed: Iterable[Packed]) -> list[Row]:
     ]
 
 
-def pack_tokens(found: Iterable[RowTokens]) -> list[Packed]:
+def pack_tokens(found: Iterable[EncodedRow]) -> list[Packed]:
     """What became of each row."""
     return [
         (
             [
                 (part.ids.tobytes(), part.trained, *_facts(part))
-                if isinstance(part, Encoded)
+                if isinstance(part, TrainingSequence)
                 else part
                 for part in one.parts
             ],
@@ -79,19 +79,19 @@ def pack_tokens(found: Iterable[RowTokens]) -> list[Packed]:
     ]
 
 
-def unpack_tokens(packed: Iterable[Packed], rows: Sequence[Row]) -> list[RowTokens]:
+def unpack_tokens(packed: Iterable[Packed], rows: Sequence[Row]) -> list[EncodedRow]:
     """What became of each of the rows, at its place."""
     return [
-        RowTokens(row, [_part(part, row.place) for part in parts], by_turn)
+        EncodedRow(row, [_part(part, row.place) for part in parts], by_turn)
         for row, (parts, by_turn) in zip(rows, packed, strict=True)
     ]
 
 
-def _part(part: Packed | Fault, place: Place) -> Encoded | Fault:
+def _part(part: Packed | Fault, place: Place) -> TrainingSequence | Fault:
     if isinstance(part, Fault):
         return replace(part, place=place)
     ids, trained, *facts = part
-    return Encoded(array(TYPE, ids), trained, place, *facts)
+    return TrainingSequence(array(TYPE, ids), trained, place, *facts)
 
 
 def main() -> None:

@@ -14,14 +14,14 @@ from math import ceil
 from typing import Any
 
 from workbench.dataset.rows import Place
-from workbench.tokenization.conversations import Encoded
+from workbench.tokenization.conversations import TrainingSequence
 
 PLACES = 5
 NEARLY_ALL = 0.99
 
 
 @dataclass
-class Tally:
+class RowCount:
     """A count of rows with the first five places; a row that comes again at once counts once."""
 
     count: int = 0
@@ -70,7 +70,7 @@ _FIGURES = (
 
 
 @dataclass
-class Ledger:
+class EncodingStats:
     """Counts of one tokenizing. Lengths are in tokens."""
 
     sequence_length: int = 0
@@ -78,19 +78,19 @@ class Ledger:
     sequences: int = 0
     tokens: int = 0
     trained_tokens: int = 0
-    cut: Tally = field(default_factory=Tally)
-    lost_stop: Tally = field(default_factory=Tally)
-    lost_all: Tally = field(default_factory=Tally)
-    dropped: Tally = field(default_factory=Tally)
-    untrained: Tally = field(default_factory=Tally)
-    retokenized: Tally = field(default_factory=Tally)
-    special_in_text: Tally = field(default_factory=Tally)
-    by_turn: Tally = field(default_factory=Tally)
-    refused: Tally = field(default_factory=Tally)
+    cut: RowCount = field(default_factory=RowCount)
+    lost_stop: RowCount = field(default_factory=RowCount)
+    lost_all: RowCount = field(default_factory=RowCount)
+    dropped: RowCount = field(default_factory=RowCount)
+    untrained: RowCount = field(default_factory=RowCount)
+    retokenized: RowCount = field(default_factory=RowCount)
+    special_in_text: RowCount = field(default_factory=RowCount)
+    by_turn: RowCount = field(default_factory=RowCount)
+    refused: RowCount = field(default_factory=RowCount)
     # Of all sequences before cutting; documents come in blocks that are never cut.
     lengths: array[int] = field(default_factory=lambda: array("L"))
 
-    def count(self, entry: Encoded, n_trained: int) -> None:
+    def count(self, entry: TrainingSequence, n_trained: int) -> None:
         """Take in what was found of a sequence, whether or not it is kept."""
         self.lengths.append(entry.length)
         if entry.cut:
@@ -104,7 +104,7 @@ class Ledger:
         if entry.special_in_text:
             self.special_in_text.add(entry.place)
 
-    def keep(self, entry: Encoded, n_trained: int) -> None:
+    def keep(self, entry: TrainingSequence, n_trained: int) -> None:
         """Take in a sequence that is trained on."""
         self.sequences += 1
         self.tokens += len(entry.ids)
@@ -126,7 +126,7 @@ class Ledger:
         length = sorted(self.lengths)[within - 1] if self.lengths else 0
         return length if self.cut.count and length > self.sequence_length else 0
 
-    def tallies(self) -> Iterator[tuple[str, Tally]]:
+    def tallies(self) -> Iterator[tuple[str, RowCount]]:
         """(name, tally) of all that is not zero."""
         for name in MEANINGS:
             tally = getattr(self, name)

@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from workbench.core.errors import UserError
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.control_tokens import cut_names, encode_pieces
-from workbench.tokenization.sequences import places_of
+from workbench.tokenization.control_tokens import encode_pieces, mark_control_tokens
+from workbench.tokenization.sequences import positions_of
 from workbench.tokenization.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TrainedSpan:
     """Characters [start, end) of a learnt turn in the rendered text."""
 
     start: int
@@ -37,24 +37,24 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedConversation:
     """A conversation as text. `mark` stands inside names of control tokens that are text."""
 
     row: Row
     text: str
     mark: str
-    turns: tuple[Turn, ...]
+    turns: tuple[TrainedSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mask:
+class LossMask:
     """First and last learnt token of each turn; whether one of them went by characters."""
 
     spans: list[tuple[int, int]]
     retokenized: bool
 
 
-def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> Rendered | Fault:
+def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> RenderedConversation | Fault:
     """The conversation up to its last learnt turn, or why it cannot be learnt.
 
     A fault with the code `rewrites` comes from a template that writes past turns otherwise than
@@ -65,7 +65,7 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> Rendered |
         return Fault(row.place, "nothing-trained", "no message of the row is trained")
     until = learnt[-1] + 1
     try:
-        cut, mark = cut_names(row, tokenizer.special_pattern)
+        cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
         text = template.render(cut.messages[:until], tools=cut.tools)
         if mark and text.replace(mark, "") != template.render(
             row.messages[:until], tools=row.tools
@@ -78,12 +78,14 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> Rendered |
     faults = [turn for turn in turns if isinstance(turn, Fault)]
     if faults:
         return faults[0]
-    return Rendered(row, text, mark, tuple(turn for turn in turns if isinstance(turn, Turn)))
+    return RenderedConversation(
+        row, text, mark, tuple(turn for turn in turns if isinstance(turn, TrainedSpan))
+    )
 
 
-def place(
-    rendered: Rendered, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
-) -> Mask | Fault:
+def locate_trained_tokens(
+    rendered: RenderedConversation, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
+) -> LossMask | Fault:
     """Where the learnt tokens stand in `ids`, those of the whole text."""
     found = _by_anchors(rendered, ids, tokenizer, stop_ids)
     if found is None:
@@ -94,7 +96,9 @@ def place(
     return Fault(rendered.row.place, "no-stop", what, "choose another model.chat_template")
 
 
-def _turn(row: Row, template: ChatTemplate, text: str, index: int, until: int) -> Turn | Fault:
+def _turn(
+    row: Row, template: ChatTemplate, text: str, index: int, until: int
+) -> TrainedSpan | Fault:
     """Where the turn of message `index` stands in `text`, proved by rendering."""
     before, upto = row.messages[:index], row.messages[: index + 1]
     prompt = template.render(before, add_generation_prompt=True, tools=row.tools)
@@ -105,12 +109,12 @@ def _turn(row: Row, template: ChatTemplate, text: str, index: int, until: int) -
     if not text.startswith(whole):
         what = f"the template renders message {index + 1} differently once another follows"
         return Fault(row.place, "rewrites", what, "train each turn as a separate row")
-    return Turn(len(prompt), len(whole))
+    return TrainedSpan(len(prompt), len(whole))
 
 
 def _by_anchors(
-    rendered: Rendered, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
-) -> Mask | None:
+    rendered: RenderedConversation, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
+) -> LossMask | None:
     """The mask by the control tokens in the text; None where it is not proved by them."""
     pattern, known = tokenizer.special_pattern, tokenizer.special_tokens
     if rendered.mark or pattern is None or not tokenizer.splits_at_special:
@@ -135,12 +139,12 @@ def _by_anchors(
         if stop is None:
             return None
         spans.append((first, stop))
-    return Mask(spans, retokenized=False)
+    return LossMask(spans, retokenized=False)
 
 
 def _positions(expected: Sequence[int], ids: array[int]) -> list[int] | None:
     """Where in `ids` these control tokens stand; None unless `ids` hold just these of them."""
-    found = places_of(set(expected), ids)
+    found = positions_of(set(expected), ids)
     return found if [ids[at] for at in found] == expected else None
 
 
@@ -149,7 +153,7 @@ def _first_stop(
     known: Mapping[str, int],
     places: Sequence[int],
     after: int,
-    turn: Turn,
+    turn: TrainedSpan,
     stop_ids: Sequence[int],
 ) -> int | None:
     """Index of the first stop token in the turn, from the control token `after` on."""
@@ -162,8 +166,8 @@ def _first_stop(
 
 
 def _by_prompts(
-    rendered: Rendered, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
-) -> Mask | None:
+    rendered: RenderedConversation, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
+) -> LossMask | None:
     """The mask by each prompt's ids, else by characters; None where a turn has no stop token."""
     _, offsets = encode_pieces(rendered.text, rendered.mark, tokenizer)
     spans, retokenized = [], False
@@ -179,4 +183,4 @@ def _by_prompts(
         if stop is None:
             return None
         spans.append((first, stop))
-    return Mask(spans, retokenized)
+    return LossMask(spans, retokenized)

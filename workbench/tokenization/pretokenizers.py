@@ -102,7 +102,7 @@ _FALCON: tuple[Step, ...] = (
 )
 
 # tokenizer.ggml.pre -> (the steps, the model's ignore_merges)
-SPLITTINGS: dict[str, tuple[tuple[Step, ...], bool]] = {
+PRETOKENIZERS: dict[str, tuple[tuple[Step, ...], bool]] = {
     "gpt-2": ((WORDS_OF_GPT2,), False),
     "smollm": ((DIGIT, WORDS_OF_GPT2), False),
     "llama-bpe": ((("split", _LLAMA3), BYTES), True),
@@ -159,7 +159,7 @@ DEVIATIONS = {
 }
 
 
-_NAMES = {structure: name for name, structure in SPLITTINGS.items()}
+_NAMES = {structure: name for name, structure in PRETOKENIZERS.items()}
 _WHOLE = r"|\s+"  # an expression that ends so leaves nothing between its matches
 
 

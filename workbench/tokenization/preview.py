@@ -15,7 +15,12 @@ from workbench.core.text import quantity
 from workbench.dataset.duplicates import with_system
 from workbench.dataset.rows import Fault, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import Encoded, by_turn, encode_row, encode_text
+from workbench.tokenization.conversations import (
+    TrainingSequence,
+    encode_document,
+    encode_row,
+    split_by_turn,
+)
 from workbench.tokenization.tokenizer import BackendTokenizer
 
 NO_LIMIT = 1 << 30
@@ -31,7 +36,7 @@ ON_CUT = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class PreviewToken:
     """The text of one token, or of a few that only together make a character."""
 
     text: str
@@ -42,10 +47,10 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Shown:
+class RowPreview:
     """A row's tokens, the first `MAX_TOKENS`. `told` says what a person should know of them."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[PreviewToken, ...]
     tokens: int
     trained: int
     limit: int
@@ -56,9 +61,9 @@ class Shown:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Shown:
+    def from_json(cls, value: Mapping[str, Any]) -> RowPreview:
         """What `to_json` wrote."""
-        pieces = (Piece(**piece | {"ids": tuple(piece["ids"])}) for piece in value["pieces"])
+        pieces = (PreviewToken(**piece | {"ids": tuple(piece["ids"])}) for piece in value["pieces"])
         return cls(**{**value, "pieces": tuple(pieces), "told": tuple(value["told"])})
 
 
@@ -71,7 +76,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Lens:
+class TokenPreview:
     """How one preset reads rows. `limits` are those of conversations and of texts."""
 
     preset: str
@@ -82,7 +87,7 @@ class Lens:
     system: str
     limits: dict[str, Limit]
 
-    def look(self, row: Row) -> Shown:
+    def look(self, row: Row) -> RowPreview:
         """The row's tokens. Raises UserError for one that cannot be trained on."""
         told: list[str] = []
         whole = self._encoded(row, told)
@@ -95,7 +100,7 @@ class Lens:
         kept = limit.tokens if row.kind == "chat" else NO_LIMIT
         ids, trained = whole.ids[:MAX_TOKENS], whole.trained[:MAX_TOKENS]
         pieces = tuple(self._pieces(ids, list(map(bool, trained)), kept))
-        return Shown(pieces, len(whole.ids), whole.n_trained, limit.tokens, tuple(told))
+        return RowPreview(pieces, len(whole.ids), whole.n_trained, limit.tokens, tuple(told))
 
     def count(self, row: Row) -> int:
         """The row's length in tokens, 0 for one that cannot be trained on."""
@@ -104,7 +109,7 @@ class Lens:
         except UserError:
             return 0
 
-    def _of_length(self, row: Row, whole: Encoded, limit: Limit) -> Iterator[str]:
+    def _of_length(self, row: Row, whole: TrainingSequence, limit: Limit) -> Iterator[str]:
         length = len(whole.ids)
         if length > limit.tokens and row.kind == "chat":
             over = f"{quantity(length - limit.tokens, 'token')} over the limit of {limit.tokens:,}"
@@ -115,7 +120,7 @@ class Lens:
         if length > MAX_TOKENS:
             yield f"the first {MAX_TOKENS:,} of {length:,} tokens are shown"
 
-    def _encoded(self, row: Row, told: list[str]) -> Encoded:
+    def _encoded(self, row: Row, told: list[str]) -> TrainingSequence:
         if row.kind == "text":
             return self._encoded_text(row, told)
         if self.template is None:
@@ -124,20 +129,22 @@ class Lens:
         found = encode_row(row, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
         if isinstance(found, Fault) and found.code == "rewrites":
             told.append("each turn becomes a separate row; this is the last one")
-            last = by_turn(row)[-1]
+            last = split_by_turn(row)[-1]
             found = encode_row(last, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
         if isinstance(found, Fault):
             raise UserError(found.message, hint=found.hint)
         return found
 
-    def _encoded_text(self, row: Row, told: list[str]) -> Encoded:
+    def _encoded_text(self, row: Row, told: list[str]) -> TrainingSequence:
         if len(row.text) > MAX_CHARS:
             told.append(f"the first {MAX_CHARS:,} of {len(row.text):,} characters")
             row = replace(row, text=row.text[:MAX_CHARS])
-        (found,) = encode_text(row, self.tokenizer, NO_LIMIT, self.separator_id)
+        (found,) = encode_document(row, self.tokenizer, NO_LIMIT, self.separator_id)
         return found
 
-    def _pieces(self, ids: Sequence[int], trained: Sequence[bool], limit: int) -> Iterator[Piece]:
+    def _pieces(
+        self, ids: Sequence[int], trained: Sequence[bool], limit: int
+    ) -> Iterator[PreviewToken]:
         """Token by token; the one before goes along, as some decoders drop a leading space."""
         special = set(self.tokenizer.special_tokens.values())
         before: list[int] = []
@@ -149,5 +156,7 @@ class Lens:
             whole = not text.endswith(INCOMPLETE) or len(open_ids) == MAX_CHARACTER_TOKENS
             if whole or number + 1 == len(ids):
                 is_special = token in special
-                yield Piece(text, tuple(open_ids), trained[number], is_special, number >= limit)
+                yield PreviewToken(
+                    text, tuple(open_ids), trained[number], is_special, number >= limit
+                )
                 before, open_ids = open_ids, []

@@ -13,7 +13,7 @@ TYPE = "i"
 _AS_TEXT = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 
 
-def places_of(wanted: Collection[int], ids: array[int]) -> list[int]:
+def positions_of(wanted: Collection[int], ids: array[int]) -> list[int]:
     """Where the wanted ids stand, in rising order.
 
     Ids that are code points (no vocabulary is larger) are sought as a text's characters are, which

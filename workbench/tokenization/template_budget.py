@@ -32,7 +32,7 @@ _WIDE_FORMAT = re.compile(
 )
 
 
-class OverBudget(SecurityError):
+class BudgetExceeded(SecurityError):
     """The template asked for more work than any chat template needs."""
 
 
@@ -45,7 +45,7 @@ class Budget:
     def spend(self, steps: int) -> None:
         self.left -= steps
         if self.left < 0:
-            raise OverBudget("the chat template loops endlessly or produces unlimited text")
+            raise BudgetExceeded("the chat template loops endlessly or produces unlimited text")
 
 
 _active: ContextVar[Budget] = ContextVar("budget")
@@ -150,7 +150,7 @@ def check_format(template: str | bytes, *values: Any) -> None:
     """Refuse formats with huge or computed widths; pay for each place a value may be put."""
     text = template if isinstance(template, str) else template.decode("latin-1")
     if _WIDE_FORMAT.search(text.replace("%%", "")):
-        raise OverBudget("such a wide format is not allowed in a chat template")
+        raise BudgetExceeded("such a wide format is not allowed in a chat template")
     before = _active.get().left
     charge_deep(values)
     spend((before - _active.get().left) * (text.count("%") + text.count("{")))
@@ -158,7 +158,7 @@ def check_format(template: str | bytes, *values: Any) -> None:
 
 def _check_bits(bits: int) -> None:
     if bits > MAX_BITS:
-        raise OverBudget("such long numbers are not allowed in a chat template")
+        raise BudgetExceeded("such long numbers are not allowed in a chat template")
 
 
 def _bits(value: Any) -> int:
@@ -168,14 +168,14 @@ def _bits(value: Any) -> int:
 def check_growth(name: str, value: Any, args: tuple[Any, ...]) -> None:
     """Pay beforehand for operations whose result may be far longer than what they are given."""
     if name in _REFUSED:
-        raise OverBudget(f"'{name}' is not allowed in a chat template")
+        raise BudgetExceeded(f"'{name}' is not allowed in a chat template")
     if name in _PADDINGS or name in _COUNTED:
         _check_padding(value, args)
     elif name == "replace" and isinstance(value, (str, bytes)) and len(args) >= 2:
         old, new = str(args[0]), str(args[1])
         spend((len(value) // max(1, len(old)) + 1) * len(new) // CHARS_A_STEP)
     elif name == "sum" and any(isinstance(arg, (list, tuple)) for arg in args):
-        raise OverBudget("summing lists is not allowed in a chat template")
+        raise BudgetExceeded("summing lists is not allowed in a chat template")
     elif name in ("format", "format_map") and isinstance(value, (str, bytes)):
         check_format(value, *args)
 
@@ -184,7 +184,7 @@ def _check_padding(value: Any, args: tuple[Any, ...]) -> None:
     width = max((abs(arg) for arg in args if isinstance(arg, int)), default=8)
     texts = sum(len(arg) for arg in args if isinstance(arg, str))
     if width > MAX_WIDTH:
-        raise OverBudget("such wide padding is not allowed in a chat template")
+        raise BudgetExceeded("such wide padding is not allowed in a chat template")
     text = value if isinstance(value, str) else ""
     breaks = text.count("\n") + text.count("\t") + 1
     spend((breaks * (width + texts) + len(text)) // CHARS_A_STEP)

@@ -131,7 +131,7 @@ def _paid_concat(values: list[Any]) -> str:
 _OF_DICTS = frozenset(dir(dict))
 
 
-class GuardedEnvironment(ImmutableSandboxedEnvironment):
+class SandboxEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox with the budget in every place where work can grow."""
 
     intercepted_binops = frozenset(["+", "*", "**", "%"])

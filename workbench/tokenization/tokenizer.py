@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workbench.core.errors import UserError
 from workbench.core.text import did_you_mean
 from workbench.tokenization.sequences import TYPE
-from workbench.tokenization.word_cache import Words, word_memory
+from workbench.tokenization.word_cache import WordCache, build_word_cache
 
 if TYPE_CHECKING:
     import tokenizers
@@ -101,8 +101,8 @@ class BackendTokenizer:
         return [array(TYPE, next(encoded).ids) if ids is None else ids for ids in found]
 
     @cached_property
-    def _words(self) -> Words | None:
-        return word_memory(self._backend)
+    def _words(self) -> WordCache | None:
+        return build_word_cache(self._backend)
 
     def _encode_short(self, text: str) -> array[int]:
         return array(TYPE, self._backend.encode(text, add_special_tokens=False).ids)

@@ -62,7 +62,7 @@ def _visible() -> dict[int, int]:
 _VISIBLE = _visible()
 
 
-class Words:
+class WordCache:
     """The words that were seen, with their ids; see `word_memory`."""
 
     def __init__(
@@ -101,7 +101,7 @@ class _Known(dict[str, bytes]):
         return ids
 
 
-def word_memory(backend: tokenizers.Tokenizer) -> Words | None:
+def build_word_cache(backend: tokenizers.Tokenizer) -> WordCache | None:
     """The memory for a tokenizer; None for one that does more than is known here."""
     cuts = _cuts(backend.pre_tokenizer)
     added = backend.get_added_tokens_decoder()
@@ -115,7 +115,9 @@ def word_memory(backend: tokenizers.Tokenizer) -> Words | None:
     )
     if not known:
         return None
-    words = Words(cuts, {token.content: number for number, token in added.items()}, backend.model)
+    words = WordCache(
+        cuts, {token.content: number for number, token in added.items()}, backend.model
+    )
     hard = [*_HARD, *(f"a {token.content}b\n{token.content}" for token in added.values())]
     theirs = backend.encode_batch_fast(hard, add_special_tokens=False)
     ours = map(words.encode, hard)

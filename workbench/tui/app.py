@@ -24,14 +24,14 @@ from workbench.core.paths import state_folder
 from workbench.run.folder import RunFolder, runs_root
 from workbench.tui import crash_report, saved_state
 from workbench.tui.actions import EVERYWHERE, Action, bindings
-from workbench.tui.key_queue import InOrder
+from workbench.tui.key_queue import OrderedKeysApp
 from workbench.tui.pane import Pane
 from workbench.tui.pane_list import PANES, spec
-from workbench.tui.runs.controller import Steering
-from workbench.tui.runs.follower import Followed
-from workbench.tui.runs.watcher import Watching
+from workbench.tui.runs.controller import RunController
+from workbench.tui.runs.follower import RunFollower
+from workbench.tui.runs.watcher import RunWatcher
 from workbench.tui.widgets.bar import Level, StatusBar
-from workbench.tui.widgets.key_footer import KeysLine
+from workbench.tui.widgets.key_footer import KeyFooter
 from workbench.tui.widgets.pane_tabs import PaneTabs
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _commands() -> type[Provider]:
     return Commands
 
 
-class WorkbenchApp(InOrder, inherit_bindings=False):
+class WorkbenchApp(OrderedKeysApp, inherit_bindings=False):
     """`current` is the run that Train and others show; `pinned` runs are drawn with it."""
 
     CSS_PATH = "workbench.tcss"
@@ -63,22 +63,22 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
     def __init__(self, root: Path | None = None, state: Path | None = None) -> None:
         super().__init__()
         self.state_folder = state or state_folder()
-        self.memory = saved_state.recall(self.state_folder)
-        self.watching = Watching((root or runs_root()).absolute())
+        self.memory = saved_state.load_state(self.state_folder)
+        self.watching = RunWatcher((root or runs_root()).absolute())
         self.current: RunFolder | None = None
         self.pinned: list[RunFolder] = []
         self.own_keys: dict[str, str] = {}
         self.faults: list[Exception] = []
         self.pane_id = ""
         self.zoomed = self.memory.zoomed
-        self.steer = Steering(self)
+        self.steer = RunController(self)
         self._polling = False
 
     def compose(self) -> ComposeResult:
         yield PaneTabs("tabs")
         yield Horizontal(id="body")
         yield StatusBar("status")
-        yield KeysLine("keys")
+        yield KeyFooter("keys")
 
     async def on_mount(self) -> None:
         self.animation_level = "none"
@@ -213,7 +213,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
             self.current = None
         self.watching.list_again()
 
-    def followed(self, run: RunFolder) -> Followed:
+    def followed(self, run: RunFolder) -> RunFollower:
         """State and curves of a run."""
         return self.watching.followed(run.path)
 
@@ -384,7 +384,7 @@ class WorkbenchApp(InOrder, inherit_bindings=False):
     def keep(self) -> None:
         """Write down what the next screen shall know."""
         self._remember(zoomed=self.zoomed, pinned=[str(run.path) for run in self.pinned])
-        saved_state.remember(self.state_folder, self.memory)
+        saved_state.save_state(self.state_folder, self.memory)
 
 
 def main() -> int:

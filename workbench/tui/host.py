@@ -10,9 +10,9 @@ from textual.screen import Screen
 
 from workbench.run.folder import RunFolder
 from workbench.tui.actions import Action
-from workbench.tui.runs.follower import Followed
-from workbench.tui.runs.watcher import Watching
-from workbench.tui.saved_state import Memory
+from workbench.tui.runs.follower import RunFollower
+from workbench.tui.runs.watcher import RunWatcher
+from workbench.tui.saved_state import SavedState
 from workbench.tui.widgets.bar import Level
 
 
@@ -24,8 +24,8 @@ class Host(Protocol):
     """
 
     state_folder: Path
-    memory: Memory
-    watching: Watching
+    memory: SavedState
+    watching: RunWatcher
     current: RunFolder | None
     pinned: list[RunFolder]
     own_keys: dict[str, str]
@@ -55,7 +55,7 @@ class Host(Protocol):
     def copy(self, text: str, what: str) -> None:
         """Put `text` into the clipboard; say in which way, and where it is besides."""
 
-    def followed(self, run: RunFolder) -> Followed:
+    def followed(self, run: RunFolder) -> RunFollower:
         """State and curves of a run."""
 
     def choose(self, run: RunFolder | None) -> None:

@@ -19,7 +19,7 @@ from textual.widget import Widget
 LIMIT_S = 0.5  # a key that takes longer, or whose widget is gone, holds up the others no more
 
 
-class InOrder(App[None], inherit_bindings=False):
+class OrderedKeysApp(App[None], inherit_bindings=False):
     """An app whose keys wait for each other."""
 
     class Done(Message):

@@ -17,12 +17,12 @@ from workbench.tui.widgets.bar import Level
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host
-    from workbench.tui.runs.controller import Steering
+    from workbench.tui.runs.controller import RunController
 
     class PaneHost(Host, Protocol):
         """The app as its panes see it: they also send requests to runs."""
 
-        steer: Steering
+        steer: RunController
 
 
 class Pane(Vertical, can_focus=False):

@@ -17,7 +17,7 @@ from workbench.core.files import write_json
 
 
 @dataclass
-class Memory:
+class SavedState:
     """`smoothing` is the weight of the past, 0 to 0.99; `run` is a folder's path,
     `preset` a name or a file's path. `pinned` are folders of runs. `marks` is "dots", "blocks",
     or "" for what the terminal can show."""
@@ -41,25 +41,25 @@ def keymap_file() -> Path:
     return (Path(base) if base else Path.home() / ".config") / "workbench" / "keys.toml"
 
 
-def recall(folder: Path) -> Memory:
+def load_state(folder: Path) -> SavedState:
     """What was remembered; fields of another type count as absent."""
     try:
         found = json.loads((folder / "screen.json").read_bytes())
     except (OSError, ValueError, RecursionError):
-        return Memory()
-    memory = Memory()
-    for one in fields(Memory):
+        return SavedState()
+    memory = SavedState()
+    for one in fields(SavedState):
         _take(memory, one.name, found.get(one.name) if isinstance(found, dict) else None)
     return memory
 
 
-def remember(folder: Path, memory: Memory) -> None:
+def save_state(folder: Path, memory: SavedState) -> None:
     """Write it; quietly nothing where that cannot be."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "screen.json", asdict(memory))
 
 
-def _take(memory: Memory, name: str, value: Any) -> None:
+def _take(memory: SavedState, name: str, value: Any) -> None:
     if type(value) is type(getattr(memory, name)):
         setattr(memory, name, value)

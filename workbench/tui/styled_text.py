@@ -70,7 +70,7 @@ def _fitting(line: str, width: int) -> int:
     return len(line)
 
 
-class KeptStyle(Widget):
+class CachedStyle(Widget):
     """Base of the widgets that make their lines themselves and need the style for every line."""
 
     _own_style: Style | None = None

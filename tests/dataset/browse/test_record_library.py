@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workbench.core.errors import UserError
-from workbench.dataset.browse.record_library import Library, Source, nth
+from workbench.dataset.browse.record_library import RecordLibrary, SourceRequest, record_at
 from workbench.dataset.rows import Fault, Row
 
 PAIR = '{"prompt": "ask %s", "completion": "say"}'
@@ -31,20 +31,20 @@ FILES = {
 }
 
 
-def entries(source: Source) -> list[Row | Fault]:
+def entries(source: SourceRequest) -> list[Row | Fault]:
     """What reading gives: the rows and what is in the place of one."""
     found = source.entries()
     return [entry for entry in found if isinstance(entry, Row) or entry.fatal]
 
 
-def library_of(path: Path, folder: Path) -> Library:
-    library = Library(Source(str(path)).plan(), folder)
+def library_of(path: Path, folder: Path) -> RecordLibrary:
+    library = RecordLibrary(SourceRequest(str(path)).plan(), folder)
     while library.extend():
         pass
     return library
 
 
-def number_at(library: Library, path: Path, line: int) -> int | None:
+def number_at(library: RecordLibrary, path: Path, line: int) -> int | None:
     key = library.key(str(path), line)
     return None if key is None else library.number_of(key)
 
@@ -53,7 +53,7 @@ def number_at(library: Library, path: Path, line: int) -> int | None:
 def test_every_record_is_what_the_reader_reads(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(FILES[name], newline="")
-    source, wanted = Source(str(path)), entries(Source(str(path)))
+    source, wanted = SourceRequest(str(path)), entries(SourceRequest(str(path)))
     library = library_of(path, tmp_path)
     if library.spooled:
         assert name in ("array.json", "late.txt", "table.csv")
@@ -68,12 +68,12 @@ def test_every_record_is_what_the_reader_reads(tmp_path: Path, name: str) -> Non
     library.close()
     for number, entry in enumerate(wanted, 1):
         if isinstance(entry, Row):
-            assert nth(source, number) == entry
+            assert record_at(source, number) == entry
         else:
             with pytest.raises(UserError, match=str(entry.place.line)):
-                nth(source, number)
+                record_at(source, number)
     with pytest.raises(UserError, match=f"the data has {len(wanted)} rows?$"):
-        nth(source, len(wanted) + 1)
+        record_at(source, len(wanted) + 1)
 
 
 def test_files_of_a_folder_follow_one_another(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_files_of_a_folder_follow_one_another(tmp_path: Path) -> None:
     for number in range(100):
         (folder / f"{number:03}.jsonl").write_text("".join(PAIR % n + "\n" for n in range(3)))
     library = library_of(folder, tmp_path)
-    assert [library.entry(n) for n in range(len(library))] == entries(Source(str(folder)))
+    assert [library.entry(n) for n in range(len(library))] == entries(SourceRequest(str(folder)))
     assert len(library) == 300 and number_at(library, folder / "033.jsonl", 2) == 100
     (folder / "050.jsonl").unlink()
     assert library.news() == "other"
@@ -138,4 +138,4 @@ def test_what_cannot_be_opened_has_no_rows(tmp_path: Path) -> None:
     library.close()
     os.mkfifo(tmp_path / "pipe.jsonl")
     with pytest.raises(UserError, match="is a pipe"):
-        nth(Source(str(tmp_path / "pipe.jsonl"), "chat"), 1)
+        record_at(SourceRequest(str(tmp_path / "pipe.jsonl"), "chat"), 1)

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.dataset.checks import confusables
-from workbench.dataset.checks.confusables import BIDI, HARD_SPACES, LATIN_OF, NO_WIDTH, find
+from workbench.dataset.checks.confusables import (
+    BIDI,
+    HARD_SPACES,
+    LATIN_OF,
+    NO_WIDTH,
+    find_confusables,
+)
 
 FOUND = {
     "v\u0430lue = 1": "look-alike",  # Cyrillic a
@@ -39,7 +45,7 @@ FINE = [
 
 @pytest.mark.parametrize("text", FOUND)
 def test_deceiving_characters_are_named(text: str) -> None:
-    found = find(text)
+    found = find_confusables(text)
     assert found is not None
     code, what = found
     assert code == FOUND[text] and "U+" in what and what.isascii() is (code != "look-alike")
@@ -47,7 +53,7 @@ def test_deceiving_characters_are_named(text: str) -> None:
 
 @pytest.mark.parametrize("text", FINE)
 def test_what_has_a_purpose_is_left_alone(text: str) -> None:
-    assert find(text) is None
+    assert find_confusables(text) is None
 
 
 def test_the_table_maps_letters_to_latin_ones() -> None:
@@ -56,7 +62,7 @@ def test_the_table_maps_letters_to_latin_ones() -> None:
 
 
 def test_the_first_of_several_is_counted() -> None:
-    assert find("a\u00a0b\u00a0c") == (
+    assert find_confusables("a\u00a0b\u00a0c") == (
         "hard-space",
         "U+00A0 NO-BREAK SPACE at character 2, the first of 2",
     )
@@ -79,7 +85,7 @@ HIDING = st.sampled_from([*NO_WIDTH, *BIDI, *HARD_SPACES, *"ab Zа\u0645\u05d0\U
 @given(st.lists(ODD, max_size=30).map("".join))
 def test_mixed_words_are_found_as_word_by_word(text: str) -> None:
     expected = word_by_word(text)
-    found = find(text)
+    found = find_confusables(text)
     assert (found is None) == (not expected)
     if found:
         assert found[0] == "look-alike" and found[1].startswith(expected)
@@ -90,7 +96,7 @@ def test_mixed_words_are_found_as_word_by_word(text: str) -> None:
 def test_what_hides_counts_most_and_the_first_of_it(text: str) -> None:
     """Each hiding character looked at by itself, where it stands."""
     hidden = [n for n, char in enumerate(text, 1) if char in NO_WIDTH + BIDI and hides(text, n - 1)]
-    found = find(text)
+    found = find_confusables(text)
     if hidden:
         assert found and found[0] in ("bidi", "zero-width")
         assert found[1].endswith(f"at character {hidden[0]}")
@@ -109,4 +115,4 @@ def hides(text: str, at: int) -> bool:
 
 def test_a_word_without_end_takes_no_longer_than_its_length() -> None:
     for word in ("a" * 200_000, "ж" * 200_000, "а" * 200_000, "aж" * 100_000, "1" * 200_000):
-        assert find(f"{word} а\u0301") is None
+        assert find_confusables(f"{word} а\u0301") is None

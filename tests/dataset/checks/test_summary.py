@@ -9,14 +9,16 @@ import pytest
 
 from tests.dataset.helpers import chat
 from workbench.dataset.checks import findings
-from workbench.dataset.checks.findings import Wanted
-from workbench.dataset.checks.summary import Summary, Survey
+from workbench.dataset.checks.findings import FindingFilter
+from workbench.dataset.checks.summary import DatasetProfiler, DatasetSummary
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.dataset.sources import iterate, plan_source
 
 
-def summarise(path: Path, wanted: Wanted | None = None, held_out: tuple[Row, ...] = ()) -> Summary:
-    plan, survey = plan_source(path), Survey(wanted, held_out=held_out)
+def summarise(
+    path: Path, wanted: FindingFilter | None = None, held_out: tuple[Row, ...] = ()
+) -> DatasetSummary:
+    plan, survey = plan_source(path), DatasetProfiler(wanted, held_out=held_out)
     for entry in iterate(plan):
         survey.add(entry)
     survey.close()
@@ -54,10 +56,10 @@ def test_a_summary_counts_and_shows_everything(path: Path) -> None:
 
 
 def test_filters_leave_out_codes_but_no_faults(path: Path) -> None:
-    only = summarise(path, Wanted(only=frozenset({"duplicate"})))
+    only = summarise(path, FindingFilter(only=frozenset({"duplicate"})))
     assert dict(only.findings.counts) == {"duplicate": 1}
     assert only.error_lines() == [] and not only.usable
-    without = summarise(path, Wanted(ignored=frozenset({"duplicate"})))
+    without = summarise(path, FindingFilter(ignored=frozenset({"duplicate"})))
     assert set(without.findings.counts) == {"contradiction", "empty"}
 
 
@@ -71,7 +73,7 @@ def test_the_summary_as_json_is_strict(path: Path) -> None:
 
 def test_long_lists_are_shortened_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "MAX_KEPT", 25)
-    survey = Survey()
+    survey = DatasetProfiler()
     for n in range(1, 31):
         survey.add(Fault(Place("a", n), "empty", "bad"))
         survey.add(chat("same", "same answer", place=Place("a", n)))
@@ -84,5 +86,5 @@ def test_long_lists_are_shortened_and_say_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_nothing_read_has_a_summary() -> None:
-    summary = Survey().summary("a", "", "")
+    summary = DatasetProfiler().summary("a", "", "")
     assert not summary.usable and "rows            0" in summary.lines()

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.dataset.duplicates import dedupe
 from workbench.dataset.rows import Message, Place, Row
-from workbench.dataset.sources import Reading, read_source
+from workbench.dataset.sources import ReadResult, read_source
 from workbench.tokenization.chat_template import ChatTemplate
 
 ASK = {"role": "user", "content": "Is it warm in Bern?"}
@@ -31,7 +31,7 @@ TOOL = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
 PLAIN = (Message("user", "a"), Message("assistant", "b"))
 
 
-def read(path: Path, *rows: dict[str, Any]) -> Reading:
+def read(path: Path, *rows: dict[str, Any]) -> ReadResult:
     path.write_text("\n".join(map(json.dumps, rows)))
     return read_source(path)
 

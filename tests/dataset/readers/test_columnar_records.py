@@ -13,7 +13,7 @@ import pyarrow
 import pytest
 from pyarrow import ipc, parquet
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers import columnar_records
 from workbench.dataset.rows import Row
 from workbench.dataset.sources import iterate, plan_source, read_source
@@ -54,7 +54,7 @@ def test_records_are_read_with_their_numbers(name: str, tmp_path: Path) -> None:
 def test_conversations_in_columns_and_fields_of_another_name(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     path = write(tmp_path / "a.parquet", [{"talk": turns, "tag": "x"}])
-    options = Options(fields={"messages": "talk", "tags": "tag"})
+    options = ReaderOptions(fields={"messages": "talk", "tags": "tag"})
     (row,) = read_source(path, options=options).rows
     assert (row.messages[0].content, row.expected, row.tags) == ("a", "b", ("x",))
 
@@ -182,7 +182,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_a_data_set_of_the_hub_is_streamed(tmp_path: Path) -> None:
-    options = Options(fields={"prompt": "q", "completion": "a"}, rows=2)
+    options = ReaderOptions(fields={"prompt": "q", "completion": "a"}, rows=2)
     place = f"hub:{clone(tmp_path / 'clone')}:test"
     reading = read_source(place, "prompt-completion", "mine", options=options)
     assert not reading.fatal

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.lines import Line
 from workbench.dataset.readers.markdown_parts import Code, sections
 from workbench.dataset.rows import Row
-from workbench.dataset.sources import Reading, read_source
+from workbench.dataset.sources import ReadResult, read_source
 
 FACTS = {"title": "Hello window", "type": "completion", "description": "Show a window."}
 OLD, NEW = "```bbj\nprint 'old'\n```", "```bbj\nprint 'new'\n```"
@@ -131,9 +131,9 @@ SCHEMA = {
 }
 
 
-def with_schema(tmp_path: Path, schema: object, **facts: object) -> Reading:
+def with_schema(tmp_path: Path, schema: object, **facts: object) -> ReadResult:
     (tmp_path / "s.json").write_text(json.dumps(schema))
-    options = Options(schema=str(tmp_path / "s.json"))
+    options = ReaderOptions(schema=str(tmp_path / "s.json"))
     return read_source(write(tmp_path / "a.md", **facts), options=options)
 
 
@@ -166,7 +166,7 @@ def test_a_bad_schema_is_one_line(schema: object, words: str, tmp_path: Path) ->
 def test_a_missing_schema_is_told_once(tmp_path: Path) -> None:
     for name in "ab":
         write(tmp_path / f"{name}.md")
-    reading = read_source(tmp_path, options=Options(schema=str(tmp_path / "none.json")))
+    reading = read_source(tmp_path, options=ReaderOptions(schema=str(tmp_path / "none.json")))
     assert [str(fault) for fault in reading.faults] == [
         f"{tmp_path}/none.json: file not found (check the path)"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.rows import Row
 from workbench.dataset.sources import read_source
 from workbench.pipeline.prepare.training_data import (
@@ -15,7 +15,7 @@ from workbench.pipeline.prepare.training_data import (
     split_rows,
 )
 from workbench.preset.loader import load
-from workbench.preset.lookup import locate
+from workbench.preset.lookup import with_absolute_source
 from workbench.preset.schema import Preset
 
 SAMPLES = Path(__file__).resolve().parents[3] / "data" / "samples"
@@ -63,8 +63,8 @@ source = ["examples", "topics", "pairs"]
 def read_all(preset: Preset, file: Path) -> list[Row]:
     rows: list[Row] = []
     for number, source in enumerate(preset.data.source):
-        found = locate(source, file)
-        name, options = source_name(source, number), Options(**found.options())
+        found = with_absolute_source(source, file)
+        name, options = source_name(source, number), ReaderOptions(**found.options())
         reading = read_source(found.path, found.format, name, options=options)
         assert not reading.fatal, reading.fatal
         rows += reading.rows
@@ -97,5 +97,5 @@ def test_sources_of_all_formats_mix(tmp_path: Path) -> None:
 def test_every_fact_of_a_row_survives_the_run_s_own_copy() -> None:
     for path in SAMPLES.iterdir():
         if path.suffix not in (".parquet", ".arrow"):
-            for row in read_source(path, options=Options(placeholders={"NAME": "Ada"})).rows:
+            for row in read_source(path, options=ReaderOptions(placeholders={"NAME": "Ada"})).rows:
                 assert Row.from_json(row.to_json()) == row

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
-from workbench.dataset.sources import Reading, read_source, require
+from workbench.dataset.sources import ReadResult, read_source, require
 
 
-def read(path: Path, text: str | bytes, format: str = "auto") -> Reading:
+def read(path: Path, text: str | bytes, format: str = "auto") -> ReadResult:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_source(path, format)
 
 
-def pairs(reading: Reading) -> list[tuple[str, str]]:
+def pairs(reading: ReadResult) -> list[tuple[str, str]]:
     return [(row.messages[0].content, row.expected) for row in reading.rows]
 
 
@@ -169,7 +169,7 @@ def test_a_markdown_file_that_begins_with_a_bracket_is_text(tmp_path: Path) -> N
 
 def test_require_wants_rows(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^x.jsonl: the data has no rows"):
-        require(Reading(), "x.jsonl")
+        require(ReadResult(), "x.jsonl")
 
 
 ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(str.strip)

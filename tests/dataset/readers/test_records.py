@@ -13,21 +13,21 @@ import pytest
 import zstandard
 
 from workbench.dataset import formats
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.compression import FREE_BYTES
 from workbench.dataset.readers.fields import COMMON_KEYS, FIELDS
 from workbench.dataset.rows import Message
-from workbench.dataset.sources import Reading, read_source
+from workbench.dataset.sources import ReadResult, read_source
 
 CALL = {"type": "function", "function": {"name": "free", "arguments": {"tool": "saw"}}}
 
 
-def read(path: Path, text: str | bytes, format: str = "auto", **options: object) -> Reading:
+def read(path: Path, text: str | bytes, format: str = "auto", **options: object) -> ReadResult:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_source(path, format, options=Options(**options))  # type: ignore[arg-type]
+    return read_source(path, format, options=ReaderOptions(**options))  # type: ignore[arg-type]
 
 
-def pairs(reading: Reading) -> list[tuple[str, str]]:
+def pairs(reading: ReadResult) -> list[tuple[str, str]]:
     return [(row.messages[0].content, row.expected) for row in reading.rows]
 
 

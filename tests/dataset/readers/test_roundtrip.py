@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers import input_output, task_code
 from workbench.dataset.readers.blocks import Style
 from workbench.dataset.rows import Row
@@ -130,7 +130,9 @@ def test_documents(
     folder = tmp_path_factory.getbasetemp()
     (folder / "written.md").write_bytes(f"\n{line}\n".join(texts).encode())
     (folder / "written-texts.jsonl").write_bytes(jsonl([{"text": text} for text in texts]).encode())
-    rows = read_source(folder / "written.md", "text", options=Options(separator=separator)).rows
+    rows = read_source(
+        folder / "written.md", "text", options=ReaderOptions(separator=separator)
+    ).rows
     assert [row.text.split() for row in rows] == [text.split() for text in texts]
     rows = read_source(folder / "written-texts.jsonl").rows
     assert [row.text for row in rows] == [text.strip("\n") + "\n" for text in texts]

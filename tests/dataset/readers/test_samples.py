@@ -11,7 +11,7 @@ import pytest
 
 from workbench.cli import main
 from workbench.dataset.formats import FORMATS
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.sources import read_source
 
 SAMPLES = Path(__file__).resolve().parents[3] / "data" / "samples"
@@ -36,7 +36,7 @@ EXPECTED = {
     "text": ("text", 3),
     "topics": ("topics", 4),
 }
-FILLED = Options(placeholders={"NAME": "Ada"})
+FILLED = ReaderOptions(placeholders={"NAME": "Ada"})
 FOREIGN = (".parquet", ".arrow")  # their process has fuzzing of its own
 # What a spoilt file is likely to hold where it should not.
 SPLINTERS = [

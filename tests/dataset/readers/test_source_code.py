@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.dataset.reader_options import Options
-from workbench.dataset.sources import Reading, read_source, require
+from workbench.dataset.reader_options import ReaderOptions
+from workbench.dataset.sources import ReadResult, read_source, require
 
 LICENCE = "/* Copyright somebody\n * SPDX-License-Identifier: MIT OR Apache-2.0 */\n"
 
@@ -18,7 +18,7 @@ def write(folder: Path, **files: str | bytes) -> Path:
     return folder
 
 
-def notes(reading: Reading) -> list[str]:
+def notes(reading: ReadResult) -> list[str]:
     assert not reading.fatal
     return [f"{fault.message} ({fault.hint})" for fault in reading.faults]
 
@@ -72,7 +72,7 @@ def test_a_file_in_another_encoding_is_left_out_and_told(tmp_path: Path) -> None
 
 def test_the_source_names_the_suffixes(tmp_path: Path) -> None:
     folder = write(tmp_path, a_py="x = 1\n", b_arc="rem x\n", c_txt="x\n")
-    reading = read_source(folder, "code", options=Options(suffixes=(".arc",)))
+    reading = read_source(folder, "code", options=ReaderOptions(suffixes=(".arc",)))
     assert [(row.text, row.category) for row in reading.rows] == [("rem x\n", "arc")]
 
 

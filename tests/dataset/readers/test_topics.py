@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from workbench.cli import main
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.rows import Message
-from workbench.dataset.sources import Reading, read_source
+from workbench.dataset.sources import ReadResult, read_source
 
 ROW = {"question": "Who?", "think": "Hm.", "output": "Ana.", "difficulty": 2}
 STRUCTURE: dict[str, Any] = {
@@ -32,9 +32,9 @@ def tree(folder: Path, structure: Any = STRUCTURE, **files: Any) -> Path:
     return folder
 
 
-def read(folder: Path, *rows: dict[str, Any], **placeholders: str) -> Reading:
+def read(folder: Path, *rows: dict[str, Any], **placeholders: str) -> ReadResult:
     tree(folder, topics__logic__order__logic_order_reasoning_json=list(rows))
-    return read_source(folder, options=Options(placeholders=placeholders))
+    return read_source(folder, options=ReaderOptions(placeholders=placeholders))
 
 
 def test_a_tree_gives_rows_their_place(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_rows_of_their_own_keep_what_looks_like_a_placeholder(tmp_path: Path) ->
         "identity",
         (("subcategory", "self"),),
     )
-    filled = read_source(path, options=Options(placeholders={"PATH": "/bin"})).rows[0]
+    filled = read_source(path, options=ReaderOptions(placeholders={"PATH": "/bin"})).rows[0]
     assert filled.expected == "echo /bin"
 
 

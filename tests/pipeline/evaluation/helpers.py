@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from workbench.dataset.rows import Message, Place, Row
-from workbench.pipeline.evaluation.questions import Expected, Key, Question, Reply, Weighed
+from workbench.pipeline.evaluation.questions import Expected, ExpectedLoss, Key, Question, Reply
 
 
 def row(
@@ -49,7 +49,7 @@ class Parrot:
 
     def weigh(
         self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
-    ) -> Iterator[Weighed]:
+    ) -> Iterator[ExpectedLoss]:
         """A token a word, each of half a nat; an answer "?" cannot be weighed."""
         for one in expected:
             if one.index in known:
@@ -59,9 +59,9 @@ class Parrot:
             self.weighed.append(one.index)
             words = one.messages[-1].content.split()
             if words == ["?"]:
-                yield Weighed(one.index, problem="cannot be read")
+                yield ExpectedLoss(one.index, problem="cannot be read")
             else:
-                yield Weighed(one.index, len(words), len(words) / 2)
+                yield ExpectedLoss(one.index, len(words), len(words) / 2)
 
     def close(self) -> None:
         pass

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from tests.pipeline.evaluation.helpers import Parrot, row
 from workbench.core.errors import Interrupted
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.pipeline.evaluation.answer_store import answer_all
 from workbench.pipeline.evaluation.questions import (
-    Asking,
+    GenerationSettings,
     Question,
     Reply,
     choose,
@@ -19,7 +19,7 @@ from workbench.pipeline.evaluation.questions import (
 )
 
 ROWS = [row(f"prompt {n}") for n in range(10)]
-ASKING = Asking(Sampling())
+ASKING = GenerationSettings(SamplingParams())
 QUESTIONS = questions_for(ROWS, samples=2, seed=1)
 
 
@@ -71,7 +71,7 @@ def test_answers_of_another_model_or_to_other_questions_are_not_used(tmp_path: P
     other = Parrot(say, "two")
     ask(other, path)
     assert len(other.asked) == 20
-    hotter = Asking(Sampling(temperature=0.9))
+    hotter = GenerationSettings(SamplingParams(temperature=0.9))
     third = Parrot(say, "two")
     list(answer_all(third, QUESTIONS, hotter, path))
     assert len(third.asked) == 20
@@ -145,7 +145,11 @@ def test_a_limit_draws_the_same_prompts_again() -> None:
 def test_the_fingerprint_sees_every_setting() -> None:
     prints = {
         fingerprint(QUESTIONS, asking)
-        for asking in (ASKING, Asking(Sampling(top_k=3)), Asking(Sampling(), ("x",)))
+        for asking in (
+            ASKING,
+            GenerationSettings(SamplingParams(top_k=3)),
+            GenerationSettings(SamplingParams(), ("x",)),
+        )
     }
     assert len(prints) == 3
     assert fingerprint(QUESTIONS[:-1], ASKING) not in prints

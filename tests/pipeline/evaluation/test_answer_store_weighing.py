@@ -12,9 +12,13 @@ from tests.pipeline.evaluation.helpers import Parrot, row
 from tests.reports.helpers import case, write
 from workbench.core.errors import Interrupted
 from workbench.dataset.rows import Message
-from workbench.pipeline.evaluation.answer_store import expected_of, weigh_all, with_weights
-from workbench.pipeline.evaluation.metrics import figures, perplexity
-from workbench.pipeline.evaluation.questions import Weighed
+from workbench.pipeline.evaluation.answer_store import (
+    expected_of,
+    score_expected_answers,
+    with_expected_losses,
+)
+from workbench.pipeline.evaluation.metrics import case_metrics, perplexity
+from workbench.pipeline.evaluation.questions import ExpectedLoss
 from workbench.pipeline.evaluation.report_writer import OTHER_TOKENS, as_markdown
 
 ROWS = [row("a", "one two"), row("b", ""), row("c", "three four five"), row("d", "?")]
@@ -23,7 +27,9 @@ ROWS = [row("a", "one two"), row("b", ""), row("c", "three four five"), row("d",
 def weigh(parrot: Parrot, path: Path, stop_after: int = 10**6, context: int = 99):
     polls = iter(range(10**7))
     found = expected_of(ROWS)
-    return weigh_all(parrot, found, context, path, stopping=lambda: next(polls) >= stop_after)
+    return score_expected_answers(
+        parrot, found, context, path, stopping=lambda: next(polls) >= stop_after
+    )
 
 
 def parrot() -> Parrot:
@@ -40,7 +46,11 @@ def test_rows_without_an_answer_have_nothing_to_weigh() -> None:
 def test_each_is_weighed_once_and_problems_again(tmp_path: Path) -> None:
     path, first, second = tmp_path / "w" / "m.jsonl", parrot(), parrot()
     found = weigh(first, path)
-    assert found[0] == Weighed(0, 2, 1.0) and found[2] == Weighed(2, 3, 1.5) and found[3].problem
+    assert (
+        found[0] == ExpectedLoss(0, 2, 1.0)
+        and found[2] == ExpectedLoss(2, 3, 1.5)
+        and found[3].problem
+    )
     assert weigh(second, path) == found and second.weighed == [3]
     other = parrot()
     weigh(other, path, context=50)
@@ -57,11 +67,11 @@ def test_an_interruption_keeps_what_was_weighed(tmp_path: Path) -> None:
 
 def test_the_first_sample_of_a_prompt_has_the_weight() -> None:
     cases = [case(0), case(0, sample=1), case(1), case(2)]
-    weighed = {0: Weighed(0, 4, 2.0), 2: Weighed(2, problem="too long")}
-    found = with_weights(cases, weighed)
+    weighed = {0: ExpectedLoss(0, 4, 2.0), 2: ExpectedLoss(2, problem="too long")}
+    found = with_expected_losses(cases, weighed)
     assert [one.expected_tokens for one in found] == [4, 0, 0, 0]
     assert found[0].perplexity == pytest.approx(math.exp(0.5)) and found[1].perplexity is None
-    told = figures(found, 1)
+    told = case_metrics(found, 1)
     assert told.perplexity and told.perplexity.value == pytest.approx(math.exp(0.5))
     assert told.perplexity.n == 1 and told.expected_tokens == 4
 
@@ -75,8 +85,8 @@ def test_every_token_counts_alike() -> None:
 
 
 def test_other_tokens_do_not_compare(tmp_path: Path) -> None:
-    cases = with_weights([case(0)], {0: Weighed(0, 4, 2.0)})
-    others = with_weights([case(0)], {0: Weighed(0, 7, 2.0)})
+    cases = with_expected_losses([case(0)], {0: ExpectedLoss(0, 4, 2.0)})
+    others = with_expected_losses([case(0)], {0: ExpectedLoss(0, 7, 2.0)})
     same = as_markdown(write(tmp_path / "1", {"base": cases, "tuned": cases}))
     assert "perplexity of expected responses" in same and OTHER_TOKENS not in same
     assert OTHER_TOKENS in as_markdown(write(tmp_path / "2", {"base": others, "tuned": cases}))

@@ -22,15 +22,15 @@ import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
 from tests.pipeline.evaluation.helpers import row
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.inference.session import Session
 from workbench.pipeline.evaluation.http_endpoint import openai_answerer
-from workbench.pipeline.evaluation.questions import Asking, Reply, questions_for
-from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.evaluation.questions import GenerationSettings, Reply, questions_for
+from workbench.pipeline.evaluation.stage import EvaluationPlan, evaluate_stage
 
 SERVER = ("uvicorn", "fastapi", "pydantic_settings", "sse_starlette", "starlette_context")
 KEY = "sk-secret-canary"
-GREEDY = Asking(Sampling(temperature=0, max_tokens=20), context=256)
+GREEDY = GenerationSettings(SamplingParams(temperature=0, max_tokens=20), context=256)
 ROWS = [row("first"), row("second"), row("x" * 400), row("größer ✓")]
 SAYS = "Helo wrd!"
 UP_WITHIN_S = 90.0
@@ -87,7 +87,7 @@ def server(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         yield url
 
 
-def ask(url: str, asking: Asking, **environment: str) -> list[Reply]:
+def ask(url: str, asking: GenerationSettings, **environment: str) -> list[Reply]:
     answerer = openai_answerer(url, "chain", asking, environment, pause_s=0.0)
     return list(answerer.replies(questions_for(ROWS, 1, 1), set(), lambda: False))
 
@@ -104,14 +104,14 @@ def test_it_answers_as_the_same_file_answers_here(server: str, chain: Path) -> N
 
 
 def test_limits_and_stop_texts_are_understood(server: str) -> None:
-    cut = ask(server, replace(GREEDY, sampling=Sampling(temperature=0, max_tokens=4)))[0]
+    cut = ask(server, replace(GREEDY, sampling=SamplingParams(temperature=0, max_tokens=4)))[0]
     assert (cut.text, cut.stopped, cut.n_tokens) == (SAYS[:4], "length", 4)
     stopped = ask(server, replace(GREEDY, stop=("wr", "1", "2", "3", "4", "5")))[0]
     assert (stopped.text, stopped.stopped) == ("Helo ", "stop")
 
 
 def test_a_seed_gives_the_same_answer_again(tmp_path: Path) -> None:
-    hot = Asking(Sampling(temperature=1.0, max_tokens=12), context=256)
+    hot = GenerationSettings(SamplingParams(temperature=1.0, max_tokens=12), context=256)
     with serving(write_tiny(tmp_path / "random.gguf"), tmp_path / "log") as url:
         first, again = ask(url, hot), ask(url, hot)
     assert [reply.text for reply in first] == [reply.text for reply in again]
@@ -132,7 +132,7 @@ def test_an_evaluation_with_the_server_beside_the_file(
 ) -> None:
     models: dict[str, Path | str] = {"file": chain, "server": f"openai:{server}#chain"}
     result = evaluate_stage(
-        models, Plan(ROWS, GREEDY), tmp_path, subject="file", reference="server"
+        models, EvaluationPlan(ROWS, GREEDY), tmp_path, subject="file", reference="server"
     )
     for model in result.models.values():
         assert [case.answer for case in model.cases if not case.problem] == [SAYS] * 3

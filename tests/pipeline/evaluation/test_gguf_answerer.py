@@ -15,14 +15,19 @@ from tests import tiny
 from tests.inference.helpers import write_tiny
 from tests.pipeline.evaluation.helpers import row
 from tests.pipeline.export.helpers import save_base, save_tokenizer
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Row
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.logprobs import given_ids
-from workbench.inference.prompt_tokens import template_of
+from workbench.inference.llama_model import LlamaModel
+from workbench.inference.logprobs import prompt_and_answer_ids
+from workbench.inference.prompt_tokens import model_chat_template
 from workbench.pipeline.evaluation.answer_store import expected_of
 from workbench.pipeline.evaluation.gguf_answerer import GgufAnswerer
-from workbench.pipeline.evaluation.questions import Asking, Question, Reply, Weighed
+from workbench.pipeline.evaluation.questions import (
+    ExpectedLoss,
+    GenerationSettings,
+    Question,
+    Reply,
+)
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.models.causal_lm import load_causal
@@ -30,7 +35,7 @@ from workbench.pipeline.models.weights import Weights
 
 SHORT = row("Which?", "The first one, as far as I can see from here.")
 LONG = row("Say it again and again.", "again and " * 35)
-GREEDY = Sampling(temperature=0.0, max_tokens=40)
+GREEDY = SamplingParams(temperature=0.0, max_tokens=40)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +53,8 @@ def gguf(base: Path) -> Path:
     return path
 
 
-def weigh(gguf: Path, rows: Sequence[Row]) -> list[Weighed]:
-    answerer = GgufAnswerer(gguf, Asking(GREEDY, context=512), threads=1)
+def weigh(gguf: Path, rows: Sequence[Row]) -> list[ExpectedLoss]:
+    answerer = GgufAnswerer(gguf, GenerationSettings(GREEDY, context=512), threads=1)
     try:
         return list(answerer.weigh(expected_of(rows), (), lambda: False))
     finally:
@@ -57,7 +62,7 @@ def weigh(gguf: Path, rows: Sequence[Row]) -> list[Weighed]:
 
 
 def replies(gguf: Path, rows: Sequence[Row]) -> dict[int, Reply]:
-    answerer = GgufAnswerer(gguf, Asking(GREEDY, context=512), threads=1)
+    answerer = GgufAnswerer(gguf, GenerationSettings(GREEDY, context=512), threads=1)
     questions = [
         Question(index, 0, one.prompt_messages(), seed=1) for index, one in enumerate(rows)
     ]
@@ -72,10 +77,10 @@ def test_a_text_weighs_the_same_beside_a_longer_one(gguf: Path, base: Path) -> N
     assert not any(one.problem for one in together)
     assert together[0] == alone
     reference = load_causal(base, dtype=torch.float32, attn_implementation="eager")
-    model = NativeModel(gguf)
+    model = LlamaModel(gguf)
     try:
         for one, text in zip(together, (SHORT, LONG), strict=True):
-            given = given_ids(model, template_of(model), text.messages, ())
+            given = prompt_and_answer_ids(model, model_chat_template(model), text.messages, ())
             assert (given.n_tokens > 256) == (text is LONG)
             assert one.nats == pytest.approx(loss(reference, given.prompt, given.answer), rel=1e-3)
     finally:
@@ -99,15 +104,15 @@ def test_a_prompt_is_answered_the_same_beside_a_longer_one(gguf: Path) -> None:
 def test_in_one_context_it_would_not(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without groups the short text is read with the factors for long ones."""
     (alone,) = weigh(gguf, [SHORT])
-    monkeypatch.setattr(NativeModel, "takes_long_factors", lambda *_: False)
+    monkeypatch.setattr(LlamaModel, "takes_long_factors", lambda *_: False)
     assert abs(weigh(gguf, [SHORT, LONG])[0].nats - alone.nats) > 1e-2
 
 
 def test_a_context_takes_long_factors_above_the_original_one(gguf: Path, tmp_path: Path) -> None:
-    model = NativeModel(gguf)
+    model = LlamaModel(gguf)
     found = [model.takes_long_factors(n) for n in (1, 200, 256, 257, 512)]
     model.close()
     assert found == [False, False, False, True, True]
-    other = NativeModel(write_tiny(tmp_path / "tiny.gguf"))
+    other = LlamaModel(write_tiny(tmp_path / "tiny.gguf"))
     assert not other.takes_long_factors(10_000)
     other.close()

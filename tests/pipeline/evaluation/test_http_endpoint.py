@@ -9,17 +9,24 @@ import pytest
 
 from tests.pipeline.evaluation.helpers import Server, http_server, row
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.pipeline.evaluation.http_endpoint import (
     EndpointAnswerer,
     ollama_answerer,
     openai_answerer,
 )
-from workbench.pipeline.evaluation.questions import Asking, Reply, fingerprint, questions_for
+from workbench.pipeline.evaluation.questions import (
+    GenerationSettings,
+    Reply,
+    fingerprint,
+    questions_for,
+)
 from workbench.pipeline.evaluation.stage import open_answerer
 
 KEY = "sk-secret-canary"
-ASKING = Asking(Sampling(temperature=0.5, top_k=7, max_tokens=9), ("<end>",), 2048)
+ASKING = GenerationSettings(
+    SamplingParams(temperature=0.5, top_k=7, max_tokens=9), ("<end>",), 2048
+)
 QUESTIONS = questions_for([row(f"prompt {n}") for n in range(6)], 1, 1)
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from workbench.pipeline.evaluation.metrics import compare, figures, model_figures
+from workbench.pipeline.evaluation.metrics import case_metrics, compare, model_figures
 from workbench.reports.cases import Case
 
 
@@ -15,21 +15,21 @@ def test_shares_are_over_prompts_not_over_answers() -> None:
     cases = [case(0, True, sample=n) for n in range(4)] + [
         case(1, n == 0, sample=n) for n in range(4)
     ]
-    found = figures(cases, 1)
+    found = case_metrics(cases, 1)
     assert found.prompts == 2 and found.passed is not None
     assert found.passed.value == pytest.approx((1 + 0.25) / 2)
     assert found.pass_at == {1: pytest.approx(0.625), 4: pytest.approx(1.0)}
 
 
 def test_what_was_not_measured_counts_in_no_share() -> None:
-    found = figures([case(0, True), case(1, problem="down")], 1)
+    found = case_metrics([case(0, True), case(1, problem="down")], 1)
     assert found.passed is not None and found.passed.value == 1.0 and found.passed.n == 1
     assert (found.prompts, found.not_measured) == (2, 1)
     assert found.stopped is not None and found.stopped.n == 1
 
 
 def test_without_a_checker_there_is_no_passing_share() -> None:
-    found = figures([case(0), case(1, missing=("w",), stopped="length")], 1)
+    found = case_metrics([case(0), case(1, missing=("w",), stopped="length")], 1)
     assert found.passed is None and found.pass_at == {}
     assert found.adheres is not None and found.adheres.value == 0.5
     assert found.stopped is not None and found.stopped.value == 0.5

@@ -10,18 +10,18 @@ import pytest
 from tests.inference.helpers import Tiny, write_tiny
 from tests.pipeline.evaluation.helpers import http_server, row
 from workbench.core.errors import Interrupted, UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.inference import llama_model
 from workbench.pipeline.evaluation.judging import Checker, Guard
-from workbench.pipeline.evaluation.questions import Asking
+from workbench.pipeline.evaluation.questions import GenerationSettings
 from workbench.pipeline.evaluation.report_cases import diverse, fenced
-from workbench.pipeline.evaluation.result import About
-from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.evaluation.result import ReportHeader
+from workbench.pipeline.evaluation.stage import EvaluationPlan, evaluate_stage
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_changes import Earlier
+from workbench.reports.evaluation_changes import EarlierEvaluation
 from workbench.reports.evaluation_report import read_report
 
-ASKING = Asking(Sampling(temperature=0, max_tokens=12), context=256)
+ASKING = GenerationSettings(SamplingParams(temperature=0, max_tokens=12), context=256)
 SAYS_TUNED = Checker(
     (sys.executable, "-c", "import sys; sys.exit('T' not in open(sys.argv[1]).read())", "{file}"),
     ".txt",
@@ -44,9 +44,9 @@ def models(tmp_path: Path) -> dict[str, Path | str]:
 
 
 def evaluate(
-    models: dict[str, Path | str], out: Path, plan: Plan | None = None, **more: Any
+    models: dict[str, Path | str], out: Path, plan: EvaluationPlan | None = None, **more: Any
 ) -> Any:
-    plan = plan or Plan(ROWS, ASKING, SAYS_TUNED, apart=["invented"])
+    plan = plan or EvaluationPlan(ROWS, ASKING, SAYS_TUNED, apart=["invented"])
     return evaluate_stage(models, plan, out, subject="tuned", reference="base", **more)
 
 
@@ -56,7 +56,9 @@ def test_two_models_before_and_after(models: dict[str, Path | str], tmp_path: Pa
     result = evaluate(
         models,
         tmp_path / "out",
-        about=About("Blop", "2026-11-21", "a checker", ["3 rows cut"], ["m.gguf"], ["workbench"]),
+        about=ReportHeader(
+            "Blop", "2026-11-21", "a checker", ["3 rows cut"], ["m.gguf"], ["workbench"]
+        ),
         on_answer=lambda *told: seen.append(told),
         on_result=figures.__setitem__,
     )
@@ -75,14 +77,18 @@ def test_two_models_before_and_after(models: dict[str, Path | str], tmp_path: Pa
 def test_the_test_between_models_leaves_out_what_is_reported_apart(
     models: dict[str, Path | str], tmp_path: Path
 ) -> None:
-    result = evaluate(models, tmp_path / "apart", Plan(ROWS, ASKING, SAYS_TUNED, apart=["seen"]))
+    result = evaluate(
+        models, tmp_path / "apart", EvaluationPlan(ROWS, ASKING, SAYS_TUNED, apart=["seen"])
+    )
     assert result.gains["base"].only_second == 1  # of the four prompts only `invented` is left
-    whole = evaluate(models, tmp_path / "whole", Plan(ROWS, ASKING, SAYS_TUNED))
+    whole = evaluate(models, tmp_path / "whole", EvaluationPlan(ROWS, ASKING, SAYS_TUNED))
     assert whole.gains["base"].only_second == 3
 
 
 def test_the_report_tells_it_all(models: dict[str, Path | str], tmp_path: Path) -> None:
-    result = evaluate(models, tmp_path, about=About("Blop", notes=["3 rows cut"], files=["m.gguf"]))
+    result = evaluate(
+        models, tmp_path, about=ReportHeader("Blop", notes=["3 rows cut"], files=["m.gguf"])
+    )
     text = result.report_markdown.read_text()
     assert "| checker pass rate | 0.000 (0.000 to 0.000) | 1.000 (1.000 to 1.000) |" in text
     assert "**tuned vs. base**: +1.000" in text and "2 newly pass, 0 newly fail" in text
@@ -103,7 +109,7 @@ def test_the_report_names_what_has_changed_since_an_earlier_one(
     before = {**models, "tuned": write_tiny(tmp_path / "old.gguf", Tiny(says=b"Old."))}
     first = evaluate(before, tmp_path / "before")
     assert first.since is None and "## Compared with" not in first.report_markdown.read_text()
-    earlier = [Earlier("run-1", read_report(tmp_path / "before"))]
+    earlier = [EarlierEvaluation("run-1", read_report(tmp_path / "before"))]
     result = evaluate(models, tmp_path / "now", earlier=earlier)
     section = result.report_markdown.read_text().partition("## Compared with run-1\n\n")[2]
     assert section.startswith(
@@ -120,15 +126,15 @@ def test_the_report_names_what_has_changed_since_an_earlier_one(
 def test_a_second_run_loads_no_model(
     models: dict[str, Path | str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = Plan(ROWS[:2], ASKING, SAYS_TUNED)
+    short = EvaluationPlan(ROWS[:2], ASKING, SAYS_TUNED)
     first = evaluate(models, tmp_path / "out", short)
-    monkeypatch.setattr(llama_model.NativeModel, "__init__", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(llama_model.LlamaModel, "__init__", lambda *_: pytest.fail("loaded"))
     again = evaluate(models, tmp_path / "out", short)
     assert again.models == first.models
 
 
 def test_a_changed_model_is_asked_again(models: dict[str, Path | str], tmp_path: Path) -> None:
-    short = Plan(ROWS[:2], ASKING, SAYS_TUNED)
+    short = EvaluationPlan(ROWS[:2], ASKING, SAYS_TUNED)
     evaluate(models, tmp_path / "out", short)
     write_tiny(Path(models["tuned"]), Tiny(says=b"other"))
     changed = evaluate(models, tmp_path / "out", short)
@@ -141,7 +147,11 @@ def test_an_interrupted_evaluation_ends_with_the_same_report(tmp_path: Path) -> 
         "base": write_tiny(tmp_path / "a.gguf", Tiny(seed=1)),
         "tuned": write_tiny(tmp_path / "b.gguf", Tiny(seed=2)),
     }
-    plan = Plan(rows, Asking(Sampling(temperature=1.0, max_tokens=30), context=256), samples=2)
+    plan = EvaluationPlan(
+        rows,
+        GenerationSettings(SamplingParams(temperature=1.0, max_tokens=30), context=256),
+        samples=2,
+    )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     evaluate(models, whole, plan)
     for stop_after in (3, 25, 40, 70, 100):
@@ -174,7 +184,7 @@ def test_the_expected_answers_are_weighed(models: dict[str, Path | str], tmp_pat
 def test_nothing_is_weighed_where_that_is_not_wanted(
     models: dict[str, Path | str], tmp_path: Path
 ) -> None:
-    result = evaluate(models, tmp_path, Plan(ROWS, ASKING, SAYS_TUNED, perplexity=False))
+    result = evaluate(models, tmp_path, EvaluationPlan(ROWS, ASKING, SAYS_TUNED, perplexity=False))
     assert result.models["tuned"].figures.headline.perplexity is None
     assert "perplexity" not in result.report_markdown.read_text()
     assert not (tmp_path / "weighed").exists()
@@ -187,7 +197,9 @@ def texts(out: Path) -> list[tuple[int, int, str]]:
 
 def test_guards_decide_the_verdict(models: dict[str, Path | str], tmp_path: Path) -> None:
     words = Guard("base words", (row("hi", must_contain=("Base",)),))
-    lost = evaluate(models, tmp_path / "1", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[words]))
+    lost = evaluate(
+        models, tmp_path / "1", EvaluationPlan(ROWS[:1], ASKING, SAYS_TUNED, guards=[words])
+    )
     assert not lost.passed and "base words: FAILED, 100% before, 0% after" in lost.verdict
     assert lost.verdict in lost.report_markdown.read_text()
     asked = list(read_report(tmp_path / "1").models["tuned"].read_cases())
@@ -196,7 +208,9 @@ def test_guards_decide_the_verdict(models: dict[str, Path | str], tmp_path: Path
         ("base words", "hi", False),
     ]
     allowed = Guard("base words", words.rows, max_drop=1.0)
-    kept = evaluate(models, tmp_path / "2", Plan(ROWS[:1], ASKING, SAYS_TUNED, guards=[allowed]))
+    kept = evaluate(
+        models, tmp_path / "2", EvaluationPlan(ROWS[:1], ASKING, SAYS_TUNED, guards=[allowed])
+    )
     assert kept.passed
 
 
@@ -218,10 +232,10 @@ def test_what_cannot_work_is_said_before_a_model_is_loaded(
     models: dict[str, Path | str], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="there are no prompts to evaluate on"):
-        evaluate(models, tmp_path, Plan([], ASKING))
+        evaluate(models, tmp_path, EvaluationPlan([], ASKING))
     missing = Checker(("no-such-checker-program", "{file}"))
     with pytest.raises(UserError, match="no-such-checker-program"):
-        evaluate(models, tmp_path, Plan(ROWS, ASKING, missing))
+        evaluate(models, tmp_path, EvaluationPlan(ROWS, ASKING, missing))
     with pytest.raises(UserError, match="GGUF file not found"):
         evaluate(models | {"third": tmp_path / "none.gguf"}, tmp_path)
     assert not (tmp_path / "answers").exists()
@@ -234,7 +248,7 @@ def test_a_model_that_cannot_be_asked_is_not_measured_and_the_others_go_on(
     (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
     bare = write_tiny(tmp_path / "bare.gguf", Tiny(template=None))
     models |= {"bad": way(tmp_path / "bad.gguf"), "bare": way(bare)}
-    result = evaluate(models, tmp_path / "out", Plan(ROWS[:2], ASKING, SAYS_TUNED))
+    result = evaluate(models, tmp_path / "out", EvaluationPlan(ROWS[:2], ASKING, SAYS_TUNED))
     assert result.models["tuned"].figures.headline.passed.value == 1.0
     for name, said in (
         ("bad", "GGUF|cannot open"),
@@ -250,7 +264,11 @@ def test_a_model_that_cannot_be_asked_is_not_measured_and_the_others_go_on(
 def test_the_model_that_is_to_be_judged_must_open(tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
     with pytest.raises(UserError, match="bad.gguf: .*GGUF"):
-        evaluate({"tuned": str(tmp_path / "bad.gguf")}, tmp_path / "out", Plan(ROWS[:2], ASKING))
+        evaluate(
+            {"tuned": str(tmp_path / "bad.gguf")},
+            tmp_path / "out",
+            EvaluationPlan(ROWS[:2], ASKING),
+        )
 
 
 def test_names_of_models_become_distinct_file_names(tmp_path: Path) -> None:
@@ -281,7 +299,7 @@ def test_the_report_is_broken_down_by_difficulty_and_labels(
         for n in range(4)
     ]
     rows[0] = rows[0].labelled([("generation", "vkn")])
-    result = evaluate(models, tmp_path, Plan(rows, ASKING, SAYS_TUNED))
+    result = evaluate(models, tmp_path, EvaluationPlan(rows, ASKING, SAYS_TUNED))
     text = result.report_markdown.read_text()
     assert "## By difficulty" in text and "## By generation" in text
     assert "| vkn | 1 | 0.000 | 1.000 |" in text and "| all | 4 | 0.000 | 1.000 |" in text

@@ -45,7 +45,7 @@ from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.export.vocabulary_check import HARD, hard_texts
 from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.weights import Weights
-from workbench.tokenization.pretokenizers import SPLITTINGS
+from workbench.tokenization.pretokenizers import PRETOKENIZERS
 
 CHATML_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 PADDING_ROWS = 8
@@ -73,7 +73,7 @@ def backend_json(kind: str = "gpt-2", vocab: int = 600) -> str:
     """A trained tokenizer as JSON: one of SPLITTINGS, of STRANGE, or `pieces` (gemma)."""
     if kind.startswith("pieces"):
         return _pieces_json(vocab, kind)
-    steps, ignore_merges = SPLITTINGS.get(kind, ((), False))
+    steps, ignore_merges = PRETOKENIZERS.get(kind, ((), False))
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer = (
         pre_tokenizers.Sequence([_STEPS[name](value) for name, value in steps])

@@ -10,9 +10,9 @@ import pytest
 
 from tests.pipeline.export.helpers import PROBES, export, plan, save_adapter, save_base
 from workbench.core.errors import UserError
-from workbench.inference.llama_model import NativeAdapter, NativeModel, use
-from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.inference.llama_model import LlamaAdapter, LlamaModel, apply_adapter
+from workbench.pipeline.export.adapter_gguf import NeedsMerge, write_adapter
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.parity import log_softmax
 from workbench.pipeline.export.peft_adapter import read_adapter
 from workbench.pipeline.export.reference_logits import write_reference
@@ -34,12 +34,12 @@ def divergence(expected: np.ndarray, got: np.ndarray) -> float:
     return float((np.exp(p) * (p - q)).sum(axis=1).mean())
 
 
-def with_adapter(native: NativeFile, path: Path | None) -> np.ndarray:
+def with_adapter(native: GgufLogits, path: Path | None) -> np.ndarray:
     """Logits of IDS with that adapter."""
-    adapter = None if path is None else NativeAdapter(native._c, native._model, path)
-    use(native._c, native._context, adapter)
+    adapter = None if path is None else LlamaAdapter(native._c, native._model, path)
+    apply_adapter(native._c, native._context, adapter)
     logits = native.logits(list(IDS))
-    use(native._c, native._context, None)
+    apply_adapter(native._c, native._context, None)
     if adapter:
         adapter.close()
     return logits
@@ -56,7 +56,7 @@ def test_the_model_with_it_is_the_model_that_was_trained(shape: str, tmp_path: P
     made = write_adapter(base, read_adapter(adapter), tmp_path / "adapter.gguf")
     assert made.bytes < (adapter / "adapter_model.safetensors").stat().st_size + 20_000
     limit = plan(Weights(base), ["f32"]).family.f32_limit
-    with NativeFile(gguf, context=len(IDS) + 1) as native:
+    with GgufLogits(gguf, context=len(IDS) + 1) as native:
         plain = expected(Weights(base), tmp_path / "plain")
         tuned = expected(Weights(base, (adapter,)), tmp_path / "tuned")
         assert divergence(plain, with_adapter(native, None)) < limit
@@ -78,7 +78,7 @@ def test_scales_and_ranks_of_every_kind(variant: str, tmp_path: Path) -> None:
     adapter = save_adapter(base, tmp_path / "adapter", **VARIANTS[variant])
     gguf = export(Weights(base), tmp_path, "f32")["f32"]
     made = write_adapter(base, read_adapter(adapter), tmp_path / "adapter.gguf")
-    with NativeFile(gguf, context=len(IDS) + 1) as native:
+    with GgufLogits(gguf, context=len(IDS) + 1) as native:
         tuned = expected(Weights(base, (adapter,)), tmp_path / "tuned")
         assert divergence(tuned, with_adapter(native, made.path)) < 1e-6
 
@@ -86,8 +86,8 @@ def test_scales_and_ranks_of_every_kind(variant: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "kind", "said"),
     [
-        (dict(use_dora=True), NotAlone, "DoRA cannot be applied to a loaded model"),
-        (dict(modules_to_save=["lm_head"]), NotAlone, "replaces lm_head.weight"),
+        (dict(use_dora=True), NeedsMerge, "DoRA cannot be applied to a loaded model"),
+        (dict(modules_to_save=["lm_head"]), NeedsMerge, "replaces lm_head.weight"),
     ],
 )
 def test_what_a_lora_file_cannot_say_is_refused(
@@ -104,7 +104,7 @@ def test_what_a_lora_file_cannot_say_is_refused(
 def test_one_end_of_a_tied_matrix_has_to_be_merged(end: str, tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "qwen2")
     adapter = save_adapter(base, tmp_path / "adapter", target_modules=[end])
-    with pytest.raises(NotAlone, match="merge"):
+    with pytest.raises(NeedsMerge, match="merge"):
         write_adapter(base, read_adapter(adapter), tmp_path / "adapter.gguf")
 
 
@@ -112,7 +112,7 @@ def test_factors_on_experts_have_to_be_merged(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "mixtral")
     settings = dict(target_modules=["q_proj"], target_parameters=["experts.down_proj"])
     adapter = save_adapter(base, tmp_path / "adapter", **settings)
-    with pytest.raises(NotAlone, match="experts.* must be merged"):
+    with pytest.raises(NeedsMerge, match="experts.* must be merged"):
         write_adapter(base, read_adapter(adapter), tmp_path / "adapter.gguf")
 
 
@@ -123,11 +123,11 @@ def test_an_adapter_of_another_model_is_refused_by_us_and_by_llama(tmp_path: Pat
     with pytest.raises(UserError, match="but the adapter is for"):
         write_adapter(base, adapter, tmp_path / "wrong.gguf")
     made = write_adapter(other, adapter, tmp_path / "adapter.gguf")
-    model = NativeModel(export(Weights(base), tmp_path, "f32")["f32"])
+    model = LlamaModel(export(Weights(base), tmp_path, "f32")["f32"])
     with pytest.raises(
         UserError, match="adapter.gguf: llama.cpp cannot use this adapter: ."
     ) as told:
-        NativeAdapter(model.c, model.pointer, made.path)
+        LlamaAdapter(model.c, model.pointer, made.path)
     assert "\n" not in str(told.value)
     model.close()
 
@@ -140,7 +140,7 @@ def test_two_hundred_swaps_take_no_memory(tmp_path: Path) -> None:
         adapter = read_adapter(save_adapter(base, tmp_path / f"{seed}", seed=seed, r=64))
         paths.append(write_adapter(base, adapter, tmp_path / f"{seed}.gguf").path)
     size = paths[1].stat().st_size if paths[1] else 0
-    with NativeFile(gguf, context=len(IDS) + 1) as native:
+    with GgufLogits(gguf, context=len(IDS) + 1) as native:
         first = [with_adapter(native, path) for path in paths]
         for n in range(20):
             with_adapter(native, paths[n % 3])

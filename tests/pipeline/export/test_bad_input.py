@@ -12,7 +12,7 @@ import pytest
 from tests.pipeline.export.helpers import save_adapter, save_base
 from workbench.core import files
 from workbench.core.errors import Interrupted, RunFailed, UserError, WorkbenchError
-from workbench.pipeline.export.output_files import Doing
+from workbench.pipeline.export.output_files import ExportProgress
 from workbench.pipeline.export.stage import Callbacks, export_stage
 from workbench.pipeline.models.weights import Weights
 
@@ -161,5 +161,5 @@ def test_a_stop_in_any_phase_leaves_no_part(made: Path, tmp_path: Path, phase: s
     assert left == expected[phase]
 
 
-def _note(seen: list[str], at: Doing) -> None:
+def _note(seen: list[str], at: ExportProgress) -> None:
     seen.append(at.doing.partition(" ")[0])

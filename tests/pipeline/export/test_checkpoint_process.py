@@ -12,20 +12,20 @@ import pytest
 
 from tests.pipeline.export.helpers import save_adapter
 from tests.pipeline.export.test_adapter_gguf import divergence, expected
-from workbench.console.chat import Settings, chat
+from workbench.console.chat import ChatSettings, chat
 from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
-from workbench.inference.chat_model import Source
-from workbench.inference.llama_model import NativeAdapter, use
+from workbench.core.sampling import SamplingParams
+from workbench.inference.chat_model import GgufSource
+from workbench.inference.llama_model import LlamaAdapter, apply_adapter
 from workbench.pipeline.export import gguf_cache
-from workbench.pipeline.export.checkpoint_process import Ready, make_ready
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.checkpoint_process import CheckpointModel, make_ready
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.models.weights import Weights
 from workbench.run.checkpoints import find
 from workbench.run.folder import RunFolder
 from workbench.runner import checkpoint_model as front
-from workbench.runner.checkpoint_model import Following
+from workbench.runner.checkpoint_model import LatestCheckpoint
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -40,14 +40,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return gguf_cache.models_folder()
 
 
-def ready(run: RunFolder, name: str, stage: str = "sft", kind: str = "f32") -> Ready:
+def ready(run: RunFolder, name: str, stage: str = "sft", kind: str = "f32") -> CheckpointModel:
     return make_ready(run, stage, name, kind, lambda fields: None)
 
 
 def logits(gguf: Path, adapter: Path | None) -> np.ndarray:
-    with NativeFile(gguf, context=len(IDS) + 1) as native:
-        worn = None if adapter is None else NativeAdapter(native._c, native._model, adapter)
-        use(native._c, native._context, worn)
+    with GgufLogits(gguf, context=len(IDS) + 1) as native:
+        worn = None if adapter is None else LlamaAdapter(native._c, native._model, adapter)
+        apply_adapter(native._c, native._context, worn)
         return native.logits(IDS)
 
 
@@ -173,16 +173,16 @@ def test_the_oldest_goes_when_the_cache_is_full(tmp_path: Path) -> None:
 def test_following_a_run_in_a_chat(trained_run: RunFolder, tmp_path: Path) -> None:
     """A child makes each ready; the newest answers, and it is said; what fails is said as well."""
     run = trained_run
-    first = front.make_ready(run, find(run, "step-000006"), "f32")
-    following = Following(run, "f32", first)
+    first = front.export_checkpoint(run, find(run, "step-000006"), "f32")
+    following = LatestCheckpoint(run, "f32", first)
     assert following.newer() is None, "best, last and final are of the same step"
 
-    def newer() -> Source | None:
+    def newer() -> GgufSource | None:
         found = following.newer()
-        return Source(found.base, found.adapter, found.checkpoint.label) if found else None
+        return GgufSource(found.base, found.adapter, found.checkpoint.label) if found else None
 
-    source = Source(first.base, first.adapter, "first", first.sha256, newer)
-    settings = Settings(Sampling(temperature=0, max_tokens=4), context=128)
+    source = GgufSource(first.base, first.adapter, "first", first.sha256, newer)
+    settings = ChatSettings(SamplingParams(temperature=0, max_tokens=4), context=128)
     lines = iter(["hello", "again", "and again"])
     out = io.StringIO()
 

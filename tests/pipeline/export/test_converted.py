@@ -13,7 +13,7 @@ from tests.pipeline.export.conversions import CONVERTS, CONVERTS_WRONGLY, REFUSE
 from tests.pipeline.export.helpers import save_adapter, save_base
 from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.export.converted import base_gguf, export_converted
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.merge_whole import whole_model, write_whole
 from workbench.pipeline.export.reference_logits import write_reference
 from workbench.pipeline.export.stage import Callbacks
@@ -128,7 +128,7 @@ def test_the_base_alone_for_a_comparison(weights: Weights, tmp_path: Path) -> No
     target = tmp_path / "base-q8_0.gguf"
     base_gguf(weights.base, weights.base, target, "q8_0", program(tmp_path, CONVERTS), 1)
     assert names(tmp_path) == ["base-q8_0.gguf", "convert_hf_to_gguf.py"]
-    with NativeFile(target, context=16) as native:
+    with GgufLogits(target, context=16) as native:
         assert np.isfinite(native.logits([5, 6, 7])).all()
 
 

@@ -14,7 +14,7 @@ from gguf import GGUFReader, TokenType
 from tests.pipeline.export.helpers import STRANGE, backend_json, save_base, save_tokenizer
 from workbench.core.errors import RunFailed, UserError
 from workbench.pipeline.export import gguf_writer
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.vocabulary import model_name
 from workbench.pipeline.export.vocabulary_check import (
@@ -26,7 +26,7 @@ from workbench.pipeline.export.vocabulary_check import (
     hard_texts,
 )
 from workbench.pipeline.models.weights import Weights
-from workbench.tokenization.pretokenizers import DEVIATIONS, SPLITTINGS, pretokenizer_name
+from workbench.tokenization.pretokenizers import DEVIATIONS, PRETOKENIZERS, pretokenizer_name
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def wide(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 PIECES = ("pieces", "pieces-prefix", "pieces-first")
 
 
-@pytest.mark.parametrize("kind", [*SPLITTINGS, *PIECES])
+@pytest.mark.parametrize("kind", [*PRETOKENIZERS, *PIECES])
 def test_ids_are_equal_on_every_probe(kind: str, wide: Path, tmp_path: Path) -> None:
     vocab = 600 if kind in PIECES else 1300
     plan = planned(wide, save_tokenizer(tmp_path / "tokenizer", kind, vocab))
@@ -223,7 +223,7 @@ def test_bos_and_eos_are_always_written(base: Path, tmp_path: Path) -> None:
     fields = GGUFReader(path).fields
     names = ("bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")
     assert [fields[f"tokenizer.ggml.{n}"].contents() for n in names] == [2, 2, False, False]
-    with NativeFile(path) as native:
+    with GgufLogits(path) as native:
         assert native.ids("Hello", add_special=True) == native.ids("Hello")
 
 

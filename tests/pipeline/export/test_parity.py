@@ -14,7 +14,7 @@ from workbench.pipeline.export.parity import (
     _compare,
     _summary,
     as_json,
-    gate,
+    judge_parity,
     log_softmax,
 )
 from workbench.pipeline.export.tensor_types import TYPES
@@ -27,11 +27,11 @@ def test_every_type_has_a_limit() -> None:
 
 
 def test_float_files_must_be_exact() -> None:
-    assert gate(GOOD).passed
-    wrong = gate(dataclasses.replace(GOOD, kl_mean=1.1e-4))
+    assert judge_parity(GOOD).passed
+    wrong = judge_parity(dataclasses.replace(GOOD, kl_mean=1.1e-4))
     assert not wrong.passed and "limit is 0.0001" in wrong.reason
     f32 = dataclasses.replace(GOOD, type="f32", kl_mean=5e-6)
-    assert not gate(f32).passed and gate(f32, f32_limit=1e-5).passed
+    assert not judge_parity(f32).passed and judge_parity(f32, f32_limit=1e-5).passed
 
 
 def test_a_tipped_router_is_no_fault_of_the_file() -> None:
@@ -40,20 +40,20 @@ def test_a_tipped_router_is_no_fault_of_the_file() -> None:
     tipped = logits.copy()
     tipped[3] = tipped[3, ::-1]
     one = _summary("f16", [_compare(logits, tipped)], True, None)
-    assert gate(one, routed=True).passed and not gate(one).passed
+    assert judge_parity(one, routed=True).passed and not judge_parity(one).passed
     all_wrong = _summary("f16", [_compare(logits, logits[:, ::-1])], True, None)
-    assert not gate(all_wrong, routed=True).passed
+    assert not judge_parity(all_wrong, routed=True).passed
 
 
 def test_other_ids_fail_whatever_the_logits() -> None:
     for kind in TYPES:
         other = dataclasses.replace(GOOD, type=kind, kl_mean=0.0, ids_equal=False)
-        assert not gate(other).passed
+        assert not judge_parity(other).passed
 
 
 def test_quantization_is_reported_and_warned_of() -> None:
-    assert gate(dataclasses.replace(GOOD, type="q8_0", kl_mean=5e-3)).warning == ""
-    much = gate(dataclasses.replace(GOOD, type="q8_0", kl_mean=5e-2))
+    assert judge_parity(dataclasses.replace(GOOD, type="q8_0", kl_mean=5e-3)).warning == ""
+    much = judge_parity(dataclasses.replace(GOOD, type="q8_0", kl_mean=5e-2))
     assert much.passed and "q8_0 costs this model 0.05 nats" in much.warning
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_number_fails(kind: str) -> None:
     broken = expected.copy()
     broken[1, 2] = np.nan
     found = _summary(kind, [_compare(expected, broken)], True, None)
-    verdict = gate(found)
+    verdict = judge_parity(found)
     assert not verdict.passed
     assert as_json(found, verdict)["kl_mean"] is None
 

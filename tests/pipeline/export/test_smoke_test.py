@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from tests.pipeline.export.helpers import PROBES, export, save_base
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.smoke_test import (
     NONE_COMPARED,
     PROMPT_TOKENS,
     TOKENS,
-    SmokeAnswers,
+    SmokeTest,
     smoke_answers,
 )
 from workbench.pipeline.models.weights import Weights
 
 
 def test_where_answers_part() -> None:
-    found = SmokeAnswers([[1], [2]], [0])
+    found = SmokeTest([[1], [2]], [0])
     found.given = {
         "adapter": [[5, 6, 7], [8]],
         "f16": [[5, 6, 7], [8]],
@@ -32,7 +32,7 @@ def test_where_answers_part() -> None:
 
 
 def test_no_answer_leaves_its_block() -> None:
-    found = SmokeAnswers([[1]], [0])
+    found = SmokeTest([[1]], [0])
     found.given = {"adapter": [[2]]}
     page = found.page(lambda ids: "a\n# no heading\n\x1b[31mred")
     assert "\n    # no heading\n" in page and "\x1b" not in page
@@ -42,7 +42,7 @@ def test_no_answer_leaves_its_block() -> None:
 def test_a_greedy_answer_is_the_likeliest_token_each_time(stop: int | None, tmp_path: Path) -> None:
     gguf = export(Weights(save_base(tmp_path / "base", "llama")), tmp_path, "f32")["f32"]
     ids = PROBES[0]
-    with NativeFile(gguf, context=len(ids) + 6) as native:
+    with GgufLogits(gguf, context=len(ids) + 6) as native:
         answer, wanted = native.greedy(ids, 6, []), list[int]()
         while len(wanted) < 6:
             logits = native.logits([*ids, *wanted])
@@ -57,7 +57,7 @@ def test_a_greedy_answer_is_the_likeliest_token_each_time(stop: int | None, tmp_
 
 def test_a_prompt_as_long_as_a_templates_system_prompt_is_put() -> None:
     found = smoke_answers([(), [1] * (PROMPT_TOKENS + 1), [1] * 300, [2], [3]], [0], 1 << 20)
-    assert isinstance(found, SmokeAnswers)
+    assert isinstance(found, SmokeTest)
     assert found.prompts == [[1] * 300, [2]] and found.stops == [0]
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_said_where_there_are_no_prompts() -> None:
 
 
 def test_prompt_and_response_fit_into_the_context() -> None:
-    assert isinstance(smoke_answers([[1] * (100 - TOKENS)], [0], 100), SmokeAnswers)
+    assert isinstance(smoke_answers([[1] * (100 - TOKENS)], [0], 100), SmokeTest)
     assert smoke_answers([[1] * (101 - TOKENS)], [0], 100) == (
         f"{NONE_COMPARED}: the prompts take 77 tokens or more, limit 76"
     )

@@ -19,8 +19,8 @@ from workbench.pipeline.export.tensor_types import (
     TYPES,
     Depth,
     possible_format,
+    preferred_format,
     type_named,
-    wished_format,
 )
 from workbench.pipeline.models.weights import Weights
 
@@ -113,8 +113,8 @@ def test_the_deepest_models_get_more_for_their_values() -> None:
     plain = Depth(80, False)
     eased = Depth(80, False, True)
     names = [f"blk.{i}.attn_v.weight" for i in range(80)]
-    assert {wished_format(kind, n, shape, eased).name for n in names} == {"Q5_K", "Q6_K"}
-    assert {wished_format(kind, n, shape, plain).name for n in names} == {"Q4_K", "Q6_K"}
+    assert {preferred_format(kind, n, shape, eased).name for n in names} == {"Q5_K", "Q6_K"}
+    assert {preferred_format(kind, n, shape, plain).name for n in names} == {"Q4_K", "Q6_K"}
 
 
 def test_unknown_types_get_a_suggestion() -> None:

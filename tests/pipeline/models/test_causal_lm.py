@@ -97,7 +97,7 @@ def test_an_adapter_has_the_names_of_a_text_model_and_merges_again(
 ) -> None:
     base, before = whole
     loaded = models.load(Weights(base), device=CPU, dtype=torch.float32)
-    network = models.attach(loaded, models.AdapterSettings(rank=2), seed=1)
+    network = models.attach_adapter(loaded, models.Adapter(rank=2), seed=1)
     for name, parameter in models.trainable(network).items():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)

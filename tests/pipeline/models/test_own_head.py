@@ -15,7 +15,7 @@ from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.models.base_keys import check_keys
 from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training.model import widen
+from workbench.pipeline.training.model import resize_embeddings
 
 SHAPES = ("qwen2", "llama-bias", "granite", "smollm3")
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -55,7 +55,7 @@ def test_it_stays_when_rows_are_added(tmp_path: Path) -> None:
     base = base_with_head(tmp_path / "base", "qwen2", 0.1)
     model = load_causal(base, dtype=torch.float32)
     before, rows = model.lm_head.weight.clone(), model.lm_head.weight.shape[0]
-    widen(model, rows + 3)
+    resize_embeddings(model, rows + 3)
     assert torch.equal(model.lm_head.weight[:rows], before)
     assert model.lm_head.weight is not model.model.embed_tokens.weight
 

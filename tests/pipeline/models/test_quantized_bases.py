@@ -22,7 +22,7 @@ from workbench.core.errors import UserError
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.packed import E4M3
 from workbench.pipeline.export.plan import plan_export
-from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 from workbench.pipeline.models.base_checks import check_stored
 from workbench.pipeline.models.base_keys import check_keys
 from workbench.pipeline.models.candidate import Candidate
@@ -136,7 +136,7 @@ def test_the_weights_are_those_that_transformers_dequantizes(
 @pytest.mark.parametrize("kind", FLOAT8)
 def test_float8_is_a_number_times_its_scale(make: Callable[[str], Path], kind: str) -> None:
     base = make(kind)
-    tensors, shards = load_file(base / "model.safetensors"), Shards(base)
+    tensors, shards = load_file(base / "model.safetensors"), SafetensorsFolder(base)
     assert UP + ".weight" in shards and len(shards.tensors) < len(tensors)
     packed = tensors[UP + ".weight"]
     scale = next(
@@ -155,7 +155,7 @@ def test_the_table_of_e4m3_is_torchs() -> None:
 
 @pytest.mark.parametrize("kind", [*BITSANDBYTES, *FLOAT8])
 def test_some_rows_are_those_of_all(make: Callable[[str], Path], kind: str) -> None:
-    shards = Shards(make(kind))
+    shards = SafetensorsFolder(make(kind))
     whole = shards.rows(UP + ".weight")
     assert whole.shape == shards.shape(UP + ".weight") == (128, 64)
     for first, end in ((0, 1), (5, 6), (47, 97), (96, 128)):
@@ -173,7 +173,7 @@ def test_rows_may_begin_inside_a_byte_and_a_block(tmp_path: Path, nested: bool) 
     save_file({"w.weight": packed, **told}, tmp_path / "model.safetensors")
     config = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    shards, wanted = Shards(tmp_path), functional.dequantize_4bit(packed, state)
+    shards, wanted = SafetensorsFolder(tmp_path), functional.dequantize_4bit(packed, state)
     assert torch.equal(torch.from_numpy(shards.rows("w.weight")), wanted)
     assert torch.equal(torch.from_numpy(shards.rows("w.weight", 3, 8)), wanted[3:8])
 

@@ -19,8 +19,8 @@ from tests.pipeline.training.helpers import Bench, Row, stage_settings
 from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.rotary import SequenceRotary, keeps_frequencies, separate_sequences
 from workbench.pipeline.training import packed_attention
-from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, collate
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 
 pytestmark = [
@@ -96,15 +96,15 @@ def alone(model: Any, row: Row) -> float:
 
 @torch.no_grad()
 def together(model: Any, rows: list[Row], packing: bool) -> float:
-    batch = collate(Examples.of(rows), range(len(rows)), packing=packing, pad_id=0, device=CPU)
-    return float(TrainedTokenLoss(model)(batch))
+    batch = collate(TokenDataset.of(rows), range(len(rows)), packing=packing, pad_id=0, device=CPU)
+    return float(CrossEntropyLoss(model)(batch))
 
 
 @pytest.mark.parametrize("name", [*helpers.SHAPES, *MORE])
 def test_packed_and_padded_the_loss_is_that_of_rows_alone(name: str) -> None:
     rows = some_rows()
     found = [alone(model_of(name), row) for row in rows]
-    tokens = int(Examples.of(rows).targets.sum())
+    tokens = int(TokenDataset.of(rows).targets.sum())
     ours = model_of(name)
     ours.set_attn_implementation(packed_attention.NAME)
     separate_sequences(ours)
@@ -176,10 +176,10 @@ def test_training_and_validation_go_by_each_row(tmp_path: Path) -> None:
     """One step over rows of both sides, and one look: packed, padded, and a row at a time."""
     bench = Bench(tmp_path, "longrope")
     rows = some_rows((30, 6, 21, 20, 12, 40, 19))
-    Examples.of(rows).save(bench.train_file)
-    Examples.of(rows[::-1]).save(bench.validation_file)
+    TokenDataset.of(rows).save(bench.train_file)
+    TokenDataset.of(rows[::-1]).save(bench.validation_file)
     expected = [alone(tiny.model("longrope"), row) for row in rows]
-    mean = sum(expected) / int(Examples.of(rows).targets.sum())
+    mean = sum(expected) / int(TokenDataset.of(rows).targets.sum())
     layouts = [
         {"packing": True, "batch_tokens": 1000},
         {"packing": False, "batch_tokens": 1000},

@@ -21,7 +21,7 @@ from workbench.architectures.shape import known_config
 from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.candidate import Candidate, When
-from workbench.pipeline.models.miniature_model import miniature
+from workbench.pipeline.models.miniature_model import make_miniature
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.pipeline.prepare.stage import chat_format
 from workbench.preset.inputs import EMBEDDED
@@ -39,7 +39,7 @@ EXPERTS_STORED_APART = "deepseek-ai/"
 @cache
 def small(name: str) -> Path:
     """A base of the same kind, its tokenizer too."""
-    return miniature(name)
+    return make_miniature(name)
 
 
 def sparse(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:

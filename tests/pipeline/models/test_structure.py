@@ -12,12 +12,12 @@ from tests import tiny
 from tests.pipeline.export.helpers import SHAPES, config_for, save_base
 from workbench.architectures.shape import shape_of
 from workbench.bases.targets import resolve
-from workbench.estimate.memory import Setting, Work, estimate
+from workbench.estimate.memory import BatchWork, MemorySettings, estimate
 from workbench.estimate.stage import stage_groups
 from workbench.pipeline.models.structure import base_matrices, config_matrices, matrices_of
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.adapted import trained_groups
-from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.model import Adapter
 from workbench.preset.schema import TrainStage
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -64,24 +64,24 @@ def test_what_is_told_before_is_what_the_network_trains(shape: str, kind: str) -
     for parameter in plain.parameters():
         parameter.requires_grad_(False)
     targets = adapter.targets if isinstance(adapter.targets, str) else tuple(adapter.targets)
-    settings = AdapterSettings(
+    settings = Adapter(
         kind=adapter.kind,
         rank=4,
         targets=targets,
         last_layers=adapter.last_layers,
         modules_to_save=tuple(adapter.modules_to_save),
     )
-    made = models.attach(plain, settings, seed=1)
+    made = models.attach_adapter(plain, settings, seed=1)
     trained, _ = models.count_parameters(made)
     known = shape_of(config.to_dict())
-    setting = Setting(
+    setting = MemorySettings(
         kind=adapter.kind,
         rank=4,
         targets=targets,
         last_layers=adapter.last_layers,
         saved=len(adapter.modules_to_save),
     )
-    foreseen = estimate(known, setting, Work(1, 1, 1)).gradients / 4
+    foreseen = estimate(known, setting, BatchWork(1, 1, 1)).gradients / 4
     if kind == "full":  # biases are left out
         assert foreseen == pytest.approx(trained, rel=0.01)
         return

@@ -14,18 +14,23 @@ from tests.dataset.helpers import byte_level, chat, stop_id, template
 from workbench.dataset.rows import Message, Place, Row
 from workbench.pipeline.prepare import sequence_file as earlier_module
 from workbench.pipeline.prepare import stage
-from workbench.pipeline.prepare.sequence_file import Earlier, SequenceWriter, row_key, way_of
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.prepare.sequence_file import (
+    SequenceCache,
+    SequenceWriter,
+    encoding_key,
+    row_key,
+)
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.tokenization import encoding_pool as crew_module
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.encoder import Encoder, Encoding, RowTokens
-from workbench.tokenization.encoding_pool import Crew, Helper
+from workbench.tokenization.encoder import EncodedRow, EncodedSplit, Encoder
+from workbench.tokenization.encoding_pool import EncodingPool, PoolWorker
 
 
 class Counting(Encoder):
     """An encoder that says which rows it had to tokenize."""
 
-    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]:
+    def encode(self, rows: Iterable[Row]) -> Iterator[EncodedRow]:
         for found in super().encode(rows):
             ASKED.append(found.row.place.line)
             yield found
@@ -52,22 +57,22 @@ ROWS = [
 ]
 
 
-def made(encoder: Encoder, rows: list[Row], path: Path) -> tuple[list[list[int]], Encoding]:
-    earlier = Earlier(way_of(encoder, "{}"))
-    encoding = Encoding()
+def made(encoder: Encoder, rows: list[Row], path: Path) -> tuple[list[list[int]], EncodedSplit]:
+    earlier = SequenceCache(encoding_key(encoder, "{}"))
+    encoding = EncodedSplit()
     with SequenceWriter(path) as writer:
         for key, found in earlier.encode(rows, encoder):
             writer.add(found, encoding.enter(found, "drop"), key)
     earlier.remember([path])
-    examples = Examples.load(path)
+    examples = TokenDataset.load(path)
     return [examples.ids(n).tolist() for n in range(len(examples))], encoding
 
 
 def test_the_file_holds_what_was_encoded(encoder: Encoder, tmp_path: Path) -> None:
     ids, encoding = made(encoder, ROWS, tmp_path / "a.safetensors")
-    wanted = [e for f in encoder.encode(ROWS) for e in Encoding().enter(f, "drop")]
+    wanted = [e for f in encoder.encode(ROWS) for e in EncodedSplit().enter(f, "drop")]
     assert ids == [entry.ids.tolist() for entry in wanted] and len(ids) > 6
-    examples = Examples.load(tmp_path / "a.safetensors")
+    examples = TokenDataset.load(tmp_path / "a.safetensors")
     assert [examples.trained(n).tolist() for n in range(len(ids))] == [
         list(e.trained) for e in wanted
     ]
@@ -88,14 +93,14 @@ def test_several_processes_write_the_same_bytes(
     plain = Encoder(*(getattr(encoder, name) for name in Encoder.__dataclass_fields__))
     rows = [row for number in range(100) for row in (chat(f"{number}", "first"), *ROWS)]
     alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
-    with Crew(plain, pytest.fail, helpers=2, alone_chars=0) as crew:
-        crew.helpers = [Helper(plain), Helper(plain)]
+    with EncodingPool(plain, pytest.fail, helpers=2, alone_chars=0) as crew:
+        crew.helpers = [PoolWorker(plain), PoolWorker(plain)]
         for helper in crew.helpers:
             helper._begun.result()
         for path, encodes in ((alone, plain), (together, crew)):
             with SequenceWriter(path) as writer:
                 for found in encodes.encode(rows):
-                    writer.add(found, Encoding().enter(found, "drop"), row_key(found.row))
+                    writer.add(found, EncodedSplit().enter(found, "drop"), row_key(found.row))
     assert alone.read_bytes() == together.read_bytes()
 
 
@@ -119,15 +124,15 @@ def test_another_way_of_tokenizing_or_a_changed_file_starts_anew(
 ) -> None:
     path = tmp_path / "a.safetensors"
     made(encoder, ROWS, path)
-    names = {way_of(encoder, "{}")}
+    names = {encoding_key(encoder, "{}")}
     for other in (
         replace(encoder, sequence_length=64),
         replace(encoder, stop_ids=(1,)),
         replace(encoder, separator_id=5),
         replace(encoder, template=template("chatml")),
     ):
-        names.add(way_of(other, "{}"))
-    names.add(way_of(encoder, "{ }"))
+        names.add(encoding_key(other, "{}"))
+    names.add(encoding_key(encoder, "{ }"))
     assert len(names) == 6
     path.write_bytes(path.read_bytes() + b"x")
     ASKED.clear()
@@ -139,17 +144,19 @@ def test_a_template_for_tools_and_a_date_are_part_of_the_way(encoder: Encoder) -
     plain = template("chatml")
     dated = replace(plain, source=plain.source + "{{ strftime_now('%Y') }}")
     with_tools = replace(plain, others=(("tool_use", "x"), ("rag", "y")))
-    ways = [way_of(replace(encoder, template=one), "{}") for one in (plain, dated, with_tools)]
+    ways = [
+        encoding_key(replace(encoder, template=one), "{}") for one in (plain, dated, with_tools)
+    ]
     assert len(set(ways)) == 3
     other = replace(plain, others=(("rag", "y"),))
-    assert way_of(replace(encoder, template=other), "{}") == ways[0]
+    assert encoding_key(replace(encoder, template=other), "{}") == ways[0]
 
 
 def test_a_date_of_another_day_is_another_way(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dated = replace(encoder, template=ChatTemplate("{{ strftime_now('%Y') }}"))
-    today = way_of(dated, "{}")
+    today = encoding_key(dated, "{}")
 
     class Tomorrow(date):
         @classmethod
@@ -157,7 +164,7 @@ def test_a_date_of_another_day_is_another_way(
             return cls.fromordinal(date.today().toordinal() + 1)
 
     monkeypatch.setattr(earlier_module, "date", Tomorrow)
-    assert way_of(dated, "{}") != today
+    assert encoding_key(dated, "{}") != today
 
 
 def test_a_key_tells_rows_apart_that_are_tokenized_apart() -> None:
@@ -186,7 +193,7 @@ def test_a_writing_that_fails_leaves_nothing(encoder: Encoder, tmp_path: Path) -
 
 def test_no_rows_make_an_empty_file(encoder: Encoder, tmp_path: Path) -> None:
     ids, _ = made(encoder, [], tmp_path / "a.safetensors")
-    assert ids == [] and len(Examples.load(tmp_path / "a.safetensors")) == 0
+    assert ids == [] and len(TokenDataset.load(tmp_path / "a.safetensors")) == 0
 
 
 def test_rows_are_written_and_read_back_whatever_they_hold(tmp_path: Path) -> None:

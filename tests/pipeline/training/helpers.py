@@ -10,10 +10,10 @@ from typing import Any
 
 from tests import tiny
 from workbench.pipeline.models.weights import TrainResult, Weights
-from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
-from workbench.pipeline.training.monitor import NOTHING, Watched
+from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS, ProcessGroup
+from workbench.pipeline.training.monitor import NO_MONITORING, MonitorPlan
 from workbench.pipeline.training.stage import train_stage
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.preset.schema import Model, TrainStage
 from workbench.run.events import Event
 
@@ -64,8 +64,8 @@ class Bench:
         self.root = root
         self.base = tiny.save_base(root / "base", kind)
         self.train_file, self.validation_file = root / "t.safetensors", root / "v.safetensors"
-        Examples.of(rows(count)).save(self.train_file)
-        Examples.of(rows(6, seed=1)).save(self.validation_file)
+        TokenDataset.of(rows(count)).save(self.train_file)
+        TokenDataset.of(rows(6, seed=1)).save(self.validation_file)
 
     def train(
         self,
@@ -75,10 +75,10 @@ class Bench:
         weights: Weights | None = None,
         settings: TrainStage | None = None,
         emit: Callable[[Event], None] | None = None,
-        watched: Watched = NOTHING,
+        watched: MonitorPlan = NO_MONITORING,
         model: Model = MODEL,
         tokenizer: Any = None,
-        ranks: Ranks = ALONE,
+        ranks: ProcessGroup = SINGLE_PROCESS,
         share_weights: bool = False,
     ) -> tuple[TrainResult, list[Event]]:
         """Train in `root/name`; returns the result and all events."""

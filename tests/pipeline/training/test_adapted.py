@@ -21,7 +21,7 @@ from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.structure import matrices_of
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.adapted import named_targets, trained_groups
-from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.model import Adapter
 from workbench.preset.schema import Model
 from workbench.run import events
 
@@ -71,7 +71,7 @@ def attached(base: Path, **settings: Any) -> Any:
     model = load_causal(base)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    return models.attach(model, AdapterSettings(rank=4, **settings), seed=1)
+    return models.attach_adapter(model, Adapter(rank=4, **settings), seed=1)
 
 
 def saved(made: Any, folder: Path) -> dict[str, Any]:

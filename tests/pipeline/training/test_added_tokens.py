@@ -16,8 +16,8 @@ from tests.pipeline.training.test_stage import After, losses
 from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
-from workbench.pipeline.training.model import widen
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.model import resize_embeddings
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.preset.schema import Model
 
 pytestmark = [
@@ -40,7 +40,7 @@ def grown() -> Any:
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     made = Bench(tmp_path, request.param)
     thinking = Row([5, 6, SIZE, 7, 8, SIZE + 1, 9, 10, 2], [False] * 2 + [True] * 7)
-    Examples.of([*rows(20), *[thinking] * 10]).save(made.train_file)
+    TokenDataset.of([*rows(20), *[thinking] * 10]).save(made.train_file)
     return made
 
 
@@ -67,8 +67,8 @@ def test_new_rows_are_the_mean_of_the_others() -> None:
     for kind in ("llama", "qwen2"):
         model = tiny.model(kind)
         before = model.get_input_embeddings().weight.clone()
-        widen(model, SIZE + 2)
-        widen(model, SIZE)  # never shrunk
+        resize_embeddings(model, SIZE + 2)
+        resize_embeddings(model, SIZE)  # never shrunk
         for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
             assert layer.weight.shape[0] == SIZE + 2
         after = model.get_input_embeddings().weight

@@ -14,8 +14,8 @@ from tests.pipeline.training.test_stage import After, losses
 from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.pipeline.training import compilation
-from workbench.pipeline.training.compilation import Compiling, blocks
-from workbench.pipeline.training.distributed.collectives import ALONE
+from workbench.pipeline.training.compilation import CompileChoice, blocks
+from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings(
@@ -67,7 +67,7 @@ class Timed:
         self.model: Any = tiny.model()
         monkeypatch.setattr(compilation, "TRIED_ON", ("cpu",))
         monkeypatch.setattr(compilation.time, "perf_counter", lambda: self.now)
-        self.compiling = Compiling(self.model, "auto", CPU, self.told.append, ALONE)
+        self.compiling = CompileChoice(self.model, "auto", CPU, self.told.append, SINGLE_PROCESS)
 
     @property
     def compiled(self) -> bool:

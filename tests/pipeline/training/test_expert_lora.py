@@ -25,7 +25,7 @@ from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import expert_lora
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.adapted import wraps_parameter
-from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.model import Adapter
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -88,9 +88,9 @@ def test_every_expert_and_every_other_target_has_learnt(trained: Trained) -> Non
 def test_plain_peft_computes_the_same(trained: Trained) -> None:
     config = json.loads((trained.adapter / "adapter_config.json").read_text())
     assert config["lora_dropout"] == 0 and config["target_parameters"]
-    ours = models.attach(
+    ours = models.attach_adapter(
         loaded(trained.bench.base),
-        AdapterSettings(rank=8, alpha=16.0, targets=tuple(SETTINGS["targets"]), carry=True),
+        Adapter(rank=8, alpha=16.0, targets=tuple(SETTINGS["targets"]), carry=True),
         seed=7,
         carried=trained.adapter,
     )
@@ -159,7 +159,7 @@ def attached(config: Any, *, dropout: float = 0.0, dtype: torch.dtype = torch.fl
     plain.config.use_cache = False
     for parameter in plain.parameters():
         parameter.requires_grad_(False)
-    made = models.attach(plain, AdapterSettings(rank=4, dropout=dropout), seed=1)
+    made = models.attach_adapter(plain, Adapter(rank=4, dropout=dropout), seed=1)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "lora_B" in name:
@@ -231,7 +231,7 @@ def test_sixteen_bit_experts_have_factors_in_float32() -> None:
 
 def test_an_adapter_that_is_off_leaves_the_base(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "qwen3-moe")
-    made = models.attach(loaded(base), AdapterSettings(rank=4), seed=1)
+    made = models.attach_adapter(loaded(base), Adapter(rank=4), seed=1)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "lora_B" in name:

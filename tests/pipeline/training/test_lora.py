@@ -12,7 +12,7 @@ from torch import nn
 
 from tests import tiny
 from workbench.pipeline.training import lora, model
-from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.model import Adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
@@ -24,13 +24,13 @@ def adapted(base: str, join: bool, **settings: Any) -> Any:
     frozen = tiny.model(base)
     for parameter in frozen.parameters():
         parameter.requires_grad_(False)
-    made = model._attached(frozen, AdapterSettings(rank=4, **settings), 1, None, ())
+    made = model._attached(frozen, Adapter(rank=4, **settings), 1, None, ())
     torch.manual_seed(3)
     for name, parameter in made.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.1)
     if join:
-        assert lora.join(made) > 0
+        assert lora.fuse_lora_layers(made) > 0
     return made.train()
 
 
@@ -62,19 +62,19 @@ def test_rslora_and_the_last_layers_alone_too() -> None:
 
 def test_what_is_not_plain_stays_with_peft() -> None:
     made = adapted("llama", False, kind="dora")
-    assert lora.join(made) == 0
+    assert lora.fuse_lora_layers(made) == 0
     half = adapted("llama", False)
     half.base_model.model.to(torch.bfloat16)  # the base alone is in 16 bits as it is trained
     for name, parameter in half.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
-    assert lora.join(half) == 0
+    assert lora.fuse_lora_layers(half) == 0
 
 
 def test_two_adapters_at_once_stay_with_peft(tmp_path: Path) -> None:
     adapted("llama", False).save_pretrained(tmp_path / "first")
     frozen = tiny.model("llama")
-    made = model.attach(frozen, AdapterSettings(rank=4), seed=2, beneath=[tmp_path / "first"])
+    made = model.attach_adapter(frozen, Adapter(rank=4), seed=2, beneath=[tmp_path / "first"])
     layers = [m for m in made.modules() if type(m) is lora.LoraLayer]
     assert layers and not any(isinstance(m.forward, lora._Joined) for m in layers)
 

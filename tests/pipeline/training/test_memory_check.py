@@ -16,12 +16,17 @@ from tests.pipeline.training.test_stage import After, losses
 from workbench.core import files
 from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.models.base_shape import read_shape
-from workbench.pipeline.training.batch_plan import parted
+from workbench.pipeline.training.batch_plan import split_micro_batch
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss
-from workbench.pipeline.training.memory_check import beyond, foreseen, work_of, worst
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, MicroBatchTensors
+from workbench.pipeline.training.memory_check import (
+    batch_work,
+    estimate_stage_memory,
+    largest_micro_batches,
+    uncovered_validation_batches,
+)
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import plan_batches, validation_plan
 from workbench.preset.schema import Model
 from workbench.run import events
@@ -41,16 +46,16 @@ class Small:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, holds: int, from_call: int = 0) -> None:
         self.holds, self.from_call, self.calls, self.refused = holds, from_call, 0, 0
-        plain = TrainedTokenLoss.forward
+        plain = CrossEntropyLoss.forward
 
-        def forward(module: TrainedTokenLoss, batch: Batch) -> Any:
+        def forward(module: CrossEntropyLoss, batch: MicroBatchTensors) -> Any:
             self.calls += 1
             if batch.input_ids.numel() > self.holds and self.calls > self.from_call:
                 self.refused += 1
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nmore")
             return plain(module, batch)
 
-        monkeypatch.setattr(TrainedTokenLoss, "forward", forward)
+        monkeypatch.setattr(CrossEntropyLoss, "forward", forward)
 
 
 def warnings(told: list[events.Event]) -> list[str]:
@@ -112,13 +117,16 @@ def test_measuring_changes_no_bit(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_worst_are_those_with_most_positions_and_most_to_learn(bench: Bench) -> None:
     all_masked = Row([5] * 40, [False] * 39 + [True])
-    Examples.of([*rows(20, longest=12), all_masked, all_masked]).save(bench.train_file)
-    examples, held_out = Examples.load(bench.train_file), Examples.load(bench.validation_file)
+    TokenDataset.of([*rows(20, longest=12), all_masked, all_masked]).save(bench.train_file)
+    examples, held_out = (
+        TokenDataset.load(bench.train_file),
+        TokenDataset.load(bench.validation_file),
+    )
     stage = stage_settings(packing=False, batch_size=2)
     plan, _ = plan_batches(stage, examples, validation=True)
-    most, learnt = worst(plan, examples)
+    most, learnt = largest_micro_batches(plan, examples)
     assert set(most) == {20, 21} and set(learnt).isdisjoint(most)
-    work = work_of(plan, examples, validation_plan(held_out, stage), held_out)
+    work = batch_work(plan, examples, validation_plan(held_out, stage), held_out)
     assert (work.tokens, work.longest) == (80, 40)
     assert work.trained == examples.targets[list(learnt)].sum()
     assert work.validation_tokens > 0 and work.validation_trained == held_out.targets.sum()
@@ -126,26 +134,26 @@ def test_the_worst_are_those_with_most_positions_and_most_to_learn(bench: Bench)
 
 def test_a_validation_pass_is_tried_only_where_training_needs_no_more(bench: Bench) -> None:
     """Beside a training pass over as many positions, learnt tokens and as long a row it is less."""
-    examples, stage = Examples.load(bench.train_file), stage_settings()
+    examples, stage = TokenDataset.load(bench.train_file), stage_settings()
     plan, _ = plan_batches(stage, examples, validation=True)
     few, learns_more = rows(2, seed=1), [Row([5] * 60, [True] * 60)] * 4
     for given, tried in ((few, 0), (learns_more, 1), ([*few, Row([5] * 41, [False] * 41)], 1)):
-        held_out = Examples.of(given)
+        held_out = TokenDataset.of(given)
         asked = validation_plan(held_out, stage)
-        assert asked and len(beyond(asked, held_out, plan, examples)) == tried
+        assert asked and len(uncovered_validation_batches(asked, held_out, plan, examples)) == tried
 
 
 def test_one_batch_that_is_the_worst_in_both_ways_is_tried_once(bench: Bench) -> None:
-    examples = Examples.of([Row([5] * 30, [False] + [True] * 29), *rows(9, longest=12)])
+    examples = TokenDataset.of([Row([5] * 30, [False] + [True] * 29), *rows(9, longest=12)])
     plan, _ = plan_batches(stage_settings(batch_size=1, packing=False), examples, validation=True)
-    assert worst(plan, examples) == [(0,)]
+    assert largest_micro_batches(plan, examples) == [(0,)]
 
 
 def test_rows_are_parted_evenly_in_order() -> None:
-    lengths = Examples.of([Row([1] * n, [True] * n) for n in (9, 1, 1, 1, 6, 6)]).lengths
-    assert parted((0, 1, 2, 3, 4, 5), lengths, 2) == [(0, 1, 2, 3), (4, 5)]
-    assert parted((0, 4), lengths, 8) == [(0,), (4,)]
-    assert parted((3, 2), lengths, 1) == [(3, 2)]
+    lengths = TokenDataset.of([Row([1] * n, [True] * n) for n in (9, 1, 1, 1, 6, 6)]).lengths
+    assert split_micro_batch((0, 1, 2, 3, 4, 5), lengths, 2) == [(0, 1, 2, 3), (4, 5)]
+    assert split_micro_batch((0, 4), lengths, 8) == [(0,), (4,)]
+    assert split_micro_batch((3, 2), lengths, 1) == [(3, 2)]
 
 
 @pytest.mark.parametrize(
@@ -173,8 +181,10 @@ def test_a_base_of_unknown_make_is_not_estimated(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     for text in ("{", "[]", "{}", '{"hidden_size": "x"}', '{"hidden_size": 8}'):
         config.write_text(text)
-        assert foreseen(read_shape(config), stage_settings(), Model()) is None
-    assert foreseen(read_shape(tmp_path / "none.json"), stage_settings(), Model()) is None
+        assert estimate_stage_memory(read_shape(config), stage_settings(), Model()) is None
+    assert (
+        estimate_stage_memory(read_shape(tmp_path / "none.json"), stage_settings(), Model()) is None
+    )
 
 
 MEASURE = """

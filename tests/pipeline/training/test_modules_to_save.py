@@ -14,7 +14,7 @@ from tests.pipeline.export.helpers import parities, plan
 from tests.pipeline.training.helpers import Bench, stage_settings
 from workbench.core import files
 from workbench.core.errors import Interrupted
-from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
+from workbench.pipeline.export.adapter_gguf import NeedsMerge, write_adapter
 from workbench.pipeline.export.peft_adapter import read_adapter
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
@@ -95,7 +95,7 @@ def test_a_checkpoint_is_exported_as_tied(tmp_path: Path) -> None:
     config = bench.folder() / "adapters" / "final"
     adapter = read_adapter(checkpoint, config_folder=config)
     assert EMBEDDING in adapter.replacements and HEAD not in adapter.replacements
-    with pytest.raises(NotAlone, match="replaces model.embed_tokens.weight and must be merged"):
+    with pytest.raises(NeedsMerge, match="replaces model.embed_tokens.weight and must be merged"):
         write_adapter(bench.base, adapter, tmp_path / "adapter.gguf")
 
 

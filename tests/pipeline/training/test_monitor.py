@@ -13,17 +13,17 @@ from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import After
 from workbench.core import files
 from workbench.core.errors import Interrupted
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.pipeline.models.weights import load as load_result
 from workbench.pipeline.training.monitor import (
-    NOTHING,
-    Watched,
-    Watcher,
+    NO_MONITORING,
+    MonitorPlan,
+    TrainingMonitor,
     general_examples,
     general_text,
 )
-from workbench.pipeline.training.sample_generation import Asking, Prompt
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.sample_generation import Prompt, SampleSettings
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 from workbench.tokenization.tokenizer import from_backend
 
@@ -35,16 +35,16 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def general() -> Examples:
+def general() -> TokenDataset:
     return general_examples(
         from_backend(tiny.tokenizer().backend_tokenizer), separator_id=0, longest=9999
     )
 
 
-def watched(folder: Path | None = None, share: float = 1e9) -> Watched:
-    sampling = Sampling(temperature=0.8, max_tokens=6)
-    asking = Asking(sampling, tiny.tokenizer().decode, stop_ids=[2], pad_id=3)
-    return Watched(share, folder, [Prompt("a \x1b[31m", [5, 6, 7])], asking, general())
+def watched(folder: Path | None = None, share: float = 1e9) -> MonitorPlan:
+    sampling = SamplingParams(temperature=0.8, max_tokens=6)
+    asking = SampleSettings(sampling, tiny.tokenizer().decode, stop_ids=[2], pad_id=3)
+    return MonitorPlan(share, folder, [Prompt("a \x1b[31m", [5, 6, 7])], asking, general())
 
 
 def looked_at(told: list[events.Event], kind: type[Any] = events.Sampled) -> list[int]:
@@ -79,7 +79,7 @@ def test_resumed_the_bits_are_the_same_and_step_0_is_not_asked_again(bench: Benc
 
 
 def test_answers_are_given_without_validation_rows_too(bench: Bench) -> None:
-    Examples.of([]).save(bench.validation_file)
+    TokenDataset.of([]).save(bench.validation_file)
     _, told = bench.train(settings=stage_settings(evaluate_every=4.0), watched=watched())
     assert len(looked_at(told)) > 2
     assert not [event for event in told if isinstance(event, events.Validated)]
@@ -121,12 +121,12 @@ class Clocked:
             "workbench.pipeline.training.monitor.time.perf_counter", lambda: self.now
         )
 
-        def loss_of(examples: Examples) -> float:
+        def loss_of(examples: TokenDataset) -> float:
             self.now += cost_s
             return 1.0
 
-        only = Watched(share, general=general())
-        self.watcher = Watcher(only, None, loss_of, self.told.append)
+        only = MonitorPlan(share, general=general())
+        self.watcher = TrainingMonitor(only, None, loss_of, self.told.append)
 
 
 def test_looks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_looks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_nothing_to_look_at_costs_nothing(bench: Bench) -> None:
-    _, told = bench.train(watched=NOTHING)
+    _, told = bench.train(watched=NO_MONITORING)
     assert not looked_at(told) and not looked_at(told, events.GeneralMeasured)
 
 

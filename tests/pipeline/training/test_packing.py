@@ -18,8 +18,8 @@ from workbench.core.errors import Interrupted
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training import packing as layout
-from workbench.pipeline.training.distributed.collectives import Ranks
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -92,7 +92,7 @@ def test_a_choice_that_is_none_or_for_other_rows_is_made_anew(
 
 
 @dataclass(frozen=True)
-class Other(Ranks):
+class Other(ProcessGroup):
     """A rank that hears from the first one."""
 
     heard: bool = False
@@ -106,8 +106,8 @@ def test_the_other_ranks_do_as_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: bool
 ) -> None:
     trials = Trials(monkeypatch, 1.0, 2.0)
-    examples, other = Examples.of(rows(9)), Other(rank=1, size=2, heard=heard)
-    settled = layout.settle(AUTO, examples, None, tmp_path, lambda event: None, other)
+    examples, other = TokenDataset.of(rows(9)), Other(rank=1, size=2, heard=heard)
+    settled = layout.choose_packing(AUTO, examples, None, tmp_path, lambda event: None, other)
     assert settled == stage_settings(packing=heard)
     assert trials.count == 0 and not (tmp_path / layout.NAME).exists()
 
@@ -120,7 +120,9 @@ def test_without_the_memory_to_try_rows_are_laid_end_to_end(
 
     monkeypatch.setattr(layout, "microseconds", fails)
     told: list[events.Event] = []
-    settled = layout.settle(AUTO, Examples.of(rows(9)), None, tmp_path, told.append, Ranks())
+    settled = layout.choose_packing(
+        AUTO, TokenDataset.of(rows(9)), None, tmp_path, told.append, ProcessGroup()
+    )
     assert settled.packing is True
     assert "not enough memory to try both" in said(told)[0]
 
@@ -130,11 +132,11 @@ def test_without_the_memory_to_try_rows_are_laid_end_to_end(
 def test_a_trial_leaves_nothing_behind(kind: str, last_layers: int) -> None:
     network = tiny.model(kind)
     network.set_attn_implementation(packed_attention.NAME)
-    adapter = models.AdapterSettings(rank=2, last_layers=last_layers)
-    network = models.attach(network, adapter, seed=1)
+    adapter = models.Adapter(rank=2, last_layers=last_layers)
+    network = models.attach_adapter(network, adapter, seed=1)
     before = {name: p.clone() for name, p in network.named_parameters()}
     layers = network.config.num_hidden_layers
-    found = layout.microseconds(AUTO, Examples.of(rows(30)), network)
+    found = layout.microseconds(AUTO, TokenDataset.of(rows(30)), network)
     assert all(0 < us < 1e6 for us in found)
     assert network.config.num_hidden_layers == layers
     for name, parameter in network.named_parameters():
@@ -152,13 +154,13 @@ def test_only_the_first_layers_are_computed(monkeypatch: pytest.MonkeyPatch) -> 
             calls[n] += 1
 
         layer.register_forward_hook(count)
-    layout.microseconds(AUTO, Examples.of(rows(30)), network)
+    layout.microseconds(AUTO, TokenDataset.of(rows(30)), network)
     assert calls[0] > 0 and calls[1] == 0
 
 
 def test_both_ways_are_tried_on_short_rows_and_on_long_ones() -> None:
-    lengths = Examples.of(rows(200, longest=300)).lengths
-    examples, cpu = Examples.of(rows(200, longest=300)), torch.device("cpu")
+    lengths = TokenDataset.of(rows(200, longest=300)).lengths
+    examples, cpu = TokenDataset.of(rows(200, longest=300)), torch.device("cpu")
     for packing in (True, False):
         stage = stage_settings(packing=packing, batch_tokens=4096)
         samples = layout._samples(stage, examples, cpu)

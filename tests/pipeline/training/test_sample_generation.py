@@ -11,26 +11,26 @@ import pytest
 import torch
 
 from tests import tiny
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.losses.cross_entropy import causal_model
-from workbench.pipeline.training.model import AdapterSettings
+from workbench.pipeline.training.model import Adapter
 from workbench.pipeline.training.packed_attention import NAME
-from workbench.pipeline.training.sample_generation import Asking, Prompt, answer
+from workbench.pipeline.training.sample_generation import Prompt, SampleSettings, generate_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 EOS = 2
 PROMPTS = [Prompt("a", list(range(5, 17))), Prompt("b", [20, 21, 22]), Prompt("c", [30])]
-GREEDY = Sampling(temperature=0.0, max_tokens=16)
+GREEDY = SamplingParams(temperature=0.0, max_tokens=16)
 
 
 def network(folder: Path, kind: str = "llama") -> Any:
     """A model as training has it: adapter attached, our attention, in training mode."""
     weights = Weights(tiny.save_base(folder / kind, kind))
     loaded = models.load(weights, device=torch.device("cpu"), dtype=torch.float32)
-    made = models.attach(loaded, AdapterSettings(dropout=0.5), seed=1)
+    made = models.attach_adapter(loaded, Adapter(dropout=0.5), seed=1)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "lora_B" in name:
@@ -38,8 +38,8 @@ def network(folder: Path, kind: str = "llama") -> Any:
     return made.train()
 
 
-def asking(sampling: Sampling = GREEDY, **changes: Any) -> Asking:
-    plain = Asking(sampling, lambda ids: " ".join(map(str, ids)), stop_ids=[EOS], pad_id=3)
+def asking(sampling: SamplingParams = GREEDY, **changes: Any) -> SampleSettings:
+    plain = SampleSettings(sampling, lambda ids: " ".join(map(str, ids)), stop_ids=[EOS], pad_id=3)
     return dataclasses.replace(plain, **changes)
 
 
@@ -59,7 +59,7 @@ def test_side_by_side_with_a_cache_the_answers_are_those_of_one_by_one(
     tmp_path: Path, kind: str
 ) -> None:
     model = network(tmp_path, kind)
-    found = answer(model, PROMPTS, asking())
+    found = generate_samples(model, PROMPTS, asking())
     for prompt, said in zip(PROMPTS, found, strict=True):
         wanted = one_by_one(model, prompt.ids, GREEDY.max_tokens)
         ended = wanted[-1] == EOS
@@ -73,7 +73,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     torch.manual_seed(7)
     wanted = torch.rand(4)
     torch.manual_seed(7)
-    answer(model, PROMPTS, asking(Sampling(temperature=1.0, max_tokens=8)))
+    generate_samples(model, PROMPTS, asking(SamplingParams(temperature=1.0, max_tokens=8)))
     assert torch.equal(torch.rand(4), wanted)
     assert model.training and causal_model(model).config._attn_implementation == NAME
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -82,20 +82,20 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 def test_drawn_answers_depend_on_their_seed_alone(tmp_path: Path) -> None:
     model = network(tmp_path)
-    hot = Sampling(temperature=1.5, top_k=0, top_p=1.0, max_tokens=8)
-    first = answer(model, PROMPTS, asking(hot))
+    hot = SamplingParams(temperature=1.5, top_k=0, top_p=1.0, max_tokens=8)
+    first = generate_samples(model, PROMPTS, asking(hot))
     torch.manual_seed(99)
-    assert answer(model, PROMPTS, asking(hot)) == first
-    assert answer(model, PROMPTS, asking(dataclasses.replace(hot, seed=43))) != first
+    assert generate_samples(model, PROMPTS, asking(hot)) == first
+    assert generate_samples(model, PROMPTS, asking(dataclasses.replace(hot, seed=43))) != first
 
 
 def test_a_stop_text_ends_the_answer(tmp_path: Path) -> None:
     model = network(tmp_path)
-    whole = answer(model, PROMPTS[:1], asking())[0].text.split()
-    cut = answer(model, PROMPTS[:1], asking(stops=(whole[5],)))[0]
+    whole = generate_samples(model, PROMPTS[:1], asking())[0].text.split()
+    cut = generate_samples(model, PROMPTS[:1], asking(stops=(whole[5],)))[0]
     assert cut.stopped and cut.text.split() == whole[: whole.index(whole[5])]
 
 
 def test_asked_to_stop_it_stops(tmp_path: Path) -> None:
-    said = answer(network(tmp_path), PROMPTS, asking(stopping=lambda: True))
+    said = generate_samples(network(tmp_path), PROMPTS, asking(stopping=lambda: True))
     assert {len(one.text.split()) for one in said} == {1} and not said[0].stopped

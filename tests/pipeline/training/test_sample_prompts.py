@@ -10,7 +10,7 @@ import pytest
 from tests import tiny
 from workbench.pipeline.context import Context
 from workbench.pipeline.prepare.stage import prepare
-from workbench.pipeline.training.sample_prompts import watched
+from workbench.pipeline.training.sample_prompts import monitor_plan
 from workbench.preset.loader import load
 from workbench.run import events, folder
 from workbench.runner.frozen_preset import freeze
@@ -62,7 +62,7 @@ class Prepared:
         preset = load(str(run.preset_file)).preset
         no = lambda: False  # noqa: E731
         context = Context(self.run, preset, self.told.append, no, no)
-        return watched(context, preset.train[stage], tiny.tokenizer())
+        return monitor_plan(context, preset.train[stage], tiny.tokenizer())
 
 
 @pytest.fixture(scope="module")

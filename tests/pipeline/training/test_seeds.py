@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.pipeline.training.helpers import Bench, stage_settings
 from tests.pipeline.training.test_stage import losses
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import plan_batches
 from workbench.preset.schema import TrainStage
 
@@ -21,7 +21,7 @@ STILL = 1e-12  # a learning rate at which an adapter stays what it began as
 
 
 def order_of(bench: Bench, stage: TrainStage) -> list[Any]:
-    plan, _ = plan_batches(stage, Examples.load(bench.train_file), validation=False)
+    plan, _ = plan_batches(stage, TokenDataset.load(bench.train_file), validation=False)
     return [plan.at(step) for step in range(plan.steps)]
 
 

@@ -19,7 +19,7 @@ from workbench.core.errors import Interrupted, UserError
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.models.weights import load as load_result
 from workbench.pipeline.training import checkpoint
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.preset.schema import Model
 from workbench.run import events
 
@@ -101,7 +101,7 @@ def test_only_the_newest_checkpoints_stay(bench: Bench) -> None:
 def test_other_data_is_refused_on_resume(bench: Bench) -> None:
     with pytest.raises(Interrupted):
         bench.train(stopping=After(3))
-    Examples.of(rows(40, seed=9)).save(bench.train_file)
+    TokenDataset.of(rows(40, seed=9)).save(bench.train_file)
     with pytest.raises(UserError, match="trained with other data or settings"):
         bench.train()
 
@@ -120,7 +120,7 @@ def test_best_adapter_is_that_of_the_lowest_validation_loss(bench: Bench) -> Non
 
 
 def validation_loss(model: Any, bench: Bench) -> float:
-    held_out, total = Examples.load(bench.validation_file), 0.0
+    held_out, total = TokenDataset.load(bench.validation_file), 0.0
     with torch.no_grad():
         for row in range(len(held_out)):
             ids = held_out.ids(row)[None]
@@ -158,7 +158,7 @@ def test_a_carried_adapter_goes_on(bench: Bench) -> None:
 
 def test_accumulation_weighs_tokens_not_batches(bench: Bench) -> None:
     """One step of 8 rows, in one micro-batch or in eight: the same loss and gradient."""
-    Examples.of([*rows(7), Row([5, 6, 7, 8], [False] * 4)]).save(bench.train_file)
+    TokenDataset.of([*rows(7), Row([5, 6, 7, 8], [False] * 4)]).save(bench.train_file)
     told = {}
     for size in (8, 1):
         settings = stage_settings(

@@ -9,13 +9,13 @@ from accelerate.tracking import WandBTracker
 
 from tests.run.helpers import step, validated
 from workbench.core.errors import UserError
-from workbench.pipeline.training.trackers import TensorBoard, figures, tracked
+from workbench.pipeline.training.trackers import TensorBoard, figures, with_trackers
 from workbench.run import events
 
 
 def test_tensorboard_files_hold_the_figures(tmp_path: Path) -> None:
     told: list[events.Event] = []
-    with tracked(told.append, ["tensorboard"], "sft", tmp_path) as emit:
+    with with_trackers(told.append, ["tensorboard"], "sft", tmp_path) as emit:
         emit(step(1))
         emit(validated(1, 0.5))
         emit(events.GeneralMeasured(step=1, loss=3.0, tokens=9, elapsed_s=0.1))
@@ -27,7 +27,7 @@ def test_tensorboard_files_hold_the_figures(tmp_path: Path) -> None:
 
 def test_every_stage_of_a_run_has_its_files(tmp_path: Path) -> None:
     for stage in ("pretrain", "sft", "more"):
-        with tracked(lambda event: None, ["tensorboard"], stage, tmp_path) as emit:
+        with with_trackers(lambda event: None, ["tensorboard"], stage, tmp_path) as emit:
             emit(step(1))
         assert list((tmp_path / stage).rglob("events.out*"))
 
@@ -40,7 +40,7 @@ def test_a_tracker_that_fails_is_left_out_and_said_once(
 
     monkeypatch.setattr(TensorBoard, "log", broken)
     told: list[events.Event] = []
-    with tracked(told.append, ["tensorboard"], "sft", tmp_path) as emit:
+    with with_trackers(told.append, ["tensorboard"], "sft", tmp_path) as emit:
         emit(step(1))
         emit(step(2))
     notes = [event.message for event in told if isinstance(event, events.Note)]
@@ -57,7 +57,7 @@ def test_a_tracker_that_is_not_installed_is_refused(
     monkeypatch.setattr(WandBTracker, "start", absent)
     with (
         pytest.raises(UserError, match="watch.trackers: wandb is not installed"),
-        tracked(lambda event: None, ["wandb"], "sft", tmp_path),
+        with_trackers(lambda event: None, ["wandb"], "sft", tmp_path),
     ):
         pass
 

@@ -14,7 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tests import tiny
 from tests.pipeline.training.helpers import Bench, Row, rows, stage_settings
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import plan_batches
 from workbench.preset.schema import TrainStage
 from workbench.run import events
@@ -26,7 +26,7 @@ KINDS = ["llama", "qwen2", "gemma2", "gemma3", "qwen3", "phi3", "mistral", "cohe
 
 
 class Rows(Dataset[dict[str, Any]]):
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: TokenDataset) -> None:
         self.examples = examples
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ def stack_mask(lengths: list[int], width: int) -> torch.Tensor:
 
 
 def trainer_losses(bench: Bench, stage: TrainStage, root: Path, kind: str) -> list[float]:
-    examples = Examples.load(bench.train_file)
+    examples = TokenDataset.load(bench.train_file)
     plan, _ = plan_batches(stage, examples, validation=False)
     order = [row for n in range(STEPS) for micro in plan.at(n) for row in micro]
     model = tiny.model(kind)
@@ -123,7 +123,9 @@ def test_losses_equal_the_trainers(tmp_path: Path, kind: str) -> None:
     """20 steps of 2 micro-batches of 4 uneven rows; cosine schedule, weight decay, clipping."""
     bench = Bench(tmp_path, kind)
     few = [Row([4 + i % 20 for i in row.ids], row.trained) for row in rows(200)]
-    Examples.of(few).save(bench.train_file)  # of random ones of all tokens nothing can be learnt
+    TokenDataset.of(few).save(
+        bench.train_file
+    )  # of random ones of all tokens nothing can be learnt
     stage = stage_settings(
         batch_size=4,
         accumulation=2,

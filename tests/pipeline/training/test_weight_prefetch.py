@@ -14,23 +14,23 @@ from transformers import AutoModelForCausalLM, Qwen2MoeConfig
 from tests import tiny
 from workbench.bases.listing import INDEX, SINGLE
 from workbench.core.errors import UserError
-from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import weight_prefetch as reading
 from workbench.pipeline.training.model import load
-from workbench.pipeline.training.weight_prefetch import read_ahead
+from workbench.pipeline.training.weight_prefetch import prefetch_weights
 
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 
 
-def loaded(base: Path, ahead: reading.ReadAhead | None = None) -> dict[str, Tensor]:
+def loaded(base: Path, ahead: reading.WeightPrefetch | None = None) -> dict[str, Tensor]:
     model = load(Weights(base), device=CPU, dtype=FLOAT32, ahead=ahead)
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def assert_same(base: Path) -> None:
-    ahead = read_ahead(base, FLOAT32, "none")
+    ahead = prefetch_weights(base, FLOAT32, "none")
     assert ahead
     plain, quick = loaded(base), loaded(base, ahead)
     assert plain.keys() == quick.keys()
@@ -62,7 +62,7 @@ def test_every_reader_takes_the_single_file_before_those_of_the_index(tmp_path: 
     assert torch.equal(load_causal(base).state_dict()[name].float(), expected)
     assert_same(base)
     assert reading._files(base) == [base / SINGLE]
-    assert {stored.file for stored in Shards(base).tensors.values()} == {base / SINGLE}
+    assert {stored.file for stored in SafetensorsFolder(base).tensors.values()} == {base / SINGLE}
     (base / INDEX).unlink()
     for shard in base.glob("model-*.safetensors"):
         shard.unlink()
@@ -80,7 +80,7 @@ def test_experts_are_left_to_what_puts_them_together(tmp_path: Path) -> None:
 
 def test_the_file_is_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
-    ahead = read_ahead(base, FLOAT32, "none")
+    ahead = prefetch_weights(base, FLOAT32, "none")
     assert ahead
     (future,) = ahead._reading.values()
     read = future.result()
@@ -93,16 +93,16 @@ def test_the_file_is_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_damaged_file_is_told_as_without(tmp_path: Path) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
     (base / "model.safetensors").write_bytes(b"\x10" * 64)
-    ahead = read_ahead(base, FLOAT32, "none")
+    ahead = prefetch_weights(base, FLOAT32, "none")
     with pytest.raises(UserError, match="this base model cannot be loaded"):
         loaded(base, ahead)
 
 
 def test_other_formats_are_only_asked_for(tmp_path: Path) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
-    assert read_ahead(base, torch.bfloat16, "none") is None
-    assert read_ahead(base, FLOAT32, "nf4") is None
-    assert read_ahead(tmp_path / "nowhere", torch.bfloat16, "none") is None
+    assert prefetch_weights(base, torch.bfloat16, "none") is None
+    assert prefetch_weights(base, FLOAT32, "nf4") is None
+    assert prefetch_weights(tmp_path / "nowhere", torch.bfloat16, "none") is None
 
 
 def test_what_is_read_in_another_way_is_left_alone(tmp_path: Path) -> None:

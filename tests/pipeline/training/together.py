@@ -13,25 +13,25 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
 
 LIMIT = timedelta(seconds=60)
 
 
-def together(folder: Path, size: int, job: Callable[[Ranks], Any]) -> list[Any]:
+def together(folder: Path, size: int, job: Callable[[ProcessGroup], Any]) -> list[Any]:
     """What `job` gives on each of `size` ranks, by rank, as JSON takes it; all must come through.
 
     `folder` is new, and of this group alone.
     """
     folder.mkdir()
-    children = [_forked(folder, Ranks(rank, size), job) for rank in range(size)]
+    children = [_forked(folder, ProcessGroup(rank, size), job) for rank in range(size)]
     ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     errors = [path.read_text() for path in sorted(folder.glob("*.error"))]
     assert not any(ends), "\n".join([str(ends), *errors])
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)]
 
 
-def _forked(folder: Path, ranks: Ranks, job: Callable[[Ranks], Any]) -> int:
+def _forked(folder: Path, ranks: ProcessGroup, job: Callable[[ProcessGroup], Any]) -> int:
     pid = os.fork()
     if pid:
         return pid

@@ -13,17 +13,17 @@ from workbench.run.folder import RunFolder, runs_root
 from workbench.run.lock import Lock
 from workbench.run.log import EventLog
 from workbench.tui.runs import watcher
-from workbench.tui.runs.follower import Followed
-from workbench.tui.runs.watcher import Watching
+from workbench.tui.runs.follower import RunFollower
+from workbench.tui.runs.watcher import RunWatcher
 
 
-def polled(root: Path) -> Watching:
-    found = Watching(root)
+def polled(root: Path) -> RunWatcher:
+    found = RunWatcher(root)
     settle(found)
     return found
 
 
-def settle(seen: Watching) -> set[Path]:
+def settle(seen: RunWatcher) -> set[Path]:
     """Poll until all logs are read; what changed meanwhile."""
     changed = seen.poll()
     while seen.behind:
@@ -31,7 +31,7 @@ def settle(seen: Watching) -> set[Path]:
     return changed
 
 
-def caught_up(followed: Followed) -> Followed:
+def caught_up(followed: RunFollower) -> RunFollower:
     while followed.poll(until=0, now=lambda: 0.0, owner=None) or followed.behind:
         pass
     return followed
@@ -48,7 +48,7 @@ def test_glances_of_runs_that_nobody_opened() -> None:
 
 def test_a_second_poll_has_no_news() -> None:
     finished_run()
-    seen = Watching(runs_root())
+    seen = RunWatcher(runs_root())
     assert settle(seen)
     assert seen.poll() == set()
 
@@ -77,7 +77,7 @@ def test_logs_that_are_long_do_not_hold_up_a_poll(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(watcher, "SLICE_BYTES", 1000)
     monkeypatch.setattr(watcher, "SLICE_S", 3.0)
     finished_run("one"), finished_run("two")
-    seen = Watching(runs_root(), Clock())
+    seen = RunWatcher(runs_root(), Clock())
     seen.poll()
     assert seen.behind and [seen.glance(run).standing for run in seen.runs] == ["reading"] * 2
     assert not seen.at_work(seen.runs[0])
@@ -93,7 +93,7 @@ def test_a_log_half_read_is_not_taken_for_that_of_a_dead_worker(
 ) -> None:
     monkeypatch.setattr("workbench.tui.runs.follower.SLICE_BYTES", 1000)
     run = finished_run()
-    seen = Watching(runs_root(), Clock())
+    seen = RunWatcher(runs_root(), Clock())
     seen.want({run.path})
     seen.poll()
     assert seen.behind and seen.glance(run).standing == "reading"
@@ -160,7 +160,7 @@ def test_a_folder_of_runs_that_is_not_there_is_an_empty_one(tmp_path: Path) -> N
 def test_a_million_steps_are_kept_in_little() -> None:
     """The state holds a stage's first and last step only; the curves hold them all."""
     run = finished_run(steps=1000)
-    followed = caught_up(Followed(run))
+    followed = caught_up(RunFollower(run))
     assert len(followed.state.stages[STAGE].steps) == 2
     assert len(followed.curves[STAGE].train) == 1000
     assert followed.state.status == "done"
@@ -169,7 +169,7 @@ def test_a_million_steps_are_kept_in_little() -> None:
 def test_a_long_log_is_read_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.tui.runs.follower.SLICE_BYTES", 1000)
     run = finished_run(steps=200)
-    followed, polls = Followed(run), 0
+    followed, polls = RunFollower(run), 0
     while followed.behind:
         followed.poll(until=0, now=lambda: 0.0, owner=None)
         polls += 1
@@ -184,7 +184,7 @@ def test_a_resumed_run_tells_its_steps_again() -> None:
     log.append(events.RunStarted(pid=1, host="h", version="0", stages=["prepare", STAGE]))
     log.append(events.Resumed(from_step=40, path="step-40"), STAGE)
     log.append(step(41, 100, loss=9.0), STAGE)
-    curves = caught_up(Followed(run)).curves[STAGE]
+    curves = caught_up(RunFollower(run)).curves[STAGE]
     assert list(curves.train.xs)[-2:] == [40, 41] and curves.train.ys[-1] == 9.0
     assert list(curves.validation.xs)[-1] == 40
 
@@ -194,12 +194,12 @@ def test_a_stage_begun_anew_forgets_its_old_curve() -> None:
     log = EventLog(run.events_file)
     log.append(plan(100), STAGE)
     log.append(step(1, 100), STAGE)
-    assert list(caught_up(Followed(run)).curves[STAGE].train.xs) == [1]
+    assert list(caught_up(RunFollower(run)).curves[STAGE].train.xs) == [1]
 
 
 def test_a_log_that_was_replaced_is_read_from_its_start() -> None:
     run = finished_run()
-    followed = caught_up(Followed(run))
+    followed = caught_up(RunFollower(run))
     run.events_file.unlink()
     log = EventLog(run.events_file)
     begin(log)
@@ -212,7 +212,7 @@ def test_torn_and_foreign_lines_do_no_harm() -> None:
     run = stopped_run(at=30)
     with open(run.events_file, "ab") as file:
         file.write(b'not json\n{"seq":99999,"kind":"from the future"}\n{"seq":7,"kind":"st')
-    followed = caught_up(Followed(run))
+    followed = caught_up(RunFollower(run))
     assert len(followed.curves[STAGE].train) == 30
 
 
@@ -236,7 +236,7 @@ def test_the_training_stage_that_is_shown() -> None:
         log.append(events.StageStarted(title=stage), stage)
         log.append(step(1, 10), stage)
         log.append(validated(1, 2.0), stage)
-    followed = caught_up(Followed(run))
+    followed = caught_up(RunFollower(run))
     assert followed.trained_stage == "train:sft"
     log.append(events.StageStarted(title="again"), "train:cpt")
     assert caught_up(followed).trained_stage == "train:cpt"

@@ -14,10 +14,10 @@ from workbench.tui.pane_list import PANES
 from workbench.tui.styled_text import fit, same, styled
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.pane_tabs import PaneTabs
-from workbench.tui.widgets.row_list import Rows, wrapped
+from workbench.tui.widgets.row_list import RowList, wrapped
 
 
-class Numbers(Rows):
+class Numbers(RowList):
     """Each row in a style of its whole text, without spans."""
 
     def row(self, index: int) -> Text:

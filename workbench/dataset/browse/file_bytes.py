@@ -22,7 +22,7 @@ class ChangedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class FileIdentity:
     """What tells a file from a later one at its path."""
 
     device: int
@@ -31,7 +31,7 @@ class Stamp:
     mtime_ns: int
 
     @classmethod
-    def of(cls, found: os.stat_result) -> Stamp:
+    def of(cls, found: os.stat_result) -> FileIdentity:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
@@ -42,7 +42,7 @@ class RawFile:
         """Raises ChangedError for what is no ordinary file, or cannot be opened."""
         self.path, self._keep = path, keep
         self._file = self._opened()
-        self.stamp = Stamp.of(os.fstat(self._file.fileno()))
+        self.stamp = FileIdentity.of(os.fstat(self._file.fileno()))
         self._known = (0, b"")
         if not keep:
             self._file.close()
@@ -54,7 +54,7 @@ class RawFile:
                 raise ChangedError
             return os.pread(self._file.fileno(), n_bytes, offset)
         with self._opened() as file:
-            found = Stamp.of(os.fstat(file.fileno()))
+            found = FileIdentity.of(os.fstat(file.fileno()))
             if (found.device, found.inode) != (self.stamp.device, self.stamp.inode):
                 raise ChangedError
             return os.pread(file.fileno(), n_bytes, offset)
@@ -66,7 +66,7 @@ class RawFile:
     def news(self) -> Literal["", "grown", "other"]:
         """Whether there is more behind what is known, or anything else is new."""
         try:
-            now = Stamp.of(os.stat(self.path))
+            now = FileIdentity.of(os.stat(self.path))
         except OSError:
             return "other"
         before, self.stamp = self.stamp, now

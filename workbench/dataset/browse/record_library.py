@@ -22,21 +22,21 @@ from typing import Any
 from workbench.core.errors import UserError
 from workbench.core.text import quantity
 from workbench.dataset.browse import spool
-from workbench.dataset.browse.file_bytes import ChangedError, RawFile, Stamp
+from workbench.dataset.browse.file_bytes import ChangedError, FileIdentity, RawFile
 from workbench.dataset.browse.records import Cut, Entry, Records, cut
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.rows import Fault, Row, raise_faults
-from workbench.dataset.sources import Plan, iterate, plan_source
+from workbench.dataset.sources import ReadPlan, iterate, plan_source
 
 MAX_KEPT_OPEN = 64
 MAX_WATCHED = 200
 LINE_BITS = 40
 
 
-class Library:
+class RecordLibrary:
     """`spooled` where the rows come through a spool, which somebody must fill: see `fd`."""
 
-    def __init__(self, plan: Plan, folder: Path, *, answers: bool = True) -> None:
+    def __init__(self, plan: ReadPlan, folder: Path, *, answers: bool = True) -> None:
         """`folder` is a place for copies of single records. Nothing of the files is kept but it."""
         self._files = _open(plan)
         self._parts: list[Records | spool.Spool] = []
@@ -122,14 +122,14 @@ class Library:
         return part, number - self._bases[part]
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Path) -> FileIdentity | None:
     try:
-        return Stamp.of(os.stat(path))
+        return FileIdentity.of(os.stat(path))
     except OSError:
         return None
 
 
-def _open(plan: Plan) -> list[tuple[RawFile, Cut]] | None:
+def _open(plan: ReadPlan) -> list[tuple[RawFile, Cut]] | None:
     """Every file with how it is cut; None where one cannot be."""
     found: list[tuple[RawFile, Cut]] = []
     keep = len(plan.files) <= MAX_KEPT_OPEN
@@ -143,7 +143,9 @@ def _open(plan: Plan) -> list[tuple[RawFile, Cut]] | None:
     return found
 
 
-def _open_one(path: Path, format: str, options: Options, keep: bool) -> tuple[RawFile, Cut] | None:
+def _open_one(
+    path: Path, format: str, options: ReaderOptions, keep: bool
+) -> tuple[RawFile, Cut] | None:
     try:
         file = RawFile(path, keep=keep)
     except ChangedError:
@@ -156,15 +158,15 @@ def _open_one(path: Path, format: str, options: Options, keep: bool) -> tuple[Ra
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceRequest:
     """A file, folder or glob; `answers` is False where rows may end without one."""
 
     path: str
     format: str = "auto"
     answers: bool = True
-    options: Options = PLAIN
+    options: ReaderOptions = PLAIN
 
-    def plan(self) -> Plan:
+    def plan(self) -> ReadPlan:
         """The files with their formats. Raises UserError for a format that does not exist."""
         return plan_source(self.path, self.format, self.options)
 
@@ -178,19 +180,19 @@ class Source:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Source:
+    def from_json(cls, value: Mapping[str, Any]) -> SourceRequest:
         """The source that `to_json` gave."""
         options = dict(value["options"])
         options["suffixes"] = tuple(options["suffixes"])
-        return cls(value["path"], value["format"], value["answers"], Options(**options))
+        return cls(value["path"], value["format"], value["answers"], ReaderOptions(**options))
 
 
-def nth(source: Source, number: int) -> Row:
+def record_at(source: SourceRequest, number: int) -> Row:
     """Row `number`, from 1; faulty rows count too. Raises UserError for one of those, or none."""
     plan = source.plan()
     raise_faults(plan.faults)
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-        library = Library(plan, Path(folder), answers=source.answers)
+        library = RecordLibrary(plan, Path(folder), answers=source.answers)
         try:
             entry, count = _streamed(source, number) if library.spooled else _cut(library, number)
         finally:
@@ -203,13 +205,13 @@ def nth(source: Source, number: int) -> Row:
     return entry
 
 
-def _cut(library: Library, number: int) -> tuple[Row | Fault | None, int]:
+def _cut(library: RecordLibrary, number: int) -> tuple[Row | Fault | None, int]:
     while len(library) < number and library.extend():
         pass
     return (library.entry(number - 1) if len(library) >= number else None), len(library)
 
 
-def _streamed(source: Source, number: int) -> tuple[Row | Fault | None, int]:
+def _streamed(source: SourceRequest, number: int) -> tuple[Row | Fault | None, int]:
     count = 0
     for entry in source.entries():
         count += isinstance(entry, Row) or entry.fatal

@@ -16,14 +16,14 @@ from pathlib import Path
 from workbench.dataset.browse.file_bytes import ChangedError, RawFile
 from workbench.dataset.browse.record_index import BOM, Index, Mark, Span
 from workbench.dataset.formats import READERS, RecordFormat
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import input_output, plain_text, task_code
 from workbench.dataset.readers.blocks import Style
 from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import HEAD_BYTES, MAX_LINE_BYTES
 from workbench.dataset.readers.records import kind_of
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.dataset.sources import Plan, iterate
+from workbench.dataset.sources import ReadPlan, iterate
 
 STYLES = {module.FORMAT: module.STYLE for module in (input_output, task_code)}
 MAX_TEXT_BYTES = 1 << 20
@@ -40,7 +40,7 @@ class Cut:
     max_bytes: int
 
 
-def cut(file: RawFile, format: str, options: Options = PLAIN) -> Cut | None:
+def cut(file: RawFile, format: str, options: ReaderOptions = PLAIN) -> Cut | None:
     """None for a file whose records only reading from its beginning can tell."""
     head = file.read(HEAD_BYTES, 0).removeprefix(BOM)
     if packed_as(head):
@@ -72,7 +72,9 @@ def _cut_blocks(head: str, style: Style) -> Cut | None:
 class Records:
     """`len` grows while `extend` is called; `entry` may be asked from another thread meanwhile."""
 
-    def __init__(self, plan: Plan, file: RawFile, cut: Cut, answers: bool, folder: Path) -> None:
+    def __init__(
+        self, plan: ReadPlan, file: RawFile, cut: Cut, answers: bool, folder: Path
+    ) -> None:
         """`folder` is where a record can be copied to; it may be the same for many files."""
         self.path, self.cut, self.answers = file.path, cut, answers
         self.file, self.index = file, Index(file.read, cut.mark)

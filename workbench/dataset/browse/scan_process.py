@@ -14,8 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench.core import subprocesses
-from workbench.core.subprocesses import Said, Speaker
-from workbench.dataset.browse.record_library import Source
+from workbench.core.subprocesses import Message, MessageSender
+from workbench.dataset.browse.record_library import SourceRequest
 from workbench.dataset.browse.spool import Writer
 from workbench.dataset.checks.findings import MAX_KEPT
 from workbench.dataset.checks.linter import Linter
@@ -23,7 +23,7 @@ from workbench.dataset.rows import Fault, Place, Row
 
 
 class _Scan:
-    def __init__(self, speaker: Speaker, writer: Writer | None) -> None:
+    def __init__(self, speaker: MessageSender, writer: Writer | None) -> None:
         self._speaker, self._writer = speaker, writer
         self._found: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
@@ -31,7 +31,7 @@ class _Scan:
         self._rows = self._entries = 0
         self._spooled: dict[Place, int] = {}  # the line of the spool where an entry stands
 
-    def run(self, source: Source) -> None:
+    def run(self, source: SourceRequest) -> None:
         linter = Linter()
         place = Place(source.path, 0)
         for entry in source.entries():
@@ -78,10 +78,12 @@ class _Scan:
         self._found = []
 
 
-def scan(request: Said, speaker: Speaker) -> None:
+def scan(request: Message, speaker: MessageSender) -> None:
     """Read the source of the request; `spool` is the file descriptor to write rows to, or None."""
     fd = request["spool"]
-    _Scan(speaker, None if fd is None else Writer(fd)).run(Source.from_json(request["source"]))
+    _Scan(speaker, None if fd is None else Writer(fd)).run(
+        SourceRequest.from_json(request["source"])
+    )
 
 
 if __name__ == "__main__":

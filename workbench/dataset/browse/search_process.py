@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.core import subprocesses
-from workbench.core.subprocesses import Said, Speaker
-from workbench.dataset.browse.record_library import Source
+from workbench.core.subprocesses import Message, MessageSender
+from workbench.dataset.browse.record_library import SourceRequest
 from workbench.dataset.duplicates import row_text
 from workbench.dataset.rows import Place, Row
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowQuery:
     """What a row must have: `pattern` anywhere in its text, the category."""
 
     pattern: str = ""
@@ -38,14 +38,14 @@ def pattern_fault(pattern: str) -> str:
     return ""
 
 
-def search(request: Said, speaker: Speaker) -> None:
+def search(request: Message, speaker: MessageSender) -> None:
     """Go through the source; `spooled` says that lines count entries instead of the file's."""
-    wanted = Wanted(**request["wanted"])
+    wanted = RowQuery(**request["wanted"])
     matches = _matcher(wanted)
     found: dict[str, list[int]] = {}
     entries = rows = 0
     place = Place(request["source"]["path"], 0)
-    for entry in Source.from_json(request["source"]).entries():
+    for entry in SourceRequest.from_json(request["source"]).entries():
         place = entry.place
         entries += isinstance(entry, Row) or entry.fatal
         if isinstance(entry, Row):
@@ -59,7 +59,7 @@ def search(request: Said, speaker: Speaker) -> None:
     speaker.say(found=found, path=place.path, line=place.line, rows=rows)
 
 
-def _matcher(wanted: Wanted) -> Callable[[Row], bool]:
+def _matcher(wanted: RowQuery) -> Callable[[Row], bool]:
     pattern = re.compile(wanted.pattern, re.IGNORECASE)
 
     def matches(row: Row) -> bool:

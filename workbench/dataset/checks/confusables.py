@@ -29,7 +29,7 @@ _HARD_SPACE = re.compile(f"[{HARD_SPACES}]")
 _RIGHT_TO_LEFT = ("R", "AL")
 
 
-def find(text: str) -> tuple[str, str] | None:
+def find_confusables(text: str) -> tuple[str, str] | None:
     """(code, what) of the most telling character of `text`, None where there is none.
 
     A character that hides or turns text counts for more than a letter, a letter more than a space.

@@ -158,7 +158,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FindingFilter:
     """Which codes are told: `only` these, where any are named, and none of `ignored`."""
 
     only: frozenset[str] = frozenset()
@@ -172,7 +172,7 @@ class Wanted:
 class Findings:
     """Findings in the order they came. What is not wanted is left out of everything but `fatal`."""
 
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: FindingFilter = field(default_factory=FindingFilter)
     counts: Counter[str] = field(default_factory=Counter)
     fatal: int = 0
     _kept: list[Fault] = field(default_factory=list)

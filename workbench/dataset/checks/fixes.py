@@ -21,12 +21,12 @@ from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.dataset.checks.findings import Findings
 from workbench.dataset.duplicates import row_key
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import input_output, task_code
 from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import open_regular
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.dataset.sources import Plan, iterate, plan_source
+from workbench.dataset.sources import ReadPlan, iterate, plan_source
 
 BOM = b"\xef\xbb\xbf"
 _BLOCKS = (input_output.FORMAT, task_code.FORMAT)
@@ -37,7 +37,7 @@ _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 @dataclass
-class Fixed:
+class FixResult:
     """What was done, each with its place in the source; `left` says what was not, and why."""
 
     done: Findings
@@ -49,7 +49,9 @@ def fixed_name(source: Path) -> Path:
     return source.with_name(f"{source.stem}.fixed{source.suffix}")
 
 
-def fix(source: Path, target: Path, format: str = "auto", options: Options = PLAIN) -> Fixed:
+def fix(
+    source: Path, target: Path, format: str = "auto", options: ReaderOptions = PLAIN
+) -> FixResult:
     """Write `source` mended to `target`, whole or not at all.
 
     Raises UserError for a source that is no plain file of text, and for a target that exists.
@@ -59,7 +61,7 @@ def fix(source: Path, target: Path, format: str = "auto", options: Options = PLA
     file = open_regular(source)
     if isinstance(file, Fault):
         raise file.error()
-    fixed = Fixed(Findings())
+    fixed = FixResult(Findings())
     part = target.with_name(f".{target.name}.part{source.suffix}")
     try:
         with file, open(part, "xb") as out:
@@ -132,7 +134,7 @@ def _mended(place: Place, raw: bytes, is_json: bool, done: Findings) -> bytes:
     return bare
 
 
-def _repeats(source: Path, numbers: array[int], plan: Plan, fixed: Fixed) -> set[int]:
+def _repeats(source: Path, numbers: array[int], plan: ReadPlan, fixed: FixResult) -> set[int]:
     """Lines of the mended file, from 1, that hold rows which repeat an earlier one."""
     if not plan.files:
         fixed.left = f"duplicate rows were kept: {plan.faults[0].message}"
@@ -162,7 +164,7 @@ def _repeats(source: Path, numbers: array[int], plan: Plan, fixed: Fixed) -> set
     return dropped
 
 
-def _starts(plan: Plan, n_lines: int) -> Iterator[tuple[int, Row | None]]:
+def _starts(plan: ReadPlan, n_lines: int) -> Iterator[tuple[int, Row | None]]:
     """(first line, row) of each row, (line, None) of each error and behind the last line."""
     for entry in iterate(plan):
         if isinstance(entry, Row):

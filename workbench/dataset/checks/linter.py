@@ -18,7 +18,7 @@ from math import exp, log
 
 from workbench.core.text import one_line
 from workbench.dataset.checks import confusables
-from workbench.dataset.checks.repeated_rows import Repeats
+from workbench.dataset.checks.repeated_rows import DuplicateTracker
 from workbench.dataset.duplicates import HEAD_END, key_parts
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 from workbench.tokenization.tokenizer import special_pattern
@@ -73,7 +73,7 @@ class Linter:
         pattern = special_pattern(names)
         self._special = pattern.search if pattern else lambda text: None
         self._firsts = sorted({name[0] for name in names})
-        self._repeats = Repeats(held_out)
+        self._repeats = DuplicateTracker(held_out)
         self._lengths = array("q")  # documents' below zero: they are measured among themselves
 
     def look(self, row: Row) -> list[Fault]:
@@ -110,7 +110,7 @@ class Linter:
             what = f"the text contains the special token's name '{one_line(name)}'"
             found.append(_told(row, "special-token", what, "it is encoded as plain text"))
         for text in said:
-            if not text.isascii() and (odd := confusables.find(text)):
+            if not text.isascii() and (odd := confusables.find_confusables(text)):
                 found.append(_told(row, *odd, _LOOK_HINTS[odd[0]]))
                 break
         return found

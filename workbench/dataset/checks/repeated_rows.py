@@ -15,13 +15,19 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from workbench.dataset.duplicates import dedupe, key_parts, near_duplicates, opening_key, row_text
+from workbench.dataset.duplicates import (
+    dedupe,
+    first_turn_key,
+    key_parts,
+    near_duplicates,
+    row_text,
+)
 from workbench.dataset.rows import Fault, Place, Row
 
 NO_PROMPT = 0
 
 
-class Repeats:
+class DuplicateTracker:
     """The rows that were seen, by hashes of all they say and of what they ask."""
 
     def __init__(self, held_out: Iterable[Row] = ()) -> None:
@@ -87,7 +93,7 @@ def _hash(parts: Sequence[bytes]) -> int:
     return hash(parts[0] if len(parts) == 1 else b"\x1e".join(parts))
 
 
-def near_findings(rows: Sequence[Row], held_out: Sequence[Row] = ()) -> Iterator[Fault]:
+def near_duplicate_findings(rows: Sequence[Row], held_out: Sequence[Row] = ()) -> Iterator[Fault]:
     """A fault for each row that nearly repeats an earlier one, then for each near leak.
 
     Exact repeats and exact leaks are other findings, and not told again.
@@ -102,8 +108,8 @@ def near_findings(rows: Sequence[Row], held_out: Sequence[Row] = ()) -> Iterator
 
 
 def _near_leaks(rows: Sequence[Row], held_out: Sequence[Row]) -> Iterator[Fault]:
-    exact = {opening_key(row) for row in held_out}
-    asking = [row for row in rows if opening_key(row) not in exact]
+    exact = {first_turn_key(row) for row in held_out}
+    asking = [row for row in rows if first_turn_key(row) not in exact]
     texts = [_opening_text(row) for row in (*held_out, *asking)]
     for number, original in sorted(near_duplicates(texts).items()):
         if original < len(held_out) <= number:

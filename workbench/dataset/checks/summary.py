@@ -15,7 +15,7 @@ from typing import Any
 
 from workbench.core.errors import MAX_SHOWN
 from workbench.core.text import one_line
-from workbench.dataset.checks.findings import Findings, Wanted
+from workbench.dataset.checks.findings import FindingFilter, Findings
 from workbench.dataset.checks.linter import USUAL_SPECIAL, Linter
 from workbench.dataset.rows import ASSISTANT, Fault, Row
 
@@ -49,7 +49,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Summary:
+class DatasetSummary:
     """All that is told about a data set. `notes` are lines of those who looked closer."""
 
     path: str
@@ -108,16 +108,16 @@ _LENGTH_TITLES = {
 }
 
 
-class Survey:
+class DatasetProfiler:
     """Figures and findings of what is read, row by row."""
 
     def __init__(
         self,
-        wanted: Wanted | None = None,
+        wanted: FindingFilter | None = None,
         special: Iterable[str] = USUAL_SPECIAL,
         held_out: Iterable[Row] = (),
     ) -> None:
-        self.findings = Findings(wanted or Wanted())
+        self.findings = Findings(wanted or FindingFilter())
         self.rows = 0
         self._linter = Linter(special, held_out)
         self._kinds: Counter[str] = Counter()
@@ -142,14 +142,16 @@ class Survey:
         """All rows were added: find what only all of them show."""
         self.findings.add(self._linter.together())
 
-    def summary(self, path: str, format: str, why: str, notes: Iterable[str] = ()) -> Summary:
+    def summary(
+        self, path: str, format: str, why: str, notes: Iterable[str] = ()
+    ) -> DatasetSummary:
         """What is to be told."""
         lengths = {
             "prompt_chars": Lengths.of(self._prompt_chars),
             "answer_chars": Lengths.of(self._answer_chars),
             "text_chars": Lengths.of(self._text_chars),
         }
-        return Summary(
+        return DatasetSummary(
             path=path,
             format=format,
             why=why,

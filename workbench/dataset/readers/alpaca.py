@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.fields import exchange, text_field
 from workbench.dataset.rows import Place, Row
 
@@ -23,7 +23,7 @@ def fits(keys: Collection[str]) -> str:
     return "'instruction' and 'output'" if {"instruction", "output"} <= set(keys) else ""
 
 
-def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+def row(place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
     """The row of one record. Raises Refused."""
     prompt, more = text_field(value, "instruction"), text_field(value, "input", optional=True)
     return exchange(place, value, (prompt, more), text_field(value, "output"))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from workbench.core.text import did_you_mean, one_line
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.chat_messages import TURN_KEYS, check_order, tools_of, turn
 from workbench.dataset.readers.fields import row_facts
 from workbench.dataset.readers.strict_json import Refused, a_type, parse_json
@@ -39,7 +39,7 @@ def fits(keys: Collection[str]) -> str:
     return "'messages'" if "messages" in keys else ""
 
 
-def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+def row(place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
     """The row of one record. Raises Refused."""
     turns = turns_at(value, "messages")
     messages = tuple([_plain(turn) or _any_message(n, turn) for n, turn in enumerate(turns, 1)])

@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.fields import label_field, named, row_facts, text_field
 from workbench.dataset.readers.strict_json import Refused
 from workbench.dataset.rows import Place, Row
@@ -40,7 +40,7 @@ def fits(keys: Collection[str]) -> str:
     return named([key for key in known if key]) if known[0] else ""
 
 
-def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+def row(place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
     """The row of one record. Raises Refused."""
     spelt = _spelt(value)
     text = text_field(value, _the_text(spelt)).strip("\n")

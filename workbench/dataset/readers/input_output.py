@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers.blocks import Style, names_in, read_pairs
 from workbench.dataset.rows import Fault, Row
 
@@ -30,6 +30,6 @@ def sniff(head: str, path: Path) -> str:
     return f"blocks headed '# {INPUT}' and '# {OUTPUT}'" if INPUT in names_in(head, STYLE) else ""
 
 
-def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+def read(path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
     """The pairs and faults of one file."""
     return read_pairs(path, STYLE)

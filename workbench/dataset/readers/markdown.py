@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.text import did_you_mean, one_line, size
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers.fields import label_field, words_field
 from workbench.dataset.readers.json_schema import read_schema
 from workbench.dataset.readers.lines import Line, read_lines
@@ -56,7 +56,7 @@ def sniff(head: str, path: Path) -> str:
     return f"front matter with type {kind[1]}" if kind and kind[1] in TYPES else ""
 
 
-def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+def read(path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
     """The row and the faults of one file."""
     lines: list[Line] = []
     n_chars = 0
@@ -75,7 +75,7 @@ def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
     yield from _example(path, lines, options)
 
 
-def _example(path: Path, lines: list[Line], options: Options) -> Iterator[Row | Fault]:
+def _example(path: Path, lines: list[Line], options: ReaderOptions) -> Iterator[Row | Fault]:
     try:
         facts = front_matter(lines)
         faults = list(_schema_faults(path, facts, options))
@@ -94,7 +94,7 @@ def _example(path: Path, lines: list[Line], options: Options) -> Iterator[Row | 
         yield refused.at(Place(str(path), 1))
 
 
-def _schema_faults(path: Path, facts: FrontMatter, options: Options) -> Iterator[Fault]:
+def _schema_faults(path: Path, facts: FrontMatter, options: ReaderOptions) -> Iterator[Fault]:
     schema = read_schema(options.schema)
     if isinstance(schema, Fault):
         yield schema

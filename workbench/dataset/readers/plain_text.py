@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers.lines import Line, read_lines
 from workbench.dataset.rows import Fault, Place, Row
 
@@ -24,7 +24,7 @@ def sniff(head: str, path: Path) -> str:
     return "plain text"
 
 
-def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+def read(path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
     """The documents and faults of one file."""
     separator = options.separator.strip() or SEPARATOR
     lines: list[Line] = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.fields import exchange, text_field
 from workbench.dataset.rows import Place, Row
 
@@ -26,7 +26,7 @@ def fits(keys: Collection[str]) -> str:
     return "'prompt' and 'completion'" if "completion" in keys else "'prompt'"
 
 
-def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+def row(place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
     """The row of one record. Raises Refused."""
     prompt = text_field(value, "prompt")
     if value.get("completion") is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workbench.core.text import one_line
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import columnar_records, delimited
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import COMMON_KEYS, MAX_KEYS_TOLD
@@ -32,12 +32,12 @@ class Shape(Protocol):
     def fits(self, keys: Collection[str]) -> str:
         """Which of `keys` make a record one of this format, in words; `""` when it is none."""
 
-    def row(self, place: Place, value: dict[str, Any], options: Options) -> Row:
+    def row(self, place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
         """The row of one record. Raises Refused."""
 
 
 def read_rows(
-    entries: Iterable[JsonRow | Fault], shape: Shape, options: Options
+    entries: Iterable[JsonRow | Fault], shape: Shape, options: ReaderOptions
 ) -> Iterator[Row | Fault]:
     """The rows that `shape` makes of records, then a note on keys that nobody used."""
     unused: dict[str, int] = {}
@@ -70,7 +70,7 @@ def kind_of(path: Path) -> str:
     return plain_suffix(path)[1:].upper() if delimited.is_table(path) else "JSON"
 
 
-def columns_of(path: Path, options: Options) -> set[str] | Fault:
+def columns_of(path: Path, options: ReaderOptions) -> set[str] | Fault:
     """What a shape may see of the columns of a table."""
     if columnar_records.kind_of(path):
         names = columnar_records.columns(path)
@@ -79,7 +79,7 @@ def columns_of(path: Path, options: Options) -> set[str] | Fault:
     return names if isinstance(names, Fault) else renamed(names, options.fields)
 
 
-def records(path: Path, options: Options = PLAIN) -> Iterator[JsonRow | Fault]:
+def records(path: Path, options: ReaderOptions = PLAIN) -> Iterator[JsonRow | Fault]:
     """Every object of `path` with its place, or the fault in its place."""
     if columnar_records.kind_of(path):
         return columnar_records.foreign_rows(path)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from workbench.core.text import did_you_mean, one_line
-from workbench.dataset.reader_options import Options
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.readers.chat import known_keys, turns_at
 from workbench.dataset.readers.chat_messages import check_order, tools_of, turn
 from workbench.dataset.readers.fields import row_facts, text_field
@@ -40,7 +40,7 @@ def fits(keys: Collection[str]) -> str:
     return "'conversations'" if "conversations" in keys else ""
 
 
-def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+def row(place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
     """The row of one record. Raises Refused."""
     turns = turns_at(value, "conversations")
     messages = [_message(f"turn {n}", entry) for n, entry in enumerate(turns, 1)]

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from workbench.core.text import one_line, quantity, size
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import plain_text
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.lines import open_regular
@@ -71,7 +71,7 @@ VENDORED = frozenset(
 _SPDX = re.compile(r"SPDX-License-Identifier:[ \t]*([\w.+()\- ]{1,80}?)[ \t]*(?:\*/|-->|$)", re.M)
 
 
-def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+def read(path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
     """The documents of one file, or a note saying why it is left out."""
     entries = list(plain_text.read(path, options))
     fault = next((entry for entry in entries if isinstance(entry, Fault) and entry.fatal), None)

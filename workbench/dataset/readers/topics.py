@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.text import did_you_mean, one_line
-from workbench.dataset.reader_options import PLAIN, Options
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers.fields import exchange, label_field, named, text_field, words_field
 from workbench.dataset.readers.records import read_rows, records
 from workbench.dataset.readers.strict_json import JsonRow, Refused, a_type
@@ -51,7 +51,7 @@ def fits(keys: Collection[str]) -> str:
     return named([question[0], output[0]]) if question and output else ""
 
 
-def read(path: Path, options: Options = PLAIN) -> Iterator[Row | Fault]:
+def read(path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
     """The rows and faults of one file, of a tree or alone."""
     topic = topic_of(path)
     if topic is None:
@@ -76,7 +76,7 @@ class _Shape:
     def fits(self, keys: Collection[str]) -> str:
         return fits(keys)
 
-    def row(self, place: Place, value: dict[str, Any], options: Options) -> Row:
+    def row(self, place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
         question, output = _text(value, QUESTION), _text(value, OUTPUT)
         think = _text(value, THINK, optional=True)
         if self._fills:
@@ -88,7 +88,7 @@ class _Shape:
         return found.labelled((name, label_field(value, name)) for name in LABELS)
 
 
-def row(place: Place, value: dict[str, Any], options: Options) -> Row:
+def row(place: Place, value: dict[str, Any], options: ReaderOptions) -> Row:
     """The row of one record that stands in no tree. Raises Refused."""
     return _Shape(bool(options.placeholders)).row(place, value, options)
 

@@ -28,18 +28,18 @@ from workbench.core.errors import Interrupted
 from workbench.dataset.rows import Row
 from workbench.pipeline.evaluation.questions import (
     Answerer,
-    Asking,
     Expected,
+    ExpectedLoss,
+    GenerationSettings,
     Key,
     Question,
     Reply,
-    Weighed,
     fingerprint,
 )
 from workbench.reports.cases import Case
 
 
-def read_kept(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
+def read_stored(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
     """The objects in `path`, if its first line equals `head`; else none."""
     try:
         raw = path.read_bytes()
@@ -91,7 +91,7 @@ def _line(value: dict[str, Any]) -> str:
 
 
 EXPECTED_LOSSES_FORMAT = "workbench-weighed-1"
-_EXPECTED_LOSS_FIELDS = {field.name for field in fields(Weighed)}
+_EXPECTED_LOSS_FIELDS = {field.name for field in fields(ExpectedLoss)}
 
 
 def expected_of(rows: Sequence[Row]) -> list[Expected]:
@@ -104,14 +104,14 @@ def expected_of(rows: Sequence[Row]) -> list[Expected]:
     return found
 
 
-def weigh_all(
+def score_expected_answers(
     answerer: Answerer,
     expected: Sequence[Expected],
     context: int,
     path: Path,
     on_weighed: Callable[[int, int], None] = lambda done, total: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> dict[int, Weighed]:
+) -> dict[int, ExpectedLoss]:
     """What each answer weighs, by its row; nothing where the model cannot tell.
 
     Those that stand in `path` are not weighed again. Raises Interrupted when `stopping` says so.
@@ -122,7 +122,9 @@ def weigh_all(
         "expected": _digest(expected, context),
     }
     kept = (
-        Weighed(**value) for value in read_kept(path, head) if set(value) == _EXPECTED_LOSS_FIELDS
+        ExpectedLoss(**value)
+        for value in read_stored(path, head)
+        if set(value) == _EXPECTED_LOSS_FIELDS
     )
     known = {one.index: one for one in kept}
     if not answerer.weighs or len(known) == len(expected):
@@ -139,7 +141,7 @@ def weigh_all(
     return found
 
 
-def with_weights(cases: Sequence[Case], weighed: Mapping[int, Weighed]) -> list[Case]:
+def with_expected_losses(cases: Sequence[Case], weighed: Mapping[int, ExpectedLoss]) -> list[Case]:
     """The cases, the first sample of each prompt with what its expected answer weighs."""
     return [
         replace(case, expected_tokens=one.n_tokens, expected_nats=one.nats)
@@ -168,7 +170,7 @@ _REPLY_FIELDS = {field.name for field in fields(Reply)}
 def answer_all(
     answerer: Answerer,
     questions: Sequence[Question],
-    asking: Asking,
+    asking: GenerationSettings,
     path: Path,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Reply]:
@@ -200,5 +202,5 @@ def answer_all(
 
 def read_answers(path: Path, head: dict[str, Any]) -> dict[Key, Reply]:
     """The answers in `path`, if its first line equals `head`; else none."""
-    replies = (Reply(**value) for value in read_kept(path, head) if set(value) == _REPLY_FIELDS)
+    replies = (Reply(**value) for value in read_stored(path, head) if set(value) == _REPLY_FIELDS)
     return {reply.key: reply for reply in replies}

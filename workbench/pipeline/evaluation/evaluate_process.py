@@ -19,21 +19,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.core.errors import EXIT_FAILED, UserError, WorkbenchError
-from workbench.core.subprocesses import end_with_parent, say
+from workbench.core.subprocesses import exit_with_parent, send_message
 from workbench.dataset.duplicates import with_system
 from workbench.dataset.sources import read_source, require
-from workbench.inference.conversation import settings_of
+from workbench.inference.conversation import generation_settings
 from workbench.pipeline.evaluation.judging import Checker
-from workbench.pipeline.evaluation.questions import Asking
-from workbench.pipeline.evaluation.result import About
-from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.evaluation.questions import GenerationSettings
+from workbench.pipeline.evaluation.result import ReportHeader
+from workbench.pipeline.evaluation.stage import EvaluationPlan, evaluate_stage
 from workbench.preset.loader import load
 from workbench.reports.cases import Case
 from workbench.run.lock import Lock
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What is asked of whom. The first of `models` (name -> file or endpoint) is to be judged.
 
     `preset` is the file of the run's preset, `""` for a model without a run; times in seconds.
@@ -54,19 +54,19 @@ class Request:
 
 
 def main(arguments: list[str]) -> None:
-    end_with_parent()
-    request = Request(**json.loads(arguments[0]))
+    exit_with_parent()
+    request = EvaluationRequest(**json.loads(arguments[0]))
     try:
         evaluate(request)
     except WorkbenchError as error:
-        say({"problem": str(error), "status": error.exit_status})
+        send_message({"problem": str(error), "status": error.exit_status})
     except OSError as error:
-        say({"problem": str(error), "status": EXIT_FAILED})
+        send_message({"problem": str(error), "status": EXIT_FAILED})
     else:
-        say({"problem": "", "status": 0})
+        send_message({"problem": "", "status": 0})
 
 
-def evaluate(request: Request) -> None:
+def evaluate(request: EvaluationRequest) -> None:
     """Ask, judge and write. Raises UserError for faults of the prompts, the models, the checker."""
     plan, out = plan_of(request), Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -99,14 +99,14 @@ def _locked(out: Path) -> Lock:
         ) from None
 
 
-def plan_of(request: Request) -> Plan:
+def plan_of(request: EvaluationRequest) -> EvaluationPlan:
     """The prompts, asked as the run's preset says; by its defaults where there is none."""
-    settings = settings_of(load(request.preset).preset if request.preset else None)
+    settings = generation_settings(load(request.preset).preset if request.preset else None)
     rows = require(read_source(request.prompts, answers=False), request.prompts).rows
     checker = Checker(tuple(request.checker), request.suffix, request.extract, request.timeout_s)
-    return Plan(
+    return EvaluationPlan(
         rows=with_system(rows, settings.system),
-        asking=Asking(settings.sampling, tuple(settings.stop), settings.context),
+        asking=GenerationSettings(settings.sampling, tuple(settings.stop), settings.context),
         checker=checker,
         samples=request.samples,
         limit=request.limit,
@@ -115,9 +115,9 @@ def plan_of(request: Request) -> Plan:
     )
 
 
-def about_of(request: Request, subject: str) -> About:
+def about_of(request: EvaluationRequest, subject: str) -> ReportHeader:
     """What the report tells beside the figures."""
-    return About(
+    return ReportHeader(
         title=f"{subject} on {Path(request.prompts).name}",
         date=datetime.now(UTC).date().isoformat(),
         checker=" ".join(request.checker),
@@ -125,11 +125,11 @@ def about_of(request: Request, subject: str) -> About:
 
 
 def _tell(model: str, done: int, total: int, case: Case) -> None:
-    say({"model": model, "done": done, "total": total, "passed": case.passes})
+    send_message({"model": model, "done": done, "total": total, "passed": case.passes})
 
 
 def _tell_weighed(model: str, done: int, total: int) -> None:
-    say({"model": model, "weighed": done, "total": total})
+    send_message({"model": model, "weighed": done, "total": total})
 
 
 if __name__ == "__main__":

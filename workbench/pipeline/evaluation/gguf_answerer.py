@@ -16,20 +16,20 @@ from typing import Any, TypeVar
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.inference.decoder import Decoder
-from workbench.inference.generation import Job, answer_together, together
-from workbench.inference.gguf_check import vouch
+from workbench.inference.generation import PromptJob, batch_size, generate_batch
+from workbench.inference.gguf_check import verify_loadable
 from workbench.inference.llama_library import LOG
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.logprobs import Given, answer_loss, given_ids
-from workbench.inference.prompt_tokens import prompt_ids, template_of
+from workbench.inference.llama_model import LlamaModel
+from workbench.inference.logprobs import PromptAndAnswer, answer_loss, prompt_and_answer_ids
+from workbench.inference.prompt_tokens import model_chat_template, prompt_ids
 from workbench.inference.session import usable_context
 from workbench.pipeline.evaluation.questions import (
-    Asking,
     Expected,
+    ExpectedLoss,
+    GenerationSettings,
     Key,
     Question,
     Reply,
-    Weighed,
 )
 from workbench.tokenization.chat_template import ChatTemplate
 
@@ -46,7 +46,7 @@ class GgufAnswerer:
     def __init__(
         self,
         path: Path,
-        asking: Asking,
+        asking: GenerationSettings,
         *,
         threads: int | None = None,
         log_file: Path | None = None,
@@ -54,7 +54,7 @@ class GgufAnswerer:
     ) -> None:
         self.path, self._asking, self._threads = path, asking, threads
         self._log_file, self._stranger = log_file, stranger
-        self._model: NativeModel | None = None
+        self._model: LlamaModel | None = None
         self.trouble: UserError | None = None
         if not path.is_file():
             raise UserError("GGUF file not found", path=path)
@@ -95,7 +95,7 @@ class GgufAnswerer:
 
     def _ask(
         self,
-        model: NativeModel,
+        model: LlamaModel,
         fitting: Sequence[tuple[Question, list[int]]],
         limit: int,
         known: Container[Key],
@@ -103,7 +103,7 @@ class GgufAnswerer:
     ) -> Iterator[Reply]:
         longest = max(len(ids) for _, ids in fitting)
         context = min(limit, longest + self._asking.sampling.max_tokens)
-        size = min(together(model.cache_bytes_per_token, context), len(fitting))
+        size = min(batch_size(model.cache_bytes_per_token, context), len(fitting))
         decoder = Decoder(model, context=context, sequences=size, threads=self._threads)
         try:
             for start in range(0, len(fitting), size):
@@ -111,7 +111,7 @@ class GgufAnswerer:
                 if all(question.key in known for question, _ in group):
                     continue
                 jobs = [self._job(question, ids) for question, ids in group]
-                for at, answer in answer_together(decoder, jobs, stopping):
+                for at, answer in generate_batch(decoder, jobs, stopping):
                     question = group[at][0]
                     if question.key not in known:
                         yield Reply(
@@ -132,37 +132,37 @@ class GgufAnswerer:
 
     def weigh(
         self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
-    ) -> Iterator[Weighed]:
+    ) -> Iterator[ExpectedLoss]:
         """One answer after the other; one too long for the context comes with a problem."""
         try:
             model, template = self._open()
         except UserError as error:
-            yield from (Weighed(one.index, problem=error.message) for one in expected)
+            yield from (ExpectedLoss(one.index, problem=error.message) for one in expected)
             return
         limit = usable_context(model, self._asking.context)
-        fitting: list[tuple[int, Given]] = []
+        fitting: list[tuple[int, PromptAndAnswer]] = []
         for one in expected:
             if one.index in known:
                 continue
             try:
-                given = given_ids(model, template, one.messages, one.tools)
+                given = prompt_and_answer_ids(model, template, one.messages, one.tools)
             except UserError as error:
-                yield Weighed(one.index, problem=error.message)
+                yield ExpectedLoss(one.index, problem=error.message)
                 continue
             if given.n_tokens <= limit:
                 fitting.append((one.index, given))
             else:
-                yield Weighed(one.index, problem=_beyond("the row", given.n_tokens, limit))
+                yield ExpectedLoss(one.index, problem=_beyond("the row", given.n_tokens, limit))
         needs = [given.n_tokens for _, given in fitting]
         for part in _by_factors(model, fitting, needs):
             yield from self._weigh(model, part, stopping)
 
     def _weigh(
         self,
-        model: NativeModel,
-        fitting: Sequence[tuple[int, Given]],
+        model: LlamaModel,
+        fitting: Sequence[tuple[int, PromptAndAnswer]],
         stopping: Callable[[], bool],
-    ) -> Iterator[Weighed]:
+    ) -> Iterator[ExpectedLoss]:
         longest = max(given.n_tokens for _, given in fitting)
         decoder = Decoder(model, context=longest, threads=self._threads)
         try:
@@ -170,21 +170,21 @@ class GgufAnswerer:
                 if stopping():
                     return
                 nats = round(answer_loss(decoder, given), 6)
-                yield Weighed(index, len(given.answer), nats)
+                yield ExpectedLoss(index, len(given.answer), nats)
         finally:
             decoder.close()
 
-    def _job(self, question: Question, ids: list[int]) -> Job:
-        return Job(ids, self._asking.sampling_for(question), self._asking.stop)
+    def _job(self, question: Question, ids: list[int]) -> PromptJob:
+        return PromptJob(ids, self._asking.sampling_for(question), self._asking.stop)
 
-    def _open(self) -> tuple[NativeModel, ChatTemplate]:
+    def _open(self) -> tuple[LlamaModel, ChatTemplate]:
         if self._model is None:
             if self._log_file is not None:
                 LOG.to_file(self._log_file)
             if self._stranger:
-                vouch(self.path)
-            self._model = NativeModel(self.path)
-        return self._model, template_of(self._model)
+                verify_loadable(self.path)
+            self._model = LlamaModel(self.path)
+        return self._model, model_chat_template(self._model)
 
     def close(self) -> None:
         if self._model is not None:
@@ -193,7 +193,7 @@ class GgufAnswerer:
 
 
 def _by_factors(
-    model: NativeModel, things: Sequence[Thing], needs: Sequence[int]
+    model: LlamaModel, things: Sequence[Thing], needs: Sequence[int]
 ) -> list[list[Thing]]:
     """The things, each of which needs a context of so many tokens, in one or two groups.
 

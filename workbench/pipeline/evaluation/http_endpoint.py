@@ -20,12 +20,12 @@ from workbench.core.text import one_line
 from workbench.inference.stop_sequences import TextStream
 from workbench.pipeline.evaluation.endpoint_messages import answer_text, ollama_turns, openai_turns
 from workbench.pipeline.evaluation.questions import (
-    Asking,
     Expected,
+    ExpectedLoss,
+    GenerationSettings,
     Key,
     Question,
     Reply,
-    Weighed,
 )
 from workbench.serving.ollama_client import options
 
@@ -52,7 +52,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 @dataclass(frozen=True)
-class Said:
+class EndpointReply:
     """What a server's answer came to."""
 
     text: str
@@ -67,10 +67,10 @@ class EndpointAnswerer:
         self,
         url: str,
         model: str,
-        asking: Asking,
+        asking: GenerationSettings,
         *,
-        body: Callable[[str, Question, Asking], dict[str, Any]],
-        read: Callable[[Any], Said],
+        body: Callable[[str, Question, GenerationSettings], dict[str, Any]],
+        read: Callable[[Any], EndpointReply],
         key: str = "",
         timeout_s: float = TIMEOUT_S,
         pause_s: float = PAUSE_S,
@@ -114,7 +114,7 @@ class EndpointAnswerer:
 
     def weigh(
         self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
-    ) -> Iterator[Weighed]:
+    ) -> Iterator[ExpectedLoss]:
         return iter(())
 
     def _reply(self, question: Question) -> Reply:
@@ -127,7 +127,7 @@ class EndpointAnswerer:
         elapsed_s = round(time.perf_counter() - started, 4)
         return Reply(*question.key, text, stopped, said.n_tokens, elapsed_s)
 
-    def _say(self, question: Question) -> Said:
+    def _say(self, question: Question) -> EndpointReply:
         raw = self._post(json.dumps(self._body(self.model, question, self._asking)).encode())
         try:
             return self._read(json.loads(raw))
@@ -168,7 +168,7 @@ class EndpointAnswerer:
 
 
 def openai_answerer(
-    url: str, model: str, asking: Asking, environment: Mapping[str, str], **options: Any
+    url: str, model: str, asking: GenerationSettings, environment: Mapping[str, str], **options: Any
 ) -> EndpointAnswerer:
     """The model `model` of the OpenAI-compatible server at `url` (its `/v1`)."""
     target = url.rstrip("/") + "/chat/completions"
@@ -179,7 +179,7 @@ def openai_answerer(
 
 
 def ollama_answerer(
-    model: str, asking: Asking, environment: Mapping[str, str], **options: Any
+    model: str, asking: GenerationSettings, environment: Mapping[str, str], **options: Any
 ) -> EndpointAnswerer:
     """The model `model` of the Ollama server of this machine, or at `$OLLAMA_HOST`."""
     host = environment.get(OLLAMA_VARIABLE) or OLLAMA_DEFAULT
@@ -190,7 +190,7 @@ def ollama_answerer(
     return EndpointAnswerer(target, model, asking, body=_ollama_body, read=_ollama_read, **options)
 
 
-def _openai_body(model: str, question: Question, asking: Asking) -> dict[str, Any]:
+def _openai_body(model: str, question: Question, asking: GenerationSettings) -> dict[str, Any]:
     """https://platform.openai.com/docs/api-reference/chat/create; standard keys only."""
     sampling = asking.sampling_for(question)
     body: dict[str, Any] = {
@@ -206,14 +206,14 @@ def _openai_body(model: str, question: Question, asking: Asking) -> dict[str, An
     return body | ({"stop": list(asking.stop[:OPENAI_STOPS])} if asking.stop else {})
 
 
-def _openai_read(value: Any) -> Said:
+def _openai_read(value: Any) -> EndpointReply:
     choice = value["choices"][0]
     tokens = (value.get("usage") or {}).get("completion_tokens", 0)
     stopped = "stop" if choice["finish_reason"] in ("stop", "tool_calls") else "length"
-    return Said(answer_text(choice["message"]), stopped, int(tokens))
+    return EndpointReply(answer_text(choice["message"]), stopped, int(tokens))
 
 
-def _ollama_body(model: str, question: Question, asking: Asking) -> dict[str, Any]:
+def _ollama_body(model: str, question: Question, asking: GenerationSettings) -> dict[str, Any]:
     """https://docs.ollama.com/api/chat"""
     given = options(asking.sampling_for(question), asking.stop, asking.context)
     turns = ollama_turns(question.messages)
@@ -221,12 +221,12 @@ def _ollama_body(model: str, question: Question, asking: Asking) -> dict[str, An
     return body | ({"tools": list(question.tools)} if question.tools else {})
 
 
-def _ollama_read(value: Any) -> Said:
+def _ollama_read(value: Any) -> EndpointReply:
     stopped = "stop" if value.get("done_reason", "stop") == "stop" else "length"
-    return Said(answer_text(value["message"]), stopped, int(value.get("eval_count", 0)))
+    return EndpointReply(answer_text(value["message"]), stopped, int(value.get("eval_count", 0)))
 
 
-def _cut(said: Said, stop: Sequence[str]) -> tuple[str, str]:
+def _cut(said: EndpointReply, stop: Sequence[str]) -> tuple[str, str]:
     stream = TextStream(stop)
     text = stream.push(said.text.encode(errors="replace")) + stream.finish()
     return text, "stop" if stream.stopped else said.stopped

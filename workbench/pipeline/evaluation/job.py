@@ -12,21 +12,21 @@ from workbench.core.errors import UserError
 from workbench.core.runtime import usable_cores
 from workbench.core.text import quantity
 from workbench.dataset.sources import read_source, require
-from workbench.inference.conversation import sampling_of
+from workbench.inference.conversation import sampling_params
 from workbench.pipeline.artifacts import (
-    base_facts,
     base_folder,
+    base_info,
     chat_template,
     converter_of,
     exported,
     run_template,
-    served,
+    served_gguf_path,
 )
-from workbench.pipeline.context import Context, Outcome
+from workbench.pipeline.context import Context, StageOutcome
 from workbench.pipeline.evaluation.judging import Checker, Guard
-from workbench.pipeline.evaluation.questions import Asking
-from workbench.pipeline.evaluation.result import About
-from workbench.pipeline.evaluation.stage import Plan, evaluate_stage
+from workbench.pipeline.evaluation.questions import GenerationSettings
+from workbench.pipeline.evaluation.result import ReportHeader
+from workbench.pipeline.evaluation.stage import EvaluationPlan, evaluate_stage
 from workbench.pipeline.export.converted import base_gguf
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
@@ -46,7 +46,7 @@ TUNED = "tuned"
 TELL_EVERY = 10  # expected answers
 
 
-def evaluate(context: Context) -> Outcome:
+def evaluate(context: Context) -> StageOutcome:
     """The held-out prompts, answered by the baselines and by the run's own files."""
     models = models_of(context)
     if missing := missing_checker(context.preset.evaluate):
@@ -80,7 +80,7 @@ def evaluate(context: Context) -> Outcome:
         context.run.evaluation,
         subject=TUNED,
         reference=reference,
-        about=about_of(context),
+        about=report_header(context),
         earlier=earlier_evaluations(context.run),
         environment=dict(os.environ),
         on_answer=on_answer,
@@ -94,15 +94,17 @@ def evaluate(context: Context) -> Outcome:
     if result.guards:
         level = "info" if result.passed else "warning"
         context.emit(events.Note(message=result.verdict, level=level))
-    return Outcome(result.files, {"passed": result.passed})
+    return StageOutcome(result.files, {"passed": result.passed})
 
 
-def plan_of(context: Context) -> Plan:
+def plan_of(context: Context) -> EvaluationPlan:
     """What is asked, how answers are drawn and judged."""
     settings, generate = context.preset.evaluate, context.preset.generate
-    return Plan(
+    return EvaluationPlan(
         rows=load_rows(context.run.dataset / "heldout.jsonl"),
-        asking=Asking(sampling_of(generate), tuple(generate.stop), generate.context),
+        asking=GenerationSettings(
+            sampling_params(generate), tuple(generate.stop), generate.context
+        ),
         checker=Checker(
             () if missing_checker(settings) else tuple(settings.checker),
             settings.checker_suffix,
@@ -142,14 +144,14 @@ def models_of(context: Context) -> dict[str, Path | str]:
     formats = context.preset.export.formats
     models[TUNED] = exported(context.run, formats[0])
     if len(formats) > 1:
-        models[f"{TUNED} {formats[-1]}"] = served(context)
+        models[f"{TUNED} {formats[-1]}"] = served_gguf_path(context)
     return models
 
 
-def about_of(context: Context) -> About:
+def report_header(context: Context) -> ReportHeader:
     """What the report tells beside the figures."""
     run, missing = context.run, missing_checker(context.preset.evaluate)
-    return About(
+    return ReportHeader(
         title=f"Evaluation of {run.name}",
         date=datetime.now(UTC).date().isoformat(),
         checker="" if missing else " ".join(context.preset.evaluate.checker),
@@ -227,7 +229,7 @@ def _base_gguf(context: Context) -> Path:
             [format],
             _base_tokenizer(context),
             chat_template=chat_template(context),
-            end_of_turn=base_facts(context)["end_of_turn"],
+            end_of_turn=base_info(context)["end_of_turn"],
             name="base",
         )
         run_export(plan, {format: path}, stopping=context.stopping)

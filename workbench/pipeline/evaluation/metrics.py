@@ -122,7 +122,7 @@ MOST_VALUES = 20  # of a label that figures are told by
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """Shares over prompts, each with its interval; None where there was nothing to judge by.
 
     `pass_at` maps k to pass@k; `not_measured` counts answers that could not be had. `perplexity`
@@ -142,29 +142,29 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class ModelFigures:
+class ModelMetrics:
     """A model's headline, each category, those apart, and the headline by each label's values."""
 
-    headline: Figures
-    categories: dict[str, Figures] = field(default_factory=dict)
-    apart: dict[str, Figures] = field(default_factory=dict)
-    labels: dict[str, dict[str, Figures]] = field(default_factory=dict)
+    headline: Metrics
+    categories: dict[str, Metrics] = field(default_factory=dict)
+    apart: dict[str, Metrics] = field(default_factory=dict)
+    labels: dict[str, dict[str, Metrics]] = field(default_factory=dict)
 
 
-def model_figures(cases: Sequence[Case], apart: Collection[str], seed: int) -> ModelFigures:
+def model_figures(cases: Sequence[Case], apart: Collection[str], seed: int) -> ModelMetrics:
     """All figures of one model."""
     names = sorted({case.category for case in cases})
-    each = {name: figures([c for c in cases if c.category == name], seed) for name in names}
+    each = {name: case_metrics([c for c in cases if c.category == name], seed) for name in names}
     counted = in_headline(cases, apart)
-    return ModelFigures(
-        headline=figures(counted, seed),
+    return ModelMetrics(
+        headline=case_metrics(counted, seed),
         categories={name: value for name, value in each.items() if name not in apart},
         apart={name: value for name, value in each.items() if name in apart},
         labels=_by_label(counted, seed),
     )
 
 
-def _by_label(cases: Sequence[Case], seed: int) -> dict[str, dict[str, Figures]]:
+def _by_label(cases: Sequence[Case], seed: int) -> dict[str, dict[str, Metrics]]:
     """Label -> value -> figures. A case with several values counts under each of them.
 
     Labels with one value tell nothing, those with very many are no classes.
@@ -174,17 +174,17 @@ def _by_label(cases: Sequence[Case], seed: int) -> dict[str, dict[str, Figures]]
         for name, value in dict.fromkeys(case.labels):
             groups.setdefault(name, {}).setdefault(value, []).append(case)
     return {
-        name: {value: figures(some, seed) for value, some in sorted(values.items())}
+        name: {value: case_metrics(some, seed) for value, some in sorted(values.items())}
         for name, values in groups.items()
         if 1 < len(values) <= MOST_VALUES
     }
 
 
-def figures(cases: Sequence[Case], seed: int) -> Figures:
+def case_metrics(cases: Sequence[Case], seed: int) -> Metrics:
     """The figures of these cases together."""
     measured = [case for case in cases if case.measured]
     weighed = [case for case in cases if case.expected_tokens]
-    return Figures(
+    return Metrics(
         prompts=len({case.index for case in cases}),
         not_measured=len(cases) - len(measured),
         passed=_share(measured, lambda case: case.passed, seed),

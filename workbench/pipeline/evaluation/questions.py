@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message, Row
 
 Key = tuple[int, int]  # prompt, sample
@@ -79,7 +79,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class ExpectedLoss:
     """How unlikely a model finds an expected answer: the loss of all its tokens, in nats.
 
     `problem` says why that is not known.
@@ -92,15 +92,15 @@ class Weighed:
 
 
 @dataclass(frozen=True)
-class Asking:
+class GenerationSettings:
     """How all models are asked: sampling, stop texts and context length in tokens."""
 
-    sampling: Sampling
+    sampling: SamplingParams
     stop: tuple[str, ...] = ()
     context: int = 4096
 
-    def sampling_for(self, question: Question) -> Sampling:
-        return Sampling(**{**self.sampling.as_dict(), "seed": question.seed})
+    def sampling_for(self, question: Question) -> SamplingParams:
+        return SamplingParams(**{**self.sampling.as_dict(), "seed": question.seed})
 
 
 class Answerer(Protocol):
@@ -129,7 +129,7 @@ class Answerer(Protocol):
 
     def weigh(
         self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
-    ) -> Iterator[Weighed]:
+    ) -> Iterator[ExpectedLoss]:
         """Each answer not `known` weighed, as they come; fewer when `stopping` says so."""
         ...
 
@@ -153,7 +153,7 @@ def choose(rows: Sequence[Row], limit: int, seed: int) -> list[Row]:
     return [rows[index] for index in kept]
 
 
-def fingerprint(questions: Sequence[Question], asking: Asking) -> str:
+def fingerprint(questions: Sequence[Question], asking: GenerationSettings) -> str:
     """SHA-256 of everything that is asked and how."""
     said = [
         [q.index, q.sample, q.seed, [_told(m) for m in q.messages], *([q.tools] if q.tools else [])]

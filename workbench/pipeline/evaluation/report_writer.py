@@ -15,7 +15,7 @@ from workbench.core import files
 from workbench.core.text import one_line
 from workbench.pipeline.evaluation.history import SHOWN as HISTORY_SHOWN
 from workbench.pipeline.evaluation.history import Line, remember
-from workbench.pipeline.evaluation.metrics import Figures
+from workbench.pipeline.evaluation.metrics import Metrics
 from workbench.pipeline.evaluation.report_cases import (
     bullets,
     changes,
@@ -25,7 +25,7 @@ from workbench.pipeline.evaluation.report_cases import (
 )
 from workbench.pipeline.evaluation.result import EvaluationResult, ModelResult, headline
 from workbench.reports.cases import to_lines
-from workbench.reports.evaluation_report import FORMAT, Estimate, PairedTest, chance
+from workbench.reports.evaluation_report import FORMAT, Estimate, PairedTest, p_value_text
 
 NO_CATEGORY = "(none)"
 OTHER_TOKENS = (
@@ -33,7 +33,7 @@ OTHER_TOKENS = (
     "different ones, so their values are not comparable."
 )
 
-MEASURES: tuple[tuple[str, Callable[[Figures], Estimate | None]], ...] = (
+MEASURES: tuple[tuple[str, Callable[[Metrics], Estimate | None]], ...] = (
     ("checker pass rate", lambda figures: figures.passed),
     ("adherence (required strings)", lambda figures: figures.adheres),
     ("exact match", lambda figures: figures.exact),
@@ -158,7 +158,7 @@ def _gain(other: str, subject: str, test: PairedTest) -> str:
     models = f"**{one_line(subject)} vs. {one_line(other)}**"
     return (
         f"{models}: {_signed(test.gain)} on {test.prompts} prompts; {test.only_second} newly pass, "
-        f"{test.only_first} newly fail; p {chance(test.p_value)} (exact McNemar test)"
+        f"{test.only_first} newly fail; p {p_value_text(test.p_value)} (exact McNemar test)"
     )
 
 
@@ -167,7 +167,7 @@ def _signed(gain: Estimate) -> str:
 
 
 def _categories(
-    result: EvaluationResult, title: str, of: Callable[[ModelResult], dict[str, Figures]]
+    result: EvaluationResult, title: str, of: Callable[[ModelResult], dict[str, Metrics]]
 ) -> str:
     models = list(result.models.values())
     names = sorted({name for model in models for name in of(model)})
@@ -199,8 +199,8 @@ def _labels(result: EvaluationResult) -> list[str]:
 def _category_row(
     name: str,
     models: Sequence[ModelResult],
-    of: Callable[[ModelResult], dict[str, Figures]],
-    measure: Callable[[Figures], Estimate | None],
+    of: Callable[[ModelResult], dict[str, Metrics]],
+    measure: Callable[[Metrics], Estimate | None],
 ) -> list[str]:
     each = [of(model).get(name) for model in models]
     prompts = max((figures.prompts for figures in each if figures), default=0)

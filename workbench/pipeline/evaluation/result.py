@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.pipeline.evaluation.metrics import Figures, ModelFigures
+from workbench.pipeline.evaluation.metrics import Metrics, ModelMetrics
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_changes import Since
+from workbench.reports.evaluation_changes import ChangesSince
 from workbench.reports.evaluation_report import Estimate, GuardResult, PairedTest
 
 
@@ -25,7 +25,7 @@ class ModelResult:
     name: str
     identity: dict[str, Any]
     cases: tuple[Case, ...]
-    figures: ModelFigures
+    figures: ModelMetrics
     guarded: tuple[Case, ...] = ()
 
     @property
@@ -35,7 +35,7 @@ class ModelResult:
 
 
 @dataclass(frozen=True)
-class About:
+class ReportHeader:
     """What the report tells beside the figures, handed in by whoever ran the rest of the run.
 
     `notes`: rows cut or skipped, one sentence each. `training`: what each stage came to. `files`:
@@ -68,8 +68,8 @@ class EvaluationResult:
     verdict: str
     report_markdown: Path
     report_json: Path
-    about: About = field(default_factory=About)
-    since: Since | None = None
+    about: ReportHeader = field(default_factory=ReportHeader)
+    since: ChangesSince | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -87,7 +87,7 @@ def slug(name: str) -> str:
     return f"{plain or 'model'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def headline(figures: Figures) -> dict[str, Any]:
+def headline(figures: Metrics) -> dict[str, Any]:
     """The figures as flat plain values, for the event log and for JSON."""
     flat: dict[str, Any] = {"prompts": figures.prompts, "not_measured": figures.not_measured}
     for name in ("passed", "adheres", "exact", "stopped", "perplexity"):

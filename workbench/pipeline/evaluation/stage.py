@@ -22,25 +22,30 @@ from workbench.dataset.rows import Row
 from workbench.pipeline.evaluation.answer_store import (
     answer_all,
     expected_of,
-    weigh_all,
-    with_weights,
+    score_expected_answers,
+    with_expected_losses,
 )
 from workbench.pipeline.evaluation.gguf_answerer import GgufAnswerer
 from workbench.pipeline.evaluation.http_endpoint import ollama_answerer, openai_answerer
 from workbench.pipeline.evaluation.judging import Checker, Guard, guard_result, judge_all
 from workbench.pipeline.evaluation.metrics import compare, in_headline, model_figures
-from workbench.pipeline.evaluation.questions import Answerer, Asking, choose, questions_for
+from workbench.pipeline.evaluation.questions import (
+    Answerer,
+    GenerationSettings,
+    choose,
+    questions_for,
+)
 from workbench.pipeline.evaluation.report_writer import write_report
 from workbench.pipeline.evaluation.result import (
-    About,
     EvaluationResult,
     ModelResult,
+    ReportHeader,
     headline,
     slug,
     verdict_of,
 )
 from workbench.reports.cases import Case
-from workbench.reports.evaluation_changes import Earlier, since
+from workbench.reports.evaluation_changes import EarlierEvaluation, changes_since
 from workbench.reports.evaluation_report import GuardResult
 
 OLLAMA, OPENAI = "ollama:", "openai:"
@@ -53,7 +58,7 @@ def is_endpoint(spec: str) -> bool:
 
 def open_answerer(
     spec: Path | str,
-    asking: Asking,
+    asking: GenerationSettings,
     *,
     environment: Mapping[str, str],
     threads: int | None = None,
@@ -83,11 +88,11 @@ OnWeighed = Callable[[str, int, int], None]  # model, done, total
 OnResult = Callable[[str, dict[str, Any]], None]  # model, headline figures
 
 
-NOTHING_MORE = About()
+NOTHING_MORE = ReportHeader()
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What is asked of every model, and how the answers are judged.
 
     `limit` 0 asks all rows; `apart` names categories left out of the headline; `samples` are the
@@ -95,7 +100,7 @@ class Plan:
     """
 
     rows: Sequence[Row]
-    asking: Asking
+    asking: GenerationSettings
     checker: Checker = Checker()
     samples: int = 1
     limit: int = 0
@@ -107,13 +112,13 @@ class Plan:
 
 def evaluate_stage(
     models: Mapping[str, Path | str],
-    plan: Plan,
+    plan: EvaluationPlan,
     out: Path,
     *,
     subject: str,
     reference: str,
-    about: About = NOTHING_MORE,
-    earlier: Iterable[Earlier] = (),
+    about: ReportHeader = NOTHING_MORE,
+    earlier: Iterable[EarlierEvaluation] = (),
     environment: Mapping[str, str] | None = None,
     threads: int | None = None,
     log_file: Path | None = None,
@@ -162,7 +167,7 @@ def evaluate_stage(
         on_result(name, headline(figures.headline))
     result = _result(plan, results, guarded, out, subject, reference, about)
     asked_now = (*results[subject].cases, *results[subject].guarded)
-    result = replace(result, since=since(subject, asked_now, plan.apart, earlier))
+    result = replace(result, since=changes_since(subject, asked_now, plan.apart, earlier))
     write_report(result)
     return result
 
@@ -187,7 +192,7 @@ class _Job:
 
     name: str
     answerer: Answerer
-    plan: Plan
+    plan: EvaluationPlan
     out: Path
     stopping: Callable[[], bool]
     progress: _Progress
@@ -205,8 +210,10 @@ class _Job:
     ) -> list[Case]:
         path = self.out / "weighed" / f"{slug(self.name)}.jsonl"
         expected, context = expected_of(rows), self.plan.asking.context
-        found = weigh_all(self.answerer, expected, context, path, on_weighed, self.stopping)
-        return with_weights(cases, found)
+        found = score_expected_answers(
+            self.answerer, expected, context, path, on_weighed, self.stopping
+        )
+        return with_expected_losses(cases, found)
 
     def ask_guard(self, guard: Guard) -> list[Case]:
         what = f"guard-{slug(guard.name)}"
@@ -214,13 +221,13 @@ class _Job:
 
 
 def _result(
-    plan: Plan,
+    plan: EvaluationPlan,
     models: dict[str, ModelResult],
     guarded: Mapping[str, list[list[Case]]],
     out: Path,
     subject: str,
     reference: str,
-    about: About,
+    about: ReportHeader,
 ) -> EvaluationResult:
     guards = _guard_results(plan.guards, guarded.get(reference), guarded[subject])
     passed, verdict = verdict_of(guards)
@@ -247,7 +254,7 @@ def _guard_results(
     return [guard_result(g, *pair) for g, *pair in zip(guards, firsts, after, strict=True)]
 
 
-def _check_plan(plan: Plan, models: Mapping[str, Path | str], subject: str) -> None:
+def _check_plan(plan: EvaluationPlan, models: Mapping[str, Path | str], subject: str) -> None:
     if subject not in models:
         raise UserError(f"the model '{subject}' is not being evaluated")
     if not plan.rows:
@@ -257,5 +264,5 @@ def _check_plan(plan: Plan, models: Mapping[str, Path | str], subject: str) -> N
             find_program(checker.command)
 
 
-def _total(plan: Plan, rows: Sequence[Row], guards: Sequence[Guard]) -> int:
+def _total(plan: EvaluationPlan, rows: Sequence[Row], guards: Sequence[Guard]) -> int:
     return len(rows) * plan.samples + sum(len(guard.rows) for guard in guards)

@@ -15,19 +15,19 @@ import gguf
 import numpy as np
 
 from workbench.architectures import family_of
-from workbench.architectures.card import Family
+from workbench.architectures.card import Architecture
 from workbench.architectures.model_config import ModelConfig
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.pipeline.export.merged_weights import MergedWeights
-from workbench.pipeline.export.peft_adapter import EMBEDDING, Adapter
+from workbench.pipeline.export.peft_adapter import EMBEDDING, PeftAdapter
 from workbench.pipeline.export.row_chunks import in_pairs
 from workbench.pipeline.export.tensor_encoding import check_finite
-from workbench.pipeline.export.weight_deltas import Delta
+from workbench.pipeline.export.weight_deltas import LoraDelta
 from workbench.pipeline.models.weights import Weights
 
 
-class NotAlone(UserError):
+class NeedsMerge(UserError):
     """This adapter changes more than a LoRA file can say: it has to be merged."""
 
 
@@ -41,7 +41,7 @@ class AdapterFile:
     alpha: float
 
 
-def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> AdapterFile:
+def write_adapter(base: Path, adapter: PeftAdapter, path: Path, name: str = "") -> AdapterFile:
     """Write `adapter`, which was trained on `base`, to `path` in float32, whole or not at all.
 
     Raises NotAlone for DoRA and for replaced or added tensors, UserError for an adapter that does
@@ -75,41 +75,48 @@ def write_adapter(base: Path, adapter: Adapter, path: Path, name: str = "") -> A
     return AdapterFile(path, path.stat().st_size, len(deltas), alpha)
 
 
-def _check(adapter: Adapter, merged: MergedWeights, family: Family, config: ModelConfig) -> None:
+def _check(
+    adapter: PeftAdapter, merged: MergedWeights, family: Architecture, config: ModelConfig
+) -> None:
     merged.check_fits(adapter)
     for name in (*adapter.token_rows, *adapter.experts):
-        raise NotAlone(f"it changes parts of {name} and must be merged", path=adapter.folder)
+        raise NeedsMerge(f"it changes parts of {name} and must be merged", path=adapter.folder)
     if adapter.replacements:
         name = next(iter(adapter.replacements))
-        raise NotAlone(f"it replaces {name} and must be merged", path=adapter.folder)
+        raise NeedsMerge(f"it replaces {name} and must be merged", path=adapter.folder)
     if any(adapter.replaced(name, merged.base) for name in adapter.copies):
-        raise NotAlone("it changes the vocabulary size and must be merged", path=adapter.folder)
+        raise NeedsMerge("it changes the vocabulary size and must be merged", path=adapter.folder)
     for name, parts in adapter.modules.items():
         if "lora_magnitude_vector" in parts:
-            raise NotAlone(
+            raise NeedsMerge(
                 "DoRA cannot be applied to a loaded model and must be merged", path=adapter.folder
             )
         if merged.tied and (name.endswith(EMBEDDING) or name not in merged.names):
             reason = "it changes one side of a tied matrix and must be merged"
-            raise NotAlone(reason, path=adapter.folder)
+            raise NeedsMerge(reason, path=adapter.folder)
         pieces = list(family.parts(name, merged.base.shape(name), config))
         if len(pieces) != 1 or pieces[0].of:
             reason = f"it changes {name}, which GGUF stores differently, and must be merged"
-            raise NotAlone(reason, path=adapter.folder)
+            raise NeedsMerge(reason, path=adapter.folder)
 
 
-def _alpha(deltas: dict[str, Delta]) -> float:
+def _alpha(deltas: dict[str, LoraDelta]) -> float:
     """The alpha that most modules have by their scale: their B stays as it is."""
     found = [float(np.float32(delta.scale * rank(delta))) for delta in deltas.values()]
     return max(set(found), key=found.count)
 
 
-def rank(delta: Delta) -> int:
+def rank(delta: LoraDelta) -> int:
     return int(delta.right.shape[0])
 
 
 def _add(
-    writer: Any, family: Family, config: ModelConfig, module: str, delta: Delta, alpha: float
+    writer: Any,
+    family: Architecture,
+    config: ModelConfig,
+    module: str,
+    delta: LoraDelta,
+    alpha: float,
 ) -> None:
     name, heads = family.tensor_name(module, config), family.heads_to_permute(module, config)
     a, b = delta.right, delta.left

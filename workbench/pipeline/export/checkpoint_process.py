@@ -22,10 +22,10 @@ from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import UserError, WorkbenchError
-from workbench.core.subprocesses import end_with_parent, say
-from workbench.pipeline.artifacts import base_facts, chat_template, weights_before
+from workbench.core.subprocesses import exit_with_parent, send_message
+from workbench.pipeline.artifacts import base_info, chat_template, input_weights
 from workbench.pipeline.context import Context
-from workbench.pipeline.export.adapter_gguf import NotAlone, write_adapter
+from workbench.pipeline.export.adapter_gguf import NeedsMerge, write_adapter
 from workbench.pipeline.export.gguf_cache import (
     content_of,
     key_of,
@@ -34,10 +34,10 @@ from workbench.pipeline.export.gguf_cache import (
     prune,
     use,
 )
-from workbench.pipeline.export.peft_adapter import Adapter, read_adapter
+from workbench.pipeline.export.peft_adapter import PeftAdapter, read_adapter
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import TensorDone, run_export
-from workbench.pipeline.models.weights import Weights, after
+from workbench.pipeline.models.weights import Weights, weights_after
 from workbench.preset.loader import load
 from workbench.preset.schema import TrainStage
 from workbench.run.folder import RunFolder
@@ -50,7 +50,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Ready:
+class CheckpointModel:
     """What to open. `adapter` is None where the base holds everything."""
 
     base: Path
@@ -59,18 +59,18 @@ class Ready:
 
 
 def main(arguments: list[str]) -> None:
-    end_with_parent()
+    exit_with_parent()
     run, stage, name, kind = arguments
     try:
-        made = make_ready(RunFolder(Path(run).resolve()), stage, name, kind, say)
+        made = make_ready(RunFolder(Path(run).resolve()), stage, name, kind, send_message)
     except (WorkbenchError, OSError) as error:
-        say({"problem": str(error)})
+        send_message({"problem": str(error)})
         return
     adapter = None if made.adapter is None else str(made.adapter)
-    say({"problem": "", "base": str(made.base), "sha256": made.sha256, "adapter": adapter})
+    send_message({"problem": "", "base": str(made.base), "sha256": made.sha256, "adapter": adapter})
 
 
-def make_ready(run: RunFolder, stage: str, name: str, kind: str, tell: Tell) -> Ready:
+def make_ready(run: RunFolder, stage: str, name: str, kind: str, tell: Tell) -> CheckpointModel:
     """The files to open for the checkpoint `name` of the training stage `stage`.
 
     Raises UserError for a checkpoint that is gone or an architecture that is not supported.
@@ -78,12 +78,14 @@ def make_ready(run: RunFolder, stage: str, name: str, kind: str, tell: Tell) -> 
     preset = load(str(run.preset_file)).preset
     context = Context(run, preset, lambda event: None, lambda: False, lambda: False)
     number = next(i for i, one in enumerate(preset.train) if one.name == stage)
-    desk = _Desk(context, preset.train[number], weights_before(context, number), kind, tell)
+    desk = _CheckpointExporter(
+        context, preset.train[number], input_weights(context, number), kind, tell
+    )
     with locked(models_folder()):
-        return steady(desk.folder(name), lambda folder: desk.ready(folder))
+        return retry_while_replaced(desk.folder(name), lambda folder: desk.ready(folder))
 
 
-def steady(folder: Path, make: Callable[[Path], Ready]) -> Ready:
+def retry_while_replaced(folder: Path, make: Callable[[Path], CheckpointModel]) -> CheckpointModel:
     """`make(folder)`, done again when another save took the folder's place meanwhile."""
     for left in reversed(range(TRIES)):
         before = _seal(folder)
@@ -106,7 +108,7 @@ def _seal(folder: Path) -> bytes:
         return b""
 
 
-class _Desk:
+class _CheckpointExporter:
     """One training stage, what it began with, and the type that bases are written in."""
 
     def __init__(
@@ -121,18 +123,18 @@ class _Desk:
         training = self.context.run.training(self.stage.name)
         return training / name if name.startswith("step-") else training / "adapters" / name
 
-    def ready(self, folder: Path) -> Ready:
+    def ready(self, folder: Path) -> CheckpointModel:
         if self.full:
             return self._base(Weights(self._whole(folder)))
         adapter = read_adapter(folder, config_folder=self._config_folder(folder))
-        start = after(self.stage, self.before, folder)
+        start = weights_after(self.stage, self.before, folder)
         try:
             path = self._adapter_file(adapter)
-        except NotAlone:
+        except NeedsMerge:
             merged = (*start.adapters[:-1], self._as_saved(folder))
             return self._base(Weights(start.base, merged))
         base = self._base(Weights(start.base, start.adapters[:-1]))
-        return Ready(base.base, base.sha256, path)
+        return CheckpointModel(base.base, base.sha256, path)
 
     def _config_folder(self, folder: Path) -> Path | None:
         """For a checkpoint, a folder of the same stage with the adapter's configuration."""
@@ -141,7 +143,7 @@ class _Desk:
         found = (folder.parent / "adapters").glob("[!t]*/adapter_config.json")
         return next((path.parent for path in found), folder)
 
-    def _adapter_file(self, adapter: Adapter) -> Path:
+    def _adapter_file(self, adapter: PeftAdapter) -> Path:
         content = content_of(adapter.folder, ["[!o]*.safetensors"], self._memory)  # no optimizer
         base = content_of(self.before.base, ["config.json"], self._memory)
         path = self.cache / f"adapter-{key_of([FORMAT, content, base, adapter.config])}.gguf"
@@ -149,16 +151,16 @@ class _Desk:
             write_adapter(self.before.base, adapter, path, self.stage.name)
         return path
 
-    def _base(self, weights: Weights) -> Ready:
+    def _base(self, weights: Weights) -> CheckpointModel:
         key = key_of([FORMAT, self.kind, self._content(weights)])
         path = self.cache / f"base-{key}-{self.kind}.gguf"
         note = path.with_suffix(".json")
         if not (use(path) and note.is_file()):
             self._write_base(weights, path)
-        return Ready(path, str(json.loads(note.read_bytes())["sha256"]), None)
+        return CheckpointModel(path, str(json.loads(note.read_bytes())["sha256"]), None)
 
     def _write_base(self, weights: Weights, path: Path) -> None:
-        from workbench.inference.gguf_open_process import try_open
+        from workbench.inference.gguf_open_process import try_load
 
         doing = f"writing the base model as {self.kind}"
 
@@ -170,11 +172,11 @@ class _Desk:
             [self.kind],
             self.context.run.tokenizer,
             chat_template=chat_template(self.context),
-            end_of_turn=base_facts(self.context)["end_of_turn"],
+            end_of_turn=base_info(self.context)["end_of_turn"],
             name=self.context.run.name,
         )
         (made,) = run_export(plan, {self.kind: path}, progress=progress)
-        if problem := try_open(path):
+        if problem := try_load(path):
             path.unlink()
             raise UserError(problem, path=path)
         files.write_json(path.with_suffix(".json"), {"sha256": made.sha256})
@@ -190,7 +192,7 @@ class _Desk:
         found.append(
             content_of(run.tokenizer, ["*.json", "*.jinja", f"{FOLDER}/*.jinja"], self._memory)
         )
-        return [*found, base_facts(self.context)["end_of_turn"]]
+        return [*found, base_info(self.context)["end_of_turn"]]
 
     def _whole(self, folder: Path) -> Path:
         """A folder in Hugging Face layout with all the weights that a checkpoint holds."""

@@ -17,7 +17,7 @@ from workbench.core.errors import RunFailed
 from workbench.core.findings import Finding, error, note, warning
 from workbench.core.text import quantity
 from workbench.pipeline.export.converter import check_converter, convert
-from workbench.pipeline.export.output_files import wish
+from workbench.pipeline.export.output_files import requested_types
 from workbench.pipeline.export.plan import Fallback, base_fallbacks
 from workbench.pipeline.export.vocabulary_findings import check_vocabulary
 from workbench.pipeline.models.candidate import Candidate, Check, When
@@ -72,7 +72,7 @@ def check_conversion(candidate: Candidate) -> Iterator[Finding]:
 def check_tensors(candidate: Candidate) -> Iterator[Finding]:
     """A stored tensor without a place in GGUF, of an unknown number format or an odd shape."""
     export = candidate.preset.export
-    found = base_fallbacks(candidate.base, wish(export.formats, export.parity).in_pass)
+    found = base_fallbacks(candidate.base, requested_types(export.formats, export.parity).in_pass)
     for kind in export.formats:
         told = [one for one in found if one.type == kind]
         if told:

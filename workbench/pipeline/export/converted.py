@@ -15,22 +15,28 @@ from pathlib import Path
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.core.runtime import usable_cores
-from workbench.inference.quantization import Kind, kind_named
+from workbench.inference.quantization import GgufFileType, kind_named
 from workbench.pipeline.export.converter import TYPES, convert
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
 from workbench.pipeline.export.merge_whole import WholeModel, whole_model, write_whole
-from workbench.pipeline.export.output_files import COMPARE, MERGE, TWIN, Doing, quantized
+from workbench.pipeline.export.output_files import (
+    COMPARE,
+    MERGE,
+    REFERENCE_TYPE,
+    ExportProgress,
+    quantized,
+)
 from workbench.pipeline.export.reference_logits import write_reference
-from workbench.pipeline.export.smoke_test import SmokeAnswers, smoke_answers
+from workbench.pipeline.export.smoke_test import SmokeTest, smoke_answers
 from workbench.pipeline.export.stage import Callbacks, ExportResult, require_parity, write_answers
 from workbench.pipeline.export.streaming import ExportedFile
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.verification import (
     MEASURED_POSITIONS,
     MEASURED_SAMPLES,
-    Examination,
-    Judged,
+    Verification,
+    VerifiedFile,
     judge_files,
     work_folder,
     write_report,
@@ -57,7 +63,7 @@ class _Job:
     tokenizer: Path
     out: Path
     name: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[GgufFileType, ...]
     converter: Path | None
     known: WholeModel
     calls: Callbacks
@@ -79,7 +85,7 @@ def export_converted(
     converter: Path | None,
     end_of_turn: str = "",
     merged: bool = False,
-    card: Callable[[Sequence[Judged]], str] = lambda judged: "",
+    card: Callable[[Sequence[VerifiedFile]], str] = lambda judged: "",
     parity: bool = True,
     samples: Sequence[Sample] = (),
     callbacks: Callbacks | None = None,
@@ -113,7 +119,7 @@ def export_converted(
     judged = examination.judged if examination else ()
     folder = out / "merged" if merged else None
     if folder:
-        calls.doing(Doing(MERGE, 0, 1, "models", name))
+        calls.doing(ExportProgress(MERGE, 0, 1, "models", name))
         write_whole(weights, tokenizer, folder, card=card(judged))
     return ExportResult(
         files=tuple(exported),
@@ -147,7 +153,9 @@ def base_gguf(
 
 def _disk_bytes(job: _Job, merged: bool) -> int:
     """What the disk has to take at once: the merged models and all files."""
-    sizes = sum(int(job.known.elements * kind.bits / 8) for kind in (*job.kinds, kind_named(TWIN)))
+    sizes = sum(
+        int(job.known.elements * kind.bits / 8) for kind in (*job.kinds, kind_named(REFERENCE_TYPE))
+    )
     return job.known.bytes_as("float32") + sizes + (job.known.bytes_as("stored") if merged else 0)
 
 
@@ -156,16 +164,16 @@ def _make_files(job: _Job) -> list[ExportedFile]:
     made = list[ExportedFile]()
     needs_twin = any(kind.name not in TYPES for kind in job.kinds)
     floats = dict.fromkeys(kind.name for kind in job.kinds if kind.name in TYPES)
-    floats |= {TWIN: None} if needs_twin else {}
+    floats |= {REFERENCE_TYPE: None} if needs_twin else {}
     with work_folder(job.out / "tmp-convert") as work:
-        job.calls.doing(Doing(MERGE, 0, 1, "models", job.name))
+        job.calls.doing(ExportProgress(MERGE, 0, 1, "models", job.name))
         write_whole(job.weights, job.tokenizer, work / "model", dtype="float32")
         for kind in floats:
             made += _converted(job, work / "model", kind)
     for one in job.kinds:
         if one.name not in TYPES:
             started = time.monotonic()
-            source, target = job.path(TWIN), job.path(one.name)
+            source, target = job.path(REFERENCE_TYPE), job.path(one.name)
             made.append(
                 quantized(source, target, one, job.calls.doing, job.calls.stopping, job.threads)
             )
@@ -182,7 +190,7 @@ def _converted(job: _Job, model: Path, kind: str) -> list[ExportedFile]:
 
     def progress(written: int) -> None:
         done = min(total, written // MIB)
-        job.calls.doing(Doing(f"{CONVERT} {kind}", done, total, "MiB", target.name))
+        job.calls.doing(ExportProgress(f"{CONVERT} {kind}", done, total, "MiB", target.name))
 
     progress(0)
     convert(job.converter, model, target, kind, progress=progress, stopping=job.calls.stopping)
@@ -193,21 +201,21 @@ def _converted(job: _Job, model: Path, kind: str) -> list[ExportedFile]:
     return [made]
 
 
-def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Examination:
+def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Verification:
     """The files against the trained model in float32; parity.json and answers.md are written."""
     paths = {kind.name: job.path(kind.name) for kind in job.kinds}
-    if job.path(TWIN).exists():
-        paths[TWIN] = job.path(TWIN)
+    if job.path(REFERENCE_TYPE).exists():
+        paths[REFERENCE_TYPE] = job.path(REFERENCE_TYPE)
     tokenizer = read_tokenizer(job.tokenizer)
     expected = _expected(tokenizer, job, samples, end_of_turn)
     ids = {kind: _compare_ids(path, expected) for kind, path in paths.items()}
     probes = _probes(tokenizer, samples, min(MEASURED_POSITIONS, job.known.context))
     stops = ids_in(read_generation(tokenizer.folder).get("eos_token_id"))
     answers = smoke_answers((one.asked for one in samples), stops, job.known.context)
-    asked = answers if isinstance(answers, SmokeAnswers) else None
+    asked = answers if isinstance(answers, SmokeTest) else None
     layers = job.known.layers
     with work_folder(job.out / "tmp-parity") as work:
-        job.calls.doing(Doing(COMPARE, 0, len(paths), "files", "the trained model"))
+        job.calls.doing(ExportProgress(COMPARE, 0, len(paths), "files", "the trained model"))
         reference = write_reference(
             job.weights,
             probes,
@@ -225,12 +233,12 @@ def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Examinat
             answers=asked,
             on_parity=job.calls.on_parity,
             on_compare=lambda done, total, kind: job.calls.doing(
-                Doing(COMPARE, done, total, "files", kind)
+                ExportProgress(COMPARE, done, total, "files", kind)
             ),
             stopping=job.calls.stopping,
             threads=job.threads,
         )
-    found = Examination(tuple(judged), layers, None, answers)
+    found = Verification(tuple(judged), layers, None, answers)
     write_report(job.out / "parity.json", layers, ids[next(iter(ids))], found)
     write_answers(tokenizer, found, job.out, job.calls)
     require_parity(judged)
@@ -250,7 +258,7 @@ def _expected(
 
 
 def _compare_ids(path: Path, expected: Expected) -> VocabularyReport:
-    with NativeFile(path) as native:
+    with GgufLogits(path) as native:
         got = [
             tuple(native.ids(request.text, add_special=request.add_special))
             for request in expected.requests()

@@ -27,7 +27,7 @@ BATCH = 512
 FLASH_ATTENTION_OFF = 0
 
 
-class NativeFile:
+class GgufLogits:
     """A loaded GGUF; a context manager. `context` 0 opens the vocabulary only.
 
     Raises RunFailed with llama.cpp's own reason when the file cannot be opened.
@@ -47,7 +47,7 @@ class NativeFile:
         self._vocab = self._c.llama_model_get_vocab(self._model)
         self._context = self._open_context(path, context, threads) if context else None
 
-    def __enter__(self) -> NativeFile:
+    def __enter__(self) -> GgufLogits:
         return self
 
     def __exit__(

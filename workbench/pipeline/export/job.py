@@ -12,15 +12,15 @@ from workbench.core.errors import Interrupted
 from workbench.core.text import duration, size
 from workbench.inference.quantization import kind_named
 from workbench.pipeline.artifacts import (
-    base_facts,
+    base_info,
     chat_template,
     converter_of,
     is_exported,
     run_template,
-    served,
+    served_gguf_path,
     trained_weights,
 )
-from workbench.pipeline.context import Context, Outcome
+from workbench.pipeline.context import Context, StageOutcome
 from workbench.pipeline.prepare.stage import load_rows
 from workbench.preset.schema import TRAIN
 from workbench.run import events, export_requests
@@ -38,11 +38,11 @@ TOLD_EVERY_S = 0.5  # of an upload
 FALLBACKS_TOLD = 5  # as notes; all of them stand in the event of the plan
 
 
-def export(context: Context) -> Outcome:
+def export(context: Context) -> StageOutcome:
     """The trained weights as GGUF files, each proved, and merged safetensors where asked for."""
     wished = context.preset.export
     result = _write(context, wished.formats, wished.merged)
-    return Outcome(result.artefacts, {"files": len(result.files)})
+    return StageOutcome(result.artefacts, {"files": len(result.files)})
 
 
 def requested(run: RunFolder, wanted: Sequence[str]) -> list[Stage]:
@@ -68,10 +68,10 @@ def requested(run: RunFolder, wanted: Sequence[str]) -> list[Stage]:
     ]
 
 
-def _another(request: ExportRequest) -> Callable[[Context], Outcome]:
+def _another(request: ExportRequest) -> Callable[[Context], StageOutcome]:
     """The job of an export on request; one that fails is taken off the record."""
 
-    def job(context: Context) -> Outcome:
+    def job(context: Context) -> StageOutcome:
         try:
             result = _write(context, request.types, request.merged)
         except (Interrupted, KeyboardInterrupt):
@@ -79,7 +79,7 @@ def _another(request: ExportRequest) -> Callable[[Context], Outcome]:
         except BaseException:
             export_requests.withdraw(context.run, request)
             raise
-        return Outcome(result.artefacts, _told(result))
+        return StageOutcome(result.artefacts, _told(result))
 
     return job
 
@@ -93,13 +93,15 @@ def _told(result: ExportResult) -> dict[str, Any]:
     return told | ({"merged": "written"} if result.merged else {})
 
 
-def package(context: Context) -> Outcome:
+def package(context: Context) -> StageOutcome:
     """The Modelfile for the file that is served, and the model in Ollama where asked for."""
     from workbench.pipeline.package import command_for_ollama, write_modelfile
 
     preset, run = context.preset, context.run
-    ends = base_facts(context)["end_of_turn"]
-    path, warnings = write_modelfile(preset, run, served(context), run_template(context), ends)
+    ends = base_info(context)["end_of_turn"]
+    path, warnings = write_modelfile(
+        preset, run, served_gguf_path(context), run_template(context), ends
+    )
     for warning in warnings:
         context.emit(events.Note(message=warning, level="warning"))
     if preset.ollama.create:
@@ -107,15 +109,15 @@ def package(context: Context) -> Outcome:
     command = command_for_ollama(preset, run, path)
     place = path.relative_to(run.path).as_posix()
     context.emit(events.Packaged(path=place, command=command))
-    return Outcome([path])
+    return StageOutcome([path])
 
 
 def _create_in_ollama(context: Context, modelfile: Path) -> None:
-    from workbench.serving.ollama_client import Doing, create_model
+    from workbench.serving.ollama_client import CreateProgress, create_model
 
     told = [0.0]
 
-    def doing(doing: Doing) -> None:
+    def doing(doing: CreateProgress) -> None:
         now = time.monotonic()
         if doing.total and doing.done < doing.total and now - told[0] < TOLD_EVERY_S:
             return
@@ -137,7 +139,7 @@ def _write(context: Context, formats: Sequence[str], merged: bool) -> ExportResu
     common: dict[str, Any] = {
         "name": run.name,
         "formats": formats,
-        "end_of_turn": base_facts(context)["end_of_turn"],
+        "end_of_turn": base_info(context)["end_of_turn"],
         "merged": merged,
         "card": partial(model_card, context),
         "parity": context.preset.export.parity,

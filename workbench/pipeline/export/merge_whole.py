@@ -17,7 +17,7 @@ from workbench.bases.architecture import named_dtype, read_config
 from workbench.core import files
 from workbench.pipeline.export.merged_safetensors import BESIDE_BYTES
 from workbench.pipeline.export.reference_logits import MEMORY_SHARE
-from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 from workbench.pipeline.export.tokenizer_files import read_tokenizer
 from workbench.pipeline.export.unused import without_prediction
 from workbench.pipeline.models.serving_files import copy_serving_files, read_generation, with_stops
@@ -59,7 +59,7 @@ def whole_model(weights: Weights, tokenizer: Path) -> WholeModel:
     from workbench.pipeline.models.causal_lm import text_config
 
     config = text_config(weights.base)
-    stored = Shards(weights.base).tensors.values()
+    stored = SafetensorsFolder(weights.base).tensors.values()
     return WholeModel(
         elements=sum(math.prod(one.shape) for one in stored),
         dtype=named_dtype(read_config(weights.base)) or "float32",

@@ -15,9 +15,9 @@ import numpy as np
 
 from workbench.architectures.tensor_layout import Storage
 from workbench.core.errors import UserError
-from workbench.pipeline.export.peft_adapter import EMBEDDING, Adapter, read_adapter
-from workbench.pipeline.export.safetensors_reader import Float32, Shards
-from workbench.pipeline.export.weight_deltas import Change
+from workbench.pipeline.export.peft_adapter import EMBEDDING, PeftAdapter, read_adapter
+from workbench.pipeline.export.safetensors_reader import Float32, SafetensorsFolder
+from workbench.pipeline.export.weight_deltas import WeightChange
 from workbench.pipeline.models.weights import Weights
 
 HEAD = "lm_head.weight"
@@ -31,9 +31,9 @@ class MergedTensor:
 
     name: str
     shape: tuple[int, ...]
-    source: Shards
+    source: SafetensorsFolder
     key: str
-    changes: tuple[Change, ...]
+    changes: tuple[WeightChange, ...]
 
     def rows(self, first: int, end: int) -> Float32:
         rows = self.source.rows(self.key, first, end)
@@ -59,7 +59,7 @@ class MergedWeights:
         in_scope: Callable[[str], bool] = lambda name: True,
         storage: Storage = NAMED_ALIKE,
     ) -> None:
-        self.base = Shards(weights.base).renamed(storage.of_text)
+        self.base = SafetensorsFolder(weights.base).renamed(storage.of_text)
         self.adapters = [
             read_adapter(folder).stored_as(storage, self.base) for folder in weights.adapters
         ]
@@ -106,9 +106,9 @@ class MergedWeights:
         changes = tuple(change for adapter in adapters for change in adapter.changes(name))
         return MergedTensor(name, source.shape(key), source, key, changes)
 
-    def _source(self, name: str) -> tuple[Shards, str, list[Adapter]]:
+    def _source(self, name: str) -> tuple[SafetensorsFolder, str, list[PeftAdapter]]:
         """Where the values begin, and the adapters that then change them."""
-        source, key, changing = self.base, self._begun(name), list[Adapter]()
+        source, key, changing = self.base, self._begun(name), list[PeftAdapter]()
         for adapter in self.adapters:
             replaced = adapter.replaced(name, self.base, self._begun(name))
             if replaced is not None:
@@ -148,7 +148,7 @@ class MergedWeights:
         spans = zip(range(0, rows, COMPARED_ROWS), ends, strict=True)
         return all(np.array_equal(base.rows(HEAD, *s), base.rows(embedding, *s)) for s in spans)
 
-    def check_fits(self, adapter: Adapter) -> None:
+    def check_fits(self, adapter: PeftAdapter) -> None:
         """Raise UserError when the adapter changes what is not there, or is of another shape."""
         for name in adapter.changed:
             if not self._in_scope(name):

@@ -13,9 +13,9 @@ from pathlib import Path
 from workbench import __version__
 from workbench.core import files
 from workbench.core.text import one_line, visible
-from workbench.pipeline.artifacts import base_facts, base_folder
+from workbench.pipeline.artifacts import base_folder, base_info
 from workbench.pipeline.context import Context
-from workbench.pipeline.export.verification import Judged
+from workbench.pipeline.export.verification import VerifiedFile
 from workbench.preset.schema import TrainStage
 from workbench.run.checks import tokenizer_differences
 
@@ -37,9 +37,9 @@ print(tokenizer.decode(model.generate(**prompt)[0]))
 `generation_config.json` has the tokens that end a response and the sampling settings."""
 
 
-def model_card(context: Context, judged: Sequence[Judged]) -> str:
+def model_card(context: Context, judged: Sequence[VerifiedFile]) -> str:
     """The card as Markdown with the head that the hub reads. `judged`: the GGUF files beside it."""
-    facts = base_facts(context)
+    facts = base_info(context)
     licence = licence_of(base_folder(context))
     parts = [
         _head(facts["base"], licence),
@@ -123,7 +123,7 @@ def _stop_strings(context: Context) -> list[str]:
     return [f"The preset's stop strings go to `generate` as `{one_line(said, 400)}`."]
 
 
-def _parity(judged: Sequence[Judged]) -> list[str]:
+def _parity(judged: Sequence[VerifiedFile]) -> list[str]:
     """How near the GGUF files of the same export are to the trained model."""
     if not judged:
         return []
@@ -137,7 +137,7 @@ def _parity(judged: Sequence[Judged]) -> list[str]:
     return ["## GGUF files", told, "\n".join(rows)]
 
 
-def _tokenization(context: Context, judged: Sequence[Judged]) -> list[str]:
+def _tokenization(context: Context, judged: Sequence[VerifiedFile]) -> list[str]:
     """What llama.cpp tokenizes differently from training, as checked before it."""
     lines = tokenizer_differences(context.run)
     if not (judged and lines):

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from workbench.core.errors import RunFailed, WorkbenchError
-from workbench.core.subprocesses import ChildDied, end_with_parent, say, told
+from workbench.core.subprocesses import ChildDied, exit_with_parent, send_message, stream_messages
 from workbench.pipeline.export.vocabulary import Vocabulary
 
 TEXTS_PER_LINE = 256
@@ -54,7 +54,7 @@ def _in_child(gguf: Path, asked: Path) -> tuple[list[Ids], set[int]]:
     command = [sys.executable, "-m", __name__, str(gguf), str(asked)]
     found, ends, problem = list[Ids](), set[int](), ""
     try:
-        with closing(told(command)) as lines:
+        with closing(stream_messages(command)) as lines:
             for line in lines:
                 found += [tuple(ids) for ids in line.get("ids", ())]
                 ends |= set(line.get("ends", ()))
@@ -68,21 +68,23 @@ def _in_child(gguf: Path, asked: Path) -> tuple[list[Ids], set[int]]:
 
 def main(arguments: Sequence[str]) -> None:
     """In the child: one line for each few texts, one of the tokens, then the last word."""
-    from workbench.pipeline.export.gguf_logits import NativeFile
+    from workbench.pipeline.export.gguf_logits import GgufLogits
 
-    end_with_parent()
+    exit_with_parent()
     gguf, asked = map(Path, arguments)
     requests, tokens = json.loads(asked.read_bytes())
     try:
-        with NativeFile(gguf) as native:
+        with GgufLogits(gguf) as native:
             for first in range(0, len(requests), TEXTS_PER_LINE):
                 some = requests[first : first + TEXTS_PER_LINE]
-                say({"ids": [native.ids(text, add_special=special) for text, special in some]})
-            say({"ends": [token for token in tokens if native.ends(token)]})
+                send_message(
+                    {"ids": [native.ids(text, add_special=special) for text, special in some]}
+                )
+            send_message({"ends": [token for token in tokens if native.ends(token)]})
     except WorkbenchError as error:
-        say({"problem": str(error).replace(f"{gguf}: ", "")})
+        send_message({"problem": str(error).replace(f"{gguf}: ", "")})
         return
-    say({"problem": ""})
+    send_message({"problem": ""})
 
 
 if __name__ == "__main__":

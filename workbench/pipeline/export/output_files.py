@@ -22,23 +22,29 @@ from typing import Any
 import numpy as np
 
 from workbench.core import files
-from workbench.inference.quantization import Kind, Progress, estimated_bytes, kind_named, quantize
+from workbench.inference.quantization import (
+    GgufFileType,
+    Progress,
+    estimated_bytes,
+    kind_named,
+    quantize,
+)
 from workbench.pipeline.export.merged_safetensors import merged_bytes
 from workbench.pipeline.export.plan import ExportPlan
 from workbench.pipeline.export.streaming import ExportedFile, TensorDone, run_export
 from workbench.pipeline.export.tensor_encoding import encode
 from workbench.pipeline.export.tensor_types import n_bytes, possible_format, type_named
 
-TWIN = "f16"
+REFERENCE_TYPE = "f16"
 WRITE, QUANTIZE, COMPARE, MERGE = "write", "quantize to", "compare", "merge into safetensors"
 
 
 @dataclass(frozen=True)
-class Wish:
+class RequestedTypes:
     """The types asked for, sorted by how they are made; names are lower case and distinct."""
 
     streamed: tuple[str, ...]
-    quantized: tuple[Kind, ...]
+    quantized: tuple[GgufFileType, ...]
     parity: bool
 
     @property
@@ -48,19 +54,19 @@ class Wish:
     @property
     def in_pass(self) -> tuple[str, ...]:
         """Types that the pass over the weights writes."""
-        return (*self.streamed, TWIN) if self._needs_twin else self.streamed
+        return (*self.streamed, REFERENCE_TYPE) if self._needs_twin else self.streamed
 
     @property
     def _needs_twin(self) -> bool:
         """A quantized file alone proves nothing, and llama.cpp makes its types of a float one."""
-        if TWIN in self.streamed or not self.names:
+        if REFERENCE_TYPE in self.streamed or not self.names:
             return False
         proof = self.parity and all(type_named(name).quantized for name in self.streamed)
         return proof or bool(self.quantized)
 
 
 @dataclass(frozen=True)
-class Doing:
+class ExportProgress:
     """How far an export is: what it does, `done` of `total` units, and the one at hand."""
 
     doing: str
@@ -70,38 +76,38 @@ class Doing:
     name: str
 
 
-def wish(formats: Sequence[str], parity: bool) -> Wish:
+def requested_types(formats: Sequence[str], parity: bool) -> RequestedTypes:
     """The types of these names. Raises UserError for one that cannot be made."""
     kinds = list(dict.fromkeys(kind_named(name) for name in formats))
     streamed = tuple(kind.name for kind in kinds if kind.streamed)
-    return Wish(streamed, tuple(kind for kind in kinds if not kind.streamed), parity)
+    return RequestedTypes(streamed, tuple(kind for kind in kinds if not kind.streamed), parity)
 
 
-def planned_bytes(plan: ExportPlan, wished: Wish) -> dict[str, int]:
+def planned_bytes(plan: ExportPlan, wished: RequestedTypes) -> dict[str, int]:
     """Type -> bytes of its file; those of llama.cpp's own types are an estimate."""
     known = {kind.name: plan.file_bytes(kind) for kind in plan.types}
     made = {kind.name: estimated_bytes(kind, list(known.items())) for kind in wished.quantized}
     return {name: (known | made)[name] for name in wished.names}
 
 
-def disk_bytes(plan: ExportPlan, wished: Wish, merged: bool) -> int:
+def disk_bytes(plan: ExportPlan, wished: RequestedTypes, merged: bool) -> int:
     """What the disk has to take at once: all files, with an F16 twin and the merged model."""
     planned = planned_bytes(plan, wished)
     made = sum(planned[kind.name] for kind in wished.quantized)
     return plan.total_bytes() + made + (merged_bytes(plan) if merged else 0)
 
 
-def check_space(plan: ExportPlan, wished: Wish, out: Path, merged: bool) -> None:
+def check_space(plan: ExportPlan, wished: RequestedTypes, out: Path, merged: bool) -> None:
     """Raise RunFailed when the disk cannot take all of it at once."""
     files.check_space(out, disk_bytes(plan, wished, merged), "the export")
 
 
 def make_files(
     plan: ExportPlan,
-    wished: Wish,
+    wished: RequestedTypes,
     out: Path,
     *,
-    doing: Callable[[Doing], None],
+    doing: Callable[[ExportProgress], None],
     on_file: Callable[[ExportedFile, float], None],
     stopping: Callable[[], bool],
     threads: int,
@@ -125,7 +131,7 @@ def make_files(
     for kind in wished.quantized:
         started = time.monotonic()
         target = out / f"{plan.name}-{kind.name}.gguf"
-        made.append(quantized(paths[TWIN], target, kind, doing, stopping, threads))
+        made.append(quantized(paths[REFERENCE_TYPE], target, kind, doing, stopping, threads))
         on_file(made[-1], time.monotonic() - started)
     return made
 
@@ -133,24 +139,24 @@ def make_files(
 def quantized(
     source: Path,
     target: Path,
-    kind: Kind,
-    doing: Callable[[Doing], None],
+    kind: GgufFileType,
+    doing: Callable[[ExportProgress], None],
     stopping: Callable[[], bool],
     threads: int,
 ) -> ExportedFile:
     """The file `target` that llama.cpp makes of a float one."""
 
     def progress(at: Progress) -> None:
-        doing(Doing(f"{QUANTIZE} {kind.name}", at.done, at.total, "tensors", at.tensor))
+        doing(ExportProgress(f"{QUANTIZE} {kind.name}", at.done, at.total, "tensors", at.tensor))
 
     made = quantize(source, target, kind, threads=threads, progress=progress, stopping=stopping)
     told = tuple(map(str, made.fallbacks))
     return ExportedFile(kind.name, target, made.bytes, files.sha256(target), len(told), told)
 
 
-def of_tensor(doing: str, at: TensorDone) -> Doing:
+def of_tensor(doing: str, at: TensorDone) -> ExportProgress:
     """The pass's own telling as `Doing`."""
-    return Doing(doing, at.done, at.total, "tensors", at.name)
+    return ExportProgress(doing, at.done, at.total, "tensors", at.name)
 
 
 SAMPLE_SHAPE = (32, 2048)
@@ -161,7 +167,7 @@ SLOWEST_OURS = "q4_k_m"  # what a type of llama.cpp's own is taken to cost
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class ExportForecast:
     """`bytes` of each type's file, `disk_bytes` that have to be free at once, `writing_s` seconds
     until all files stand."""
 
@@ -170,16 +176,18 @@ class Foreseen:
     writing_s: float
 
 
-def foresee(plan: ExportPlan, wished: Wish, merged: bool, threads: int) -> Foreseen:
+def forecast_export(
+    plan: ExportPlan, wished: RequestedTypes, merged: bool, threads: int
+) -> ExportForecast:
     """What this export will take; `merged`: with the merged model's folder."""
-    return Foreseen(
+    return ExportForecast(
         planned_bytes(plan, wished),
         disk_bytes(plan, wished, merged),
         writing_seconds(plan, wished, threads),
     )
 
 
-def writing_seconds(plan: ExportPlan, wished: Wish, threads: int) -> float:
+def writing_seconds(plan: ExportPlan, wished: RequestedTypes, threads: int) -> float:
     """Seconds until all files of the wish stand, as far as can be told before."""
     elements, n_written, all_elements = Counter[Any](), 0, 0
     for tensor in plan.tensors:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.safetensors_reader import Float32
 
 HARD_LIMITS = {"f32": 1e-6, "f16": 1e-4, "bf16": 2e-3}  # mean KL, nats
@@ -87,7 +87,7 @@ def measure(
     default the file's own.
     """
     context = max(map(len, probes)) + 1
-    with NativeFile(gguf, context=context, threads=threads) as native:
+    with GgufLogits(gguf, context=context, threads=threads) as native:
         parts = [
             _compare(np.load(path), native.logits(list(ids)))
             for ids, path in zip(probes, reference, strict=True)
@@ -156,7 +156,9 @@ def _summary(kind: str, parts: Sequence[_Part], ids_equal: bool, noise: float | 
     )
 
 
-def gate(parity: Parity, *, f32_limit: float = HARD_LIMITS["f32"], routed: bool = False) -> Verdict:
+def judge_parity(
+    parity: Parity, *, f32_limit: float = HARD_LIMITS["f32"], routed: bool = False
+) -> Verdict:
     """Whether the file may be used.
 
     `f32_limit`: the architecture's own limit for F32. `routed`: a mixture of experts, where

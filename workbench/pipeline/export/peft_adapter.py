@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from workbench.architectures.tensor_layout import Storage
 from workbench.core.errors import UserError
-from workbench.pipeline.export.safetensors_reader import Float32, Shards
+from workbench.pipeline.export.safetensors_reader import Float32, SafetensorsFolder
 from workbench.pipeline.export.weight_deltas import (
-    Change,
-    Delta,
     ExpertFactors,
-    TokenRows,
+    LoraDelta,
+    TokenRowReplacement,
+    WeightChange,
     expert_factors,
 )
 
@@ -52,7 +52,7 @@ _PART = re.compile(
 
 
 @dataclass(frozen=True)
-class Adapter:
+class PeftAdapter:
     """One PEFT folder. Keys of the maps are the base's tensor names, values this folder's.
 
     `stacks` are factors for all experts of a layer at once, by the module that holds them in
@@ -61,7 +61,7 @@ class Adapter:
 
     folder: Path
     config: dict[str, Any]
-    shards: Shards
+    shards: SafetensorsFolder
     modules: dict[str, dict[str, str]] = field(default_factory=dict)
     replacements: dict[str, str] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)  # embeddings saved untouched
@@ -75,9 +75,9 @@ class Adapter:
         """Names of the weights whose values come from the base and are changed."""
         return list(dict.fromkeys([*self.modules, *self.experts, *self.token_rows]))
 
-    def changes(self, name: str) -> list[Change]:
+    def changes(self, name: str) -> list[WeightChange]:
         """What is done to the weight `name`, read now, in float32."""
-        found = list[Change]()
+        found = list[WeightChange]()
         if name in self.modules:
             found.append(self.delta(name))
         if name in self.experts:
@@ -86,7 +86,7 @@ class Adapter:
             found.append(self._token_rows(name))
         return found
 
-    def delta(self, name: str) -> Delta:
+    def delta(self, name: str) -> LoraDelta:
         """The factors for the weight `name`, read now, in float32."""
         parts = self.modules[name]
         embedding = "lora_embedding_A" in parts
@@ -97,13 +97,13 @@ class Adapter:
             magnitude = self.shards.rows(parts["lora_magnitude_vector"]).reshape(-1)
         scale = self.scale(name.removesuffix(".weight"), rank=len(a))
         left, right = (a.T, b.T) if embedding else (b, a)
-        return Delta(left, right, scale, magnitude)
+        return LoraDelta(left, right, scale, magnitude)
 
-    def _expert_delta(self, found: ExpertFactors) -> Delta:
+    def _expert_delta(self, found: ExpertFactors) -> LoraDelta:
         rank = self.shards.shape(found.a)[0] // found.experts
         a = self.shards.rows(found.a, found.expert * rank, (found.expert + 1) * rank)
         b = self._whole(found.b)[found.rows, found.expert :: found.experts]
-        return Delta(np.ascontiguousarray(b), a, self.scale(found.module, rank))
+        return LoraDelta(np.ascontiguousarray(b), a, self.scale(found.module, rank))
 
     def _whole(self, key: str) -> Float32:
         """The tensor `key`; the last one is kept, for the experts that share it."""
@@ -112,8 +112,8 @@ class Adapter:
             self._kept[key] = self.shards.rows(key)
         return self._kept[key]
 
-    def _token_rows(self, name: str) -> TokenRows:
-        return TokenRows(self._token_ids(name), self.shards.rows(self.token_rows[name]))
+    def _token_rows(self, name: str) -> TokenRowReplacement:
+        return TokenRowReplacement(self._token_ids(name), self.shards.rows(self.token_rows[name]))
 
     def _token_ids(self, name: str) -> NDArray[np.int64]:
         """Ids of the rows in this folder's tensor for the embedding `name`."""
@@ -128,7 +128,7 @@ class Adapter:
             raise UserError(message, path=self.folder)
         return ids
 
-    def stored_as(self, storage: Storage, base: Shards) -> Adapter:
+    def stored_as(self, storage: Storage, base: SafetensorsFolder) -> PeftAdapter:
         """The same with the names that the base's files use, its experts one by one."""
 
         def renamed(found: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Adapter:
                 break
         return alpha / (math.sqrt(rank) if self.config.get("use_rslora") else rank)
 
-    def replaced(self, name: str, base: Shards, begun: str = "") -> str | None:
+    def replaced(self, name: str, base: SafetensorsFolder, begun: str = "") -> str | None:
         """This folder's tensor that stands in place of the base's `name`, or None.
 
         peft saves the untouched embedding beside an embedding's LoRA; it counts only when the
@@ -185,7 +185,7 @@ class Adapter:
         return copy
 
 
-def read_adapter(folder: Path, *, config_folder: Path | None = None) -> Adapter:
+def read_adapter(folder: Path, *, config_folder: Path | None = None) -> PeftAdapter:
     """The adapter in `folder`. Raises UserError, by name, for what cannot be merged.
 
     With `config_folder`, `folder` is a checkpoint of training, and its adapter's configuration lies
@@ -194,7 +194,7 @@ def read_adapter(folder: Path, *, config_folder: Path | None = None) -> Adapter:
     config = _read_config(config_folder or folder)
     _refuse(config, (config_folder or folder) / "adapter_config.json")
     name = "trainable.safetensors" if config_folder else "adapter_model.safetensors"
-    adapter = Adapter(folder, config, Shards(folder, name))
+    adapter = PeftAdapter(folder, config, SafetensorsFolder(folder, name))
     for key in adapter.shards.tensors:
         adapter.shards.check_readable(key)
         _sort(adapter, key)
@@ -233,7 +233,7 @@ def _refuse(config: dict[str, Any], path: Path) -> None:
         raise UserError(message, path=path, hint=hint)
 
 
-def _sort(adapter: Adapter, key: str) -> None:
+def _sort(adapter: PeftAdapter, key: str) -> None:
     name = key.removeprefix(PREFIX)
     match = _PART.fullmatch(name)
     stack = match["module"].replace(".base_layer", "") if match else ""
@@ -256,7 +256,7 @@ def _sort(adapter: Adapter, key: str) -> None:
     (adapter.copies if untouched else adapter.replacements)[target] = key
 
 
-def _check_complete(adapter: Adapter, name: str, parts: dict[str, str]) -> None:
+def _check_complete(adapter: PeftAdapter, name: str, parts: dict[str, str]) -> None:
     pairs = ({"lora_A", "lora_B"}, {"lora_embedding_A", "lora_embedding_B"})
     if set(parts) - {"lora_magnitude_vector"} not in pairs:
         raise UserError(f"the LoRA factors of {name} are incomplete", path=adapter.folder)

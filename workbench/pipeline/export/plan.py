@@ -15,9 +15,9 @@ import gguf
 from gguf import MODEL_ARCH
 
 from workbench.architectures import family_of
-from workbench.architectures.card import Family
+from workbench.architectures.card import Architecture
 from workbench.architectures.model_config import ModelConfig
-from workbench.architectures.tensor_layout import Part, Piece, gathered
+from workbench.architectures.tensor_layout import RowRange, TensorPart, parts_by_tensor
 from workbench.core.errors import UserError
 from workbench.core.text import quantity
 from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
@@ -31,8 +31,8 @@ from workbench.pipeline.export.tensor_types import (
     block_elements,
     n_bytes,
     possible_format,
+    preferred_format,
     type_named,
-    wished_format,
 )
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.unused import PREDICTION, unused
@@ -57,7 +57,7 @@ class TensorPlan:
     """
 
     name: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[RowRange, ...]
     shape: tuple[int, ...]
     formats: tuple[Any, ...]
     heads: int = 0
@@ -98,7 +98,7 @@ class ExportPlan:
 
     name: str
     weights: Weights
-    family: Family
+    family: Architecture
     config: ModelConfig
     merged: MergedWeights
     tokenizer: TokenizerFiles
@@ -206,7 +206,7 @@ def base_fallbacks(base: Path, types: Sequence[str]) -> list[Fallback]:
 class _Settled:
     """All of a plan that needs no tokenizer."""
 
-    family: Family
+    family: Architecture
     config: ModelConfig
     merged: MergedWeights
     tensors: list[TensorPlan]
@@ -259,7 +259,7 @@ def _in_scope(config: ModelConfig, kept: int) -> Callable[[str], bool]:
 
 
 def _plan_tensors(
-    family: Family, config: ModelConfig, merged: MergedWeights, kinds: Sequence[GgufType]
+    family: Architecture, config: ModelConfig, merged: MergedWeights, kinds: Sequence[GgufType]
 ) -> tuple[list[TensorPlan], list[Fallback]]:
     depth = Depth(config.layers, merged.tied, _eases_values(family, config), config.experts)
     tensors, fallbacks, seen = list[TensorPlan](), list[Fallback](), set[str]()
@@ -269,7 +269,7 @@ def _plan_tensors(
         seen.add(tensor.name)
         formats = []
         for kind in kinds:
-            wished = wished_format(kind, tensor.name, tensor.shape, depth)
+            wished = preferred_format(kind, tensor.name, tensor.shape, depth)
             got = possible_format(wished, tensor.shape[-1])
             formats.append(got)
             if got != wished:
@@ -279,7 +279,7 @@ def _plan_tensors(
     return tensors, fallbacks
 
 
-def _eases_values(family: Family, config: ModelConfig) -> bool:
+def _eases_values(family: Architecture, config: ModelConfig) -> bool:
     """Whether llama.cpp takes the model for one of 70B and is kinder to its attn_v."""
     if config.layers != BIG_LAYERS or config.experts == EIGHT:
         return False
@@ -288,14 +288,14 @@ def _eases_values(family: Family, config: ModelConfig) -> bool:
 
 
 def _unformatted(
-    family: Family, config: ModelConfig, merged: MergedWeights
+    family: Architecture, config: ModelConfig, merged: MergedWeights
 ) -> Iterator[TensorPlan]:
     for name, values in family.constants(config):
         yield TensorPlan(name, (), values.shape, (), constant=values)
     parts = (
         part for name in merged.names for part in family.parts(name, merged.shape(name), config)
     )
-    for name, found in gathered(parts).items():
+    for name, found in parts_by_tensor(parts).items():
         _check_complete(name, found, config)
         stacked = (found[0].of,) if found[0].of else ()
         yield TensorPlan(
@@ -308,7 +308,7 @@ def _unformatted(
         )
 
 
-def _check_complete(name: str, found: Sequence[Part], config: ModelConfig) -> None:
+def _check_complete(name: str, found: Sequence[TensorPart], config: ModelConfig) -> None:
     """Every piece once, all of one shape."""
     wanted = list(range(found[0].of)) or [0]
     if [part.index for part in found] != wanted:

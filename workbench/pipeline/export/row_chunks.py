@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.architectures.tensor_layout import Piece
+from workbench.architectures.tensor_layout import RowRange
 from workbench.pipeline.export.merged_weights import MergedTensor
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
 from workbench.pipeline.export.safetensors_reader import Float32
@@ -24,7 +24,7 @@ BLOCK_BYTES = 1 << 20  # of float32
 
 
 @dataclass(frozen=True)
-class Slab:
+class RowChunk:
     """Rows `[first, end)` of the tensor's stored `source`, or a constant, which has none.
 
     They become the tensor's rows from `row` on.
@@ -67,11 +67,11 @@ class Slab:
         return rows + np.float32(1) if self.tensor.add_one else rows
 
 
-def slabs(plan: ExportPlan) -> Iterator[Slab]:
+def row_chunks(plan: ExportPlan) -> Iterator[RowChunk]:
     """All slabs of all tensors, in order; the factors of a tensor are read when it begins."""
     for tensor in plan.tensors:
         if tensor.constant is not None:
-            yield Slab(tensor)
+            yield RowChunk(tensor)
             continue
         source, row = plan.merged.open(tensor.source), 0
         for piece in tensor.pieces:
@@ -82,14 +82,16 @@ def slabs(plan: ExportPlan) -> Iterator[Slab]:
                 row += slab.n_rows
 
 
-def _of_piece(tensor: TensorPlan, source: MergedTensor, piece: Piece, row: int) -> Iterator[Slab]:
+def _of_piece(
+    tensor: TensorPlan, source: MergedTensor, piece: RowRange, row: int
+) -> Iterator[RowChunk]:
     if piece.transposed:
-        yield Slab(tensor, source, piece.first, piece.end, True, row)
+        yield RowChunk(tensor, source, piece.first, piece.end, True, row)
         return
     step = _rows_of(SLAB_BYTES, tensor)
     for first in range(piece.first, piece.end, step):
         end = min(piece.end, first + step)
-        yield Slab(tensor, source, first, end, row=row + first - piece.first)
+        yield RowChunk(tensor, source, first, end, row=row + first - piece.first)
 
 
 def _rows_of(n_bytes: int, tensor: TensorPlan) -> int:

@@ -26,7 +26,7 @@ BASE = "model.safetensors"
 MAX_HEADER_BYTES = 100 << 20
 
 
-class Shards:
+class SafetensorsFolder:
     """The tensors of one model or adapter folder, in one file or, where that is not here, in many.
 
     Raises UserError when a file is missing, cut short or has a header that cannot be true.
@@ -51,7 +51,7 @@ class Shards:
         if quantization and quantization.dequantizes:
             self.tensors = unpacked(self.tensors, quantization, named_dtype(config))
 
-    def renamed(self, name: Callable[[str], str]) -> Shards:
+    def renamed(self, name: Callable[[str], str]) -> SafetensorsFolder:
         """The same files under other names; what gets an empty one is left out."""
         self.tensors = {name(k): stored for k, stored in self.tensors.items() if name(k)}
         return self

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.text import quantity, visible
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 
 PROMPTS, TOKENS = 2, 24
 PROMPT_TOKENS = 2048  # of the longest prompt; the system prompts of some templates take hundreds
@@ -22,7 +22,7 @@ TRAINED, MERGED = "adapter", "peft's merge"
 
 
 @dataclass
-class SmokeAnswers:
+class SmokeTest:
     """`prompts` and `stops` as ids; `given`: who -> ids of its answer to each prompt.
 
     The first who is asked is what the others are held against.
@@ -42,7 +42,7 @@ class SmokeAnswers:
     def ask_file(self, kind: str, gguf: Path, threads: int) -> None:
         """Ask the GGUF of that type."""
         context = max(map(len, self.prompts)) + TOKENS
-        with NativeFile(gguf, context=context, threads=threads) as native:
+        with GgufLogits(gguf, context=context, threads=threads) as native:
             self.given[kind] = [native.greedy(ids, TOKENS, self.stops) for ids in self.prompts]
 
     def _by_transformers(self, model: Any, ids: Sequence[int]) -> list[int]:
@@ -92,7 +92,7 @@ class SmokeAnswers:
 
 def smoke_answers(
     prompts: Iterable[Sequence[int]], stops: Sequence[int], context: int
-) -> SmokeAnswers | str:
+) -> SmokeTest | str:
     """Those to the first few of the `prompts` that fit into `context` tokens, not yet asked.
 
     Where there are none, the reason as a line for the person, "" for no prompts at all.
@@ -110,7 +110,7 @@ def smoke_answers(
         return f"{NONE_COMPARED}: no token ends a response"
     if not fitting:
         return f"{NONE_COMPARED}: the prompts take {min(lengths):,} tokens or more, limit {room:,}"
-    return SmokeAnswers(fitting[:PROMPTS], stops)
+    return SmokeTest(fitting[:PROMPTS], stops)
 
 
 def _same(one: Iterable[Sequence[int]], other: Iterable[Sequence[int]]) -> tuple[int, int]:

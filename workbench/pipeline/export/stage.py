@@ -17,20 +17,25 @@ from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.output_files import (
     COMPARE,
     MERGE,
-    Doing,
-    Foreseen,
+    ExportForecast,
+    ExportProgress,
     check_space,
-    foresee,
+    forecast_export,
     make_files,
     of_tensor,
-    wish,
+    requested_types,
 )
 from workbench.pipeline.export.parity import Parity, Verdict
 from workbench.pipeline.export.plan import ExportPlan, plan_export
-from workbench.pipeline.export.smoke_test import SmokeAnswers
+from workbench.pipeline.export.smoke_test import SmokeTest
 from workbench.pipeline.export.streaming import ExportedFile
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles
-from workbench.pipeline.export.verification import Examination, Judged, examine, write_report
+from workbench.pipeline.export.verification import (
+    Verification,
+    VerifiedFile,
+    verify_files,
+    write_report,
+)
 from workbench.pipeline.export.vocabulary_check import (
     Sample,
     check_vocabulary,
@@ -51,7 +56,7 @@ class ExportResult:
 
     files: tuple[ExportedFile, ...]
     merged: Path | None
-    parity: tuple[Judged, ...]
+    parity: tuple[VerifiedFile, ...]
     warnings: tuple[str, ...]
     artefacts: tuple[Path, ...]
     coarse: Parity | None = None
@@ -65,8 +70,8 @@ class Callbacks:
     took; `on_answers` with a line on answers.md, or on why there is none.
     """
 
-    on_plan: Callable[[ExportPlan, Foreseen], None] = lambda plan, foreseen: None
-    doing: Callable[[Doing], None] = lambda doing: None
+    on_plan: Callable[[ExportPlan, ExportForecast], None] = lambda plan, foreseen: None
+    doing: Callable[[ExportProgress], None] = lambda doing: None
     on_file: Callable[[ExportedFile, float], None] = lambda file, elapsed_s: None
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None
     on_answers: Callable[[str], None] = lambda line: None
@@ -83,7 +88,7 @@ def export_stage(
     chat_template: str = "",
     end_of_turn: str = "",
     merged: bool = False,
-    card: Callable[[Sequence[Judged]], str] = lambda judged: "",
+    card: Callable[[Sequence[VerifiedFile]], str] = lambda judged: "",
     parity: bool = True,
     samples: Sequence[Sample] = (),
     callbacks: Callbacks | None = None,
@@ -103,7 +108,7 @@ def export_stage(
     """
     calls = callbacks or Callbacks()
     cores = threads or usable_cores()
-    wished = wish(formats, parity)
+    wished = requested_types(formats, parity)
     out.mkdir(parents=True, exist_ok=True)
     files.sweep(out)
     plan = plan_export(
@@ -114,7 +119,7 @@ def export_stage(
         name=name,
         end_of_turn=end_of_turn,
     )
-    calls.on_plan(plan, foresee(plan, wished, merged, cores))
+    calls.on_plan(plan, forecast_export(plan, wished, merged, cores))
     check_space(plan, wished, out, merged)
     exported, examination = list[ExportedFile](), None
     if wished.names:
@@ -133,7 +138,7 @@ def export_stage(
                 threads=cores,
             )
         if parity and exported:
-            examination = examine(
+            examination = verify_files(
                 plan,
                 {file.type: file.path for file in exported},
                 out,
@@ -141,7 +146,7 @@ def export_stage(
                 samples=samples,
                 on_parity=calls.on_parity,
                 on_compare=lambda done, total, kind: calls.doing(
-                    Doing(COMPARE, done, total, "files", kind)
+                    ExportProgress(COMPARE, done, total, "files", kind)
                 ),
                 stopping=calls.stopping,
                 threads=cores,
@@ -172,10 +177,10 @@ def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> P
 
 
 def write_answers(
-    tokenizer: TokenizerFiles, found: Examination, out: Path, calls: Callbacks
+    tokenizer: TokenizerFiles, found: Verification, out: Path, calls: Callbacks
 ) -> None:
     """answers.md beside the files, or a line that says why there are no responses to compare."""
-    if isinstance(found.answers, SmokeAnswers):
+    if isinstance(found.answers, SmokeTest):
         backend = tokenizer.backend
         page = found.answers.page(lambda ids: str(backend.decode(ids, skip_special_tokens=False)))
         files.write_atomic(out / ANSWERS, page)
@@ -184,7 +189,7 @@ def write_answers(
         calls.on_answers(found.answers)
 
 
-def require_parity(judged: Sequence[Judged]) -> None:
+def require_parity(judged: Sequence[VerifiedFile]) -> None:
     """Raise RunFailed naming the first file that is not the model it came from."""
     for one in judged:
         if not one.verdict.passed:
@@ -198,7 +203,7 @@ def _result(
     plan: ExportPlan,
     kept: Sequence[ExportedFile],
     folder: Path | None,
-    examination: Examination | None,
+    examination: Verification | None,
 ) -> ExportResult:
     judged = examination.judged if examination else ()
     artefacts = [file.path for file in kept]

@@ -30,7 +30,7 @@ from workbench.core.errors import Interrupted, RunFailed
 from workbench.core.runtime import usable_cores
 from workbench.pipeline.export.gguf_writer import GgufFile
 from workbench.pipeline.export.plan import ExportPlan, TensorPlan
-from workbench.pipeline.export.row_chunks import Slab, slabs
+from workbench.pipeline.export.row_chunks import RowChunk, row_chunks
 from workbench.pipeline.export.safetensors_reader import Float32
 from workbench.pipeline.export.tensor_encoding import check_range, encode_into, largest, row_bytes
 from workbench.pipeline.export.tensor_types import n_bytes, type_named
@@ -41,7 +41,7 @@ Job = TypeVar("Job")
 Done = TypeVar("Done")
 
 
-def ahead(
+def ordered_map(
     work: Callable[[Job], Done], jobs: Iterable[Job], threads: int
 ) -> Generator[Done, None, None]:
     """`work(job)` of every job, in the jobs' order, computed by `threads` threads.
@@ -154,7 +154,7 @@ class _Encoded:
     data: list[NDArray[np.uint8]]
 
 
-def _written(slab: Slab, targets: list[GgufFile]) -> _Encoded:
+def _written(slab: RowChunk, targets: list[GgufFile]) -> _Encoded:
     """The slab, encoded and in all files."""
     tensor, first = slab.tensor, 0
     sizes = [(slab.n_rows, row_bytes(form, tensor.columns)) for form in tensor.formats]
@@ -185,7 +185,7 @@ def _write_all(
 ) -> None:
     total, done_bytes = sum(plan.tensor_bytes(kind) for kind in plan.types), 0
     work = partial(_written, targets=targets)
-    with closing(ahead(work, slabs(plan), threads)) as results:
+    with closing(ordered_map(work, row_chunks(plan), threads)) as results:
         by_tensor = groupby(results, key=lambda encoded: encoded.tensor.name)
         for i, (name, parts) in enumerate(by_tensor):
             for encoded in parts:

@@ -75,7 +75,7 @@ def type_named(name: str) -> GgufType:
     return kind
 
 
-def wished_format(kind: GgufType, name: str, shape: tuple[int, ...], depth: Depth) -> Any:
+def preferred_format(kind: GgufType, name: str, shape: tuple[int, ...], depth: Depth) -> Any:
     """The format that the mixture gives to a tensor, blocks not yet looked at."""
     if len(shape) < 2 or name.endswith(("_norm.weight", *_ROUTERS)):
         return Q.F32

@@ -19,19 +19,19 @@ from typing import Any
 from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.inference.quantization import kind_named, quantize
-from workbench.pipeline.export.output_files import TWIN
+from workbench.pipeline.export.output_files import REFERENCE_TYPE
 from workbench.pipeline.export.parity import (
     HARD_LIMITS,
     Parity,
     Verdict,
     as_json,
     between,
-    gate,
+    judge_parity,
     measure,
 )
 from workbench.pipeline.export.plan import ExportPlan, plan_export
 from workbench.pipeline.export.reference_logits import layers_that_fit, write_reference
-from workbench.pipeline.export.smoke_test import NONE_COMPARED, SmokeAnswers, smoke_answers
+from workbench.pipeline.export.smoke_test import NONE_COMPARED, SmokeTest, smoke_answers
 from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.export.vocabulary_check import (
     PARITY_TEXTS,
@@ -46,7 +46,7 @@ MEASURED_POSITIONS = 256  # of one text
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerifiedFile:
     """A file's parity and what the gate says of it."""
 
     parity: Parity
@@ -54,19 +54,19 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Examination:
+class Verification:
     """`layers`: how many of the model's layers were measured. `coarse`: how far the files' base is
     from the quantized one that training held, by its type; None where it held the files' own.
     `answers`: those of adapter, merge and files to the same prompts, or why there are none, "" for
     no prompts at all."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[VerifiedFile, ...]
     layers: int
     coarse: Parity | None = None
-    answers: SmokeAnswers | str = ""
+    answers: SmokeTest | str = ""
 
 
-def examine(
+def verify_files(
     plan: ExportPlan,
     paths: Mapping[str, Path],
     out: Path,
@@ -79,7 +79,7 @@ def examine(
     threads: int = 1,
     memory_bytes: int | None = None,
     quantization: str = "none",
-) -> Examination:
+) -> Verification:
     """Judge the files (type -> path) of `plan`, float types first; a working folder lies in `out`.
 
     `expected`: ids to compare; `samples`: conversations to measure beside the texts of our own.
@@ -94,7 +94,7 @@ def examine(
     layers = layers_that_fit(plan, memory_bytes)
     probes = _probes(plan, samples)
     answers = _answers(plan, samples, layers)
-    asked = answers if isinstance(answers, SmokeAnswers) else None
+    asked = answers if isinstance(answers, SmokeTest) else None
     coarse = None
     with work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
@@ -123,7 +123,7 @@ def examine(
             stopping=stopping,
             threads=threads,
         )
-    return Examination(tuple(judged), layers, coarse, answers)
+    return Verification(tuple(judged), layers, coarse, answers)
 
 
 def judge_files(
@@ -134,17 +134,17 @@ def judge_files(
     *,
     f32_limit: float = HARD_LIMITS["f32"],
     routed: bool = False,
-    answers: SmokeAnswers | None = None,
+    answers: SmokeTest | None = None,
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None,
     on_compare: Callable[[int, int, str], None] = lambda done, total, kind: None,
     stopping: Callable[[], bool] = lambda: False,
     threads: int = 1,
-) -> list[Judged]:
+) -> list[VerifiedFile]:
     """Each file (type -> path) against the reference's logits, F16 and the other floats first.
 
     Raises Interrupted between two files when `stopping()` says so.
     """
-    judged, noise = list[Judged](), None
+    judged, noise = list[VerifiedFile](), None
     for done, kind in enumerate(sorted(paths, key=_exactness)):
         if stopping():
             raise Interrupted("the parity check was stopped; the files were kept")
@@ -159,8 +159,8 @@ def judge_files(
             threads=threads,
         )
         noise = measured.max_abs if noise is None else noise
-        verdict = gate(measured, f32_limit=f32_limit, routed=routed)
-        judged.append(Judged(measured, verdict))
+        verdict = judge_parity(measured, f32_limit=f32_limit, routed=routed)
+        judged.append(VerifiedFile(measured, verdict))
         on_parity(measured, verdict)
         if answers:
             answers.ask_file(kind, paths[kind], threads)
@@ -197,7 +197,7 @@ def _probes(plan: ExportPlan, samples: Sequence[Sample]) -> list[list[int]]:
     return [ids[:longest] for ids in texts if len(ids) > 1]
 
 
-def _answers(plan: ExportPlan, samples: Sequence[Sample], layers: int) -> SmokeAnswers | str:
+def _answers(plan: ExportPlan, samples: Sequence[Sample], layers: int) -> SmokeTest | str:
     """The prompts of the first few samples, not yet asked, or why none is."""
     if layers < plan.config.layers:
         return f"{NONE_COMPARED}: the model does not fit into memory in float32"
@@ -221,7 +221,7 @@ def _first_layers(
         if name not in paths:
             paths[name] = work / f"{name}.gguf"
             kind = kind_named(name)
-            quantize(paths[TWIN], paths[name], kind, threads=threads, stopping=stopping)
+            quantize(paths[REFERENCE_TYPE], paths[name], kind, threads=threads, stopping=stopping)
     return paths
 
 
@@ -237,7 +237,7 @@ def work_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_report(
-    path: Path, model_layers: int, vocabulary: VocabularyReport, examination: Examination
+    path: Path, model_layers: int, vocabulary: VocabularyReport, examination: Verification
 ) -> None:
     """parity.json: each file's figures and how they were measured; also when the gate fails.
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from workbench.core.errors import RunFailed
 from workbench.core.text import one_line
 from workbench.pipeline.export.differences import Difference, without_differences
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.native_ids import Ids, Request, vocabulary_ids
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles
 from workbench.pipeline.export.vocabulary import Vocabulary
@@ -244,7 +244,7 @@ def check_vocabulary(vocabulary: Vocabulary, expected: Expected) -> VocabularyRe
 
 def compare_ids(vocabulary: Vocabulary, gguf: Path, expected: Expected) -> VocabularyReport:
     """The same for the vocabulary of a file that stands, opened by this process."""
-    with NativeFile(gguf) as native:
+    with GgufLogits(gguf) as native:
         got = [
             tuple(native.ids(request.text, add_special=request.add_special))
             for request in expected.requests()

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.errors import UserError
-from workbench.pipeline.export.safetensors_reader import Float32, Shards
+from workbench.pipeline.export.safetensors_reader import Float32, SafetensorsFolder
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def expert_factors(
     stored: str,
     names: tuple[str, str, str],
     pairs: Iterable[Mapping[str, str]],
-    factors: Shards,
-    base: Shards,
+    factors: SafetensorsFolder,
+    base: SafetensorsFolder,
 ) -> Iterator[tuple[str, ExpertFactors]]:
     """The stored matrices that `pairs` of factors change, each with its share.
 
@@ -75,7 +75,7 @@ def expert_factors(
             yield f"{stored}.{expert}.{parts[i]}.weight", found
 
 
-def _experts(pattern: str, base: Shards) -> int:
+def _experts(pattern: str, base: SafetensorsFolder) -> int:
     """How many experts the base stores."""
     n = 0
     while pattern % n in base:
@@ -83,7 +83,7 @@ def _experts(pattern: str, base: Shards) -> int:
     return n
 
 
-class Change(Protocol):
+class WeightChange(Protocol):
     """One step from the base's rows to the trained ones."""
 
     def applied(self, weight: Float32, first: int) -> Float32:
@@ -91,7 +91,7 @@ class Change(Protocol):
 
 
 @dataclass(frozen=True)
-class Delta:
+class LoraDelta:
     """W + scale * left @ right, and with `magnitude` each row of that length (DoRA)."""
 
     left: Float32  # (rows, r): B, or A.T of an embedding
@@ -111,7 +111,7 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class TokenRows:
+class TokenRowReplacement:
     """Rows of an embedding that were trained by themselves: they stand in place of the base's."""
 
     ids: NDArray[np.int64]  # (n,)

@@ -18,7 +18,7 @@ from workbench.bases.folder import check_files
 from workbench.bases.quantization import stored_quantization
 from workbench.core.errors import UserError
 from workbench.core.findings import Finding, error
-from workbench.core.runtime import uncollected
+from workbench.core.runtime import garbage_collection_paused
 from workbench.estimate.stage import stage_targets
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.candidate import Candidate, Check, When
@@ -83,7 +83,7 @@ def check_targets(candidate: Candidate) -> Iterator[Finding]:
     """
     known = architecture_of(read_config(candidate.base)) in EXPORTED
     stages = [one for one in candidate.preset.train if known or _names_modules(one.adapter)]
-    with uncollected():
+    with garbage_collection_paused():
         shape = read_shape(candidate.base / "config.json") if stages else None
     for stage in stages if shape else ():
         assert shape is not None
@@ -101,7 +101,7 @@ def _names_modules(adapter: Adapter) -> bool:
 
 def check_tensors(candidate: Candidate) -> Iterator[Finding]:
     """A weight that is missing or of another shape, a tensor that is not the model's."""
-    with uncollected():  # the model's module is imported
+    with garbage_collection_paused():  # the model's module is imported
         from workbench.pipeline.models.base_keys import check_keys, describe
 
         unused = check_keys(candidate.base)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench.core.errors import UserError
 from workbench.core.text import listed, quantity
-from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 from workbench.pipeline.export.unused import unused as unused_because
 from workbench.pipeline.models.causal_lm import (
     cannot_load,
@@ -50,7 +50,7 @@ def check_keys(base: Path) -> Counter[str]:
     Raises UserError with names for weights that are missing, have another shape or number format
     than the model's, or are not the model's at all; also for a model unknown to transformers.
     """
-    shards = Shards(base)
+    shards = SafetensorsFolder(base)
     whole, config = load_configs(base)
     unused = Counter[str]()
     tensors = dict[str, Tensor]()

@@ -247,9 +247,9 @@ def _local(model: Model) -> Path | None:
     if model.base.startswith(EMBEDDED):
         return embedded_base(model.base)
     if model.base.startswith(MINIATURE):
-        from workbench.pipeline.models.miniature_model import miniature  # it needs torch
+        from workbench.pipeline.models.miniature_model import make_miniature  # it needs torch
 
-        return miniature(model.base.removeprefix(MINIATURE))
+        return make_miniature(model.base.removeprefix(MINIATURE))
     local = Path(model.base).expanduser()
     return local.resolve() if local.is_dir() else None
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.bases.architecture import read_config
 from workbench.bases.quantization import stored_quantization
-from workbench.pipeline.export.safetensors_reader import Shards
+from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 
 
 def dequantized(base: Path) -> dict[str, LazyTensor] | None:
@@ -24,14 +24,14 @@ def dequantized(base: Path) -> dict[str, LazyTensor] | None:
     stored = stored_quantization(read_config(base))
     if stored is None or not stored.dequantizes:
         return None
-    shards = Shards(base)
+    shards = SafetensorsFolder(base)
     return {name: LazyTensor(shards, name) for name in shards.tensors}
 
 
 class LazyTensor:
     """A stored tensor that is read, as float32, when it is indexed, as a safetensors slice is."""
 
-    def __init__(self, shards: Shards, name: str) -> None:
+    def __init__(self, shards: SafetensorsFolder, name: str) -> None:
         self._shards, self._name = shards, name
 
     def __getitem__(self, index: Any) -> Tensor:

@@ -37,8 +37,8 @@ from workbench.architectures.miniature_config import (
     HEADS,
     INNER,
     WIDTH,
-    Card,
-    Tokens,
+    Miniature,
+    MiniatureTokenizer,
     settings,
 )
 from workbench.core import files
@@ -50,13 +50,13 @@ from workbench.preset.miniature import kind_of
 from workbench.run.folder import plain_name
 from workbench.tokenization.chat_template import BUILT_IN, built_in
 from workbench.tokenization.named_templates import read_templates, write_templates
-from workbench.tokenization.pretokenizers import SPLITTINGS
+from workbench.tokenization.pretokenizers import PRETOKENIZERS
 
 WORDS = 2048
 SPACE = "\u2581"
 
 
-def train(tokens: Tokens) -> Tokenizer:
+def train(tokens: MiniatureTokenizer) -> Tokenizer:
     """A tokenizer of that kind; the special tokens have the first ids."""
     pieces = tokens.splitting.startswith("pieces")
     tokenizer = _pieces(tokens) if pieces else _byte_level(tokens)
@@ -71,15 +71,15 @@ def train(tokens: Tokens) -> Tokenizer:
     return tokenizer
 
 
-def _special(tokens: Tokens) -> list[Any]:
+def _special(tokens: MiniatureTokenizer) -> list[Any]:
     return [
         AddedToken(text, special=True, normalized=False, rstrip=text in tokens.stripping)
         for text in tokens.special
     ]
 
 
-def _byte_level(tokens: Tokens) -> Tokenizer:
-    steps, ignore_merges = SPLITTINGS[tokens.splitting]
+def _byte_level(tokens: MiniatureTokenizer) -> Tokenizer:
+    steps, ignore_merges = PRETOKENIZERS[tokens.splitting]
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     if tokens.nfc:
         tokenizer.normalizer = normalizers.NFC()
@@ -101,7 +101,7 @@ def _step(kind: str, value: Any) -> Any:
     return pre_tokenizers.Split(Regex(value), "isolated")
 
 
-def _pieces(tokens: Tokens) -> Tokenizer:
+def _pieces(tokens: MiniatureTokenizer) -> Tokenizer:
     """SentencePiece's BPE as the tokenizers library writes it, with a token for every byte."""
     trained = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     trained.normalizer = normalizers.Replace(" ", SPACE)
@@ -153,7 +153,7 @@ CUT = dict(
 )
 
 
-def miniature(name: str) -> Path:
+def make_miniature(name: str) -> Path:
     """The folder of the miniature of a hub id or a local model folder, made if it is not there.
 
     Raises UserError for a name of no known family, or a folder that is no model.
@@ -184,7 +184,7 @@ def own_tokenizer(name: str) -> Path | None:
     return max(found, key=lambda folder: folder.stat().st_mtime_ns, default=None)
 
 
-def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
+def _with_tokenizer(card: Miniature, own: Path, target: Path) -> None:
     """The card's model for the tokenizer in the folder `own`, with as many rows as the real one."""
     tokens, config = (
         Tokenizer.from_file(str(own / TOKENIZER)),
@@ -207,7 +207,7 @@ def _with_tokenizer(card: Card, own: Path, target: Path) -> None:
                 shutil.copyfile(own / name, tmp / name)
 
 
-def _of_card(card: Card, target: Path, *, instruct: bool) -> None:
+def _of_card(card: Miniature, target: Path, *, instruct: bool) -> None:
     tokens = card.tokens
     eos = tokens.eos if instruct else tokens.base_eos or tokens.eos
     tokenizer = train(tokens)
@@ -234,7 +234,7 @@ def _of_folder(source: Path, target: Path) -> Path:
         kind = str(given.pop("model_type"))
     except (OSError, ValueError, KeyError):
         raise UserError("no config.json found", path=source) from None
-    values = shrunk(given)
+    values = shrink_config(given)
     with _folder(target) as tmp:
         _save_model(kind, values, tmp)
         for name in KEPT:
@@ -244,7 +244,7 @@ def _of_folder(source: Path, target: Path) -> Path:
     return target
 
 
-def shrunk(given: Mapping[str, Any]) -> dict[str, Any]:
+def shrink_config(given: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with a miniature's widths; what a model does not have it does not get."""
     dropped = (
         "architectures",

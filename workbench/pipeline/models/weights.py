@@ -56,7 +56,7 @@ class TrainResult:
         return self.weights if which == "best" else self.last
 
 
-def finish(
+def write_result(
     stage: TrainStage, before: Weights, folder: Path, counters: Counters, *, write: bool = True
 ) -> TrainResult:
     """Write result.json, last of all, where this rank is to `write`.
@@ -65,8 +65,8 @@ def finish(
     """
     chosen = "final" if counters.best_loss is None else "best"
     result = TrainResult(
-        weights=after(stage, before, folder / "adapters" / chosen),
-        last=after(stage, before, folder / "adapters" / "final"),
+        weights=weights_after(stage, before, folder / "adapters" / chosen),
+        last=weights_after(stage, before, folder / "adapters" / "final"),
         steps=counters.step,
         best_loss=counters.best_loss,
         best_step=counters.best_step,
@@ -97,7 +97,7 @@ def load(folder: Path) -> TrainResult:
     )
 
 
-def after(stage: TrainStage, before: Weights, saved: Path) -> Weights:
+def weights_after(stage: TrainStage, before: Weights, saved: Path) -> Weights:
     """What a stage hands on: whole weights, one adapter more, or the carried one in its place."""
     if stage.adapter.kind == "full":
         return Weights(saved)

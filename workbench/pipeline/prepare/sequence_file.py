@@ -35,8 +35,8 @@ from workbench.core import files
 from workbench.core.paths import cache_folder
 from workbench.dataset.rows import Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import Encoded
-from workbench.tokenization.encoder import Encoder, RowTokens
+from workbench.tokenization.conversations import TrainingSequence
+from workbench.tokenization.encoder import EncodedRow, Encoder
 from workbench.tokenization.sequences import TYPE
 
 HEADER_BYTES = 1024
@@ -92,7 +92,7 @@ class SequenceWriter:
         else:
             self._part.unlink(missing_ok=True)
 
-    def add(self, found: RowTokens, kept: Sequence[Encoded], key: bytes) -> None:
+    def add(self, found: EncodedRow, kept: Sequence[TrainingSequence], key: bytes) -> None:
         """Append the sequences of a row that are kept."""
         whole = len(kept) == len(found.parts) and not any(entry.cut for entry in kept)
         for number, entry in enumerate(kept):
@@ -144,7 +144,7 @@ def _header(tokens: int, sequences: int) -> bytes:
 WAY = 1  # another number, once rows are tokenized otherwise than by the version before
 
 
-def way_of(encoder: Encoder, tokenizer: str) -> str:
+def encoding_key(encoder: Encoder, tokenizer: str) -> str:
     """A name for this way of tokenizing: equal names make equal sequences of equal rows.
 
     `tokenizer` is all of the tokenizer as text, as its tokenizer.json has it.
@@ -171,13 +171,13 @@ def _told(template: ChatTemplate) -> list[str]:
     return [*told, date.today().isoformat()] if dated else told
 
 
-class Encodes(Protocol):
+class RowEncoder(Protocol):
     """An `Encoder`, or several at once."""
 
-    def encode(self, rows: Iterable[Row]) -> Iterator[RowTokens]: ...
+    def encode(self, rows: Iterable[Row]) -> Iterator[EncodedRow]: ...
 
 
-class Earlier:
+class SequenceCache:
     """The sequences that the last run with this way of tokenizing keeps, if it is still there."""
 
     def __init__(self, way: str) -> None:
@@ -187,12 +187,14 @@ class Earlier:
         for path in _noted(self._note):
             self._open(path)
 
-    def encode(self, rows: Sequence[Row], encoder: Encodes) -> Iterator[tuple[bytes, RowTokens]]:
+    def encode(
+        self, rows: Sequence[Row], encoder: RowEncoder
+    ) -> Iterator[tuple[bytes, EncodedRow]]:
         """(key, tokens) of each row in order; a row that comes several times is encoded once."""
         keys = [row_key(row) for row in rows]
         times = Counter(keys)
         fresh = encoder.encode(self._unknown(keys, rows))
-        again: dict[bytes, RowTokens] = {}
+        again: dict[bytes, EncodedRow] = {}
         for key, row in zip(keys, rows, strict=True):
             if key in self._rows:
                 found = self._taken_over(key, row)
@@ -226,7 +228,7 @@ class Earlier:
         for index in np.flatnonzero((arrays["flags"] & wanted) == wanted).tolist():
             self._rows.setdefault(arrays["keys"][index].tobytes(), (number, index))
 
-    def _taken_over(self, key: bytes, row: Row) -> RowTokens:
+    def _taken_over(self, key: bytes, row: Row) -> EncodedRow:
         number, index = self._rows[key]
         arrays = self._files[number]
         parts: list[Any] = []
@@ -234,7 +236,7 @@ class Earlier:
         while not parts or (index < len(arrays["flags"]) and not arrays["flags"][index] & FIRST):
             parts.append(_sequence(arrays, index, row))
             index += 1
-        return RowTokens(row, parts, by_turn=bool(flags & BY_TURN))
+        return EncodedRow(row, parts, by_turn=bool(flags & BY_TURN))
 
 
 def mapped(path: Path) -> dict[str, np.ndarray] | None:
@@ -254,10 +256,10 @@ def mapped(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _sequence(arrays: dict[str, np.ndarray], index: int, row: Row) -> Encoded:
+def _sequence(arrays: dict[str, np.ndarray], index: int, row: Row) -> TrainingSequence:
     start, end = arrays["offsets"][index : index + 2].tolist()
     flags = int(arrays["flags"][index])
-    return Encoded(
+    return TrainingSequence(
         array(TYPE, arrays["ids"][start:end].tobytes()),
         arrays["trained"][start:end].tobytes(),
         row.place,
@@ -267,11 +269,11 @@ def _sequence(arrays: dict[str, np.ndarray], index: int, row: Row) -> Encoded:
     )
 
 
-def _of(found: RowTokens, row: Row) -> RowTokens:
+def _of(found: EncodedRow, row: Row) -> EncodedRow:
     """The same tokens as those of another row, at its place."""
     if found.row is row:
         return found
-    return RowTokens(row, [replace(part, place=row.place) for part in found.parts], found.by_turn)
+    return EncodedRow(row, [replace(part, place=row.place) for part in found.parts], found.by_turn)
 
 
 def _noted(note: Path) -> Iterator[Path]:

@@ -25,19 +25,19 @@ import orjson
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.core.findings import Finding
-from workbench.core.runtime import uncollected
+from workbench.core.runtime import garbage_collection_paused
 from workbench.core.text import quantity
 from workbench.dataset.checks.linter import lint
-from workbench.dataset.duplicates import dedupe, find_leaks, opening_key, with_system
-from workbench.dataset.reader_options import Options
+from workbench.dataset.duplicates import dedupe, find_leaks, first_turn_key, with_system
+from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.rows import Fault, Row, raise_faults
-from workbench.dataset.sources import Reading, read_source, require
+from workbench.dataset.sources import ReadResult, read_source, require
 from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.candidate import Candidate, When
 from workbench.pipeline.models.serving_files import generation_values
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
-from workbench.pipeline.prepare.sequence_file import Earlier, SequenceWriter, way_of
+from workbench.pipeline.prepare.sequence_file import SequenceCache, SequenceWriter, encoding_key
 from workbench.pipeline.prepare.training_data import (
     Splits,
     repeat_rows,
@@ -52,10 +52,10 @@ from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
 from workbench.tokenization.chat_format import check_template
-from workbench.tokenization.chat_template import ChatTemplate, template_for
-from workbench.tokenization.encoder import Encoder, Encoding, require_sequences
-from workbench.tokenization.encoding_pool import Crew
-from workbench.tokenization.encoding_stats import Ledger
+from workbench.tokenization.chat_template import ChatTemplate, resolve_chat_template
+from workbench.tokenization.encoder import EncodedSplit, Encoder, require_sequences
+from workbench.tokenization.encoding_pool import EncodingPool
+from workbench.tokenization.encoding_stats import EncodingStats
 from workbench.tokenization.named_templates import read_templates
 from workbench.tokenization.tokenizer import from_backend
 
@@ -65,12 +65,12 @@ PLACES = 3
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedData:
     """Everything that was read, and what was left out of it and why."""
 
     splits: Splits
     held_out: list[Row]
-    readings: list[tuple[str, Reading]]
+    readings: list[tuple[str, ReadResult]]
     duplicates: list[tuple[Row, Row]]
     leaks: list[tuple[Row, Row]]
     faults: list[Fault]
@@ -88,10 +88,10 @@ def prepare(preset: Preset, run: RunFolder, emit: Emit, *, exports: bool = True)
     if preset.model.base.startswith(MINIATURE):
         emit(events.Note(message=WARNING, level="warning"))
         emit(events.Note(message=_whose_tokenizer(preset.model.base)))
-    with uncollected():  # transformers is imported
+    with garbage_collection_paused():  # transformers is imported
         tokenizer = load_tokenizer(base, preset.model.added_tokens, partial(_note, emit))
     template, stops, end_of_turn = chat_format(preset, tokenizer, base)
-    with uncollected():
+    with garbage_collection_paused():
         prepared = read_all(preset, emit)
     bases.save_tokenizer(
         tokenizer,
@@ -143,7 +143,7 @@ def with_tokenizer(
     tokenizer: Path,
     template: ChatTemplate | None,
     end_of_turn: str,
-    prepared: Prepared,
+    prepared: PreparedData,
 ) -> Candidate:
     """The candidate with the tokenizer in use and the rows, for the TOKENIZER checks."""
     rows = (*prepared.splits.train, *prepared.splits.validation, *prepared.held_out)
@@ -152,7 +152,7 @@ def with_tokenizer(
     )
 
 
-def read_all(preset: Preset, emit: Emit) -> Prepared:
+def read_all(preset: Preset, emit: Emit) -> PreparedData:
     """Rows of all sources, without duplicates and without what the evaluation asks."""
     readings = [
         (source.path, require(_read(source, n), source.path))
@@ -166,13 +166,13 @@ def read_all(preset: Preset, emit: Emit) -> Prepared:
     asked = _held_out(preset)
     leaks = find_leaks(rows, asked) if asked else []
     if leaks:
-        openings = {opening_key(row) for row in asked}
-        rows = [row for row in rows if opening_key(row) not in openings]
+        openings = {first_turn_key(row) for row in asked}
+        rows = [row for row in rows if first_turn_key(row) not in openings]
     rows, asked = (with_system(some, preset.data.system) for some in (rows, asked))
     faults = [fault for _, reading in readings for fault in reading.faults] + lint(rows)
     splits = split_rows(rows, preset.data)
     held_out = asked or [row for row in splits.validation if row.kind == "chat"]
-    prepared = Prepared(splits, held_out, readings, duplicates, leaks, faults)
+    prepared = PreparedData(splits, held_out, readings, duplicates, leaks, faults)
     _tell(prepared, emit)
     return prepared
 
@@ -201,7 +201,7 @@ def chat_format(
     needed = any(stage.objective == "sft" for stage in preset.train)
     if not (needed or own or preset.model.chat_template != "auto"):
         return None, [], ""
-    template = template_for(
+    template = resolve_chat_template(
         preset.model.chat_template,
         own,
         bos_token=tokenizer.bos_token or "",
@@ -250,15 +250,15 @@ def tokenize_stage(
         tuple(stop_ids),
         separator_id(tokenizer),
     )
-    earlier = Earlier(way_of(encoder, tokenizer.backend_tokenizer.to_str()))
+    earlier = SequenceCache(encoding_key(encoder, tokenizer.backend_tokenizer.to_str()))
     paths, ledgers = [], {}
-    with Crew(encoder, partial(_note, emit)) as crew:
+    with EncodingPool(encoder, partial(_note, emit)) as crew:
         for name, rows in (
             ("train", train),
             ("validation", rows_of_stage(splits.validation, stage, data)),
         ):
             paths.append(folder / f"{stage.name}.{name}.safetensors")
-            encoding = Encoding(ledger=Ledger(stage.sequence_length))
+            encoding = EncodedSplit(ledger=EncodingStats(stage.sequence_length))
             with SequenceWriter(paths[-1]) as writer:
                 for key, found in earlier.encode(rows, crew):
                     writer.add(found, encoding.enter(found, stage.on_cut), key)
@@ -283,7 +283,7 @@ def separator_id(tokenizer: Any) -> int:
 
 
 def report_of(
-    prepared: Prepared, ledgers: dict[str, Any], checked: Sequence[Finding] = ()
+    prepared: PreparedData, ledgers: dict[str, Any], checked: Sequence[Finding] = ()
 ) -> dict[str, Any]:
     """What became of every row and what checks of the base found, for report.json.
 
@@ -319,8 +319,8 @@ def load_rows(path: Path) -> list[Row]:
         return [Row.from_json(json.loads(line)) for line in file]
 
 
-def _read(source: DataSource, number: int) -> Reading:
-    name, options = source_name(source, number), Options(**source.options())
+def _read(source: DataSource, number: int) -> ReadResult:
+    name, options = source_name(source, number), ReaderOptions(**source.options())
     return read_source(source.path, source.format, name, options=options)
 
 
@@ -332,7 +332,7 @@ def _held_out(preset: Preset) -> list[Row]:
     return require(read_source(prompts, answers=False), prompts).rows
 
 
-def _write_rows(prepared: Prepared, run: RunFolder) -> list[Path]:
+def _write_rows(prepared: PreparedData, run: RunFolder) -> list[Path]:
     parts = {
         "train": prepared.splits.train,
         "validation": prepared.splits.validation,
@@ -355,7 +355,7 @@ def _line(row: Row) -> bytes:
         return json.dumps(value).encode() + b"\n"
 
 
-def _tell(prepared: Prepared, emit: Emit) -> None:
+def _tell(prepared: PreparedData, emit: Emit) -> None:
     """One warning each for what was left out and what looks wrong, with the first places."""
     for pairs, noun, what in (
         (prepared.duplicates, "duplicate row", "removed"),
@@ -378,7 +378,7 @@ def _note(emit: Emit, message: str) -> None:
     emit(events.Note(message=message, level="warning"))
 
 
-def _ready(prepared: Prepared) -> events.DataReady:
+def _ready(prepared: PreparedData) -> events.DataReady:
     return events.DataReady(
         rows=sum(len(reading.rows) for _, reading in prepared.readings),
         train_rows=len(prepared.splits.train),

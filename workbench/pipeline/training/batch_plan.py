@@ -29,7 +29,7 @@ import torch
 from workbench.core.errors import RunFailed
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import out_of_memory
-from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
 from workbench.preset.step_plan import DEFAULT_MICRO_TOKENS
 from workbench.run import events
 from workbench.run.events import Emit
@@ -112,13 +112,13 @@ class BatchPlan:
         return self._cached[1]
 
 
-def one_pass(lengths: np.ndarray, packing: bool, longest: int = 0) -> BatchPlan:
+def single_epoch_plan(lengths: np.ndarray, packing: bool, longest: int = 0) -> BatchPlan:
     """Every row once, for measuring: micro-batches of the default size, `longest` row or more."""
     settings = BatchSettings(packing, 0, max(longest, DEFAULT_MICRO_TOKENS), accumulation=1)
     return BatchPlan(lengths, settings)
 
 
-def parted(rows: MicroBatch, lengths: np.ndarray, parts: int) -> list[MicroBatch]:
+def split_micro_batch(rows: MicroBatch, lengths: np.ndarray, parts: int) -> list[MicroBatch]:
     """The rows in order, in `parts` of about as many tokens each; fewer where rows are fewer."""
     if parts == 1:
         return [rows]
@@ -184,10 +184,12 @@ def _padded(
         yield tuple(rows)
 
 
-LESS = "lower sequence_length, set gradient_checkpointing = true, quantize, or use a smaller base"
+OUT_OF_MEMORY_HINT = (
+    "lower sequence_length, set gradient_checkpointing = true, quantize, or use a smaller base"
+)
 
 
-class Fitting:
+class MicroBatchSplitter:
     """Call it with work that may not fit. `counters` are the loop's own, at any time."""
 
     def __init__(
@@ -195,7 +197,7 @@ class Fitting:
         counters: Callable[[], Counters],
         optimizer: torch.optim.Optimizer,
         emit: Emit,
-        ranks: Ranks,
+        ranks: ProcessGroup,
         alone: bool = True,
     ) -> None:
         """`alone`: the work exchanges nothing with other ranks, so that it can be begun anew."""
@@ -229,7 +231,7 @@ class Fitting:
     ) -> Iterator[MicroBatch]:
         """The micro-batches as they are to be computed: each in `least` parts or more."""
         for rows in batches:
-            yield from parted(rows, plan.lengths, max(least, self._counters().parts))
+            yield from split_micro_batch(rows, plan.lengths, max(least, self._counters().parts))
 
     def _halve(self, reason: str, most_rows: int) -> None:
         self._optimizer.zero_grad(set_to_none=True)
@@ -248,7 +250,7 @@ class Fitting:
 
     def _failed(self, reason: str) -> RunFailed:
         step = self._counters().step + 1
-        return RunFailed(f"out of memory in step {step}: {reason} ({LESS})")
+        return RunFailed(f"out of memory in step {step}: {reason} ({OUT_OF_MEMORY_HINT})")
 
 
 def seed_of(seed: int, step: int, number: int) -> int:

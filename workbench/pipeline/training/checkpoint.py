@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.distributed.sharding import local, part_like, whole
+from workbench.pipeline.training.distributed.sharding import full_tensor, local_tensor, part_like
 
 PREFIX = "step-"
 
@@ -60,7 +60,7 @@ def save(
 ) -> Path:
     """Write `folder/step-N`, whole or not at all; raises OSError when the disk is full."""
     target = folder / name_of(counters.step)
-    trained = {name: whole(p.detach()).contiguous().cpu() for name, p in parameters.items()}
+    trained = {name: full_tensor(p.detach()).contiguous().cpu() for name, p in parameters.items()}
     with files.whole_folder(target) as tmp:
         save_file(trained, tmp / "trainable.safetensors")
         save_file(optimizers.state_tensors(optimizer, parameters), tmp / "optimizer.safetensors")
@@ -73,19 +73,19 @@ def name_of(step: int) -> str:
     return f"{PREFIX}{step:06d}"
 
 
-def are_numbers(parameters: Mapping[str, nn.Parameter]) -> bool:
+def all_finite(parameters: Mapping[str, nn.Parameter]) -> bool:
     """Whether no weight here is infinite or NaN: others are not worth keeping."""
-    return all(bool(torch.isfinite(local(p)).all()) for p in parameters.values())
+    return all(bool(torch.isfinite(local_tensor(p)).all()) for p in parameters.values())
 
 
-def take_part(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+def join_save(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
     """On the other ranks, while the first one saves: give it what is shared out."""
     for parameter in parameters.values():
-        whole(parameter.detach())
+        full_tensor(parameter.detach())
     for parameter in parameters.values():
         for value in optimizer.state.get(parameter, {}).values():
             if isinstance(value, Tensor):
-                whole(value)
+                full_tensor(value)
 
 
 def newest(folder: Path, refuse: Callable[[Path, str], None]) -> Path | None:

@@ -15,12 +15,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
 from workbench.pipeline.training.losses.cross_entropy import causal_model
 from workbench.run import events
 from workbench.run.events import Emit
 
-Wish = Literal["auto"] | bool
+CompileSetting = Literal["auto"] | bool
 
 BACKEND = "inductor"
 # Not on a CPU: a small Llama was 1.06 times as fast there, after a minute of compiling.
@@ -57,11 +57,16 @@ def undo(model: Any) -> None:
         block._compiled_call_impl = None
 
 
-class Compiling:
+class CompileChoice:
     """Decides for a stage, by its preset's `wish` or by trying; all ranks as the first says."""
 
     def __init__(
-        self, model: Any, wish: Wish, device: torch.device, emit: Emit, ranks: Ranks
+        self,
+        model: Any,
+        wish: CompileSetting,
+        device: torch.device,
+        emit: Emit,
+        ranks: ProcessGroup,
     ) -> None:
         self._model, self._wish, self._device = model, wish, device
         self._emit, self._ranks = emit, ranks

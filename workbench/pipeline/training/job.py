@@ -23,37 +23,37 @@ from typing import Any
 from workbench.bases.architecture import not_exported, read_config
 from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.core.runtime import uncollected
-from workbench.pipeline.artifacts import weights_before
-from workbench.pipeline.context import Context, Outcome
+from workbench.core.runtime import garbage_collection_paused
+from workbench.pipeline.artifacts import input_weights
+from workbench.pipeline.context import Context, StageOutcome
 from workbench.pipeline.models.weights import Weights, load
 from workbench.pipeline.prepare.stage import prepare as prepare_stage
-from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
+from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from workbench.pipeline.training.distributed.rank import check_devices, check_gpus
 from workbench.run import events
 
 
-def prepare(context: Context) -> Outcome:
+def prepare(context: Context) -> StageOutcome:
     """Data, tokenizer and base; what the training after it will lack is told before that."""
     _check_processes(context)
     made = prepare_stage(context.preset, context.run, context.emit, exports=context.exports())
-    return Outcome(made)
+    return StageOutcome(made)
 
 
-def training(number: int) -> Callable[[Context], Outcome]:
+def training(number: int) -> Callable[[Context], StageOutcome]:
     """The job of the preset's training stage `number`."""
 
-    def job(context: Context) -> Outcome:
-        from workbench.pipeline.training.trackers import tracked
+    def job(context: Context) -> StageOutcome:
+        from workbench.pipeline.training.trackers import with_trackers
 
         stage, folder = context.preset.train[number], context.run.path / "tensorboard"
-        with tracked(context.emit, context.preset.watch.trackers, stage.name, folder) as emit:
+        with with_trackers(context.emit, context.preset.watch.trackers, stage.name, folder) as emit:
             _train(replace(context, emit=emit), number)
         result = load(context.run.training(stage.name))
         saved = [p for w in (result.weights, result.last) for p in _files_of(context, w)]
         summary = {"steps": result.steps, "best_loss": result.best_loss, "tokens": result.tokens}
         done = context.run.training(stage.name) / "result.json"
-        return Outcome([done, *dict.fromkeys(saved)], summary)
+        return StageOutcome([done, *dict.fromkeys(saved)], summary)
 
     return job
 
@@ -93,16 +93,16 @@ def _inside(context: Context, path: Path) -> bool:
     return path.is_relative_to(context.run.path)
 
 
-def starting_weights(context: Context, number: int, ranks: Ranks) -> Weights:
+def starting_weights(context: Context, number: int, ranks: ProcessGroup) -> Weights:
     """What stage `number` starts from. The first of the `ranks` merges, the others wait for it.
 
     Raises UserError where the export could not merge either, RunFailed on a disk too small.
     """
-    stage, before = context.preset.train[number], weights_before(context, number)
+    stage, before = context.preset.train[number], input_weights(context, number)
     if stage.adapter.continue_ != "merge" or not before.adapters:
         return before
     folder = context.run.training(stage.name) / "merged"
-    if ranks.first and not _stands(folder, before):
+    if ranks.first and not _is_current(folder, before):
         _merge(context, before, folder)
     ranks.agree(True)
     return Weights(folder)
@@ -125,7 +125,7 @@ def _merge(context: Context, before: Weights, folder: Path) -> None:
     context.emit(events.Note(message=message))
 
 
-def _stands(folder: Path, before: Weights) -> bool:
+def _is_current(folder: Path, before: Weights) -> bool:
     try:
         told = json.loads(_note(folder).read_bytes())
     except (OSError, ValueError):
@@ -143,19 +143,21 @@ def _origin(before: Weights) -> dict[str, Any]:
     return {"base": str(before.base), "adapters": [files.sha256(path) for path in names]}
 
 
-def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
+def train(context: Context, number: int, ranks: ProcessGroup = SINGLE_PROCESS) -> None:
     """Train the preset's stage `number`; what it came to stands in its `result.json` then."""
     from workbench.pipeline.training.device import pick_device, weights_dtype
-    from workbench.pipeline.training.weight_prefetch import read_ahead
+    from workbench.pipeline.training.weight_prefetch import prefetch_weights
 
     stage, model, folder = context.preset.train[number], context.preset.model, context.run.dataset
     device = pick_device(model.device)
     check_devices(ranks, device.type)
     weights = starting_weights(context, number, ranks)
-    ahead = read_ahead(weights.base, weights_dtype(stage, model, device), model.quantization)
-    with uncollected():  # while a thread reads these weights: the imports take as long
+    ahead = prefetch_weights(weights.base, weights_dtype(stage, model, device), model.quantization)
+    with (
+        garbage_collection_paused()
+    ):  # while a thread reads these weights: the imports take as long
         from workbench.pipeline.models.tokenizer_loading import saved_tokenizer
-        from workbench.pipeline.training.sample_prompts import watched
+        from workbench.pipeline.training.sample_prompts import monitor_plan
         from workbench.pipeline.training.stage import train_stage
 
     tokenizer = saved_tokenizer(context.run.tokenizer)
@@ -170,7 +172,7 @@ def train(context: Context, number: int, ranks: Ranks = ALONE) -> None:
         emit=context.emit,
         stopping=context.stopping,
         checkpoint_now=context.checkpoint_now,
-        watched=watched(context, stage, tokenizer),
+        watched=monitor_plan(context, stage, tokenizer),
         ranks=ranks,
         share_weights=context.preset.launch.sharding == "full",
         ahead=ahead,

@@ -20,22 +20,37 @@ from accelerate import Accelerator
 from torch import nn
 
 from workbench.core.errors import Interrupted, RunFailed, UserError
-from workbench.estimate.memory import Memory
+from workbench.estimate.memory import MemoryEstimate
 from workbench.pipeline.training import checkpoint
 from workbench.pipeline.training import optimizer as optimizers
-from workbench.pipeline.training.batch_plan import BatchPlan, Fitting, MicroBatch, one_pass, seed_of
+from workbench.pipeline.training.batch_plan import (
+    BatchPlan,
+    MicroBatch,
+    MicroBatchSplitter,
+    seed_of,
+    single_epoch_plan,
+)
 from workbench.pipeline.training.checkpoint import Counters
-from workbench.pipeline.training.compilation import Compiling
+from workbench.pipeline.training.compilation import CompileChoice
 from workbench.pipeline.training.device import memory_bytes
-from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
-from workbench.pipeline.training.distributed.sharding import is_shared, put_back, unshared, whole
+from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS, ProcessGroup
+from workbench.pipeline.training.distributed.sharding import (
+    full_tensor,
+    is_sharded,
+    reshard,
+    unsharded,
+)
 from workbench.pipeline.training.loss_scale import LossScale
-from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, collate
 from workbench.pipeline.training.lr_schedule import extended_lr_at
-from workbench.pipeline.training.memory_check import Peak, beyond, worst
-from workbench.pipeline.training.monitor import NOTHING, Watched, Watcher
-from workbench.pipeline.training.token_dataset import Examples
-from workbench.pipeline.training.training_plan import Hooks, LoopSettings
+from workbench.pipeline.training.memory_check import (
+    PeakMemory,
+    largest_micro_batches,
+    uncovered_validation_batches,
+)
+from workbench.pipeline.training.monitor import NO_MONITORING, MonitorPlan, TrainingMonitor
+from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.training_plan import TrainingCallbacks, TrainingPlan
 from workbench.run import events
 
 
@@ -45,22 +60,22 @@ class TrainingLoop:
     def __init__(
         self,
         accelerator: Accelerator,
-        module: TrainedTokenLoss,
+        module: CrossEntropyLoss,
         optimizer: torch.optim.Optimizer,
         parameters: dict[str, nn.Parameter],
         *,
-        train: Examples,
-        validation: Examples,
+        train: TokenDataset,
+        validation: TokenDataset,
         plan: BatchPlan,
         validation_plan: BatchPlan | None,
-        settings: LoopSettings,
-        hooks: Hooks,
+        settings: TrainingPlan,
+        hooks: TrainingCallbacks,
         folder: Path,
         plan_hash: str,
         pad_id: int,
-        watched: Watched = NOTHING,
-        foreseen: Memory | None = None,
-        ranks: Ranks = ALONE,
+        watched: MonitorPlan = NO_MONITORING,
+        foreseen: MemoryEstimate | None = None,
+        ranks: ProcessGroup = SINGLE_PROCESS,
         half: bool = False,
     ) -> None:
         """`half`: compute in float16, with a scaled loss."""
@@ -75,14 +90,18 @@ class TrainingLoop:
         self.foreseen = foreseen
         self.ranks = ranks
         self._least = math.ceil(ranks.size / len(plan.at(0)))  # parts: a piece at least for each
-        self._even = is_shared(module)  # then every pass is an exchange
-        self._fit = Fitting(lambda: self.counters, optimizer, hooks.emit, ranks, not self._even)
+        self._even = is_sharded(module)  # then every pass is an exchange
+        self._fit = MicroBatchSplitter(
+            lambda: self.counters, optimizer, hooks.emit, ranks, not self._even
+        )
         self._scale = LossScale(lambda: self.counters, half)
         self._half = torch.autocast(accelerator.device.type, torch.float16, enabled=half)
         self._trained_s, self._saved_step = 0.0, 0  # in this life; of the newest checkpoint
         wish = False if self._even and settings.compile == "auto" else settings.compile
-        self._compiling = Compiling(module.model, wish, accelerator.device, hooks.emit, ranks)
-        self._watcher = Watcher(watched, module.model, self._general_loss, hooks.emit, ranks)
+        self._compiling = CompileChoice(module.model, wish, accelerator.device, hooks.emit, ranks)
+        self._watcher = TrainingMonitor(
+            watched, module.model, self._general_loss, hooks.emit, ranks
+        )
 
     def restore(self) -> None:
         """Go back to the newest checkpoint that verifies, naming those passed over."""
@@ -158,7 +177,7 @@ class TrainingLoop:
         """Those of the whole step on every rank; returns its loss."""
         share = self._share(micro_batches, self.plan, self._least)
         loss = self._fit(lambda: self._accumulate(share(), trained), micro_batches)
-        self.ranks.sum_gradients(unshared(self.parameters.values()))
+        self.ranks.sum_gradients(unsharded(self.parameters.values()))
         return self.ranks.total(loss)
 
     def _share(
@@ -195,7 +214,7 @@ class TrainingLoop:
         norm = self.accelerator.clip_grad_norm_(
             self.parameters.values(), self.settings.max_grad_norm or math.inf
         )
-        return float(whole(norm))
+        return float(full_tensor(norm))
 
     def _evaluate(self, last: bool) -> None:
         if self.validation_plan:
@@ -203,13 +222,13 @@ class TrainingLoop:
         always = last or self._stopped_early()
         self._watcher.look(self.counters.step, self._trained_s, always)
 
-    def _general_loss(self, examples: Examples) -> float:
-        plan = one_pass(examples.lengths, self.plan.settings.packing)
+    def _general_loss(self, examples: TokenDataset) -> float:
+        plan = single_epoch_plan(examples.lengths, self.plan.settings.packing)
         loss = self.loss_over(examples, plan)
         self.counters.general = [*self.counters.general[:1], loss]
         return loss
 
-    def loss_over(self, examples: Examples, plan: BatchPlan) -> float:
+    def loss_over(self, examples: TokenDataset, plan: BatchPlan) -> float:
         """Mean loss over all trained tokens, in nats; memory stays that of one micro-batch."""
         batches = [rows for step in range(plan.steps) for rows in plan.at(step)]
         share = self._share(batches, plan, math.ceil(self.ranks.size / len(batches)))
@@ -218,7 +237,7 @@ class TrainingLoop:
 
     @torch.no_grad()
     def _total_loss(
-        self, examples: Examples, plan: BatchPlan, pieces: Sequence[tuple[int, MicroBatch]]
+        self, examples: TokenDataset, plan: BatchPlan, pieces: Sequence[tuple[int, MicroBatch]]
     ) -> float:
         total = 0.0
         self.module.eval()
@@ -228,7 +247,7 @@ class TrainingLoop:
                 with self._half:
                     total += float(self.module(batch)) * (number >= 0)
         self.module.train()
-        put_back(self.module)
+        reshard(self.module)
         return total
 
     def _validate(self, plan: BatchPlan) -> None:
@@ -273,7 +292,7 @@ class TrainingLoop:
         self.hooks.save_weights("last")
         self._saved_step = self.counters.step
         if not self.ranks.first:
-            return checkpoint.take_part(self.parameters, self.raw_optimizer)
+            return checkpoint.join_save(self.parameters, self.raw_optimizer)
         path = checkpoint.save(self.folder, self.counters, self.parameters, self.raw_optimizer)
         if prune:
             checkpoint.prune(self.folder, self.settings.keep_checkpoints)
@@ -295,18 +314,20 @@ class TrainingLoop:
         def ask(rows: MicroBatch, plan: BatchPlan) -> None:
             self._fit(lambda: self._total_loss(self.validation, plan, pieces(rows, plan)), [rows])
 
-        peak = Peak(self.accelerator.device)
-        for rows in worst(self.plan, self.train):
+        peak = PeakMemory(self.accelerator.device)
+        for rows in largest_micro_batches(self.plan, self.train):
             train(rows)
         if self.validation_plan:
-            for rows in beyond(self.validation_plan, self.validation, self.plan, self.train):
+            for rows in uncovered_validation_batches(
+                self.validation_plan, self.validation, self.plan, self.train
+            ):
                 ask(rows, self.validation_plan)
         allocated = bool(self.raw_optimizer.state)  # else its first step will
         self.hooks.emit(peak.told(self.foreseen, with_optimizer=not allocated))
 
     def _compile(self) -> None:
         """Compile what pays, by the preset or by trying it on the largest micro-batch."""
-        rows = worst(self.plan, self.train)[0]
+        rows = largest_micro_batches(self.plan, self.train)[0]
         to_come = self.plan.steps - self.counters.step
         left = to_come * math.ceil(len(self.plan.at(0)) / self.ranks.size)
         pieces = list(enumerate(self._fit.parts([rows], self.plan)))
@@ -315,7 +336,7 @@ class TrainingLoop:
         )
         self.raw_optimizer.zero_grad(set_to_none=True)
 
-    def _batch(self, examples: Examples, plan: BatchPlan, rows: MicroBatch) -> Any:
+    def _batch(self, examples: TokenDataset, plan: BatchPlan, rows: MicroBatch) -> Any:
         device, packing = self.accelerator.device, plan.settings.packing
         return collate(examples, rows, packing=packing, pad_id=self.pad_id, device=device)
 
@@ -355,7 +376,7 @@ class TrainingLoop:
         )
 
     def _are_numbers(self) -> bool:
-        return not self.ranks.any(not checkpoint.are_numbers(self.parameters))
+        return not self.ranks.any(not checkpoint.all_finite(self.parameters))
 
     def _refused(self, path: Path, reason: str) -> None:
         self.hooks.emit(events.CheckpointRefused(path=path.name, reason=reason))

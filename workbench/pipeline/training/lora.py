@@ -110,7 +110,7 @@ def _flat(tensor: Tensor) -> Tensor:  # (..., C) -> (N, C)
     return tensor.reshape(-1, tensor.shape[-1])
 
 
-def join(model: nn.Module) -> int:
+def fuse_lora_layers(model: nn.Module) -> int:
     """Let every LoRA layer that allows it compute so; returns how many do."""
     layers = [m for m in model.modules() if type(m) is LoraLayer and _plain(m)]
     for layer in layers:

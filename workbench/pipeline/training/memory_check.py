@@ -17,12 +17,12 @@ import psutil
 import torch
 
 from workbench.architectures.shape import ModelShape
-from workbench.estimate.memory import Device, Memory, Work
-from workbench.estimate.stage import needed, recomputes
+from workbench.estimate.memory import BatchWork, Device, MemoryEstimate
+from workbench.estimate.stage import stage_memory, uses_gradient_checkpointing
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch
 from workbench.pipeline.training.device import pick_device, pick_dtype
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
 
@@ -30,13 +30,13 @@ CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux: writing 5 there sets the pe
 STATUS = Path("/proc/self/status")
 
 
-def foreseen(
+def estimate_stage_memory(
     shape: ModelShape | None,
     stage: TrainStage,
     model: Model,
-    work: Work | None = None,
+    work: BatchWork | None = None,
     shares: int = 1,
-) -> Memory | None:
+) -> MemoryEstimate | None:
     """The estimate for a base of that shape; None for one of an unknown make.
 
     It is that of one process; `shares` of them share the weights out.
@@ -46,10 +46,10 @@ def foreseen(
         return None
     kind, element_bytes = cast(Device, device.type), pick_dtype(model.dtype, device).itemsize
     total = device_bytes(device)[0]
-    return needed(shape, stage, model, kind, element_bytes, total, work, shares)
+    return stage_memory(shape, stage, model, kind, element_bytes, total, work, shares)
 
 
-def computes_again(
+def resolve_gradient_checkpointing(
     config: Path, stage: TrainStage, model: Model, device: torch.device, shares: int = 1
 ) -> bool:
     """Whether the stage uses gradient checkpointing; of an unknown make, `auto` is: on CUDA."""
@@ -59,19 +59,19 @@ def computes_again(
         return kind == "cuda" if wish == "auto" else bool(wish)
     element_bytes = pick_dtype(model.dtype, device).itemsize
     total = device_bytes(device)[0]
-    return recomputes(shape, stage, model, kind, element_bytes, total, shares)
+    return uses_gradient_checkpointing(shape, stage, model, kind, element_bytes, total, shares)
 
 
-def work_of(
-    plan: BatchPlan, examples: Examples, asked: BatchPlan | None, held_out: Examples
-) -> Work:
+def batch_work(
+    plan: BatchPlan, examples: TokenDataset, asked: BatchPlan | None, held_out: TokenDataset
+) -> BatchWork:
     """The largest micro-batches of the plan's first epoch, and of the validation."""
     tokens, trained = _largest(plan, examples)
     more = _largest(asked, held_out) if asked else (0, 0)
-    return Work(tokens, trained, int(examples.lengths.max()), *more)
+    return BatchWork(tokens, trained, int(examples.lengths.max()), *more)
 
 
-def worst(plan: BatchPlan, examples: Examples) -> list[MicroBatch]:
+def largest_micro_batches(plan: BatchPlan, examples: TokenDataset) -> list[MicroBatch]:
     """The micro-batches of the first epoch with the most positions and the most trained tokens.
 
     Two of them, or one that is both.
@@ -84,24 +84,24 @@ def worst(plan: BatchPlan, examples: Examples) -> list[MicroBatch]:
     return [*dict.fromkeys([most, learnt])]
 
 
-def beyond(
-    asked: BatchPlan, held_out: Examples, plan: BatchPlan, examples: Examples
+def uncovered_validation_batches(
+    asked: BatchPlan, held_out: TokenDataset, plan: BatchPlan, examples: TokenDataset
 ) -> list[MicroBatch]:
     """The worst of the validation that training's worst do not cover.
 
     A pass without gradients keeps nothing for a way back. So it needs less than a training pass
     over as many positions, as many trained tokens and as long a row.
     """
-    known = [_extent(plan, examples, rows) for rows in worst(plan, examples)]
+    known = [_extent(plan, examples, rows) for rows in largest_micro_batches(plan, examples)]
 
     def covered(rows: MicroBatch) -> bool:
         extent = _extent(asked, held_out, rows)
         return any((extent <= one).all() for one in known)
 
-    return [rows for rows in worst(asked, held_out) if not covered(rows)]
+    return [rows for rows in largest_micro_batches(asked, held_out) if not covered(rows)]
 
 
-def _extent(plan: BatchPlan, examples: Examples, rows: MicroBatch) -> np.ndarray:  # (3,)
+def _extent(plan: BatchPlan, examples: TokenDataset, rows: MicroBatch) -> np.ndarray:  # (3,)
     """Positions, trained tokens and the longest row of a micro-batch."""
     chosen = list(rows)
     targets, longest = examples.targets[chosen].sum(), examples.lengths[chosen].max()
@@ -120,7 +120,7 @@ def device_bytes(device: torch.device) -> tuple[int, int]:
     return memory.total, memory.available
 
 
-class Peak:
+class PeakMemory:
     """The most memory in use since this was made, where the system can count from there."""
 
     def __init__(self, device: torch.device) -> None:
@@ -131,7 +131,7 @@ class Peak:
             with suppress(OSError):
                 CLEAR_REFS.write_text("5")
 
-    def told(self, foreseen: Memory | None, with_optimizer: bool) -> events.MemoryMeasured:
+    def told(self, foreseen: MemoryEstimate | None, with_optimizer: bool) -> events.MemoryMeasured:
         """The peak beside the estimate; `with_optimizer` adds what is foreseen for its state."""
         total, free = device_bytes(self._device)
         to_come = foreseen.optimizer if foreseen and with_optimizer else 0
@@ -156,8 +156,8 @@ class Peak:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _largest(plan: BatchPlan, examples: Examples) -> tuple[int, int]:
+def _largest(plan: BatchPlan, examples: TokenDataset) -> tuple[int, int]:
     """(positions, trained tokens) of the largest micro-batches."""
-    both = worst(plan, examples)
+    both = largest_micro_batches(plan, examples)
     most, learnt = both[0], both[-1]
     return plan.slots(most), int(examples.targets[list(learnt)].sum())

@@ -36,7 +36,7 @@ from workbench.pipeline.training.lora import (
     get_peft_model,
     without_bitsandbytes,
 )
-from workbench.pipeline.training.weight_prefetch import ReadAhead
+from workbench.pipeline.training.weight_prefetch import WeightPrefetch
 
 TRAINED = "default"  # what PEFT calls an adapter that was given no name
 
@@ -44,7 +44,7 @@ PACKS = "support_avx512bf16_for_cpu"  # bitsandbytes' mark on its 4-bit layers
 
 
 @dataclass(frozen=True)
-class AdapterSettings:
+class Adapter:
     """What is trained: `kind` lora, dora or full; the rest is for the first two."""
 
     kind: str = "lora"
@@ -66,7 +66,7 @@ def load(
     dtype: torch.dtype,
     quantization: str = "none",
     vocabulary: int = 0,
-    ahead: ReadAhead | None = None,
+    ahead: WeightPrefetch | None = None,
 ) -> Any:
     """The causal model with `weights.adapters` merged in, frozen, with segment attention.
 
@@ -84,7 +84,7 @@ def load(
             model = load_causal(weights.base, **arguments)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise cannot_load(error, weights.base) from error
-    widen(model, vocabulary)
+    resize_embeddings(model, vocabulary)
     for adapter in weights.adapters:
         with without_bitsandbytes():
             model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
@@ -96,7 +96,7 @@ def load(
 
 
 @torch.no_grad()
-def widen(model: Any, vocabulary: int) -> None:
+def resize_embeddings(model: Any, vocabulary: int) -> None:
     """Add rows to the embedding and the output head, where there are fewer than `vocabulary`."""
     before = model.get_input_embeddings().weight.shape[0]
     if before >= vocabulary:
@@ -117,9 +117,9 @@ def _keep_gradients(model: nn.Module) -> None:
             setattr(module, PACKS, False)
 
 
-def attach(
+def attach_adapter(
     model: Any,
-    adapter: AdapterSettings,
+    adapter: Adapter,
     *,
     seed: int,
     carried: Path | None = None,
@@ -135,13 +135,13 @@ def attach(
     with without_bitsandbytes():
         made = _attached(model, adapter, seed, carried, beneath)
     _train_in_float32(made)
-    lora.join(made)
+    lora.fuse_lora_layers(made)
     expert_lora.join(made)
     return made
 
 
 def _attached(
-    model: Any, adapter: AdapterSettings, seed: int, carried: Path | None, beneath: Sequence[Path]
+    model: Any, adapter: Adapter, seed: int, carried: Path | None, beneath: Sequence[Path]
 ) -> Any:
     for path in beneath:
         model = merge_parameters(model, path)
@@ -159,7 +159,7 @@ def _attached(
     return _lay_beneath(made, beneath) if beneath else made
 
 
-def targets(model: Any, adapter: AdapterSettings) -> list[Matrix]:
+def targets(model: Any, adapter: Adapter) -> list[Matrix]:
     """The model's matrices that get an adapter; none where all weights are trained.
 
     Raises UserError for a target that the model does not have.
@@ -204,7 +204,7 @@ def count_parameters(model: Any) -> tuple[int, int]:
     return trained, int(total)
 
 
-def _lora_config(model: Any, adapter: AdapterSettings, chosen: Sequence[Matrix]) -> LoraConfig:
+def _lora_config(model: Any, adapter: Adapter, chosen: Sequence[Matrix]) -> LoraConfig:
     saved = _saved(model, adapter.modules_to_save)
     layers = _last_layers(model, adapter.last_layers)
     return LoraConfig(

@@ -21,41 +21,46 @@ from workbench.core import files
 from workbench.core.text import visible
 from workbench.dataset.rows import Place, Row
 from workbench.pipeline.training.device import out_of_memory
-from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
-from workbench.pipeline.training.sample_generation import Answer, Asking, Prompt, answer
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS, ProcessGroup
+from workbench.pipeline.training.sample_generation import (
+    Prompt,
+    Sample,
+    SampleSettings,
+    generate_samples,
+)
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 from workbench.run.events import Emit
-from workbench.tokenization.conversations import encode_text
+from workbench.tokenization.conversations import encode_document
 from workbench.tokenization.tokenizer import Tokenizer
 
 GENERAL_BLOCK = 512
 
 
 @dataclass(frozen=True)
-class Watched:
+class MonitorPlan:
     """What is looked at. `folder` gets the answers as files; no prompts, no answers."""
 
     time_share: float
     folder: Path | None = None
     prompts: Sequence[Prompt] = ()
-    asking: Asking | None = None
-    general: Examples | None = None
+    asking: SampleSettings | None = None
+    general: TokenDataset | None = None
 
 
-NOTHING = Watched(time_share=0.0)
+NO_MONITORING = MonitorPlan(time_share=0.0)
 
 
-class Watcher:
+class TrainingMonitor:
     """Called by the loop at step 0 and at every evaluation, with the seconds trained so far."""
 
     def __init__(
         self,
-        watched: Watched,
+        watched: MonitorPlan,
         model: Any,
-        loss_of: Callable[[Examples], float],
+        loss_of: Callable[[TokenDataset], float],
         emit: Emit,
-        ranks: Ranks = ALONE,
+        ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self._watched, self._model, self._ranks = watched, model, ranks
         self._loss_of, self._emit = loss_of, emit
@@ -74,7 +79,7 @@ class Watcher:
         self._last_s = time.perf_counter() - started
         self._spent_s += self._last_s
 
-    def _try_answers(self, step: int, asking: Asking) -> None:
+    def _try_answers(self, step: int, asking: SampleSettings) -> None:
         """Training goes on without answers where memory does not suffice for them."""
         try:
             self._answers(step, asking)
@@ -85,7 +90,7 @@ class Watcher:
             message = "watch.prompts are disabled from here on: out of memory"
             self._emit(events.Note(message=message, level="warning"))
 
-    def _general(self, step: int, examples: Examples) -> None:
+    def _general(self, step: int, examples: TokenDataset) -> None:
         started = time.perf_counter()
         loss = self._loss_of(examples)
         self._emit(
@@ -97,9 +102,9 @@ class Watcher:
             )
         )
 
-    def _answers(self, step: int, asking: Asking) -> None:
+    def _answers(self, step: int, asking: SampleSettings) -> None:
         prompts = self._watched.prompts
-        found = answer(self._model, prompts, asking)
+        found = generate_samples(self._model, prompts, asking)
         if asking.stopping():  # what was cut off by that tells nothing
             return
         for prompt, said in zip(prompts, found, strict=True):
@@ -112,10 +117,12 @@ class Watcher:
             _keep(self._watched.folder, step, prompts, found)
 
 
-def general_examples(tokenizer: Tokenizer, separator_id: int, longest: int) -> Examples:
+def general_examples(tokenizer: Tokenizer, separator_id: int, longest: int) -> TokenDataset:
     """The general text that ships, in blocks of at most `longest` tokens; all of them count."""
     row = Row(Place("general.txt", 1), text=general_text())
-    return Examples.of(encode_text(row, tokenizer, min(longest, GENERAL_BLOCK), separator_id))
+    return TokenDataset.of(
+        encode_document(row, tokenizer, min(longest, GENERAL_BLOCK), separator_id)
+    )
 
 
 @cache
@@ -124,7 +131,7 @@ def general_text() -> str:
     return resources("workbench.pipeline.training").joinpath("general.txt").read_text("utf-8")
 
 
-def _keep(folder: Path, step: int, prompts: Sequence[Prompt], found: Sequence[Answer]) -> None:
+def _keep(folder: Path, step: int, prompts: Sequence[Prompt], found: Sequence[Sample]) -> None:
     """The answers of one step as a text that a person reads: `step-000040.txt`."""
     parts = []
     for prompt, said in zip(prompts, found, strict=True):

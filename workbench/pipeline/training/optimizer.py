@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.core.errors import UserError
-from workbench.pipeline.training.distributed.sharding import part_like, whole
+from workbench.pipeline.training.distributed.sharding import full_tensor, part_like
 
 
 def build(
@@ -54,7 +54,7 @@ def state_tensors(
     tensors = {}
     for name, parameter in parameters.items():
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensor = whole(value) if isinstance(value, Tensor) else torch.tensor(value)
+            tensor = full_tensor(value) if isinstance(value, Tensor) else torch.tensor(value)
             # A copy each: bitsandbytes shares its tables among all parameters.
             tensors[f"{name}/{key}"] = tensor.detach().cpu().clone().contiguous()
     return tensors

@@ -19,11 +19,11 @@ from typing import Any
 import torch
 
 from workbench.core import files
-from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch, parted
+from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch, split_micro_batch
 from workbench.pipeline.training.device import out_of_memory
-from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
 from workbench.pipeline.training.losses.cross_entropy import causal_model, collate
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import batch_settings
 from workbench.preset.schema import TrainStage
 from workbench.run import events
@@ -37,13 +37,13 @@ POSITIONS = {"cuda": 4096}  # of a batch that is tried, at most
 POSITIONS_ELSEWHERE = 512  # there the time goes by the position
 
 
-def settle(
+def choose_packing(
     stage: TrainStage,
-    examples: Examples,
+    examples: TokenDataset,
     network: Any,
     folder: Path,
     emit: Emit,
-    ranks: Ranks,
+    ranks: ProcessGroup,
     autocast: torch.dtype | None = None,
 ) -> TrainStage:
     """The stage with `packing` true or false: as it wishes, as it was chosen before, or as tried.
@@ -64,7 +64,7 @@ def with_packing(stage: TrainStage, packing: bool) -> TrainStage:
 
 def _first(
     stage: TrainStage,
-    examples: Examples,
+    examples: TokenDataset,
     network: Any,
     folder: Path,
     emit: Emit,
@@ -108,7 +108,7 @@ def _told(packing: bool, figures: dict[str, float]) -> str:
 
 
 def microseconds(
-    stage: TrainStage, examples: Examples, network: Any, autocast: torch.dtype | None = None
+    stage: TrainStage, examples: TokenDataset, network: Any, autocast: torch.dtype | None = None
 ) -> tuple[float, float]:
     """µs a token (padding is none) of a way there and back: (end to end, sorted by length).
 
@@ -134,7 +134,7 @@ def microseconds(
     return packed_us, sorted_us
 
 
-def _samples(stage: TrainStage, examples: Examples, device: torch.device) -> list[MicroBatch]:
+def _samples(stage: TrainStage, examples: TokenDataset, device: torch.device) -> list[MicroBatch]:
     """Micro-batches from the shortest rows to the longest, cut to what is tried."""
     plan = BatchPlan(examples.lengths, batch_settings(stage))
     batches = [rows for step in range(plan.steps) for rows in plan.at(step)]
@@ -143,12 +143,17 @@ def _samples(stage: TrainStage, examples: Examples, device: torch.device) -> lis
     most = POSITIONS.get(device.type, POSITIONS_ELSEWHERE)
     chosen = (batches[(2 * n + 1) * len(batches) // (2 * count)] for n in range(count))
     return [
-        parted(rows, examples.lengths, math.ceil(plan.slots(rows) / most))[0] for rows in chosen
+        split_micro_batch(rows, examples.lengths, math.ceil(plan.slots(rows) / most))[0]
+        for rows in chosen
     ]
 
 
 def _work(
-    network: Any, examples: Examples, rows: MicroBatch, packing: bool, autocast: torch.dtype | None
+    network: Any,
+    examples: TokenDataset,
+    rows: MicroBatch,
+    packing: bool,
+    autocast: torch.dtype | None,
 ) -> tuple[Callable[[], None], int]:
     """A pass over the rows to be called, and their tokens."""
     device, decoder = _device(network), causal_model(network).base_model

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.pipeline.models.rotary import keeps_frequencies
 from workbench.pipeline.training.losses.cross_entropy import causal_model
 
@@ -32,7 +32,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Sample:
     """What the model said; `stopped` by itself, not by the limit."""
 
     text: str
@@ -40,10 +40,10 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asking:
+class SampleSettings:
     """How answers are drawn and turned into text. `stop_ids` and `stops` end one."""
 
-    sampling: Sampling
+    sampling: SamplingParams
     decode: Callable[[list[int]], str]
     stop_ids: Sequence[int] = ()
     stops: Sequence[str] = ()
@@ -51,7 +51,7 @@ class Asking:
     stopping: Callable[[], bool] = field(default=lambda: False)
 
 
-def answer(model: Any, prompts: Sequence[Prompt], asking: Asking) -> list[Answer]:
+def generate_samples(model: Any, prompts: Sequence[Prompt], asking: SampleSettings) -> list[Sample]:
     """The answers of `model` to `prompts`, in their order; same weights, same answers."""
     causal = causal_model(model)
     device = causal.get_input_embeddings().weight.device
@@ -96,7 +96,7 @@ def _as_it_was(model: Any, causal: Any) -> Iterator[None]:
             model.train(training)
 
 
-def _generation(asking: Asking, caching: bool) -> GenerationConfig:
+def _generation(asking: SampleSettings, caching: bool) -> GenerationConfig:
     """Every number said, so that none comes from the base's own generation_config.
 
     Without `caching` every token is computed from the whole sequence.
@@ -132,8 +132,8 @@ class _Stop:
         return torch.full((len(input_ids),), ended, device=input_ids.device)
 
 
-def _told(ids: list[int], asking: Asking) -> Answer:
+def _told(ids: list[int], asking: SampleSettings) -> Sample:
     ends = [ids.index(stop) for stop in asking.stop_ids if stop in ids]
     text = asking.decode(ids[: min(ends)] if ends else ids)
     cuts = [at for stop in asking.stops if (at := text.find(stop)) >= 0]
-    return Answer(text[: min(cuts)] if cuts else text, stopped=bool(ends or cuts))
+    return Sample(text[: min(cuts)] if cuts else text, stopped=bool(ends or cuts))

@@ -14,14 +14,14 @@ from typing import Any
 from workbench.dataset.duplicates import with_system
 from workbench.dataset.rows import USER, Message, Place, Row
 from workbench.dataset.sources import read_source, require
-from workbench.inference.conversation import sampling_of
-from workbench.pipeline.artifacts import base_facts, run_template, stop_ids
+from workbench.inference.conversation import sampling_params
+from workbench.pipeline.artifacts import base_info, run_template, stop_ids
 from workbench.pipeline.context import Context
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.prepare.stage import load_rows, separator_id
 from workbench.pipeline.prepare.training_data import rows_of_stage
-from workbench.pipeline.training.monitor import Watched, general_examples
-from workbench.pipeline.training.sample_generation import Asking, Prompt
+from workbench.pipeline.training.monitor import MonitorPlan, general_examples
+from workbench.pipeline.training.sample_generation import Prompt, SampleSettings
 from workbench.preset.schema import TrainStage
 from workbench.preset.watch import PROMPT_FILE
 from workbench.run import events
@@ -31,7 +31,7 @@ from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
 FIRST_WORDS = 24  # of a document, in tokens, for the model to go on from
 
 
-def watched(context: Context, stage: TrainStage, tokenizer: Any) -> Watched:
+def monitor_plan(context: Context, stage: TrainStage, tokenizer: Any) -> MonitorPlan:
     """The stage's looks; prompts too long for the context are left out, and said so."""
     watch, backend = context.preset.watch, from_backend(tokenizer.backend_tokenizer)
     general = None
@@ -41,7 +41,7 @@ def watched(context: Context, stage: TrainStage, tokenizer: Any) -> Watched:
         prompts = _conversations(context, backend)
     else:
         prompts = _beginnings(context, stage, backend)
-    return Watched(
+    return MonitorPlan(
         time_share=watch.time_share,
         folder=context.run.samples / stage.name,
         prompts=_fitting(context, prompts),
@@ -50,15 +50,15 @@ def watched(context: Context, stage: TrainStage, tokenizer: Any) -> Watched:
     )
 
 
-def _asking(context: Context, tokenizer: Any) -> Asking:
-    sampling = sampling_of(context.preset.generate)
+def _asking(context: Context, tokenizer: Any) -> SampleSettings:
+    sampling = sampling_params(context.preset.generate)
     shortened = min(context.preset.watch.max_tokens, sampling.max_tokens)
     stops = stop_ids(context) or _older_stop_ids(context, tokenizer)
 
     def decode(ids: list[int]) -> str:
         return str(tokenizer.decode(ids, skip_special_tokens=False))
 
-    return Asking(
+    return SampleSettings(
         sampling=replace(sampling, max_tokens=shortened),
         decode=decode,
         stop_ids=stops,
@@ -70,7 +70,7 @@ def _asking(context: Context, tokenizer: Any) -> Asking:
 
 def _older_stop_ids(context: Context, tokenizer: Any) -> list[int]:
     """Those of a run that was prepared before they were noted."""
-    facts = base_facts(context)
+    facts = base_info(context)
     stops = bases.stop_ids(tokenizer, Path(facts["path"]))
     if facts["end_of_turn"]:
         stops.append(int(tokenizer.convert_tokens_to_ids(facts["end_of_turn"])))

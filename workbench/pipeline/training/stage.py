@@ -23,12 +23,12 @@ from workbench.core import files
 from workbench.core.errors import RunFailed
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.serving_files import copy_serving_files
-from workbench.pipeline.models.weights import TrainResult, Weights, finish
+from workbench.pipeline.models.weights import TrainResult, Weights, write_result
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training import packing
 from workbench.pipeline.training.adapted import trained_groups
-from workbench.pipeline.training.batch_plan import LESS
+from workbench.pipeline.training.batch_plan import OUT_OF_MEMORY_HINT
 from workbench.pipeline.training.checkpoint import Counters
 from workbench.pipeline.training.device import (
     out_of_memory,
@@ -36,27 +36,31 @@ from workbench.pipeline.training.device import (
     pick_dtype,
     weights_dtype,
 )
-from workbench.pipeline.training.distributed.collectives import ALONE, Ranks
+from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from workbench.pipeline.training.distributed.sharding import (
-    is_shared,
+    full_state_dict,
+    is_sharded,
     refuse_half,
-    share_out,
-    whole_weights,
+    shard_model,
 )
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss
-from workbench.pipeline.training.memory_check import computes_again, foreseen, work_of
-from workbench.pipeline.training.model import AdapterSettings
-from workbench.pipeline.training.monitor import NOTHING, Watched
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
+from workbench.pipeline.training.memory_check import (
+    batch_work,
+    estimate_stage_memory,
+    resolve_gradient_checkpointing,
+)
+from workbench.pipeline.training.model import Adapter
+from workbench.pipeline.training.monitor import NO_MONITORING, MonitorPlan
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import (
-    Hooks,
+    TrainingCallbacks,
     loop_settings,
     plan_batches,
     plan_hash,
     validation_plan,
 )
-from workbench.pipeline.training.weight_prefetch import ReadAhead
+from workbench.pipeline.training.weight_prefetch import WeightPrefetch
 from workbench.preset.schema import Model, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
@@ -76,10 +80,10 @@ def train_stage(
     emit: Emit,
     stopping: Callable[[], bool],
     checkpoint_now: Callable[[], bool] = lambda: False,
-    watched: Watched = NOTHING,
-    ranks: Ranks = ALONE,
+    watched: MonitorPlan = NO_MONITORING,
+    ranks: ProcessGroup = SINGLE_PROCESS,
     share_weights: bool = False,
-    ahead: ReadAhead | None = None,
+    ahead: WeightPrefetch | None = None,
     beside: Path | None = None,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
@@ -97,7 +101,7 @@ def train_stage(
     device = pick_device(model.device)
     dtype = pick_dtype(model.dtype, device)
     accelerator = _accelerator(stage, device, dtype, share_weights)
-    examples, held_out = Examples.load(train), Examples.load(validation)
+    examples, held_out = TokenDataset.load(train), TokenDataset.load(validation)
     shares = ranks.size if share_weights else 1
     if share_weights and stage.adapter.kind == "full":
         refuse_half(dtype)
@@ -106,10 +110,10 @@ def train_stage(
     network = _network(
         stage, model, weights, accelerator.device, adapter, len(tokenizer), shares, ahead
     )
-    counted, module = models.count_parameters(network), TrainedTokenLoss(network)
+    counted, module = models.count_parameters(network), CrossEntropyLoss(network)
     groups = [] if adapter.kind == "full" else trained_groups(network)
     if share_weights:
-        share_out(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
+        shard_model(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
         watched = replace(watched, prompts=())
     parameters = models.trainable(network)
     told: Emit = emit if ranks.first else lambda event: None
@@ -117,10 +121,10 @@ def train_stage(
     autocast = torch.bfloat16 if accelerator.mixed_precision == "bf16" else half
     if share_weights and stage.packing == "auto":  # a pass is an exchange of all ranks
         stage = packing.with_packing(stage, True)
-    stage = packing.settle(stage, examples, network, folder, told, ranks, autocast)
+    stage = packing.choose_packing(stage, examples, network, folder, told, ranks, autocast)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
     asked = validation_plan(held_out, stage)
-    work = work_of(plan, examples, asked, held_out)
+    work = batch_work(plan, examples, asked, held_out)
     loop = TrainingLoop(
         accelerator,
         module,
@@ -131,7 +135,7 @@ def train_stage(
         plan=plan,
         validation_plan=asked,
         settings=loop_settings(stage, steps),
-        hooks=Hooks(
+        hooks=TrainingCallbacks(
             told,
             stopping,
             checkpoint_now,
@@ -143,7 +147,9 @@ def train_stage(
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         watched=watched,
-        foreseen=foreseen(read_shape(weights.base / "config.json"), stage, model, work, shares),
+        foreseen=estimate_stage_memory(
+            read_shape(weights.base / "config.json"), stage, model, work, shares
+        ),
         ranks=ranks,
         half=dtype == torch.float16,
     )
@@ -153,7 +159,7 @@ def train_stage(
         loop.hooks.emit(events.Note(message=f"train.{stage.name}: {NO_ANSWERS}"))
     for note in _extensions(loop):
         loop.hooks.emit(events.Note(message=f"train.{stage.name}: {note}"))
-    return finish(stage, weights, folder, _run(loop), write=ranks.first)
+    return write_result(stage, weights, folder, _run(loop), write=ranks.first)
 
 
 def _accelerator(
@@ -175,10 +181,10 @@ def _network(
     model: Model,
     weights: Weights,
     device: torch.device,
-    adapter: AdapterSettings,
+    adapter: Adapter,
     vocabulary: int,
     shares: int,
-    ahead: ReadAhead | None,
+    ahead: WeightPrefetch | None,
 ) -> Any:
     """On the device, or in main memory where its layers are to be shared out one by one."""
     carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
@@ -195,21 +201,21 @@ def _network(
         vocabulary=vocabulary if model.added_tokens else 0,
         ahead=ahead,
     )
-    network = models.attach(
+    network = models.attach_adapter(
         network, adapter, seed=stage.weights_seed, carried=carried, beneath=beneath
     )
-    if computes_again(weights.base / "config.json", stage, model, device, shares):
+    if resolve_gradient_checkpointing(weights.base / "config.json", stage, model, device, shares):
         network.gradient_checkpointing_enable(
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
     return network
 
 
-def adapter_settings(stage: TrainStage, new_tokens: Sequence[int] = ()) -> AdapterSettings:
+def adapter_settings(stage: TrainStage, new_tokens: Sequence[int] = ()) -> Adapter:
     """The preset's `[train.adapter]` as plain values, with the ids of the tokens added to it."""
     adapter = stage.adapter
     targets = adapter.targets if isinstance(adapter.targets, str) else tuple(adapter.targets)
-    return AdapterSettings(
+    return Adapter(
         kind=adapter.kind,
         rank=adapter.rank,
         alpha=adapter.alpha,
@@ -240,7 +246,7 @@ def _weights_saver(
     folder: Path,
     tokenizer: Any,
     beside: Path | None,
-    ranks: Ranks,
+    ranks: ProcessGroup,
     share_weights: bool,
     new_tokens: bool,
 ) -> Callable[[str], None]:
@@ -254,7 +260,7 @@ def _weights_saver(
         if full and which == "last":
             return
         gathered = share_weights and (full or new_tokens)  # whose embedding is saved, too
-        given: dict[str, Any] = {"state_dict": whole_weights(network)} if gathered else {}
+        given: dict[str, Any] = {"state_dict": full_state_dict(network)} if gathered else {}
         if not ranks.first:
             return
         (folder / "adapters").mkdir(exist_ok=True)
@@ -273,7 +279,7 @@ def _weights_saver(
 
 def _planned(
     loop: TrainingLoop,
-    examples: Examples,
+    examples: TokenDataset,
     network: Any,
     accelerator: Accelerator,
     counted: tuple[int, int],
@@ -291,7 +297,7 @@ def _planned(
         device=str(accelerator.device),
         dtype=str(next(network.parameters()).dtype).removeprefix("torch."),
         processes=loop.ranks.size,
-        shared=is_shared(loop.module),
+        shared=is_sharded(loop.module),
         targets=[asdict(group) for group in groups],
     )
 
@@ -315,4 +321,6 @@ def _run(loop: TrainingLoop) -> Counters:
         if not out_of_memory(error):
             raise
         reason = str(error).splitlines()[0]
-    raise RunFailed(f"out of memory in step {loop.counters.step + 1}: {reason} ({LESS})")
+    raise RunFailed(
+        f"out of memory in step {loop.counters.step + 1}: {reason} ({OUT_OF_MEMORY_HINT})"
+    )

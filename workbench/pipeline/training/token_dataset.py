@@ -18,7 +18,7 @@ from torch import Tensor
 from workbench.core import files
 
 
-class Tokenized(Protocol):
+class TokenSequence(Protocol):
     """What the data room makes of a row."""
 
     @property
@@ -28,14 +28,14 @@ class Tokenized(Protocol):
     def trained(self) -> Sequence[int]: ...
 
 
-class Examples:
+class TokenDataset:
     """Rows of a split. Index them by row number."""
 
     def __init__(self, ids: np.ndarray, trained: np.ndarray, offsets: np.ndarray) -> None:
         self._ids, self._trained, self._offsets = ids, trained, offsets
 
     @classmethod
-    def of(cls, rows: Iterable[Tokenized]) -> Examples:
+    def of(cls, rows: Iterable[TokenSequence]) -> TokenDataset:
         """Gather tokenized rows."""
         kept = list(rows)
         offsets = np.cumsum([0, *(len(row.ids) for row in kept)], dtype=np.int64)
@@ -44,7 +44,7 @@ class Examples:
         return cls(ids, trained, offsets)
 
     @classmethod
-    def load(cls, path: Path) -> Examples:
+    def load(cls, path: Path) -> TokenDataset:
         """Read what `save` wrote."""
         arrays = load_file(path)
         return cls(arrays["ids"], arrays["trained"], arrays["offsets"])

@@ -20,7 +20,7 @@ TENSORBOARD = "tensorboard"
 
 
 @contextmanager
-def tracked(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Iterator[Emit]:
+def with_trackers(emit: Emit, names: Sequence[str], stage: str, folder: Path) -> Iterator[Emit]:
     """An emit that tells the trackers too, until the block ends.
 
     TensorBoard's files are `folder/stage/*`. Raises UserError for a tracker that is not installed.

@@ -17,17 +17,17 @@ from workbench.bases.architecture import read_config
 from workbench.core import files
 from workbench.estimate.matrices import experts_of
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training.batch_plan import BatchPlan, BatchSettings, one_pass
-from workbench.pipeline.training.compilation import Wish
+from workbench.pipeline.training.batch_plan import BatchPlan, BatchSettings, single_epoch_plan
+from workbench.pipeline.training.compilation import CompileSetting
 from workbench.pipeline.training.lr_schedule import Schedule
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.preset.schema import TrainStage
-from workbench.preset.step_plan import StagePlan, micro_tokens, plan_stage
+from workbench.preset.step_plan import StepPlan, micro_tokens, plan_stage
 from workbench.run.events import Emit
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class TrainingPlan:
     """The numbers of the loop. Steps in `evaluate_at` and `save_at` count from 1."""
 
     learning_rate: float
@@ -42,11 +42,11 @@ class LoopSettings:
     max_grad_norm: float = 1.0
     keep_checkpoints: int = 2
     early_stopping: int = 0
-    compile: Wish = False
+    compile: CompileSetting = False
 
 
 @dataclass(frozen=True)
-class Hooks:
+class TrainingCallbacks:
     """What the loop tells and asks. All are cheap enough for every step."""
 
     emit: Emit
@@ -59,8 +59,8 @@ RESOLVED = "targets include experts"
 
 
 def plan_batches(
-    stage: TrainStage, examples: Examples, *, validation: bool
-) -> tuple[BatchPlan, StagePlan]:
+    stage: TrainStage, examples: TokenDataset, *, validation: bool
+) -> tuple[BatchPlan, StepPlan]:
     """The rows of every step, and the steps at which something happens."""
     settings = batch_settings(stage)
     plan = BatchPlan(examples.lengths, settings, epochs=stage.epochs, max_steps=stage.max_steps)
@@ -96,8 +96,8 @@ def batch_settings(stage: TrainStage) -> BatchSettings:
     )
 
 
-def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
-    return LoopSettings(
+def loop_settings(stage: TrainStage, steps: StepPlan) -> TrainingPlan:
+    return TrainingPlan(
         learning_rate=stage.learning_rate,
         schedule=stage.schedule,
         warmup_steps=steps.warmup_steps,
@@ -114,11 +114,11 @@ def loop_settings(stage: TrainStage, steps: StagePlan) -> LoopSettings:
     )
 
 
-def validation_plan(examples: Examples, stage: TrainStage) -> BatchPlan | None:
+def validation_plan(examples: TokenDataset, stage: TrainStage) -> BatchPlan | None:
     """One pass over the validation rows in the stage's own layout; None without such rows."""
     if not len(examples):
         return None
-    return one_pass(examples.lengths, bool(stage.packing), stage.sequence_length)
+    return single_epoch_plan(examples.lengths, bool(stage.packing), stage.sequence_length)
 
 
 def plan_hash(stage: TrainStage, weights: Weights, train: Path, validation: Path) -> str:

@@ -28,7 +28,7 @@ LEFT_ALONE = ("quantization_config", "text_config")  # read otherwise than as it
 Weights = dict[str, Tensor]
 
 
-class ReadAhead:
+class WeightPrefetch:
     """The weights of one folder's files as float32, being read."""
 
     def __init__(self, paths: list[Path]) -> None:
@@ -76,14 +76,14 @@ class _File:
         return getattr(self._file, name)
 
 
-def read_ahead(base: Path, dtype: torch.dtype, quantization: str) -> ReadAhead | None:
+def prefetch_weights(base: Path, dtype: torch.dtype, quantization: str) -> WeightPrefetch | None:
     """Begin to read the weights that a model of that format will take; None for none of float32.
 
     Of other formats the files are only asked for, so that they come from the disk meanwhile.
     """
     paths = _files(base)
     if quantization == "none" and dtype == torch.float32:
-        return ReadAhead(paths)
+        return WeightPrefetch(paths)
     _ask_for(paths)
     return None
 

@@ -20,13 +20,13 @@ from workbench.tui.chart import axes
 from workbench.tui.chart.axes import View
 from workbench.tui.chart.columns import Line
 from workbench.tui.chart.plot import BRAILLE, GUTTER, Picture, draw
-from workbench.tui.styled_text import KeptStyle
+from workbench.tui.styled_text import CachedStyle
 
 STYLES = ("train", "raw", "validation", "rate", "norm", "speed", "pin-1", "pin-2", "pin-3")
 NO_RUNS: list[tuple[str, str]] = []
 
 
-class Chart(KeptStyle, can_focus=True):
+class Chart(CachedStyle, can_focus=True):
     """Give it `lines` and call `redraw`; its keys are actions of the pane it stands in."""
 
     COMPONENT_CLASSES = {

@@ -15,13 +15,13 @@ from textual.widgets import Static
 from workbench.tui.dialogs.dialog import Dialog
 from workbench.tui.styled_text import styled
 from workbench.tui.widgets.bar import MARKS, STYLES, Level
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
     from workbench.tui.host import Host
 
 
-class Said(Rows):
+class Said(RowList):
     """One line a row, each in the colour of its kind."""
 
     DEFAULT_CSS = "Said { height: auto; max-height: 14; }"

@@ -14,12 +14,12 @@ from textual.widgets import Input, Static
 
 from workbench.core.text import one_line, visible
 from workbench.tui.dialogs.dialog import Dialog
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 HEIGHT = 10
 
 
-class Choices(Rows):
+class Choices(RowList):
     """Name and description of what can be chosen."""
 
     DEFAULT_CSS = f"Choices {{ height: auto; max-height: {HEIGHT}; }}"

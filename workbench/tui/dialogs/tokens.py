@@ -15,20 +15,20 @@ from textual.widgets import Static
 from workbench.core.text import one_line
 from workbench.tui.dialogs.dialog import Dialog
 from workbench.tui.styled_text import styled
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
-    from workbench.inference.logprobs import Drawn
+    from workbench.inference.logprobs import TokenLogprob
 
 SURE, UNSURE = 0.9, 0.5
 
 
-class TokenRows(Rows):
+class TokenRows(RowList):
     """The colour tells how sure the model was; a name stands above the tokens of each model."""
 
     DEFAULT_CSS = "TokenRows { height: auto; max-height: 20; }"
 
-    def __init__(self, found: Sequence[tuple[str, Sequence[Drawn]]]) -> None:
+    def __init__(self, found: Sequence[tuple[str, Sequence[TokenLogprob]]]) -> None:
         super().__init__()
         self._lines = [line for name, tokens in found for line in _lines(name, tokens)]
 
@@ -48,7 +48,7 @@ class Tokens(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [("q,t", "leave", "Close")]
     DEFAULT_CSS = "Tokens > Vertical { width: 100; }"
 
-    def __init__(self, found: Sequence[tuple[str, Sequence[Drawn]]]) -> None:
+    def __init__(self, found: Sequence[tuple[str, Sequence[TokenLogprob]]]) -> None:
         super().__init__()
         self._found = found
 
@@ -59,11 +59,11 @@ class Tokens(Dialog[None]):
             yield Static("at temperature 1, unfiltered   Esc close", classes="hint")
 
 
-def _lines(name: str, tokens: Sequence[Drawn]) -> list[Text]:
+def _lines(name: str, tokens: Sequence[TokenLogprob]) -> list[Text]:
     return [styled(one_line(name), "bold"), *(styled(str(one), _style(one)) for one in tokens)]
 
 
-def _style(one: Drawn) -> str:
+def _style(one: TokenLogprob) -> str:
     if one.probability >= SURE:
         return ""
     return "yellow" if one.probability >= UNSURE else "bold red"

@@ -32,11 +32,13 @@ def start(preset: str, root: Path, overrides: Sequence[str] = ()) -> Started:
     """Make a run of a preset and start its worker; the heavy reading of presets happens here."""
     from workbench.preset.loader import load
     from workbench.runner import preflight
-    from workbench.runner.frozen_preset import freeze, frozen
+    from workbench.runner.frozen_preset import freeze, with_absolute_paths
 
     loaded = load(preset, overrides)
     preflight.check(loaded, root)
-    frozen(loaded)  # before the folder is made: a path that is not there leaves nothing behind
+    with_absolute_paths(
+        loaded
+    )  # before the folder is made: a path that is not there leaves nothing behind
     made = folder.create(root, loaded.name)
     freeze(loaded, made)
     return made, launch.start(made, worker=launch.WORKER)
@@ -56,7 +58,7 @@ def ask(run: RunFolder, request: control.Request) -> None:
     """Ask the worker to stop or to write a checkpoint, at its next safe point."""
     if lock.owner(run.lock_file) is None:
         raise UserError(f"{run.name} is not running", hint="press r to resume it")
-    control.ask(run.control, request)
+    control.send_request(run.control, request)
 
 
 def rename(run: RunFolder, name: str) -> RunFolder:
@@ -107,7 +109,7 @@ def _refuse_at_work(run: RunFolder) -> None:
         raise UserError(f"{run.name} is still running", hint="stop it first")
 
 
-class Steering:
+class RunController:
     """Belongs to the host; all its methods are called from the app's own thread."""
 
     def __init__(self, host: Host) -> None:

@@ -21,7 +21,7 @@ SLICE_BYTES = 1 << 18
 EVALUATE = "evaluate"
 
 
-class Followed:
+class RunFollower:
     """A run's log, read on by each `poll`. `version` rises with every poll that brought news."""
 
     def __init__(self, run: RunFolder) -> None:

@@ -18,12 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.reports.run_overview import Glance, glance
+from workbench.reports.run_overview import RunOverview, glance
 from workbench.run import lock
 from workbench.run.folder import RunFolder, list_runs
-from workbench.run.log import EventReader, Skimmer
+from workbench.run.log import EventReader, LogSkimmer
 from workbench.run.state import RunState
-from workbench.tui.runs.follower import SLICE_BYTES, Followed
+from workbench.tui.runs.follower import SLICE_BYTES, RunFollower
 
 LOOK_EVERY_S = 1.0
 LIST_EVERY_S = 10.0
@@ -36,7 +36,7 @@ KEPT_IDLE = 4
 class _Known:
     """What is kept of a run that nobody has opened: its glance, of the log when it had `size`."""
 
-    glance: Glance
+    glance: RunOverview
     size: int = -1
 
 
@@ -46,7 +46,7 @@ class _Skim:
     def __init__(self, run: RunFolder) -> None:
         self.size = _size(run.events_file)
         self._reader = EventReader(run.events_file)
-        self._skimmer = Skimmer()
+        self._skimmer = LogSkimmer()
 
     def go_on(self, until: float, now: Callable[[], float]) -> bool:
         """Read on; True at the log's end, False when the time is over."""
@@ -63,7 +63,7 @@ class _Skim:
         return state
 
 
-class Watching:
+class RunWatcher:
     """All runs below a folder. `poll` is called a few times a second and returns what changed."""
 
     def __init__(self, root: Path, now: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +73,7 @@ class Watching:
         self._now = now
         self._known: dict[Path, _Known] = {}
         self._skims: dict[Path, _Skim] = {}
-        self._open: dict[Path, Followed] = {}  # the one used last is the last
+        self._open: dict[Path, RunFollower] = {}  # the one used last is the last
         self._wanted: set[Path] = set()
         self._looked_at = self._listed_at = float("-inf")
         self._root_changed = 0.0
@@ -82,17 +82,17 @@ class Watching:
         """These runs are to be followed; those at work are so besides."""
         self._wanted = set(paths)
 
-    def followed(self, path: Path) -> Followed:
+    def followed(self, path: Path) -> RunFollower:
         """The run's state and curves, opened if it was not."""
-        found = self._open.pop(path, None) or Followed(RunFolder(path))
+        found = self._open.pop(path, None) or RunFollower(RunFolder(path))
         self._skims.pop(path, None)
         self._open[path] = found
         return found
 
-    def glance(self, run: RunFolder) -> Glance:
+    def glance(self, run: RunFolder) -> RunOverview:
         """The run's line for the list, as of the last poll."""
         known = self._known.get(run.path)
-        return known.glance if known else Glance(run.name, "reading")
+        return known.glance if known else RunOverview(run.name, "reading")
 
     def at_work(self, run: RunFolder) -> bool:
         """Whether a worker is on it, as of the last poll."""

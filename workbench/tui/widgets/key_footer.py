@@ -12,7 +12,7 @@ from workbench.tui.keymap import key_name
 from workbench.tui.widgets.bar import Bar
 
 
-class KeysLine(Bar):
+class KeyFooter(Bar):
     """`enter Open  s Stop ... ? Help`; a click presses the key, the help has what does not fit."""
 
     DEFAULT_CSS = "KeysLine { background: $panel; }"

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.text import Text
 
 from workbench.core.text import visible
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 SCAN_BYTES = 4 << 20
 MAX_LINE_BYTES = 4000
@@ -84,7 +84,7 @@ class LogFile:
         self._scanned += len(data)
 
 
-class LogView(Rows):
+class LogView(RowList):
     """`read` a file, `tick` now and then. `following` ends when the cursor leaves the last line."""
 
     def __init__(self, id: str | None = None) -> None:

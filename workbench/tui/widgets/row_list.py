@@ -23,10 +23,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.tui.actions import IN_LISTS, bindings
-from workbench.tui.styled_text import KeptStyle, fit, same
+from workbench.tui.styled_text import CachedStyle, fit, same
 
 
-class Rows(ScrollView, KeptStyle, can_focus=True):  # CSS follows the first base
+class RowList(ScrollView, CachedStyle, can_focus=True):  # CSS follows the first base
     """Base of the lists: a subclass gives `row(index)`, and calls `changed` with the new count."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(IN_LISTS)
@@ -42,12 +42,12 @@ class Rows(ScrollView, KeptStyle, can_focus=True):  # CSS follows the first base
     class Moved(Message):
         """The cursor is on another row."""
 
-        def __init__(self, rows: Rows, index: int) -> None:
+        def __init__(self, rows: RowList, index: int) -> None:
             super().__init__()
             self.rows, self.index = rows, index
 
         @property
-        def control(self) -> Rows:
+        def control(self) -> RowList:
             return self.rows
 
     class Chosen(Moved):
@@ -170,7 +170,7 @@ WHOLE = 24  # facts of at most so many characters, and of half a line, are not b
 GLUE = "\ue000"  # in the place of their spaces while a line is broken: no text has it
 
 
-class TextLines(Rows):
+class TextLines(RowList):
     """`tell` it the lines; without the focus no cursor is seen."""
 
     DEFAULT_CSS = "TextLines > .rows--dim-cursor { background: $background 0%; }"

@@ -17,7 +17,7 @@ from tests.pipeline.training.together import together
 from workbench.core import files
 from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.training import checkpoint, loop
-from workbench.pipeline.training.distributed.collectives import Ranks, shared
+from workbench.pipeline.training.distributed.collectives import ProcessGroup, shared
 from workbench.run import events
 
 pytestmark = [
@@ -59,7 +59,7 @@ def settings(adapter: dict[str, Any] = LORA, **changes: Any) -> Any:
 def trained(bench: Bench, name: str, stage: Any, **given: Any) -> Any:
     """The job of every rank: what it tells, which is nothing but on the first."""
 
-    def job(ranks: Ranks) -> dict[str, list[float]]:
+    def job(ranks: ProcessGroup) -> dict[str, list[float]]:
         _, told = bench.train(name, settings=stage, ranks=ranks, **given)
         assert ranks.first or not told
         return figures(told)
@@ -115,7 +115,7 @@ def test_a_stop_that_one_rank_hears_stops_all_and_the_rest_has_the_same_bits(
     bench, stage = Bench(tmp_path, count=30), settings(max_steps=8, save_every=3.0)
     together(tmp_path / "a", 2, trained(bench, "whole", stage))
 
-    def stopped(ranks: Ranks) -> int:
+    def stopped(ranks: ProcessGroup) -> int:
         looks = iter(range(1, 100))
         with pytest.raises(Interrupted, match="stopped after step 5 of 8"):
             bench.train(
@@ -135,13 +135,13 @@ def test_what_two_ranks_saved_one_goes_on_with_and_the_reverse(tmp_path: Path) -
     bench, stage = Bench(tmp_path, count=30), settings(max_steps=8, save_every=4.0)
     alone = figures(bench.train("one", settings=stage)[1])
 
-    def stopped(ranks: Ranks, name: str) -> None:
+    def stopped(ranks: ProcessGroup, name: str) -> None:
         looks = iter(range(1, 100))
         with pytest.raises(Interrupted):
             bench.train(name, settings=stage, ranks=ranks, stopping=lambda: next(looks) == 4)
 
     together(tmp_path / "a", 2, lambda ranks: stopped(ranks, "from-two"))
-    stopped(Ranks(), "from-one")
+    stopped(ProcessGroup(), "from-one")
     to_one = figures(bench.train("from-two", settings=stage)[1])
     to_two = together(tmp_path / "b", 2, trained(bench, "from-one", stage))[0]
     for rest in (to_one, to_two):
@@ -163,7 +163,7 @@ def test_memory_that_one_rank_lacks_halves_for_all(
 
     monkeypatch.setattr(loop.TrainingLoop, "_accumulate", scarce)
 
-    def job(ranks: Ranks) -> dict[str, Any]:
+    def job(ranks: ProcessGroup) -> dict[str, Any]:
         _, told = bench.train("two", settings=stage, ranks=ranks)
         notes = [event.message for event in told if isinstance(event, events.Note)]
         return {**figures(told), "notes": notes}
@@ -183,7 +183,7 @@ def test_nan_on_one_rank_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(loop.TrainingLoop, "_accumulate", broken)
 
-    def job(ranks: Ranks) -> str:
+    def job(ranks: ProcessGroup) -> str:
         with pytest.raises(RunFailed) as failure:
             bench.train("two", settings=settings(max_steps=4), ranks=ranks)
         return str(failure.value)
@@ -198,7 +198,7 @@ def test_early_stopping_and_the_best_are_one_decision(tmp_path: Path) -> None:
         evaluate_every=1.0, early_stopping=2, learning_rate=0.5, max_steps=40, warmup=0.0
     )
 
-    def job(ranks: Ranks) -> list[Any]:
+    def job(ranks: ProcessGroup) -> list[Any]:
         result, _ = bench.train("two", settings=stage, ranks=ranks)
         return [result.steps, result.best_step, result.best_loss]
 
@@ -214,7 +214,7 @@ def test_pieces_go_to_the_least_laden_rank() -> None:
 
 
 def test_ranks_tell_each_other_texts_and_figures(tmp_path: Path) -> None:
-    def job(ranks: Ranks) -> list[Any]:
+    def job(ranks: ProcessGroup) -> list[Any]:
         said = ranks.words("größer" * ranks.rank)
         return [
             said,
@@ -225,4 +225,4 @@ def test_ranks_tell_each_other_texts_and_figures(tmp_path: Path) -> None:
 
     told = together(tmp_path / "group", 3, job)
     assert told == [[["", "größer", "größergrößer"], 4.5, True, False]] * 3
-    assert Ranks().words("a") == ["a"] and Ranks().total(2.5) == 2.5
+    assert ProcessGroup().words("a") == ["a"] and ProcessGroup().total(2.5) == 2.5

@@ -9,13 +9,13 @@ import torch
 
 from tests.pipeline.training.together import together
 from workbench.core.errors import UserError
-from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
 from workbench.pipeline.training.distributed.rank import (
-    Place,
+    RankInfo,
     check_devices,
     check_gpus,
     gpu_of,
-    taken,
+    take_rank_environment,
 )
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
@@ -23,13 +23,13 @@ TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE
 
 def test_the_place_is_taken_out() -> None:
     given = {**TORCHRUN, "MASTER_ADDR": "h", "HOME": "/"}
-    assert taken(given) == Place(5, 8, 1)
+    assert take_rank_environment(given) == RankInfo(5, 8, 1)
     assert given == {"MASTER_ADDR": "h", "HOME": "/", "CUDA_VISIBLE_DEVICES": "1"}
 
 
 @pytest.mark.parametrize("given", [{}, {**TORCHRUN, "RANK": "0", "WORLD_SIZE": "1"}])
 def test_one_process_has_no_place(given: dict[str, str]) -> None:
-    assert taken(given) is None
+    assert take_rank_environment(given) is None
     assert not given, "what accelerate would make a group of"
 
 
@@ -62,7 +62,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_ranks_on_unlike_devices_are_refused_by_all(tmp_path: Path) -> None:
-    def job(ranks: Ranks) -> str:
+    def job(ranks: ProcessGroup) -> str:
         check_devices(ranks, "cpu")
         with pytest.raises(UserError) as refused:
             check_devices(ranks, "cuda" if ranks.first else "cpu")

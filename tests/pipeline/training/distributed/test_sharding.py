@@ -22,7 +22,7 @@ from tests.pipeline.training.together import together
 from workbench.core.errors import Interrupted, RunFailed
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import loop
-from workbench.pipeline.training.distributed.collectives import Ranks
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
 from workbench.preset.schema import Model
 from workbench.run import events
 
@@ -41,7 +41,7 @@ STEPS = 8
 def trained(bench: Bench, name: str, stage: Any, **given: Any) -> Any:
     """The job of every rank: what it tells, and what share of all weights it holds."""
 
-    def job(ranks: Ranks) -> dict[str, Any]:
+    def job(ranks: ProcessGroup) -> dict[str, Any]:
         held = [0, 0]
         prepare = loop.TrainingLoop.restore
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_of_shared_weights_is_one_of_whole_ones(
     bench, stage = Bench(tmp_path, count=30), settings(adapter, max_steps=6, save_every=3.0)
     alone = figures(bench.train("one", settings=stage)[1])
 
-    def stopped(ranks: Ranks, name: str, share_weights: bool) -> None:
+    def stopped(ranks: ProcessGroup, name: str, share_weights: bool) -> None:
         looks = iter(range(1, 100))
         with pytest.raises(Interrupted):
             bench.train(
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_shared_weights_is_one_of_whole_ones(
 
     together(tmp_path / "a", 2, lambda ranks: stopped(ranks, "shared", True))
     shutil.copytree(tmp_path / "shared", tmp_path / "shared-on")
-    stopped(Ranks(), "whole", False)
+    stopped(ProcessGroup(), "whole", False)
     to_one = figures(bench.train("shared", settings=stage)[1])
     to_two = together(tmp_path / "b", 2, trained(bench, "whole", stage))[0]
     on = together(tmp_path / "c", 2, trained(bench, "shared-on", stage))[0]
@@ -194,7 +194,7 @@ def test_memory_that_one_lacks_ends_the_stage(
 
     monkeypatch.setattr(loop.TrainingLoop, "_accumulate", scarce)
 
-    def job(ranks: Ranks) -> str:
+    def job(ranks: ProcessGroup) -> str:
         with pytest.raises(RunFailed) as failure:
             bench.train("two", settings=settings(max_steps=4), ranks=ranks, share_weights=True)
         return str(failure.value)

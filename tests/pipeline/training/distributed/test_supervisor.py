@@ -15,7 +15,7 @@ import pytest
 from tests.run.helpers import make_run
 from workbench.core.errors import Interrupted, RunFailed, UserError
 from workbench.pipeline.training.distributed import supervisor
-from workbench.pipeline.training.distributed.rank import Ending, error_of, told
+from workbench.pipeline.training.distributed.rank import RankExit, error_of, exit_fields
 from workbench.run import events
 from workbench.run.events import Event
 from workbench.run.folder import RunFolder
@@ -176,8 +176,8 @@ def test_errors_go_through_the_pipe_and_come_out_the_same() -> None:
         Interrupted("stopped after step 3"),
         OSError(errno.ENOSPC, "full"),
     ):
-        out = error_of([Ending(n, **told(error)) for n in (0, 1)], 2, "log")
+        out = error_of([RankExit(n, **exit_fields(error)) for n in (0, 1)], 2, "log")
         assert type(out) is type(error) and (str(out) == str(error) or isinstance(error, OSError))
-    fault = error_of([Ending(0, **told(ZeroDivisionError("x\ny")))], 1, "worker.log")
+    fault = error_of([RankExit(0, **exit_fields(ZeroDivisionError("x\ny")))], 1, "worker.log")
     assert str(fault) == "ZeroDivisionError: x (details: worker.log)"
-    assert error_of([Ending(n, **told(None)) for n in (0, 1)], 2, "log") is None
+    assert error_of([RankExit(n, **exit_fields(None)) for n in (0, 1)], 2, "log") is None

@@ -13,15 +13,19 @@ from tests.pipeline.training.helpers import Row, rows
 from workbench.pipeline.models.rotary import separate_sequences
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.losses import cross_entropy as losses
-from workbench.pipeline.training.losses.cross_entropy import Batch, TrainedTokenLoss, collate
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.losses.cross_entropy import (
+    CrossEntropyLoss,
+    MicroBatchTensors,
+    collate,
+)
+from workbench.pipeline.training.token_dataset import TokenDataset
 
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 
-def reference(model: Any, examples: Examples) -> torch.Tensor:
+def reference(model: Any, examples: TokenDataset) -> torch.Tensor:
     """Sum of the losses of all rows, one at a time, through the model's own labels."""
     total = torch.zeros(())
     for row in range(len(examples)):
@@ -36,13 +40,13 @@ def reference(model: Any, examples: Examples) -> torch.Tensor:
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("kind", list(tiny.CONFIGS))
 def test_loss_and_gradients_equal_the_models_own(kind: str, packing: bool) -> None:
-    examples = Examples.of(rows(5, longest=30))
+    examples = TokenDataset.of(rows(5, longest=30))
     ours, theirs = tiny.model(kind), tiny.model(kind)
     ours.set_attn_implementation(packed_attention.NAME)
     separate_sequences(ours)
     theirs.set_attn_implementation("eager")
     batch = collate(examples, range(5), packing=packing, pad_id=3, device=CPU)
-    loss, expected = TrainedTokenLoss(ours)(batch), reference(theirs, examples)
+    loss, expected = CrossEntropyLoss(ours)(batch), reference(theirs, examples)
     loss.backward()
     expected.backward()
     assert batch.trained_tokens == int(examples.targets.sum())
@@ -62,9 +66,9 @@ def test_gradients_with_and_without_selection_are_equal_bit_for_bit(
     for selecting in (True, False):
         model = adapted(kind)
         batch = collate(
-            Examples.of(rows(5, longest=30)), range(5), packing=packing, pad_id=3, device=CPU
+            TokenDataset.of(rows(5, longest=30)), range(5), packing=packing, pad_id=3, device=CPU
         )
-        loss = TrainedTokenLoss(model)(batch) if selecting else over_all_positions(model, batch)
+        loss = CrossEntropyLoss(model)(batch) if selecting else over_all_positions(model, batch)
         loss.backward()
         sums.append(loss.item())
         found.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
@@ -87,7 +91,7 @@ def adapted(kind: str) -> Any:
     return model
 
 
-def over_all_positions(model: Any, batch: Batch) -> torch.Tensor:
+def over_all_positions(model: Any, batch: MicroBatchTensors) -> torch.Tensor:
     causal = losses.causal_model(model)
     hidden = causal.base_model(
         input_ids=batch.input_ids,
@@ -109,8 +113,10 @@ def test_packed_rows_do_not_see_each_other() -> None:
     for seed in (1, 2):
         first = rows(1, seed=seed)[0]
         silent = Row(first.ids, [False] * len(first.ids))
-        batch = collate(Examples.of([silent, second]), [0, 1], packing=True, pad_id=3, device=CPU)
-        sums.append(TrainedTokenLoss(model)(batch).item())
+        batch = collate(
+            TokenDataset.of([silent, second]), [0, 1], packing=True, pad_id=3, device=CPU
+        )
+        sums.append(CrossEntropyLoss(model)(batch).item())
     assert sums[0] == pytest.approx(sums[1], abs=1e-6)
 
 
@@ -118,14 +124,14 @@ def test_without_segments_they_would() -> None:
     """The control of the test above: plain causal attention over the pack gives another loss."""
     model = tiny.model("llama")
     model.set_attn_implementation(packed_attention.NAME)
-    batch = collate(Examples.of(rows(2)), [0, 1], packing=True, pad_id=3, device=CPU)
+    batch = collate(TokenDataset.of(rows(2)), [0, 1], packing=True, pad_id=3, device=CPU)
     crossed = type(batch)(**{**batch.__dict__, "segments": ()})
-    loss = TrainedTokenLoss(model)
+    loss = CrossEntropyLoss(model)
     assert abs(loss(batch).item() - loss(crossed).item()) > 1e-3
 
 
 def test_first_token_is_never_a_target() -> None:
-    examples = Examples.of([Row([5, 6, 7], [True, True, True]), Row([8, 9], [False, False])])
+    examples = TokenDataset.of([Row([5, 6, 7], [True, True, True]), Row([8, 9], [False, False])])
     assert examples.targets.tolist() == [2, 0]
     batch = collate(examples, [0, 1], packing=True, pad_id=3, device=CPU)
     assert batch.targets.tolist() == [6, 7]
@@ -135,7 +141,7 @@ def test_first_token_is_never_a_target() -> None:
 def test_chunks_of_logits_give_the_same_loss_and_gradients(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examples, found, heads = Examples.of(rows(6, longest=30)), [], []
+    examples, found, heads = TokenDataset.of(rows(6, longest=30)), [], []
     for limit in (1 << 26, 384 * 7):
         monkeypatch.setattr(losses, "CHUNK_LOGITS", limit)
         model = tiny.model(kind)
@@ -145,7 +151,7 @@ def test_chunks_of_logits_give_the_same_loss_and_gradients(
             lambda head, inputs, output, seen=seen: seen.append(output.shape[0])
         )
         batch = collate(examples, range(6), packing=True, pad_id=3, device=CPU)
-        loss = TrainedTokenLoss(model)(batch)
+        loss = CrossEntropyLoss(model)(batch)
         loss.backward()
         found.append((loss.item(), {name: p.grad for name, p in model.named_parameters()}))
         heads.append(seen)
@@ -167,10 +173,10 @@ def test_under_a_frozen_head_chunks_give_the_loss_and_gradients_of_the_whole(
     for limit in (1 << 26, 384 * 16):
         monkeypatch.setattr(losses, "CHUNK_LOGITS", limit)
         leaf = hidden.clone().requires_grad_()
-        loss = losses.summed_loss(causal, leaf, targets)
+        loss = losses.summed_cross_entropy(causal, leaf, targets)
         (loss / 7).backward()
         with torch.no_grad():
-            assert losses.summed_loss(causal, hidden, targets).item() == loss.item()
+            assert losses.summed_cross_entropy(causal, hidden, targets).item() == loss.item()
         assert leaf.grad is not None
         found.append((loss.item(), leaf.grad))
     (whole, gradient), (chunked, other) = found

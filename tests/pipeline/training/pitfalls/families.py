@@ -21,8 +21,8 @@ from workbench.dataset.rows import Row
 from workbench.pipeline.models.base_model import save_tokenizer
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training.token_dataset import Examples
-from workbench.tokenization.conversations import Encoded
+from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.tokenization.conversations import TrainingSequence
 from workbench.tokenization.encoder import encode_rows
 from workbench.tokenization.tokenizer import from_backend
 
@@ -108,17 +108,17 @@ class Home(Bench):
         self.learn(ROWS)
         self.examples(ROWS[:3]).save(self.validation_file)
 
-    def encode(self, rows: Iterable[Row]) -> list[Encoded]:
+    def encode(self, rows: Iterable[Row]) -> list[TrainingSequence]:
         """Every row as training sees it."""
         found = encode_rows(
             rows, self.template, self.backend, sequence_length=400, stop_ids=(self.stop,)
         )
         return found.sequences
 
-    def examples(self, rows: Iterable[Row]) -> Examples:
-        return Examples.of(self.encode(rows))
+    def examples(self, rows: Iterable[Row]) -> TokenDataset:
+        return TokenDataset.of(self.encode(rows))
 
-    def learn(self, rows: Iterable[Row]) -> Examples:
+    def learn(self, rows: Iterable[Row]) -> TokenDataset:
         """Train on these rows from here on."""
         found = self.examples(rows)
         found.save(self.train_file)

@@ -8,12 +8,17 @@ import torch
 from tests.dataset.helpers import REFUSES_SYSTEM, STYLES, byte_level, chat, stop_id, template
 from tests.pipeline.training.helpers import stage_settings
 from tests.pipeline.training.pitfalls.families import ROWS, Home
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message, Place, Row
 from workbench.pipeline.training.losses.cross_entropy import collate
-from workbench.pipeline.training.sample_generation import Answer, Asking, Prompt, answer
+from workbench.pipeline.training.sample_generation import (
+    Prompt,
+    Sample,
+    SampleSettings,
+    generate_samples,
+)
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import Encoded, encode_prompt, encode_row
+from workbench.tokenization.conversations import TrainingSequence, encode_prompt, encode_row
 from workbench.tokenization.encoder import encode_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -64,14 +69,14 @@ def test_02_a_model_that_learnt_its_answer_stops_there(home: Home) -> None:
     )
     home.train(settings=stage)
     prompt = encode_prompt([Message("user", asked)], home.template, home.backend)
-    asking = Asking(
-        Sampling(temperature=0.0, max_tokens=40),
+    asking = SampleSettings(
+        SamplingParams(temperature=0.0, max_tokens=40),
         lambda ids: str(home.tokenizer.decode(ids)),
         stop_ids=[home.stop],
         pad_id=home.stop,
     )
     model = home.model(home.adapter().parent)
-    assert answer(model, [Prompt(asked, prompt)], asking) == [Answer(said, stopped=True)]
+    assert generate_samples(model, [Prompt(asked, prompt)], asking) == [Sample(said, stopped=True)]
 
 
 SENTINELS = {"system": "ZSYS", "user": "ZUSR", "tool": "ZTOOL"}
@@ -122,11 +127,11 @@ def test_04_a_tools_answer_and_an_empty_system_message_are_not_learnt() -> None:
     )
     row = Row(ROWS[0].place, messages)
     found = encode_row(row, template("qwen3"), tokenizer, 1000, (stop,))
-    assert isinstance(found, Encoded)
+    assert isinstance(found, TrainingSequence)
     assert learnt(found, tokenizer) == "ACALL<|im_end|>ADONE<|im_end|>"
 
 
-def learnt(encoded: Encoded, tokenizer: object) -> str:
+def learnt(encoded: TrainingSequence, tokenizer: object) -> str:
     kept = [i for i, trained in zip(encoded.ids, encoded.trained, strict=True) if trained]
     return str(tokenizer.decode(kept))
 
@@ -148,7 +153,7 @@ def test_05_line_ends_that_would_merge_are_found() -> None:
     """Llama 3's header before an answer, in a tokenizer that splits words as GPT-2's does."""
     tokenizer, stop = byte_level(), stop_id("llama3", byte_level())
     found = encode_row(ROWS[0], template("llama3"), tokenizer, 400, (stop,))
-    assert isinstance(found, Encoded) and found.retokenized
+    assert isinstance(found, TrainingSequence) and found.retokenized
 
 
 def test_05_a_token_across_the_seam_is_masked_by_characters_and_counted() -> None:

@@ -22,9 +22,9 @@ from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.batch_plan import BatchPlan
-from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, collate
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, collate
 from workbench.pipeline.training.stage import adapter_settings
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.pipeline.training.training_plan import (
     loop_settings,
     plan_batches,
@@ -48,11 +48,11 @@ def of_kind(told: list[events.Event], kind: type[Any]) -> list[Any]:
 def test_07_packed_rows_do_not_see_each_other(home: Home) -> None:
     model = home.model()
     model.set_attn_implementation(packed_attention.NAME)
-    loss, (one, two, three) = TrainedTokenLoss(model), rows(3, longest=30)
+    loss, (one, two, three) = CrossEntropyLoss(model), rows(3, longest=30)
 
     def batch(*given: Row) -> Any:
         numbers = range(len(given))
-        return collate(Examples.of(given), numbers, packing=True, pad_id=0, device=CPU)
+        return collate(TokenDataset.of(given), numbers, packing=True, pad_id=0, device=CPU)
 
     with torch.no_grad():
         apart = [float(loss(batch(row))) for row in (one, two)]
@@ -81,7 +81,7 @@ def test_08_tokens_weigh_the_same_however_they_are_batched(
 ) -> None:
     """12 uneven rows, one of them all masked: 1 x 8 and a last window of 4, or 8 and 4 at once."""
     masked = Row([5, 6, 7, 8], [False] * 4)
-    Examples.of([*rows(11), masked]).save(home.train_file)
+    TokenDataset.of([*rows(11), masked]).save(home.train_file)
     stage = stage_settings(
         batch_size=1,
         accumulation=8,
@@ -90,7 +90,7 @@ def test_08_tokens_weigh_the_same_however_they_are_batched(
         learning_rate=1e-3,
         adapter={"dropout": 0.0},
     )
-    plan, _ = plan_batches(stage, Examples.load(home.train_file), validation=False)
+    plan, _ = plan_batches(stage, TokenDataset.load(home.train_file), validation=False)
     assert [len(plan.at(step)) for step in range(4)] == [8, 4, 8, 4]
     _, many = home.train("many", settings=stage)
     plain = BatchPlan.at
@@ -119,7 +119,7 @@ def test_09_with_a_scale_of_the_logits() -> None:
 
 def same_loss(one: Any, two: Any, targets: str | list[str]) -> None:
     """Loss and gradients of an adapter, ours and by the model's labels; nothing of no targets."""
-    examples = Examples.of(rows(5, longest=30))
+    examples = TokenDataset.of(rows(5, longest=30))
     made = []
     for base, way in ((one, packed_attention.NAME), (two, "eager")):
         base.set_attn_implementation(way)
@@ -132,7 +132,7 @@ def same_loss(one: Any, two: Any, targets: str | list[str]) -> None:
                     parameter.add_(0.05)
     ours, theirs = made
     batch = collate(examples, range(5), packing=True, pad_id=0, device=CPU)
-    loss, expected = TrainedTokenLoss(ours)(batch), reference(theirs, examples)
+    loss, expected = CrossEntropyLoss(ours)(batch), reference(theirs, examples)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     loss.backward()
     expected.backward()
@@ -142,15 +142,15 @@ def same_loss(one: Any, two: Any, targets: str | list[str]) -> None:
             torch.testing.assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-4, msg=name)
             learnt += float(a.grad.abs().max()) > 0
     assert learnt > 0
-    silent = Examples.of([Row([5, 6, 7], [False] * 3)])
+    silent = TokenDataset.of([Row([5, 6, 7], [False] * 3)])
     nothing = collate(silent, [0], packing=True, pad_id=0, device=CPU)
-    assert TrainedTokenLoss(ours)(nothing).item() == 0.0
+    assert CrossEntropyLoss(ours)(nothing).item() == 0.0
 
 
 @pytest.mark.parametrize("packing", [True, False])
 def test_11_stopped_and_resumed_it_is_the_same_run(home: Home, packing: bool) -> None:
     """8 steps, or 4 and 4 more; kills in the middle of a save are `tests/faults`."""
-    Examples.of(rows(24)).save(home.train_file)
+    TokenDataset.of(rows(24)).save(home.train_file)
     stage = stage_settings(max_steps=8, packing=packing, save_every=3.0)
     _, whole = home.train("whole", settings=stage)
     with pytest.raises(Interrupted):
@@ -175,7 +175,7 @@ def test_14_evaluation_weighs_tokens_whatever_its_batches(home: Home) -> None:
         )
         _, told = home.train(f"run-{number}", settings=stage)
         found.append(of_kind(told, events.Validated)[-1].loss)
-    examples = Examples.load(home.validation_file)
+    examples = TokenDataset.load(home.validation_file)
     with torch.no_grad():
         expected = float(reference(home.model(), examples)) / int(examples.targets.sum())
     assert found == pytest.approx([expected] * 3, abs=1e-5)
@@ -184,17 +184,17 @@ def test_14_evaluation_weighs_tokens_whatever_its_batches(home: Home) -> None:
 def test_14_evaluation_keeps_no_logits(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many rows there are: those of one micro-batch are gone before the next one's."""
     alive: list[weakref.ref[torch.Tensor]] = []
-    most, calls, plain = [], [], TrainedTokenLoss.forward
+    most, calls, plain = [], [], CrossEntropyLoss.forward
 
-    def forward(module: TrainedTokenLoss, batch: Any) -> torch.Tensor:
+    def forward(module: CrossEntropyLoss, batch: Any) -> torch.Tensor:
         most.append(sum(one() is not None for one in alive))
         if not calls:
             head = module.model.get_base_model().get_output_embeddings()
             calls.append(head.register_forward_hook(lambda *given: alive.append(_ref(given[2]))))
         return plain(module, batch)
 
-    monkeypatch.setattr(TrainedTokenLoss, "forward", forward)
-    Examples.of(rows(200, seed=3)).save(home.validation_file)
+    monkeypatch.setattr(CrossEntropyLoss, "forward", forward)
+    TokenDataset.of(rows(200, seed=3)).save(home.validation_file)
     home.train(settings=stage_settings(max_steps=1, sequence_length=64, evaluate_every=0.0))
     assert len(alive) > 5 and max(most) == 0
 
@@ -204,7 +204,7 @@ def _ref(tensor: torch.Tensor) -> weakref.ref[torch.Tensor]:
 
 
 def test_14_evaluation_disturbs_nothing(home: Home) -> None:
-    Examples.of(rows(24)).save(home.train_file)
+    TokenDataset.of(rows(24)).save(home.train_file)
     told = {}
     for every in (1.0, 0.0):
         stage = stage_settings(max_steps=6, evaluate_every=every)
@@ -284,8 +284,8 @@ def test_15_every_key_is_read(tmp_path: Path) -> None:
     assert set(TrainStage.model_fields) - {"adapter"} == set(OTHER) and keys == set(OTHER_ADAPTER)
     base = tiny.save_base(tmp_path / "base")
     data = tmp_path / "rows.safetensors"
-    Examples.of(rows(40)).save(data)
-    examples, plain = Examples.load(data), stage_settings()
+    TokenDataset.of(rows(40)).save(data)
+    examples, plain = TokenDataset.load(data), stage_settings()
 
     def hashed(stage: TrainStage) -> str:
         return plan_hash(stage, Weights(base), data, data)
@@ -303,7 +303,7 @@ def _with(key: str, value: Any) -> dict[str, Any]:
     return ({"batch_size": 3} if key == "accumulation" else {}) | {key: value}
 
 
-def behaviour(stage: TrainStage, examples: Examples) -> list[Any]:
+def behaviour(stage: TrainStage, examples: TokenDataset) -> list[Any]:
     """All that the loop is told by the stage's keys."""
     plan, steps = plan_batches(stage, examples, validation=True)
     asked = validation_plan(examples, stage)

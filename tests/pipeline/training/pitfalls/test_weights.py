@@ -14,17 +14,17 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from tests.pipeline.training.helpers import stage_settings
 from tests.pipeline.training.pitfalls.families import ROWS, Home, logits
-from workbench.core.sampling import Sampling
-from workbench.inference.llama_model import NativeModel
-from workbench.inference.prompt_tokens import prompt_ids, template_of
-from workbench.pipeline.export.gguf_logits import NativeFile
+from workbench.core.sampling import SamplingParams
+from workbench.inference.llama_model import LlamaModel
+from workbench.inference.prompt_tokens import model_chat_template, prompt_ids
+from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.parity import log_softmax
 from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stage import ExportResult, export_stage
 from workbench.pipeline.export.vocabulary_check import HARD, Sample
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training.sample_generation import Asking, Prompt, answer
+from workbench.pipeline.training.sample_generation import Prompt, SampleSettings, generate_samples
 from workbench.preset.schema import Model
 from workbench.tokenization.conversations import encode_prompt
 
@@ -47,8 +47,8 @@ def test_03_padding_never_becomes_an_end(home: Home) -> None:
 
 
 def test_03_answers_side_by_side_are_those_of_one_at_a_time(home: Home) -> None:
-    asking = Asking(
-        Sampling(temperature=0.0, max_tokens=8),
+    asking = SampleSettings(
+        SamplingParams(temperature=0.0, max_tokens=8),
         lambda ids: " ".join(map(str, ids)),
         stop_ids=[home.stop],
         pad_id=home.stop,
@@ -59,8 +59,8 @@ def test_03_answers_side_by_side_are_those_of_one_at_a_time(home: Home) -> None:
     ]
     assert len({len(prompt.ids) for prompt in prompts}) == 3
     model = home.model()
-    together = answer(model, prompts, asking)
-    assert together == [answer(model, [prompt], asking)[0] for prompt in prompts]
+    together = generate_samples(model, prompts, asking)
+    assert together == [generate_samples(model, [prompt], asking)[0] for prompt in prompts]
 
 
 def exported(
@@ -97,10 +97,10 @@ def test_06_the_first_token_stands_once_wherever_it_is_asked(home: Home) -> None
     path = exported(home, Weights(home.base), "f16").files[0].path
     messages = ROWS[0].messages[:3]
     asked = encode_prompt(messages, home.template, home.backend)
-    model = NativeModel(path)
-    assert prompt_ids(model, template_of(model), messages) == asked
+    model = LlamaModel(path)
+    assert prompt_ids(model, model_chat_template(model), messages) == asked
     model.close()
-    with NativeFile(path) as native:
+    with GgufLogits(path) as native:
         text = home.template.render(messages, add_generation_prompt=True)
         bare = text.removeprefix(home.template.bos_token)
         assert native.ids(bare, add_special=True) == asked
@@ -149,7 +149,7 @@ def test_13_the_gguf_has_training_s_ids_and_template(home: Home) -> None:
     assert told["tokenizer.chat_template"] == home.template.source
     assert told["tokenizer.ggml.eos_token_id"] == home.tokenizer.eos_token_id
     assert bool(told["tokenizer.ggml.add_bos_token"]) == (home.backend.bos_id is not None)
-    with NativeFile(result.files[0].path) as native:
+    with GgufLogits(result.files[0].path) as native:
         for text in (unicodedata.normalize("NFC", text) for text in HARD):  # Qwen's own composes
             assert native.ids(text) == home.backend.encode(text)[0], text
 

@@ -18,7 +18,7 @@ from tests.inference.helpers import Tiny, write_adapter, write_tiny
 from tests.run.helpers import make_run
 from tests.tui.helpers import on_screen, text_of, until
 from workbench.core.errors import UserError
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.dataset.corrections import append, format_of, keep_pair
 from workbench.dataset.rows import Message, Place
 from workbench.dataset.sources import read_source
@@ -29,20 +29,25 @@ from workbench.run import events
 from workbench.run.checkpoints import Checkpoint
 from workbench.run.folder import RunFolder, runs_root
 from workbench.run.log import EventLog
-from workbench.runner.checkpoint_model import Ready
+from workbench.runner.checkpoint_model import CheckpointModel
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.correction import Correction
 from workbench.tui.dialogs.tokens import TokenRows, Tokens
-from workbench.tui.panes.chat.conversation_text import Lines, read_sampling, sampling_words, wrapped
+from workbench.tui.panes.chat.conversation_text import (
+    ConversationLines,
+    read_sampling,
+    sampling_words,
+    wrapped,
+)
 from workbench.tui.panes.chat.model_list import all_models, base_of, first_model, models_of
-from workbench.tui.panes.chat.model_slot import Exchange, Side
+from workbench.tui.panes.chat.model_slot import Exchange, ModelSlot
 from workbench.tui.panes.chat.pane import ChatPane
-from workbench.tui.panes.chat.prompt_input import Prompt
+from workbench.tui.panes.chat.prompt_input import PromptInput
 from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S
 from workbench.tui.widgets.bar import StatusBar
 
 SAYS = "Helo wrd!"
-LONG = Sampling(temperature=1.5, max_tokens=900)
+LONG = SamplingParams(temperature=1.5, max_tokens=900)
 TALK = (Message("user", "q?"), Message("assistant", "a\n  b"))
 Story = Callable[[Pilot[None], WorkbenchApp, ChatPane], Awaitable[None]]
 
@@ -168,7 +173,7 @@ def test_the_answers_tokens_are_shown_of_both_models(run: RunFolder) -> None:
         assert not pane.allows("tokens")
         await pilot.press("escape", "b")
         await until(pilot, lambda: len(pane.sides) == 2 and not pane.busy)
-        pane.settings = replace(pane.settings, sampling=Sampling(temperature=0, max_tokens=5))
+        pane.settings = replace(pane.settings, sampling=SamplingParams(temperature=0, max_tokens=5))
         await pilot.press("escape", "i", "h", "enter")
         await until(pilot, lambda: not pane.busy and bool(pane.sides[1].last.note))
         await pilot.press("escape", "t")
@@ -207,8 +212,8 @@ def test_pairs_are_kept_beside_the_rows_and_are_no_rows(tmp_path: Path) -> None:
 
 
 def test_sampling_is_read_as_it_is_shown() -> None:
-    sampling = Sampling(temperature=0.7, seed=9)
-    assert read_sampling(sampling_words(sampling), Sampling()) == sampling
+    sampling = SamplingParams(temperature=0.7, seed=9)
+    assert read_sampling(sampling_words(sampling), SamplingParams()) == sampling
     assert read_sampling("top_k=3", sampling).top_k == 3
     for typed, fault in (("top_k=x", "whole"), ("nope=1", "unknown"), ("seed", "is not a setting")):
         with pytest.raises(UserError, match=fault):
@@ -226,9 +231,9 @@ def test_wrapped_lines_fit_and_lose_only_spaces(text: str, width: int) -> None:
 
 
 def test_finished_exchanges_are_laid_out_once(run: RunFolder) -> None:
-    side = Side(first_model(run))
+    side = ModelSlot(first_model(run))
     side.exchanges = [Exchange("q", "a", "done"), Exchange("q2", "par")]
-    lines, again = Lines(), Lines().of(side, 40)
+    lines, again = ConversationLines(), ConversationLines().of(side, 40)
     first = lines.of(side, 40)
     assert [line.plain for line in first] == [line.plain for line in again]
     side.exchanges[1] = Exchange("q2", "partly")
@@ -249,7 +254,7 @@ def in_chat(story: Story, size: tuple[int, int] = (80, 24)) -> None:
 
 
 async def ask(pilot: Pilot[None], pane: ChatPane, text: str) -> None:
-    pane.query_one(Prompt).put(text)
+    pane.query_one(PromptInput).put(text)
     await pilot.press("enter")
     await until(pilot, lambda: not pane.busy)
     await pilot.pause(0.15)
@@ -278,20 +283,20 @@ def test_both_models_get_the_same_prompt(run: RunFolder, size: tuple[int, int]) 
 
 
 def test_escape_stops_an_answer_at_once(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    say = Side._say
+    say = ModelSlot._say
 
-    def slowly(side: Side, piece: str) -> None:
+    def slowly(side: ModelSlot, piece: str) -> None:
         time.sleep(0.02)  # as a larger model would
         say(side, piece)
 
-    monkeypatch.setattr(Side, "_say", slowly)
+    monkeypatch.setattr(ModelSlot, "_say", slowly)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
         pane.talk_to(base_of(run))
         await until(pilot, lambda: not pane.busy)
         assert pane.settings
         pane.settings = replace(pane.settings, sampling=LONG)
-        pane.query_one(Prompt).put("go on")
+        pane.query_one(PromptInput).put("go on")
         await pilot.press("enter")
         await until(pilot, lambda: pane.sides[0].state == "writing")
         await pilot.press("escape")
@@ -315,7 +320,7 @@ def test_the_end_of_a_long_talk_stays_in_view(run: RunFolder) -> None:
 
 def test_letters_are_keys_once_the_line_is_left(run: RunFolder) -> None:
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: ChatPane) -> None:
-        prompt = pane.query_one(Prompt)
+        prompt = pane.query_one(PromptInput)
         await pilot.press(*"msq1", "backslash", "enter", "b")
         assert prompt.text == "msq1\nb"
         prompt.put("hello")
@@ -343,7 +348,7 @@ def test_again_takes_another_seed_and_edit_gives_the_question_back(run: RunFolde
         await until(pilot, lambda: not pane.busy)
         assert [one.question for one in pane.sides[0].exchanges] == ["hello"]
         await pilot.press("ctrl+g")
-        assert pane.query_one(Prompt).text == "hello" and pane.sides[0].exchanges == []
+        assert pane.query_one(PromptInput).text == "hello" and pane.sides[0].exchanges == []
 
     in_chat(story)
 
@@ -389,7 +394,7 @@ def test_a_file_that_is_no_model_is_told_in_a_line(run: RunFolder, tmp_path: Pat
         await until(pilot, lambda: bool(pane.sides) and pane.sides[0].state == "failed")
         await pilot.pause(0.2)
         assert "✗ " in text_of(app) and not pane.busy
-        pane.query_one(Prompt).put("hello")
+        pane.query_one(PromptInput).put("hello")
         await pilot.press("enter")
         await until(pilot, lambda: not pane.busy)
 
@@ -414,10 +419,12 @@ def children(
     """In place of the child that makes weights ready: one adapter a step, on the base's file."""
     asked = list[str]()
 
-    def make(run: RunFolder, checkpoint: Checkpoint, kind: str = "q8_0", **_: object) -> Ready:
+    def make(
+        run: RunFolder, checkpoint: Checkpoint, kind: str = "q8_0", **_: object
+    ) -> CheckpointModel:
         asked.append(checkpoint.label)
         adapter = write_adapter(tmp_path / f"{checkpoint.step}.gguf", seed=checkpoint.step)
-        return Ready(checkpoint, ggufs[1], "", adapter)
+        return CheckpointModel(checkpoint, ggufs[1], "", adapter)
 
     for place in ("ready", "following"):
         monkeypatch.setattr(f"workbench.runner.{place}.make_ready", make)

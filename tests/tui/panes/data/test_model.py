@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 
 from tests.tui.helpers import HOSTILE
-from workbench.dataset.browse.record_library import Source
+from workbench.dataset.browse.record_library import SourceRequest
 from workbench.dataset.browse.records import Entry
 from workbench.dataset.browse.search_process import pattern_fault
 from workbench.dataset.rows import Fault, Message, Place, Row
-from workbench.runner.preview import lens_of
-from workbench.tokenization.preview import Piece, Shown
-from workbench.tui.panes.data.model import DataReading
-from workbench.tui.panes.data.preview_client import Counting, Looking
-from workbench.tui.panes.data.row_filter import Selection, Wanted
-from workbench.tui.panes.data.row_loader import Fetching
+from workbench.runner.preview import load_preview
+from workbench.tokenization.preview import PreviewToken, RowPreview
+from workbench.tui.panes.data.model import DataModel
+from workbench.tui.panes.data.preview_client import LengthCounts, TokenPreviews
+from workbench.tui.panes.data.row_filter import FilteredRows, RowFilter
+from workbench.tui.panes.data.row_loader import RowLoader
 from workbench.tui.panes.data.row_text import TRAINED, plain_lines, token_lines
 from workbench.tui.panes.data.summary_text import figure_lines, heading
 
@@ -58,9 +58,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def opened(path: Path, format: str = "auto", answers: bool = True) -> Iterator[DataReading]:
+def opened(path: Path, format: str = "auto", answers: bool = True) -> Iterator[DataModel]:
     """The data set with all its rows and findings known."""
-    reading = DataReading(Source(str(path), format, answers)).start()
+    reading = DataModel(SourceRequest(str(path), format, answers)).start()
     try:
         until(lambda: reading.done)
         yield reading
@@ -69,15 +69,15 @@ def opened(path: Path, format: str = "auto", answers: bool = True) -> Iterator[D
         reading._thread.join()
 
 
-def entry(reading: DataReading, number: int) -> Entry:
+def entry(reading: DataModel, number: int) -> Entry:
     until(lambda: reading.entry(number) is not None)
     found = reading.entry(number)
     assert found is not None
     return found
 
 
-def searched(reading: DataReading, wanted: Wanted) -> list[int | None]:
-    selection = Selection(reading, wanted)
+def searched(reading: DataModel, wanted: RowFilter) -> list[int | None]:
+    selection = FilteredRows(reading, wanted)
     until(lambda: not selection.busy)
     assert not selection.told()
     return [selection[index] for index in range(len(selection))]
@@ -93,9 +93,9 @@ def test_rows_and_findings_have_their_signs(tmp_path: Path) -> None:
         assert [type(entry(reading, n)) for n in range(4)] == [Row, Row, Row, Fault]
         signs = {place.line: sign for place, sign in reading.found.signs.items()}
         assert signs == {2: "=", 3: "!", 4: "✗"}
-        assert searched(reading, Wanted(with_finding=True)) == [1, 2, 3]
-        assert searched(reading, Wanted("c", with_finding=True)) == [2]
-        told = heading(reading, Selection(reading, Wanted())).plain
+        assert searched(reading, RowFilter(with_finding=True)) == [1, 2, 3]
+        assert searched(reading, RowFilter("c", with_finding=True)) == [2]
+        told = heading(reading, FilteredRows(reading, RowFilter())).plain
         assert "4 rows  1 error  1 duplicate  1 warning" in told
 
 
@@ -113,22 +113,22 @@ def test_a_filter_finds_what_a_plain_search_does(tmp_path: Path, suffix: str) ->
         assert [row.place.line for row in rows] == list(range(1, 301))
         answers = {f"answer {n}" for n in range(10, 20)}
         by_pattern = [n for n, row in enumerate(rows) if row.expected in answers]
-        assert searched(reading, Wanted("ANSWER 1.$")) == by_pattern
+        assert searched(reading, RowFilter("ANSWER 1.$")) == by_pattern
         of_trees = [n for n, row in enumerate(rows) if row.category == "trees"]
-        assert searched(reading, Wanted(category="trees")) == of_trees
+        assert searched(reading, RowFilter(category="trees")) == of_trees
         both = [n for n in of_trees if "7" in rows[n].messages[0].content + rows[n].expected]
-        assert searched(reading, Wanted("7", "trees")) == both
+        assert searched(reading, RowFilter("7", "trees")) == both
     assert pattern_fault("(") and not pattern_fault("(a|b)+")
 
 
 def test_a_search_can_be_stopped_and_keeps_what_it_found(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "many.jsonl", 100_000)
-    reading = DataReading(Source(str(path))).start()
+    reading = DataModel(SourceRequest(str(path))).start()
     until(lambda: len(reading) > 0)
     assert isinstance(entry(reading, 0), Row)
     until(lambda: reading.indexed)
     assert len(reading) == 100_000 and isinstance(entry(reading, 99_999), Row)
-    selection = Selection(reading, Wanted("question"))
+    selection = FilteredRows(reading, RowFilter("question"))
     assert selection.told().startswith("searching, ")
     until(lambda: len(selection) > 0)
     selection.stop()
@@ -180,7 +180,7 @@ def test_a_row_that_takes_long_holds_nobody_up() -> None:
 
     news: list[int] = []
     late: list[int] = []
-    fetching = Fetching(slow, lambda: news.append(1), lambda: late.append(len(news)))
+    fetching = RowLoader(slow, lambda: news.append(1), lambda: late.append(len(news)))
     assert [fetching.entry(number) for number in range(40)] == [None] * 40
     free.set()
     until(lambda: len(news) == 40)
@@ -204,7 +204,7 @@ def test_the_last_of_the_rows_wished_for_is_read_ahead() -> None:
         free.wait(LIMIT_S)
         return [Row(Place("x", n), text="y") for n in range(number, number + count)]
 
-    fetching = Fetching(slow, lambda: None)
+    fetching = RowLoader(slow, lambda: None)
     for typed in (5, 53, 538, 5382):  # a digit after the other, the first is being read meanwhile
         fetching.ahead(typed, typed + 3)
     free.set()
@@ -215,7 +215,7 @@ def test_the_last_of_the_rows_wished_for_is_read_ahead() -> None:
 
 def test_few_long_rows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.tui.panes.data.row_loader.MAX_CHARS", 250)
-    fetching = Fetching(lambda n, _: [Row(Place("x", n), text="y" * 100)], lambda: None)
+    fetching = RowLoader(lambda n, _: [Row(Place("x", n), text="y" * 100)], lambda: None)
     for number in range(10):
         until(lambda n=number: fetching.entry(n) is not None)  # type: ignore[misc]
     assert list(fetching._kept) == [8, 9]
@@ -225,13 +225,13 @@ def test_few_long_rows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tokens_come_from_a_process_of_their_own() -> None:
     row = Row(Place("x", 1), (Message("user", "ü 🙂"), Message("assistant", "漢字")))
     question = Row(Place("x", 1), (Message("user", "only a question"),))
-    looking = Looking("quickstart", lambda: None)
+    looking = TokenPreviews("quickstart", lambda: None)
     until(lambda: looking.look(row) is not None)
-    assert looking.look(row) == lens_of("quickstart").look(row)
+    assert looking.look(row) == load_preview("quickstart").look(row)
     until(lambda: looking.look(question) is not None)
     assert "no message of the row" in str(looking.look(question))
     looking.stop()
-    none = Looking("blop-gemma-2b", lambda: None)
+    none = TokenPreviews("blop-gemma-2b", lambda: None)
     until(lambda: bool(none.trouble))
     assert "is not downloaded yet" in str(none.look(row))
     none.stop()
@@ -243,7 +243,7 @@ def test_figures_count_categories_split_and_lengths(tmp_path: Path) -> None:
         file.write(path.read_text().splitlines()[0] + "\n{}\n")
         file.write(json.dumps({"prompt": "x", "completion": "word " * 800}) + "\n")
     with opened(path) as reading:
-        counting = Counting(reading, "quickstart", lambda: None)
+        counting = LengthCounts(reading, "quickstart", lambda: None)
         until(lambda: counting.done)
         lines = [line.plain for line in figure_lines(reading, counting, 80)]
         counting.stop()
@@ -262,12 +262,12 @@ def test_figures_count_categories_split_and_lengths(tmp_path: Path) -> None:
 
 def test_painted_tokens_hold_no_control_characters_and_fit() -> None:
     pieces = (
-        Piece(HOSTILE, (1,), True, False, False),
-        Piece("漢" * 30 + "\n\tz", (2,), False, True, False),
-        Piece("gone", (3,), True, False, True),
+        PreviewToken(HOSTILE, (1,), True, False, False),
+        PreviewToken("漢" * 30 + "\n\tz", (2,), False, True, False),
+        PreviewToken("gone", (3,), True, False, True),
     )
     row = Row(Place("x", 1), text="x", labels=((HOSTILE, HOSTILE),), tags=(HOSTILE,))
-    lines = token_lines(row, Shown(pieces, 3, 1, 2), 22, bounds=True, notes=[HOSTILE])
+    lines = token_lines(row, RowPreview(pieces, 3, 1, 2), 22, bounds=True, notes=[HOSTILE])
     assert "\x1b" not in "".join(line.plain for line in lines)
     narrow = [line for line in lines[1:] if "length limit" not in line.plain]
     assert all(line.cell_len <= 23 for line in narrow)  # the sign for a line's end apart

@@ -25,7 +25,14 @@ from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.correction import Correction
 from workbench.tui.panes.evaluate import case_text, metrics_table
 from workbench.tui.panes.evaluate.case_list import CaseRows, FigureRows
-from workbench.tui.panes.evaluate.model import Asked, Live, Wanted, compare, open_report, select
+from workbench.tui.panes.evaluate.model import (
+    CaseFilter,
+    LiveEvaluation,
+    PromptCases,
+    compare,
+    open_report,
+    select,
+)
 from workbench.tui.panes.evaluate.pane import EvaluatePane
 
 Story = Callable[[Pilot[None], WorkbenchApp, EvaluatePane], Awaitable[None]]
@@ -63,16 +70,16 @@ def test_filters_by_verdict_category_and_text() -> None:
     other = compare(opened, earlier)
 
     def numbers(**wanted: str) -> list[int]:
-        found = select(opened, other, Wanted(**wanted))
+        found = select(opened, other, CaseFilter(**wanted))
         return [one.first.index for one in found if not one.first.guard]
 
-    assert len(select(opened, None, Wanted())) == 50
+    assert len(select(opened, None, CaseFilter())) == 50
     assert numbers(show="failed") == [3, 7] and len(numbers(show="passed")) == 28
     assert numbers(show="newly failing") == [7] and numbers(show="newly passing") == [8]
     assert numbers(show="differs") == [n for n in range(30) if n not in (3, 7)]
     assert numbers(show="not measured") == []
     assert numbers(group="seen") == list(range(0, 30, 3)) and numbers(group="guard python") == []
-    assert len(select(opened, other, Wanted(group="guard python"))) == 20
+    assert len(select(opened, other, CaseFilter(group="guard python"))) == 20
     assert numbers(text="NUMBER 12") == [12] and numbers(text="Owned") == [3, 7, 11]
     assert numbers(text="expected 'def'") == list(range(30))
     assert numbers(show="failed", group="fresh words") == [7]
@@ -94,7 +101,7 @@ def test_events_of_a_stage_at_work_are_folded_into_the_same_askings(tmp_path: Pa
     run = make_run(tmp_path, "live")
     told = [answered(one, "base", n + 1, 3) for n, one in enumerate([*asked("base", 2)] * 2)]
     told += [answered(one, "tuned", n + 1, 3) for n, one in enumerate(reversed(asked("tuned", 2)))]
-    live = Live(run)
+    live = LiveEvaluation(run)
     for count in (1, 1, 4, 6):
         live.take(told[:count])
     opened = live.opened
@@ -123,7 +130,7 @@ def test_answers_stand_side_by_side_and_no_line_is_too_wide(width: int) -> None:
 
 
 def test_wide_characters_keep_the_columns_straight() -> None:
-    wide = Asked({"a": case(0, answer="数" * 30), "b": case(0, answer="x" * 40)})
+    wide = PromptCases({"a": case(0, answer="数" * 30), "b": case(0, answer="x" * 40)})
     lines = case_text.lines(wide, ["a", "b"], None, 60)
     bars = {cell_len(line.plain.split("│")[0]) for line in lines if "│" in line.plain}
     assert len(bars) == 1

@@ -26,7 +26,7 @@ from workbench.tui.panes.chat.pane import ChatPane
 from workbench.tui.panes.export.pane import ExportPane
 from workbench.tui.panes.export.progress import SIGNS, steps
 from workbench.tui.runs import controller
-from workbench.tui.runs.controller import Steering
+from workbench.tui.runs.controller import RunController
 
 STAGE = "export"
 
@@ -197,7 +197,7 @@ def test_one_more_type_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     log.close()
     asked = list[tuple[RunFolder, ExportRequest]]()
     monkeypatch.setattr(controller, "export", lambda run, request: asked.append((run, request)))
-    monkeypatch.setattr(Steering, "_take", lambda self, started, command: print(*command))
+    monkeypatch.setattr(RunController, "_take", lambda self, started, command: print(*command))
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await app.go("export")

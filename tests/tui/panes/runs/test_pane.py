@@ -16,7 +16,7 @@ from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.comparison import Compare
 from workbench.tui.dialogs.dialog import Confirm, Entry
 from workbench.tui.dialogs.picker import Picker
-from workbench.tui.panes.runs.run_table import RunList, bar
+from workbench.tui.panes.runs.run_table import RunTable, bar
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).parents[2] / "fake_worker.py"))
 
@@ -71,7 +71,7 @@ def test_open_goes_to_train() -> None:
         await pilot.press("enter")
         assert app.pane_id == "train"
         await pilot.press("1")
-        await pilot.click(RunList, offset=(10, 1), times=2)
+        await pilot.click(RunTable, offset=(10, 1), times=2)
         await pilot.pause()
         assert app.pane_id == "train" and app.current and app.current.name == "failed"
 
@@ -117,12 +117,12 @@ def test_find_narrows_the_list_and_empty_widens_it() -> None:
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:
         await pilot.press("slash", *"FIN", "enter")
-        assert [run.name for run in app.query_one(RunList).runs] == ["finished"]
+        assert [run.name for run in app.query_one(RunTable).runs] == ["finished"]
         assert app.current and app.current.name == "finished"
         await pilot.press("slash", *"xyz", "enter")
         assert "No run name contains 'FINxyz'" in text_of(app)
         await pilot.press("slash", *["backspace"] * 6, "enter")
-        assert len(app.query_one(RunList).runs) == 3
+        assert len(app.query_one(RunTable).runs) == 3
 
     on_screen(story)
 

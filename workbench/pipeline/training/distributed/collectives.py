@@ -18,7 +18,7 @@ BUCKET_ELEMENTS = 1 << 24  # gradients that are exchanged at once: 64 MiB of flo
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """This process's place among `size` that train; the process group stands already."""
 
     rank: int = 0
@@ -97,7 +97,7 @@ class Ranks:
                 gradient.copy_(summed.view_as(gradient))
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def shared(costs: Sequence[int], size: int) -> list[list[int]]:

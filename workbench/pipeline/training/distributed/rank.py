@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.core.errors import Interrupted, RunFailed, UserError, WorkbenchError
 
 if TYPE_CHECKING:
-    from workbench.pipeline.training.distributed.collectives import Ranks
+    from workbench.pipeline.training.distributed.collectives import ProcessGroup
 
 NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK")
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -31,7 +31,7 @@ LONGEST_WAIT = timedelta(days=2)  # for a rank that prepares data, saves or asks
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """The `rank` among `size` processes of all machines, and that on this machine."""
 
     rank: int
@@ -39,7 +39,7 @@ class Place:
     local_rank: int
 
 
-def taken(environment: MutableMapping[str, str]) -> Place | None:
+def take_rank_environment(environment: MutableMapping[str, str]) -> RankInfo | None:
     """The place that a launcher set, taken out of `environment`; None for a process of its own.
 
     On a machine with several GPUs the process sees from then on only its own: whatever any library
@@ -48,7 +48,7 @@ def taken(environment: MutableMapping[str, str]) -> Place | None:
     given = {name: environment.pop(name, "") for name in NAMES}
     if not given["RANK"] or int(given["WORLD_SIZE"] or 1) == 1:
         return None
-    place = Place(int(given["RANK"]), int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"] or 0))
+    place = RankInfo(int(given["RANK"]), int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"] or 0))
     environment[GPUS] = gpu_of(place.local_rank, environment)
     return place
 
@@ -68,7 +68,7 @@ def gpu_of(local_rank: int, environment: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def joined(place: Place) -> Iterator[Ranks]:
+def process_group(place: RankInfo) -> Iterator[ProcessGroup]:
     """In here the process group stands: what lies on GPUs goes by NCCL, everything else by gloo.
 
     Where to meet is in MASTER_ADDR and MASTER_PORT. After an error the group is left to the
@@ -77,11 +77,11 @@ def joined(place: Place) -> Iterator[Ranks]:
     import torch
     import torch.distributed as dist
 
-    from workbench.pipeline.training.distributed.collectives import Ranks
+    from workbench.pipeline.training.distributed.collectives import ProcessGroup
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, rank=place.rank, world_size=place.size, timeout=LONGEST_WAIT)
-    yield Ranks(place.rank, place.size)
+    yield ProcessGroup(place.rank, place.size)
     dist.destroy_process_group()
 
 
@@ -102,7 +102,7 @@ def check_gpus(processes: int, device: str) -> None:
         raise UserError(message, hint=hint)
 
 
-def check_devices(ranks: Ranks, device: str) -> None:
+def check_devices(ranks: ProcessGroup, device: str) -> None:
     """Raise UserError unless every rank computes on the same kind of device, a GPU of its own."""
     kinds = ranks.words(device)
     if "mps" in kinds and ranks.size > 1:
@@ -120,7 +120,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
-class Ending:
+class RankExit:
     """The last word of a rank; "died" is the word of its parent."""
 
     rank: int
@@ -134,7 +134,7 @@ class Ending:
         return self.kind in ("done", "interrupted")
 
 
-def told(error: BaseException | None) -> dict[str, Any]:
+def exit_fields(error: BaseException | None) -> dict[str, Any]:
     """The fields of an `Ending`, for `Ending(rank, **fields)`."""
     if error is None:
         return {"kind": "done"}
@@ -151,16 +151,16 @@ def told(error: BaseException | None) -> dict[str, Any]:
     return {"kind": "fault", "text": f"{type(error).__name__}: {first[0] if first else ''}"}
 
 
-def died(rank: int, returncode: int) -> Ending:
+def died(rank: int, returncode: int) -> RankExit:
     """The ending of a rank that said no last word."""
     if returncode >= 0:
-        return Ending(rank, "died", f"ended with exit status {returncode}")
+        return RankExit(rank, "died", f"ended with exit status {returncode}")
     name = signal.Signals(-returncode).name
     why = ": by someone, or by the system if memory ran out" if name == "SIGKILL" else ""
-    return Ending(rank, "died", f"was killed by {name}{why}")
+    return RankExit(rank, "died", f"was killed by {name}{why}")
 
 
-def error_of(endings: Sequence[Ending], size: int, where: str) -> WorkbenchError | OSError | None:
+def error_of(endings: Sequence[RankExit], size: int, where: str) -> WorkbenchError | OSError | None:
     """What a stage of `size` ranks came to, by their endings in the order they were heard.
 
     None when all of them are done. `where` names the place that has all that they printed.

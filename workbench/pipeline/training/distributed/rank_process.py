@@ -22,8 +22,12 @@ from typing import Any
 
 from workbench.core.files import write_all
 from workbench.pipeline.context import context_of
-from workbench.pipeline.system_load import LoadMeter
-from workbench.pipeline.training.distributed.rank import joined, taken, told
+from workbench.pipeline.system_load import SystemLoadMonitor
+from workbench.pipeline.training.distributed.rank import (
+    exit_fields,
+    process_group,
+    take_rank_environment,
+)
 from workbench.preset.loader import load
 from workbench.run.control import StopSignal
 from workbench.run.events import Event
@@ -55,14 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         traceback.print_exception(error)
         sys.stderr.flush()
-        tell(told(error))
+        tell(exit_fields(error))
         os._exit(1)  # not by way of exit handlers: they may wait for the other ranks
-    tell(told(None))
+    tell(exit_fields(None))
     return 0
 
 
 def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None:
-    place = taken(os.environ)
+    place = take_rank_environment(os.environ)
     assert place is not None, "started by the worker alone"
     from workbench.pipeline.training.job import train
 
@@ -73,7 +77,7 @@ def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None
             tell({"event": event.kind, "fields": event.fields()})
 
     preset = load(str(run.preset_file)).preset
-    with joined(place) as ranks, LoadMeter(emit) if first else nullcontext():
+    with process_group(place) as ranks, SystemLoadMonitor(emit) if first else nullcontext():
         train(context_of(run, preset, emit, stopping, first=first), number, ranks)
 
 

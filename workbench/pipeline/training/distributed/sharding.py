@@ -23,27 +23,27 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from workbench.core.errors import UserError
-from workbench.pipeline.training.distributed.collectives import Ranks
-from workbench.pipeline.training.losses.cross_entropy import TrainedTokenLoss, causal_model
+from workbench.pipeline.training.distributed.collectives import ProcessGroup
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, causal_model
 
 
-def is_shared(module: nn.Module) -> bool:
+def is_sharded(module: nn.Module) -> bool:
     """Whether its weights are shared out, so that all ranks must make as many passes."""
     return isinstance(module, FSDPModule)
 
 
-def put_back(module: nn.Module) -> None:
+def reshard(module: nn.Module) -> None:
     """Let go of what a pass without a backward pass has left together; to be done on all ranks."""
     if isinstance(module, FSDPModule):
         module.reshard()
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """All of a tensor: an exchange for one that is shared out, itself for any other."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def local(tensor: Tensor) -> Tensor:
+def local_tensor(tensor: Tensor) -> Tensor:
     """What this rank holds of it."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
@@ -60,7 +60,7 @@ def part_like(parameter: Tensor, value: Any) -> Any:
     return distribute_tensor(moved, mesh, placements, src_data_rank=None)
 
 
-def unshared(parameters: Iterable[nn.Parameter]) -> Iterator[nn.Parameter]:
+def unsharded(parameters: Iterable[nn.Parameter]) -> Iterator[nn.Parameter]:
     """Those that every rank has whole, whose gradients are still to be added up."""
     return (p for p in parameters if not isinstance(p, DTensor))
 
@@ -72,8 +72,11 @@ def refuse_half(dtype: torch.dtype) -> None:
         raise UserError(f"launch.sharding: {message}", hint='use dtype = "bfloat16" or "float32"')
 
 
-def share_out(
-    module: TrainedTokenLoss, ranks: Ranks, device: torch.device, compute: torch.dtype | None = None
+def shard_model(
+    module: CrossEntropyLoss,
+    ranks: ProcessGroup,
+    device: torch.device,
+    compute: torch.dtype | None = None,
 ) -> None:
     """Share the weights of `module` out among the ranks, each part on its rank's `device`.
 
@@ -102,17 +105,17 @@ def share_out(
             part.set_force_sum_reduction_for_comms(True)
 
 
-def whole_weights(network: nn.Module) -> dict[str, Tensor]:
+def full_state_dict(network: nn.Module) -> dict[str, Tensor]:
     """Name -> all of a weight, on the CPU, as a checkpoint of the model has it: an exchange."""
     kept = network.state_dict().keys()
     buffers: Mapping[str, Tensor] = {n: b for n, b in network.named_buffers() if n in kept}
     return {
-        name: whole(tensor.detach()).cpu()
+        name: full_tensor(tensor.detach()).cpu()
         for name, tensor in (*network.named_parameters(), *buffers.items())
     }
 
 
-def _has_adapter(module: TrainedTokenLoss) -> bool:
+def _has_adapter(module: CrossEntropyLoss) -> bool:
     return causal_model(module.model) is not module.model
 
 

@@ -23,7 +23,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from workbench.core.runtime import usable_cores
 from workbench.pipeline.system_load import elsewhere
-from workbench.pipeline.training.distributed.rank import Ending, died, error_of
+from workbench.pipeline.training.distributed.rank import RankExit, died, error_of
 from workbench.run import events
 from workbench.run.events import Emit
 from workbench.run.folder import RunFolder
@@ -36,7 +36,7 @@ GRACE_S = 2.0  # for the others to say why too, once a rank has failed
 
 
 @dataclass(frozen=True)
-class Word:
+class RankMessage:
     """What a rank told; no fields: it has ended."""
 
     rank: int
@@ -49,7 +49,7 @@ def train(run: RunFolder, number: int, size: int, emit: Emit, stopping: Callable
     Raises what the stage raised in them, RunFailed where one was killed.
     """
     store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)  # where they meet
-    heard: queue.SimpleQueue[Word] = queue.SimpleQueue()
+    heard: queue.SimpleQueue[RankMessage] = queue.SimpleQueue()
     command = [*RANK, str(run.path), str(number)]
     with _started(command, size, store.port, heard) as ranks:
         endings = _followed(ranks, heard, emit, stopping)
@@ -127,13 +127,13 @@ class Rank:
         with open(descriptor, "rb") as lines:
             for line in lines:
                 if line.endswith(b"\n"):  # else it was killed amid the word
-                    self._heard.put(Word(self.rank, json.loads(line)))
-        self._heard.put(Word(self.rank, {}))
+                    self._heard.put(RankMessage(self.rank, json.loads(line)))
+        self._heard.put(RankMessage(self.rank, {}))
 
 
 @contextmanager
 def _started(
-    command: Sequence[str], size: int, port: int, heard: queue.SimpleQueue[Word]
+    command: Sequence[str], size: int, port: int, heard: queue.SimpleQueue[RankMessage]
 ) -> Iterator[list[Rank]]:
     ranks: list[Rank] = []
     try:
@@ -149,15 +149,15 @@ def _started(
 
 def _followed(
     ranks: Sequence[Rank],
-    heard: queue.SimpleQueue[Word],
+    heard: queue.SimpleQueue[RankMessage],
     emit: Emit,
     stopping: Callable[[], bool],
-) -> list[Ending]:
+) -> list[RankExit]:
     """Hand events on until all ranks have ended, or some while after one has failed.
 
     Returns their last words, in the order they were heard.
     """
-    endings: dict[int, Ending] = {}
+    endings: dict[int, RankExit] = {}
     gone, until = 0, float("inf")
     while gone < len(ranks) and time.monotonic() < until:
         if stopping():
@@ -171,7 +171,7 @@ def _followed(
             _hand_on(word, emit)
             continue
         if word.fields:
-            ending = Ending(word.rank, **word.fields)
+            ending = RankExit(word.rank, **word.fields)
         else:
             gone += 1
             ending = endings.get(word.rank) or died(word.rank, ranks[word.rank].ended())
@@ -181,7 +181,7 @@ def _followed(
     return list(endings.values())
 
 
-def _hand_on(word: Word, emit: Emit) -> None:
+def _hand_on(word: RankMessage, emit: Emit) -> None:
     event = events.parse(word.fields["event"], word.fields["fields"])
     assert event is not None, f"a rank of this very version told {word.fields}"
     if isinstance(event, events.Load):

@@ -27,22 +27,22 @@ from workbench.core.errors import (
     WorkbenchError,
 )
 from workbench.pipeline.context import Context, context_of
-from workbench.pipeline.training.distributed.rank import Place, joined
+from workbench.pipeline.training.distributed.rank import RankInfo, process_group
 from workbench.preset.loader import load
 from workbench.run.control import StopSignal
 from workbench.run.events import Event
 from workbench.run.folder import RunFolder
 
 if TYPE_CHECKING:  # imports torch
-    from workbench.pipeline.training.distributed.collectives import Ranks
+    from workbench.pipeline.training.distributed.collectives import ProcessGroup
 
 POLL_S = 0.5
 
 
-class Team:
+class TorchrunGroup:
     """The leader's side. `ranks` are all of them, this process the first."""
 
-    def __init__(self, ranks: Ranks) -> None:
+    def __init__(self, ranks: ProcessGroup) -> None:
         self._ranks = ranks
 
     def train(self, context: Context, number: int) -> None:
@@ -66,26 +66,26 @@ class Team:
             raise RunFailed(f"{message} (workbench resume {context.run.name})") from error
 
 
-def lead(place: Place, work: Callable[[Team], int]) -> int:
+def run_leader(place: RankInfo, work: Callable[[TorchrunGroup], int]) -> int:
     """The exit status of `work` at the head of the others; they are let go at its good end.
 
     At any other this process ends on the spot: its lost connection ends the others, wherever they
     stand, and nobody waits for anybody.
     """
     _end_with_parent()
-    with joined(place) as ranks:
-        if status := work(Team(ranks)):
+    with process_group(place) as ranks:
+        if status := work(TorchrunGroup(ranks)):
             sys.stderr.flush()
             os._exit(status)
         ranks.words("")
     return 0
 
 
-def follow(place: Place) -> int:
+def run_follower(place: RankInfo) -> int:
     """Train what the leader names, until it names nothing more; returns the exit status."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with joined(place) as ranks:
+        with process_group(place) as ranks:
             while asked := ranks.words("")[0]:
                 _refuse(ranks, asked)
                 _train(asked, ranks)
@@ -99,7 +99,7 @@ def follow(place: Place) -> int:
     return 0
 
 
-def _train(asked: str, ranks: Ranks) -> None:
+def _train(asked: str, ranks: ProcessGroup) -> None:
     from workbench.pipeline.training.job import train
 
     given = json.loads(asked)
@@ -114,7 +114,7 @@ def _train(asked: str, ranks: Ranks) -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _refuse(ranks: Ranks, asked: str) -> None:
+def _refuse(ranks: ProcessGroup, asked: str) -> None:
     """Raise UserError on all ranks where one of them does not see the run's folder."""
     path = Path(json.loads(asked)["run"])
     there = (path / "preset.toml").is_file()

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from workbench.estimate.memory import CHUNK_LOGITS
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 
 
 @dataclass(frozen=True)
-class Batch:
+class MicroBatchTensors:
     """A micro-batch on a device. `targets` are the tokens after the `selected` positions."""
 
     input_ids: Tensor  # (B, T)
@@ -36,7 +36,7 @@ class Batch:
         return int(self.targets.numel())
 
 
-class TrainedTokenLoss(nn.Module):
+class CrossEntropyLoss(nn.Module):
     """Wraps a causal language model; forward gives the summed loss of a micro-batch in float32.
 
     One module with one forward, so that data-parallel wrappers see every parameter's use.
@@ -46,7 +46,7 @@ class TrainedTokenLoss(nn.Module):
         super().__init__()
         self.model: Any = model
 
-    def forward(self, batch: Batch) -> Tensor:  # ()
+    def forward(self, batch: MicroBatchTensors) -> Tensor:  # ()
         """Sum of cross-entropies in nats over the batch's trained tokens."""
         causal = causal_model(self.model)
         hidden = causal.base_model(
@@ -56,10 +56,12 @@ class TrainedTokenLoss(nn.Module):
             segments=batch.segments,
         ).last_hidden_state
         chosen = hidden.reshape(-1, hidden.shape[-1])[batch.selected]  # (N, C)
-        return summed_loss(causal, chosen, batch.targets)
+        return summed_cross_entropy(causal, chosen, batch.targets)
 
 
-def summed_loss(causal: Any, hidden: Tensor, targets: Tensor) -> Tensor:  # (N, C), (N,) -> ()
+def summed_cross_entropy(
+    causal: Any, hidden: Tensor, targets: Tensor
+) -> Tensor:  # (N, C), (N,) -> ()
     """Sum of cross-entropies, with no more than CHUNK_LOGITS logits in memory at once.
 
     Beyond that the positions go through the head in chunks: 4,096 tokens of a vocabulary of 150,000
@@ -125,8 +127,8 @@ def head_logits(causal: Any, hidden: Tensor) -> Tensor:  # (N, C) -> (N, V)
 
 
 def collate(
-    examples: Examples, rows: Sequence[int], *, packing: bool, pad_id: int, device: torch.device
-) -> Batch:
+    examples: TokenDataset, rows: Sequence[int], *, packing: bool, pad_id: int, device: torch.device
+) -> MicroBatchTensors:
     """Rows as one micro-batch. No attention mask is needed in either layout: packed segments are
     kept apart by the attention function, and padding stands to the right of all that counts."""
     ids = [examples.ids(row) for row in rows]
@@ -147,7 +149,7 @@ def collate(
         chosen = mask[1:].nonzero().flatten()  # position i predicts token i + 1
         selected.append(chosen + start)
         targets.append(row[1:][chosen])
-    return Batch(
+    return MicroBatchTensors(
         input_ids=input_ids.view(lines, width).to(device),
         position_ids=positions.view(lines, width).to(device),
         selected=torch.cat(selected).to(device),

@@ -15,12 +15,12 @@ from workbench.core.errors import UserError
 from workbench.core.text import one_line
 from workbench.tui.pane import Pane
 from workbench.tui.panes.chat.model_list import Model
-from workbench.tui.panes.chat.model_slot import Exchange, Side
+from workbench.tui.panes.chat.model_slot import Exchange, ModelSlot
 from workbench.tui.styled_text import styled, wrapped
 
 if TYPE_CHECKING:
-    from workbench.console.chat import Settings
-    from workbench.core.sampling import Sampling
+    from workbench.console.chat import ChatSettings
+    from workbench.core.sampling import SamplingParams
     from workbench.dataset.rows import Message
 
 STATES = {
@@ -31,14 +31,14 @@ STATES = {
 }
 
 
-class Lines:
+class ConversationLines:
     """The lines of one side; finished exchanges are laid out once for each width."""
 
     def __init__(self) -> None:
         self._width = 0
         self._kept: dict[int, tuple[Exchange, list[Text]]] = {}
 
-    def of(self, side: Side, width: int) -> list[Text]:
+    def of(self, side: ModelSlot, width: int) -> list[Text]:
         """All lines, the newest last."""
         if width != self._width:
             self._width = width
@@ -71,7 +71,7 @@ def laid_out(one: Exchange, width: int) -> list[Text]:
     return lines
 
 
-def title(side: Side) -> Text:
+def title(side: ModelSlot) -> Text:
     """The model's name, which of its weights answer, and how long a talk it can hold."""
     text = styled(f" {one_line(side.model.name, 40)}", "bold")
     if side.label:
@@ -81,12 +81,12 @@ def title(side: Side) -> Text:
     return text.append(told, "not bold dim")
 
 
-def sampling_words(sampling: Sampling) -> str:
+def sampling_words(sampling: SamplingParams) -> str:
     """`temperature=0.2 top_k=40 ...`, as `read_sampling` takes it."""
     return " ".join(f"{name}={value:g}" for name, value in sampling.as_dict().items())
 
 
-def read_sampling(typed: str, before: Sampling) -> Sampling:
+def read_sampling(typed: str, before: SamplingParams) -> SamplingParams:
     """The settings in a line such as `sampling_words` gives. Raises UserError."""
     sampling = before
     for word in typed.split():
@@ -100,13 +100,13 @@ def read_sampling(typed: str, before: Sampling) -> Sampling:
     return sampling
 
 
-class KeepingPane(Pane):
+class ConversationFiles(Pane):
     """Holds the sides and their settings; the pane that shows them does the talking."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.sides: list[Side] = []
-        self.settings: Settings | None = None
+        self.sides: list[ModelSlot] = []
+        self.settings: ChatSettings | None = None
 
     def action_save(self) -> None:
         from workbench.tui.dialogs.dialog import Entry
@@ -140,7 +140,7 @@ class KeepingPane(Pane):
             said.append(str(target))
         self.say(f"saved {' and '.join(said)}")
 
-    def _messages(self, side: Side) -> list[Message]:
+    def _messages(self, side: ModelSlot) -> list[Message]:
         from workbench.dataset.rows import ASSISTANT, SYSTEM, USER, Message
 
         assert self.settings is not None
@@ -151,9 +151,9 @@ class KeepingPane(Pane):
         return messages
 
 
-def settings_of_model(model: Model) -> Settings:
+def settings_of_model(model: Model) -> ChatSettings:
     """How the model's run asks: its sampling, its stop texts, its system prompt."""
-    from workbench.inference.conversation import settings_of
+    from workbench.inference.conversation import generation_settings
     from workbench.preset.loader import load
 
-    return settings_of(load(str(model.run.preset_file)).preset if model.run else None)
+    return generation_settings(load(str(model.run.preset_file)).preset if model.run else None)

@@ -15,12 +15,12 @@ from workbench.tui.panes.chat.model_list import Model, trusted, weights_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.console.chat import Settings
-    from workbench.core.sampling import Sampling
-    from workbench.inference.chat_model import Source
+    from workbench.console.chat import ChatSettings
+    from workbench.core.sampling import SamplingParams
+    from workbench.inference.chat_model import GgufSource
     from workbench.inference.conversation import Conversation
-    from workbench.inference.logprobs import Drawn
-    from workbench.runner.checkpoint_model import Following
+    from workbench.inference.logprobs import TokenLogprob
+    from workbench.runner.checkpoint_model import LatestCheckpoint
 
 State = Literal["opening", "ready", "waiting", "reading", "writing", "failed"]
 
@@ -34,7 +34,7 @@ class Exchange:
     note: str = ""
 
 
-class Side:
+class ModelSlot:
     """`version` rises with everything that is to be seen. `label`: which weights answer, where a
     run has many; `doing`: what opening them takes."""
 
@@ -46,8 +46,8 @@ class Side:
         self.label = self.doing = ""
         self.version = 0
         self._conversation: Conversation | None = None
-        self._settings: Settings | None = None
-        self._following: Following | None = None
+        self._settings: ChatSettings | None = None
+        self._following: LatestCheckpoint | None = None
         self._cancelled = False
 
     @property
@@ -68,7 +68,7 @@ class Side:
     def last(self) -> Exchange | None:
         return self.exchanges[-1] if self.exchanges else None
 
-    def open(self, settings: Settings, log: Path) -> None:
+    def open(self, settings: ChatSettings, log: Path) -> None:
         """Load the model, once a child process has shown that this is safe."""
         from workbench.console.chat import open_session
         from workbench.inference.conversation import Conversation
@@ -86,27 +86,31 @@ class Side:
         self._conversation = Conversation(self.model.name, session, settings.stop)
         self._become("ready")
 
-    def _source(self) -> Source:
+    def _source(self) -> GgufSource:
         """The files to open; saved weights are made ready first, by a child process."""
-        from workbench.inference.chat_model import Source
-        from workbench.runner.checkpoint_model import DEFAULT_TYPE, Following, make_ready
+        from workbench.inference.chat_model import GgufSource
+        from workbench.runner.checkpoint_model import (
+            DEFAULT_TYPE,
+            LatestCheckpoint,
+            export_checkpoint,
+        )
 
         run = self.model.run
         if run is None or not (self.model.checkpoint or self.model.follows):
-            return Source(self.model.path)
+            return GgufSource(self.model.path)
         begun = weights_of(self.model)
-        ready = make_ready(run, begun, doing=self._do, stopping=lambda: self._cancelled)
+        ready = export_checkpoint(run, begun, doing=self._do, stopping=lambda: self._cancelled)
         if self.model.follows:
-            self._following = Following(run, DEFAULT_TYPE, ready)
-        return Source(ready.base, ready.adapter, ready.checkpoint.label, ready.sha256)
+            self._following = LatestCheckpoint(run, DEFAULT_TYPE, ready)
+        return GgufSource(ready.base, ready.adapter, ready.checkpoint.label, ready.sha256)
 
     def follow(self) -> bool:
         """Take up newer weights, where there are any; whether there were.
 
         Belongs to the chat's thread, between two answers.
         """
-        from workbench.console.chat import take_up
-        from workbench.inference.chat_model import Source
+        from workbench.console.chat import swap_model
+        from workbench.inference.chat_model import GgufSource
 
         talk, following = self._conversation, self._following
         if talk is None or following is None or self._settings is None:
@@ -116,7 +120,9 @@ class Side:
             if newer is None:
                 return False
             label = newer.checkpoint.label
-            take_up(talk, Source(newer.base, newer.adapter, label, newer.sha256), self._settings)
+            swap_model(
+                talk, GgufSource(newer.base, newer.adapter, label, newer.sha256), self._settings
+            )
         except WorkbenchError as error:
             self.trouble = str(error)
             self.version += 1
@@ -138,7 +144,7 @@ class Side:
         self.exchanges.append(Exchange(question))
         self._become("waiting")
 
-    def ask(self, system: str, sampling: Sampling) -> None:
+    def ask(self, system: str, sampling: SamplingParams) -> None:
         """Ask the question that was announced; what is not answered is forgotten."""
         talk, asked = self._conversation, self.exchanges[-1]
         if talk is None or self._cancelled:
@@ -165,7 +171,7 @@ class Side:
             written and self.last and self.last.answer == without_empty_reasoning(written.text)
         )
 
-    def tokens(self) -> list[Drawn]:
+    def tokens(self) -> list[TokenLogprob]:
         """The tokens of the answer that was written last; none when that was cancelled.
 
         Belongs to the chat's thread.
@@ -222,10 +228,14 @@ class Side:
         self._become("writing")
 
     def _end(self, talk: Conversation) -> None:
-        from workbench.console.chat import summary
+        from workbench.console.chat import completion_summary
 
         answer = talk.last_answer
-        note = f"{self.label}: {summary(answer)}" if self.label else summary(answer)
+        note = (
+            f"{self.label}: {completion_summary(answer)}"
+            if self.label
+            else completion_summary(answer)
+        )
         said = without_empty_reasoning(answer.text)
         self.exchanges[-1] = replace(self.exchanges[-1], answer=said, note=note)
         self._become("ready")

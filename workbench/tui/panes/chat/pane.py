@@ -14,16 +14,21 @@ from textual.timer import Timer
 from workbench.core.errors import UserError
 from workbench.core.text import one_line
 from workbench.tui.actions import Action
-from workbench.tui.panes.chat.conversation_text import Lines, read_sampling, sampling_words, title
+from workbench.tui.panes.chat.conversation_text import (
+    ConversationLines,
+    read_sampling,
+    sampling_words,
+    title,
+)
 from workbench.tui.panes.chat.model_list import first_model, has_models
-from workbench.tui.panes.chat.model_slot import Side
-from workbench.tui.panes.chat.prompt_input import Prompt
-from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S, ChoosingPane
+from workbench.tui.panes.chat.model_slot import ModelSlot
+from workbench.tui.panes.chat.prompt_input import PromptInput
+from workbench.tui.panes.chat.slot_manager import FOLLOW_EVERY_S, SlotManager
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.row_list import TextLines
 
 if TYPE_CHECKING:
-    from workbench.inference.logprobs import Drawn
+    from workbench.inference.logprobs import TokenLogprob
 
 DRAW_EVERY_S = 0.06
 LEAVE_LIMIT_S = 2.0
@@ -37,7 +42,7 @@ EMPTY = (
 )
 
 
-class ChatPane(ChoosingPane):
+class ChatPane(SlotManager):
     """One side or two; the models are loaded in this process, in a thread of their own."""
 
     ID = "chat"
@@ -75,7 +80,7 @@ class ChatPane(ChoosingPane):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines = (Lines(), Lines())
+        self._lines = (ConversationLines(), ConversationLines())
         self._drawn: list[tuple[int, int]] = []
         self._timer: Timer | None = None
         self._asked = 0
@@ -89,7 +94,7 @@ class ChatPane(ChoosingPane):
                     bar.add_class("title")
                     yield bar
                     yield TextLines(f"{name}-text")
-        yield Prompt("prompt")
+        yield PromptInput("prompt")
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(DRAW_EVERY_S, self.draw, pause=True)
@@ -150,7 +155,7 @@ class ChatPane(ChoosingPane):
             self._timer.pause()
         self.refresh_bindings()
 
-    def _draw_side(self, name: str, side: Side, lines: Lines) -> None:
+    def _draw_side(self, name: str, side: ModelSlot, lines: ConversationLines) -> None:
         view = self.query_one(f"#{name}-text", TextLines)
         at_end = view.cursor >= view.count - 1
         view.tell(lines.of(side, max(20, view.size.width - 3)))
@@ -171,7 +176,7 @@ class ChatPane(ChoosingPane):
 
     # Asking
 
-    def on_prompt_sent(self, message: Prompt.Sent) -> None:
+    def on_prompt_sent(self, message: PromptInput.Sent) -> None:
         if self.busy:
             opening = any(side.state == "opening" for side in self.sides)
             self.say(
@@ -239,12 +244,12 @@ class ChatPane(ChoosingPane):
         self.thread.do(partial(self._read_tokens, list(self.sides)))
         self._go()
 
-    def _read_tokens(self, sides: list[Side]) -> None:
+    def _read_tokens(self, sides: list[ModelSlot]) -> None:
         """In the chat's thread."""
         found = [(side.name, side.tokens()) for side in sides]
         self.app.call_from_thread(self._show_tokens, found)
 
-    def _show_tokens(self, found: list[tuple[str, list[Drawn]]]) -> None:
+    def _show_tokens(self, found: list[tuple[str, list[TokenLogprob]]]) -> None:
         from workbench.tui.dialogs.tokens import Tokens
 
         self.draw()
@@ -291,8 +296,8 @@ class ChatPane(ChoosingPane):
     # Inside
 
     @property
-    def _prompt(self) -> Prompt:
-        return self.query_one(Prompt)
+    def _prompt(self) -> PromptInput:
+        return self.query_one(PromptInput)
 
     @property
     def _run_has_models(self) -> bool:

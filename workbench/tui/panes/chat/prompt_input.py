@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 
-class Prompt(TextArea):
+class PromptInput(TextArea):
     """Grows with its text up to six lines; the up key in an empty one has the last message."""
 
     DEFAULT_CSS = """

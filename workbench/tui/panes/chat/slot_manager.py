@@ -16,9 +16,9 @@ from pathlib import Path
 from workbench.core.errors import UserError
 from workbench.run.checkpoints import saved_last_ns
 from workbench.run.folder import RunFolder
-from workbench.tui.panes.chat.conversation_text import KeepingPane, settings_of_model
+from workbench.tui.panes.chat.conversation_text import ConversationFiles, settings_of_model
 from workbench.tui.panes.chat.model_list import Model, all_models, base_of, file_model, newest_model
-from workbench.tui.panes.chat.model_slot import Side
+from workbench.tui.panes.chat.model_slot import ModelSlot
 
 Job = Callable[[], None]
 
@@ -56,7 +56,7 @@ FOLLOW_EVERY_S = 1.0
 A_FILE = "a file ..."
 
 
-class ChoosingPane(KeepingPane):
+class SlotManager(ConversationFiles):
     """Opens and closes the sides. The pane that shows them gives `side_opened` and `draw`."""
 
     def __init__(self, id: str | None = None) -> None:
@@ -113,12 +113,12 @@ class ChoosingPane(KeepingPane):
             if side.follows:
                 self.thread.do(partial(self._take_up, side))
 
-    def _take_up(self, side: Side) -> None:
+    def _take_up(self, side: ModelSlot) -> None:
         """In the chat's thread."""
         if side.follow():
             self.app.call_from_thread(self._took_up, side)
 
-    def _took_up(self, side: Side) -> None:
+    def _took_up(self, side: ModelSlot) -> None:
         self.screen_app.say(f"{side.model.name}: now using {side.label}")
         self.draw()
 
@@ -155,7 +155,7 @@ class ChoosingPane(KeepingPane):
     def _open_side(self, model: Model) -> None:
         assert self.settings is not None
         settings, log = self.settings, self.screen_app.state_folder / "llama.log"
-        side = Side(model)
+        side = ModelSlot(model)
         self.sides.append(side)
         self.set_class(len(self.sides) == 2, "-two")
         self.add_class("-open")

@@ -13,43 +13,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import Child, Said
-from workbench.dataset.browse.file_bytes import ChangedError, Stamp
-from workbench.dataset.browse.record_library import Library, Source
+from workbench.core.subprocesses import JsonChild, Message
+from workbench.dataset.browse.file_bytes import ChangedError, FileIdentity
+from workbench.dataset.browse.record_library import RecordLibrary, SourceRequest
 from workbench.dataset.browse.records import Entry
 from workbench.dataset.rows import Fault, Place
-from workbench.dataset.sources import Plan, list_files
-from workbench.tui.panes.data.row_loader import Fetching
-from workbench.tui.panes.data.scan_results import Found
+from workbench.dataset.sources import ReadPlan, list_files
+from workbench.tui.panes.data.row_loader import RowLoader
+from workbench.tui.panes.data.scan_results import ScanResults
 
 SCAN = "workbench.dataset.browse.scan_process"
 LOOK_EVERY_S = 1.0
 SPOOL_EVERY_S = 0.1
 
 
-class DataReading:
+class DataModel:
     """`len` rows are known so far, faulty ones among them; `indexed` once those are all.
 
     `late` is called, in another thread, when a row is there that was asked for before it was read.
     """
 
-    def __init__(self, source: Source, late: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, source: SourceRequest, late: Callable[[], None] = lambda: None) -> None:
         self.source = source
         self.formats: tuple[tuple[str, str], ...] = ()
-        self.found = Found()
+        self.found = ScanResults()
         self.trouble = ""
         self.version = 0
         self.generation = 0  # rises when the file has grown and all of it is looked at once more
         self.indexed = False
         self.replaced = False  # the files are others now: read them anew
-        self._library: Library | None = None
-        self._scan: Child | None = None
-        self._rows = Fetching(self._read, self._news, late)
+        self._library: RecordLibrary | None = None
+        self._scan: JsonChild | None = None
+        self._rows = RowLoader(self._read, self._news, late)
         self._stopped = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="workbench-")
         self._thread = threading.Thread(target=self._run, name="data", daemon=True)
 
-    def start(self) -> DataReading:
+    def start(self) -> DataModel:
         """Begin to look."""
         self._thread.start()
         return self
@@ -143,7 +143,7 @@ class DataReading:
         plan = self.source.plan()
         self.formats = tuple((format, why) for _, format, why in plan.files)
         folder = Path(self._folder.name)
-        self._library = Library(plan, folder, answers=self.source.answers)
+        self._library = RecordLibrary(plan, folder, answers=self.source.answers)
         self._library.extend()
         self._start_scan(self._library)
         grown = False
@@ -159,7 +159,7 @@ class DataReading:
                 self.generation += 1
             grown = news == "grown"
 
-    def _find_rows(self, library: Library) -> None:
+    def _find_rows(self, library: RecordLibrary) -> None:
         all_spooled = self.found.read
         known = len(library)
         while library.extend() and not self._stopped.is_set():
@@ -169,18 +169,18 @@ class DataReading:
             self._rows.forget()  # the last row may have been half of one
             self._news()
 
-    def _start_scan(self, library: Library) -> None:
+    def _start_scan(self, library: RecordLibrary) -> None:
         if self._scan:
             self._scan.stop()
-        self.found = found = Found()
+        self.found = found = ScanResults()
 
-        def heard(said: Said) -> None:
+        def heard(said: Message) -> None:
             found.hear(said)
             self._news()
 
         fd = library.fd if library.spooled else None
         request = {"source": self.source.to_json(), "spool": fd}
-        self._scan = Child(SCAN, request, heard, [] if fd is None else [fd])
+        self._scan = JsonChild(SCAN, request, heard, [] if fd is None else [fd])
 
     def _give_back(self) -> None:
         if self._scan:
@@ -198,7 +198,7 @@ class _Watch:
         self._path = path
         self._stamp = _stamp(path)
 
-    def other_files(self, plan: Plan) -> bool:
+    def other_files(self, plan: ReadPlan) -> bool:
         before, self._stamp = self._stamp, _stamp(self._path)
         if self._stamp == before or (plan.files and not os.path.isdir(self._path)):
             return False
@@ -206,8 +206,8 @@ class _Watch:
         return not isinstance(found, Fault) and found != [path for path, _, _ in plan.files]
 
 
-def _stamp(path: str) -> Stamp | None:
+def _stamp(path: str) -> FileIdentity | None:
     try:
-        return Stamp.of(os.stat(os.path.expanduser(path)))
+        return FileIdentity.of(os.stat(os.path.expanduser(path)))
     except (OSError, ValueError):
         return None

@@ -22,9 +22,9 @@ from workbench.tui.widgets.row_list import TextLines
 
 if TYPE_CHECKING:
     from workbench.dataset.rows import Fault
-    from workbench.tui.panes.data.model import DataReading
-    from workbench.tui.panes.data.preset_sources import Named
-    from workbench.tui.panes.data.row_filter import Selection, Wanted
+    from workbench.tui.panes.data.model import DataModel
+    from workbench.tui.panes.data.preset_sources import NamedSource
+    from workbench.tui.panes.data.row_filter import FilteredRows, RowFilter
 
 FIRST_PRESET = "quickstart"
 AT_ONCE_S = 0.02
@@ -80,9 +80,9 @@ class DataPane(Pane):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.reading: DataReading | None = None
-        self.selection: Selection | None = None
-        self.named: Named | None = None
+        self.reading: DataModel | None = None
+        self.selection: FilteredRows | None = None
+        self.named: NamedSource | None = None
         self.view = "row"
         self._drawn = (-1, -1)
         self._back_to = 0  # the row to show once it is known
@@ -165,23 +165,23 @@ class DataPane(Pane):
 
     def read(self, path: str) -> None:
         """Open a file, folder or glob; its first rows are there at once."""
-        from workbench.dataset.browse.record_library import Source
-        from workbench.tui.panes.data.preset_sources import Named
+        from workbench.dataset.browse.record_library import SourceRequest
+        from workbench.tui.panes.data.preset_sources import NamedSource
 
         self.query_one(DataRows).cursor = 0
-        self._open(Named("", Source(path), self._preset))
+        self._open(NamedSource("", SourceRequest(path), self._preset))
 
-    def _open(self, named: Named) -> None:
-        from workbench.tui.panes.data.model import DataReading
-        from workbench.tui.panes.data.row_filter import Wanted
+    def _open(self, named: NamedSource) -> None:
+        from workbench.tui.panes.data.model import DataModel
+        from workbench.tui.panes.data.row_filter import RowFilter
 
         if self.reading is not None:
             self.reading.stop()
         self.named = named
-        self.reading = DataReading(named.source, self._row_came).start()
+        self.reading = DataModel(named.source, self._row_came).start()
         self.screen_app.memory.data = named.source.path
         self._view.read(self.reading, named.preset)
-        self._select(Wanted() if self.selection is None else self.selection.wanted)
+        self._select(RowFilter() if self.selection is None else self.selection.wanted)
         self.set_timer(AT_ONCE_S, self._first_rows)
 
     def _first_rows(self) -> None:
@@ -198,21 +198,21 @@ class DataPane(Pane):
         if self.screen.is_current:  # else a dialog, with it the whole screen, was drawn again
             self.ticked()
 
-    def _with_sources(self, then: Callable[[list[Named]], None]) -> None:
-        def work() -> list[Named]:
+    def _with_sources(self, then: Callable[[list[NamedSource]], None]) -> None:
+        def work() -> list[NamedSource]:
             from workbench.tui.panes.data.preset_sources import sources_of
 
             return sources_of(self._preset)
 
         self.screen_app.in_background(work, then)
 
-    def _select(self, wanted: Wanted) -> None:
-        from workbench.tui.panes.data.row_filter import Selection
+    def _select(self, wanted: RowFilter) -> None:
+        from workbench.tui.panes.data.row_filter import FilteredRows
 
         assert self.reading is not None
         if self.selection is not None:
             self.selection.stop()
-        self.selection = Selection(self.reading, wanted)
+        self.selection = FilteredRows(self.reading, wanted)
         self.draw()
 
     # Drawing
@@ -267,7 +267,7 @@ class DataPane(Pane):
     def action_open(self) -> None:
         from workbench.tui.dialogs.picker import Picker
 
-        def then(found: list[Named]) -> None:
+        def then(found: list[NamedSource]) -> None:
             names = [(named.name, named.source.path) for named in found]
             by_name = {named.name: named for named in found}
             question = f"Open which source of {self._preset}?"
@@ -320,7 +320,7 @@ class DataPane(Pane):
         self.app.push_screen(Entry(f"Go to row (1 to {count:,})", "", check), self._go)
 
     def action_clear(self) -> None:
-        from workbench.tui.panes.data.row_filter import Wanted
+        from workbench.tui.panes.data.row_filter import RowFilter
 
         if self.view != "row":
             self._show(self.view)
@@ -328,7 +328,7 @@ class DataPane(Pane):
             self.selection.stop()
             self.draw()
         else:
-            self._select(Wanted())
+            self._select(RowFilter())
 
     def action_findings(self) -> None:
         self._show("findings")
@@ -368,7 +368,7 @@ class DataPane(Pane):
         return self.screen_app.memory.preset or FIRST_PRESET
 
     @property
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> RowFilter:
         assert self.selection is not None
         return self.selection.wanted
 

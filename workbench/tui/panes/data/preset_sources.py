@@ -9,29 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.core.errors import UserError
-from workbench.dataset.browse.record_library import Source
-from workbench.dataset.reader_options import Options
+from workbench.dataset.browse.record_library import SourceRequest
+from workbench.dataset.reader_options import ReaderOptions
 
 if TYPE_CHECKING:
     from workbench.preset.schema import DataSource
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedSource:
     """A source with the name that a preset gives it, and that preset."""
 
     name: str
-    source: Source
+    source: SourceRequest
     preset: str
 
 
-def sources_of(preset_name: str) -> list[Named]:
+def sources_of(preset_name: str) -> list[NamedSource]:
     """All that can be opened. Raises UserError for a preset at fault, or data that are nowhere."""
     from workbench.preset.loader import load
     from workbench.runner.frozen_preset import prompt_files
 
     loaded = load(preset_name)
-    wanted: list[tuple[str, Callable[[], Source]]] = [
+    wanted: list[tuple[str, Callable[[], SourceRequest]]] = [
         (given.name or f"source {number}", partial(_of_preset, given, loaded.path))
         for number, given in enumerate(loaded.preset.data.source)
     ]
@@ -42,7 +42,7 @@ def sources_of(preset_name: str) -> list[Named]:
     found, missing = [], None
     for name, make in wanted:
         try:
-            found.append(Named(name, make(), preset_name))
+            found.append(NamedSource(name, make(), preset_name))
         except UserError as error:
             missing = error
     if missing and not found:
@@ -50,14 +50,14 @@ def sources_of(preset_name: str) -> list[Named]:
     return found
 
 
-def _of_preset(given: DataSource, preset_file: Path) -> Source:
-    from workbench.preset.lookup import locate
+def _of_preset(given: DataSource, preset_file: Path) -> SourceRequest:
+    from workbench.preset.lookup import with_absolute_source
 
-    there = locate(given, preset_file)
-    return Source(there.path, there.format, options=Options(**there.options()))
+    there = with_absolute_source(given, preset_file)
+    return SourceRequest(there.path, there.format, options=ReaderOptions(**there.options()))
 
 
-def _prompts(path: str, preset_file: Path) -> Source:
+def _prompts(path: str, preset_file: Path) -> SourceRequest:
     from workbench.preset.lookup import resolve_data
 
-    return Source(str(resolve_data(path, preset_file)), answers=False)
+    return SourceRequest(str(resolve_data(path, preset_file)), answers=False)

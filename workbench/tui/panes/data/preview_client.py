@@ -9,16 +9,16 @@ import threading
 from array import array
 from collections.abc import Callable
 
-from workbench.core.subprocesses import Child, Said
+from workbench.core.subprocesses import JsonChild, Message
 from workbench.core.text import quantity
 from workbench.dataset.rows import Row
-from workbench.tokenization.preview import Shown
-from workbench.tui.panes.data.model import DataReading
+from workbench.tokenization.preview import RowPreview
+from workbench.tui.panes.data.model import DataModel
 
 SERVE = "workbench.runner.preview_process"
 
 
-class Looking:
+class TokenPreviews:
     """`news` is called, in another thread, when an answer has come."""
 
     def __init__(self, preset: str, news: Callable[[], None]) -> None:
@@ -30,10 +30,10 @@ class Looking:
         self._wanted: Row | None = None
         self._asked: Row | None = None
         self._answered: Row | None = None
-        self._answer: Shown | str | None = None
-        self._child = Child(SERVE, {"preset": preset}, self._heard)
+        self._answer: RowPreview | str | None = None
+        self._child = JsonChild(SERVE, {"preset": preset}, self._heard)
 
-    def look(self, row: Row) -> Shown | str | None:
+    def look(self, row: Row) -> RowPreview | str | None:
         """The row's tokens, or why it cannot be trained on; None where that is yet to come."""
         if self.trouble:
             return self.trouble
@@ -56,7 +56,7 @@ class Looking:
             ask = threading.Thread(target=lambda: self._child.ask(row.to_json()), daemon=True)
             ask.start()
 
-    def _heard(self, said: Said) -> None:
+    def _heard(self, said: Message) -> None:
         with self._lock:
             if "trouble" in said or "end" in said:
                 self.trouble = self.trouble or said.get("trouble") or said["end"]
@@ -64,7 +64,7 @@ class Looking:
                 self.ready = True
             else:
                 shown = said.get("shown")
-                self._answer = said["refused"] if shown is None else Shown.from_json(shown)
+                self._answer = said["refused"] if shown is None else RowPreview.from_json(shown)
                 self._answered, self._asked = self._asked, None
             self._ask()
         self._news()
@@ -73,10 +73,10 @@ class Looking:
 FIGURES = "workbench.runner.token_counts_process"
 
 
-class Counting:
+class LengthCounts:
     """What was counted so far; `news` is called, in another thread, when it is more."""
 
-    def __init__(self, reading: DataReading, preset: str, news: Callable[[], None]) -> None:
+    def __init__(self, reading: DataModel, preset: str, news: Callable[[], None]) -> None:
         self.lengths = array("Q")
         self.refused = 0  # rows that cannot be trained on
         self.of = 0  # rows that are counted, of all
@@ -90,7 +90,7 @@ class Counting:
             "rows": len(reading),
             "preset": preset,
         }
-        self._child = Child(FIGURES, request, self._heard)
+        self._child = JsonChild(FIGURES, request, self._heard)
 
     def stop(self) -> None:
         """Count no further."""
@@ -112,7 +112,7 @@ class Counting:
             return f"counting{so_far} ...{refused}"
         return of + refused
 
-    def _heard(self, said: Said) -> None:
+    def _heard(self, said: Message) -> None:
         if "split" in said:
             self.split = said["split"]
         elif "limits" in said:

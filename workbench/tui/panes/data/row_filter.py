@@ -9,16 +9,16 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from workbench.core.subprocesses import Child, Said
+from workbench.core.subprocesses import JsonChild, Message
 from workbench.core.text import one_line
 from workbench.dataset.browse import search_process
-from workbench.tui.panes.data.model import DataReading
+from workbench.tui.panes.data.model import DataModel
 
 SEARCH = "workbench.dataset.browse.search_process"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowFilter:
     """What a row must have: `pattern` anywhere in its text, the category, a finding."""
 
     pattern: str = ""
@@ -27,7 +27,7 @@ class Wanted:
 
     @property
     def everything(self) -> bool:
-        return self == Wanted()
+        return self == RowFilter()
 
     def told(self) -> str:
         """The filter in words."""
@@ -37,10 +37,10 @@ class Wanted:
         return ", ".join(parts)
 
 
-class Selection:
+class FilteredRows:
     """The rows that are wanted, of those looked at so far."""
 
-    def __init__(self, reading: DataReading, wanted: Wanted) -> None:
+    def __init__(self, reading: DataModel, wanted: RowFilter) -> None:
         self.reading, self.wanted = reading, wanted
         self.generation = reading.generation
         self.trouble = ""
@@ -75,17 +75,17 @@ class Selection:
             self._child.stop()
             self.busy, self._stopped = False, True
 
-    def _search(self) -> Child:
-        wanted = search_process.Wanted(self.wanted.pattern, self.wanted.category)
+    def _search(self) -> JsonChild:
+        wanted = search_process.RowQuery(self.wanted.pattern, self.wanted.category)
         self.busy = True
         request = {
             "source": self.reading.source.to_json(),
             "wanted": wanted.to_json(),
             "spooled": self.reading.spooled,
         }
-        return Child(SEARCH, request, self._heard)
+        return JsonChild(SEARCH, request, self._heard)
 
-    def _heard(self, said: Said) -> None:
+    def _heard(self, said: Message) -> None:
         if "end" in said or "trouble" in said:
             self.trouble = self.trouble or said.get("end") or said.get("trouble", "")
             self.busy = False

@@ -16,7 +16,7 @@ MAX_CHARS = 16 << 20
 MAX_ENTRIES = 2000
 
 
-class Fetching:
+class RowLoader:
     """`read` gives the entry at a number and as many more of those behind it as are read along.
 
     It is called in the thread, and `news` after it; then `late`, where an entry was asked for in

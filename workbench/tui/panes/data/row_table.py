@@ -9,27 +9,27 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from workbench.core.text import one_line
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
     from workbench.dataset.browse.records import Entry
     from workbench.dataset.rows import Fault, Row
-    from workbench.tui.panes.data.row_filter import Selection
+    from workbench.tui.panes.data.row_filter import FilteredRows
 
 SCANNED_CHARS = 400
 CATEGORY, TURNS, PLACE = 11, 3, 20
 
 
-class DataRows(Rows):
+class DataRows(RowList):
     """`line  category  turns  prompt → answer`, or `line  category  chars  text` of documents."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.selection: Selection | None = None
+        self.selection: FilteredRows | None = None
         self.several_files = False
         self.documents = False
 
-    def show(self, selection: Selection) -> None:
+    def show(self, selection: FilteredRows) -> None:
         """Draw what is selected now."""
         self.selection = selection
         self.several_files = len(selection.reading.formats) > 1
@@ -117,7 +117,7 @@ class DataRows(Rows):
         return (one_line(name, PLACE - len(line)) + line).ljust(PLACE)
 
 
-class Findings(Rows):
+class Findings(RowList):
     """Faults, warnings and notes, each with its place."""
 
     def __init__(self, id: str | None = None) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from workbench.core.text import one_line, visible
 from workbench.dataset.rows import Fault, Place, Row
-from workbench.tokenization.preview import Piece, Shown
+from workbench.tokenization.preview import PreviewToken, RowPreview
 from workbench.tui.panes.data.scan_results import SIGN_STYLES, sign
 from workbench.tui.styled_text import styled, wrapped
 
@@ -21,7 +21,7 @@ MAX_CHARS = 20_000
 
 
 def token_lines(
-    row: Row, shown: Shown, width: int, bounds: bool, notes: Sequence[str] = ()
+    row: Row, shown: RowPreview, width: int, bounds: bool, notes: Sequence[str] = ()
 ) -> list[Text]:
     """The tokens laid out: learnt ones bold with a bar beside their lines, control tokens
     reversed, cut ones struck out; then what else is known of the row."""
@@ -66,7 +66,7 @@ def finding_line(fault: Fault) -> Text:
     return Text(no_wrap=True).append(f"{mark} ", SIGN_STYLES[mark]).append(told)
 
 
-def _laid_out(pieces: Sequence[Piece], width: int, bounds: bool) -> Iterator[Text]:
+def _laid_out(pieces: Sequence[PreviewToken], width: int, bounds: bool) -> Iterator[Text]:
     """The tokens in lines; a token is not broken where it fits into a line of its own."""
     page = _Page(width)
     cut_told = False
@@ -117,7 +117,7 @@ class _Page:
         self._parts, self._learnt, self.room = [], False, self.width
 
 
-def _first_width(piece: Piece) -> int:
+def _first_width(piece: PreviewToken) -> int:
     """Cells that the token takes up to its first line's end: it is not broken where it fits."""
     return cell_len(_shown(piece).partition("\n")[0])
 
@@ -138,7 +138,7 @@ def _cut(text: str, room: int, width: int) -> Iterator[tuple[str, str]]:
     yield part, ""
 
 
-def _style(piece: Piece, odd: bool) -> str:
+def _style(piece: PreviewToken, odd: bool) -> str:
     if piece.beyond:
         return BEYOND
     style = TRAINED if piece.trained else CONTEXT
@@ -146,5 +146,5 @@ def _style(piece: Piece, odd: bool) -> str:
     return f"{style} underline" if odd else style
 
 
-def _shown(piece: Piece) -> str:
+def _shown(piece: PreviewToken) -> str:
     return visible(piece.text).replace("\t", "→   ")

@@ -20,9 +20,9 @@ from workbench.tui.widgets.row_list import TextLines
 if TYPE_CHECKING:
     from workbench.dataset.browse.records import Entry
     from workbench.dataset.rows import Fault, Row
-    from workbench.tokenization.preview import Shown
-    from workbench.tui.panes.data.model import DataReading
-    from workbench.tui.panes.data.preview_client import Counting, Looking
+    from workbench.tokenization.preview import RowPreview
+    from workbench.tui.panes.data.model import DataModel
+    from workbench.tui.panes.data.preview_client import LengthCounts, TokenPreviews
 
 
 class RowView(Vertical):
@@ -39,10 +39,10 @@ class RowView(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.bounds = False
-        self._reading: DataReading | None = None
+        self._reading: DataModel | None = None
         self._preset = ""
-        self._looking: Looking | None = None
-        self._counting: Counting | None = None
+        self._looking: TokenPreviews | None = None
+        self._counting: LengthCounts | None = None
         self._generation = 0
         self._entry: Entry | None = None
         self._left_out = 0
@@ -56,7 +56,7 @@ class RowView(Vertical):
     def on_unmount(self) -> None:
         self._stop()
 
-    def read(self, reading: DataReading, preset: str) -> None:
+    def read(self, reading: DataModel, preset: str) -> None:
         """Another data set, with the tokenizer of that preset's base; the same one goes on."""
         self._stop(keep_tokenizer=preset == self._preset)
         self._reading, self._preset = reading, preset
@@ -69,7 +69,7 @@ class RowView(Vertical):
     def show_row(self, entry: Entry | None, left_out: int = 0) -> None:
         """Show the row or the fault in its place; `left_out` bytes of it were not read."""
         from workbench.dataset.rows import Row
-        from workbench.tui.panes.data.preview_client import Looking
+        from workbench.tui.panes.data.preview_client import TokenPreviews
 
         self._entry, self._left_out, self._figures_wanted = entry, left_out, False
         if entry is None:
@@ -77,7 +77,7 @@ class RowView(Vertical):
         elif not isinstance(entry, Row):
             self.show_finding(entry)
         else:
-            self._looking = self._looking or Looking(self._preset, self._news)
+            self._looking = self._looking or TokenPreviews(self._preset, self._news)
             shown = self._looking.look(entry)
             if shown is not None:
                 self._draw(entry, shown)
@@ -95,7 +95,7 @@ class RowView(Vertical):
 
     def show_figures(self) -> None:
         """Show counts by category and the histogram of lengths."""
-        from workbench.tui.panes.data.preview_client import Counting
+        from workbench.tui.panes.data.preview_client import LengthCounts
         from workbench.tui.panes.data.summary_text import figure_lines
 
         reading = self._reading
@@ -107,7 +107,7 @@ class RowView(Vertical):
             self._counting = None
         if self._counting is None and reading.indexed and len(reading):
             self._generation = reading.generation
-            self._counting = Counting(reading, self._preset, self._news)
+            self._counting = LengthCounts(reading, self._preset, self._news)
         lines = figure_lines(reading, self._counting, self._width)
         self.tell(f"Stats for preset {one_line(self._preset, 60)}", lines)
 
@@ -145,7 +145,7 @@ class RowView(Vertical):
         known = self._reading is not None and self._reading.indexed
         self.tell("", [styled("No rows match." if known else "", "dim")])
 
-    def _draw(self, row: Row, shown: Shown | str) -> None:
+    def _draw(self, row: Row, shown: RowPreview | str) -> None:
         from workbench.tui.panes.data import row_text
 
         self._drawn = row

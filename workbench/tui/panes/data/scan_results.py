@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from workbench.core.subprocesses import Said
+from workbench.core.subprocesses import Message
 from workbench.dataset.checks.findings import severity
 from workbench.dataset.rows import Fault, Place
 
@@ -15,7 +15,7 @@ SIGN_NOUNS = {"✗": "error", REPEATED: "duplicate", "!": "warning", "·": "note
 _WEIGHT = {"✗": 3, "!": 2, REPEATED: 1, "·": 0, "": -1}
 
 
-class Found:
+class ScanResults:
     """`findings` in the order they came; of one code only so many are kept, `counts` has all."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Found:
         self.path = self.trouble = ""
         self.read = self.full = self.done = False
 
-    def hear(self, said: Said) -> None:
+    def hear(self, said: Message) -> None:
         """Take in one line."""
         if "end" in said:
             self.trouble = self.trouble or said["end"]

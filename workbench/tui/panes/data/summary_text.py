@@ -15,9 +15,9 @@ from workbench.core.text import one_line, quantity
 from workbench.dataset.checks.findings import CODES, severity
 from workbench.dataset.checks.summary import Lengths
 from workbench.dataset.rows import Row
-from workbench.tui.panes.data.model import DataReading
-from workbench.tui.panes.data.preview_client import Counting
-from workbench.tui.panes.data.row_filter import Selection
+from workbench.tui.panes.data.model import DataModel
+from workbench.tui.panes.data.preview_client import LengthCounts
+from workbench.tui.panes.data.row_filter import FilteredRows
 from workbench.tui.panes.data.scan_results import SIGN_NOUNS, SIGN_STYLES
 from workbench.tui.panes.runs.run_table import bar
 from workbench.tui.styled_text import styled, wrapped
@@ -29,7 +29,7 @@ BAR_CELLS = 30
 MAX_CATEGORIES = 40
 
 
-def figure_lines(reading: DataReading, counting: Counting | None, width: int) -> list[Text]:
+def figure_lines(reading: DataModel, counting: LengthCounts | None, width: int) -> list[Text]:
     """Formats, findings by code, counts by category and split, and the histogram of lengths."""
     why = "; ".join(dict.fromkeys(f"{format} ({why})" for format, why in reading.formats))
     files = quantity(len(reading.formats), "file")
@@ -46,12 +46,12 @@ def figure_lines(reading: DataReading, counting: Counting | None, width: int) ->
     return lines + (list(_histogram(counting.lengths, limit)) if counting.lengths else [])
 
 
-def _kind(reading: DataReading) -> str:
+def _kind(reading: DataModel) -> str:
     first = reading.entry(0)
     return first.kind if isinstance(first, Row) else "chat"
 
 
-def _codes(reading: DataReading) -> Iterator[Text]:
+def _codes(reading: DataModel) -> Iterator[Text]:
     """How often what was found."""
     found = reading.found
     if not found.counts:
@@ -63,7 +63,7 @@ def _codes(reading: DataReading) -> Iterator[Text]:
         yield Text(f"{count:>9,} ").append(f"{code:16}", SEVERITY_STYLES[weight]).append(meaning)
 
 
-def _categories(reading: DataReading, split: dict[str, dict[str, int]]) -> Iterator[Text]:
+def _categories(reading: DataModel, split: dict[str, dict[str, int]]) -> Iterator[Text]:
     """A line for each category: rows, and of them those that train, validate, or are repeated."""
     sides = [side for side in SIDES if split.get(side)]
     heads = "".join(f"{side:>11}" for side in sides)
@@ -102,7 +102,7 @@ def _histogram(lengths: Sequence[int], limit: int) -> Iterator[Text]:
         yield Text(f"{start:>6}–{end:<6}{count:>7,} ").append(bar(count / most, BAR_CELLS), style)
 
 
-def heading(reading: DataReading, selection: Selection) -> Text:
+def heading(reading: DataModel, selection: FilteredRows) -> Text:
     """The dataset's name, counts, what is still being done with it, format and path."""
     found = reading.found
     name = Path(reading.source.path).name
@@ -129,7 +129,7 @@ def heading(reading: DataReading, selection: Selection) -> Text:
     return text
 
 
-def _doing(reading: DataReading, selection: Selection) -> Iterator[str]:
+def _doing(reading: DataModel, selection: FilteredRows) -> Iterator[str]:
     found = reading.found
     if told := selection.told():
         yield told

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from workbench.core.text import one_line
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
     from workbench.tui.panes.evaluate.metrics_table import Line
-    from workbench.tui.panes.evaluate.model import Asked, Opened, Other
+    from workbench.tui.panes.evaluate.model import Evaluation, OtherEvaluation, PromptCases
 
 GROUP_WIDTH = 14
 
 
-class FigureRows(Rows):
+class FigureRows(RowList):
     """The lines of the table of figures."""
 
     def __init__(self, id: str | None = None) -> None:
@@ -41,22 +41,24 @@ class FigureRows(Rows):
         return self.lines[index].text.copy()
 
 
-class CaseRows(Rows):
+class CaseRows(RowList):
     """`✗✓✓ + seen  the prompt`: a mark a model, what has changed, the category."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.asked: Sequence[Asked] = ()
-        self._opened: Opened | None = None
-        self._other: Other | None = None
+        self.asked: Sequence[PromptCases] = ()
+        self._opened: Evaluation | None = None
+        self._other: OtherEvaluation | None = None
 
-    def show(self, opened: Opened, asked: Sequence[Asked], other: Other | None) -> None:
+    def show(
+        self, opened: Evaluation, asked: Sequence[PromptCases], other: OtherEvaluation | None
+    ) -> None:
         """Draw these askings."""
         self._opened, self.asked, self._other = opened, asked, other
         self.changed(len(asked))
 
     @property
-    def chosen(self) -> Asked | None:
+    def chosen(self) -> PromptCases | None:
         """The asking under the cursor."""
         return self.asked[self.cursor] if self.cursor < len(self.asked) else None
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from workbench.console.chat import ENDINGS
 from workbench.core.text import one_line, quantity, visible
 from workbench.reports.cases import Case
-from workbench.tui.panes.evaluate.model import Asked, Other, change
+from workbench.tui.panes.evaluate.model import OtherEvaluation, PromptCases, change
 from workbench.tui.styled_text import styled, wrapped
 
 MARKS = {"passed": "✓", "failed": "✗", "unjudged": "·", "unmeasured": "?", None: " "}
@@ -32,7 +32,9 @@ BETWEEN = " │ "
 Block = list[Text]
 
 
-def lines(asked: Asked, models: Sequence[str], other: Other | None, width: int) -> list[Text]:
+def lines(
+    asked: PromptCases, models: Sequence[str], other: OtherEvaluation | None, width: int
+) -> list[Text]:
     """All there is to see of an asking, for a width."""
     first = asked.first
     found = [line for said in first.earlier for line in _earlier(said, width)]
@@ -70,7 +72,9 @@ def beside(blocks: Sequence[Block], width: int) -> list[Text]:
     return found
 
 
-def title(asked: Asked, subject: str, other: Other | None, number: int, of: int) -> Text:
+def title(
+    asked: PromptCases, subject: str, other: OtherEvaluation | None, number: int, of: int
+) -> Text:
     """Which asking it is: place among those shown, file and line, category, what has changed."""
     first = asked.first
     text = styled(f" {number + 1:,} of {of:,}", "bold")
@@ -86,7 +90,7 @@ def title(asked: Asked, subject: str, other: Other | None, number: int, of: int)
 CHANGES = {"newly passing": ("+", "green"), "newly failing": ("-", "bold red")}
 
 
-def markdown(asked: Asked, models: Sequence[str]) -> str:
+def markdown(asked: PromptCases, models: Sequence[str]) -> str:
     """The asking as a text for an editor or the clipboard."""
     first = asked.first
     parts = [f"# {asked.group}: {first.place}"]

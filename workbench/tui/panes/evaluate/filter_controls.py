@@ -12,9 +12,9 @@ from workbench.tui.panes.evaluate.model import (
     NEEDS_OTHER,
     ORDERS,
     SHOWS,
-    Opened,
-    Other,
-    Wanted,
+    CaseFilter,
+    Evaluation,
+    OtherEvaluation,
     compare,
     open_report,
 )
@@ -22,18 +22,18 @@ from workbench.tui.panes.evaluate.model import (
 NOBODY = "no other run"
 
 
-class ChoosingPane(Pane):
+class FilterControls(Pane):
     """Holds what is chosen; the pane that shows the evaluation draws it anew."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.opened: Opened | None = None
-        self.other: Other | None = None
-        self.wanted = Wanted()
+        self.opened: Evaluation | None = None
+        self.other: OtherEvaluation | None = None
+        self.wanted = CaseFilter()
         self.measure = ""
         self.order = metrics_table.ORDERS[0]
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: CaseFilter) -> None:
         """Show what is wanted now."""
         raise NotImplementedError
 
@@ -92,7 +92,7 @@ class ChoosingPane(Pane):
             self.say("no other run has been evaluated", "warning")
             return
 
-        def opened(found: Opened) -> None:
+        def opened(found: Evaluation) -> None:
             if self.opened and self.opened.run == here:
                 self.other = compare(self.opened, found)
                 app.say_command("runs", here.name, found.run.name)

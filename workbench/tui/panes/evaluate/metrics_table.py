@@ -17,10 +17,10 @@ from workbench.reports.evaluation_report import (
     GuardResult,
     PairedTest,
     Report,
-    chance,
+    p_value_text,
 )
 from workbench.reports.status_text import SHARES
-from workbench.tui.panes.evaluate.model import Live, Opened, Other, category
+from workbench.tui.panes.evaluate.model import Evaluation, LiveEvaluation, OtherEvaluation, category
 from workbench.tui.styled_text import styled, wrapped
 
 ORDERS = ("by name", "lowest first", "largest gain first")
@@ -49,7 +49,9 @@ def measures(report: Report) -> list[str]:
     return names
 
 
-def lines(opened: Opened, measure: str, order: str, other: Other | None, width: int) -> list[Line]:
+def lines(
+    opened: Evaluation, measure: str, order: str, other: OtherEvaluation | None, width: int
+) -> list[Line]:
     """All lines of the table, laid out for a width."""
     report = opened.report
     assert report is not None, "without a report there are no figures"
@@ -64,7 +66,7 @@ def lines(opened: Opened, measure: str, order: str, other: Other | None, width: 
     return found
 
 
-def live_lines(live: Live, width: int) -> list[Line]:
+def live_lines(live: LiveEvaluation, width: int) -> list[Line]:
     """How far the stage is, a row a model."""
     found = []
     for model in live.opened.models:
@@ -86,11 +88,13 @@ def gain_words(subject: str, other: str, test: PairedTest) -> str:
     return (
         f"{subject} vs. {other}: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) on "
         f"{quantity(test.prompts, 'prompt')}; {test.only_second:,} newly pass, "
-        f"{test.only_first:,} newly fail; p {chance(test.p_value)} (exact McNemar test)"
+        f"{test.only_first:,} newly fail; p {p_value_text(test.p_value)} (exact McNemar test)"
     )
 
 
-def _words(opened: Opened, report: Report, other: Other | None, width: int) -> list[Line]:
+def _words(
+    opened: Evaluation, report: Report, other: OtherEvaluation | None, width: int
+) -> list[Line]:
     """The tests between models, the guards' verdict, the change against another run."""
     found = []
     for name, test in report.gains.items():
@@ -113,7 +117,7 @@ def _paragraph(words: str, style: str, width: int, indent: str = " ") -> list[Li
 
 
 def _categories(
-    report: Report, opened: Opened, shape: _Shape, measure: str, order: str
+    report: Report, opened: Evaluation, shape: _Shape, measure: str, order: str
 ) -> list[Line]:
     names = _groups(report)
     if not measure or not any(measure in figures for _, each in names for figures in each.values()):

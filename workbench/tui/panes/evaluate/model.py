@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from workbench.reports.cases import Case, Key, Verdict
-from workbench.reports.evaluation_changes import Against, against
+from workbench.reports.evaluation_changes import EvaluationChanges, compare_cases
 from workbench.reports.evaluation_report import Report, read_report
 from workbench.run.events import Answered
 from workbench.run.folder import RunFolder
@@ -23,7 +23,7 @@ NO_CATEGORY = "(none)"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptCases:
     """One asking of a prompt; `cases` by the model's name, at least one."""
 
     cases: dict[str, Case]
@@ -50,13 +50,13 @@ class Asked:
 
 
 @dataclass
-class Opened:
+class Evaluation:
     """`subject` is the model that is judged; `report` is None while the stage is at work."""
 
     run: RunFolder
     models: list[str]
     subject: str
-    asked: list[Asked]
+    asked: list[PromptCases]
     report: Report | None = None
 
     @property
@@ -74,40 +74,40 @@ def category(name: str) -> str:
     return name or NO_CATEGORY
 
 
-def open_report(run: RunFolder) -> Opened:
+def open_report(run: RunFolder) -> Evaluation:
     """The evaluation of a run that is done. Takes its time; raises UserError."""
     report = read_report(run.evaluation)
-    asked: dict[Key, Asked] = {}
+    asked: dict[Key, PromptCases] = {}
     for name, model in report.models.items():
         for case in model.read_cases():
-            asked.setdefault(case.key, Asked({})).cases[name] = case
+            asked.setdefault(case.key, PromptCases({})).cases[name] = case
     models = list(report.models)
-    return Opened(run, models, report.subject, list(asked.values()), report)
+    return Evaluation(run, models, report.subject, list(asked.values()), report)
 
 
 @dataclass(frozen=True)
-class Other:
+class OtherEvaluation:
     """Another run's evaluation to compare with: the model of the same name, or its subject."""
 
-    opened: Opened
+    opened: Evaluation
     model: str
-    against: Against
+    against: EvaluationChanges
 
     @property
     def name(self) -> str:
         return f"{self.opened.run.name} {self.model}"
 
 
-def compare(now: Opened, before: Opened) -> Other:
+def compare(now: Evaluation, before: Evaluation) -> OtherEvaluation:
     """The subject's cases against those of the other run."""
     model = now.subject if now.subject in before.models else before.subject
     apart = now.report.models[now.subject].apart if now.report else ()
-    found = against(now.cases(now.subject), before.cases(model), apart)
-    return Other(before, model, found)
+    found = compare_cases(now.cases(now.subject), before.cases(model), apart)
+    return OtherEvaluation(before, model, found)
 
 
 @dataclass
-class Live:
+class LiveEvaluation:
     """Folds `answered` events into an `Opened` that grows; feed it every event once."""
 
     run: RunFolder
@@ -115,8 +115,8 @@ class Live:
     totals: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.opened = Opened(self.run, [], "", [])
-        self._places: dict[tuple[str, str, int], Asked] = {}
+        self.opened = Evaluation(self.run, [], "", [])
+        self._places: dict[tuple[str, str, int], PromptCases] = {}
         self._times: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, answered: Sequence[Answered]) -> None:
@@ -135,7 +135,7 @@ class Live:
         self._times[said] += 1
         asked = self._places.get(place)
         if asked is None:
-            asked = self._places[place] = Asked({})
+            asked = self._places[place] = PromptCases({})
             self.opened.asked.append(asked)
         number = len(self.opened.asked) - 1 if not asked.cases else asked.first.index
         asked.cases[event.model] = Case(
@@ -167,7 +167,7 @@ ORDERS = ("original order", "failing first", "by category")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CaseFilter:
     """`group` is a category or a guard, "" for all; `text` stands in a prompt or an answer."""
 
     show: str = "all"
@@ -187,7 +187,9 @@ class Wanted:
         return ", ".join(part for part in parts if part)
 
 
-def select(opened: Opened, other: Other | None, wanted: Wanted) -> list[Asked]:
+def select(
+    opened: Evaluation, other: OtherEvaluation | None, wanted: CaseFilter
+) -> list[PromptCases]:
     """The askings that are wanted, in the wanted order."""
     fits = _fitting(opened.subject, other, wanted.show)
     text = wanted.text.lower()
@@ -205,18 +207,20 @@ def select(opened: Opened, other: Other | None, wanted: Wanted) -> list[Asked]:
     return found
 
 
-def failing(opened: Opened, asked: Asked) -> bool:
+def failing(opened: Evaluation, asked: PromptCases) -> bool:
     """Whether the model that is judged fails it."""
     return asked.verdict(opened.subject) == "failed"
 
 
-def change(subject: str, other: Other | None, asked: Asked) -> str:
+def change(subject: str, other: OtherEvaluation | None, asked: PromptCases) -> str:
     """How the model's verdict has changed against the other run; "" without one."""
     case = asked.cases.get(subject)
     return other.against.changes.get(case.key, "") if other and case else ""
 
 
-def _fitting(subject: str, other: Other | None, show: str) -> Callable[[Asked], bool]:
+def _fitting(
+    subject: str, other: OtherEvaluation | None, show: str
+) -> Callable[[PromptCases], bool]:
     match show:
         case "failed" | "passed":
             return lambda one: one.verdict(subject) == show
@@ -229,7 +233,7 @@ def _fitting(subject: str, other: Other | None, show: str) -> Callable[[Asked], 
     return lambda one: True
 
 
-def _holds(asked: Asked, text: str) -> bool:
+def _holds(asked: PromptCases, text: str) -> bool:
     first = asked.first
     if any(text in said.lower() for said in (first.prompt, first.expected, first.place)):
         return True

@@ -20,28 +20,28 @@ from workbench.tui import terminal
 from workbench.tui.actions import Action
 from workbench.tui.panes.evaluate import case_text, metrics_table
 from workbench.tui.panes.evaluate.case_list import CaseRows, FigureRows
-from workbench.tui.panes.evaluate.filter_controls import ChoosingPane
+from workbench.tui.panes.evaluate.filter_controls import FilterControls
 from workbench.tui.panes.evaluate.model import (
-    Asked,
-    Live,
-    Opened,
-    Wanted,
+    CaseFilter,
+    Evaluation,
+    LiveEvaluation,
+    PromptCases,
     compare,
     failing,
     open_report,
     select,
 )
-from workbench.tui.runs.follower import EVALUATE, Followed
+from workbench.tui.runs.follower import EVALUATE, RunFollower
 from workbench.tui.styled_text import styled, wrapped
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.row_list import Rows, TextLines
+from workbench.tui.widgets.row_list import RowList, TextLines
 
 WIDE = 120
 VIEWS = ("figures", "cases", "case")
 Signature = tuple[Path, int, int]
 
 
-class EvaluatePane(ChoosingPane):
+class EvaluatePane(FilterControls):
     """Figures, prompts and one prompt: side by side on a wide screen, else one after the other."""
 
     ID = "evaluate"
@@ -84,7 +84,7 @@ class EvaluatePane(ChoosingPane):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = VIEWS[0]
-        self.live: Live | None = None
+        self.live: LiveEvaluation | None = None
         self._trouble = ""
         self._seen: Signature | None = None
         self._reading = False
@@ -165,7 +165,7 @@ class EvaluatePane(ChoosingPane):
         return self.size.width // 2 if self.wide else self.size.width
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> PromptCases | None:
         """The asking under the cursor."""
         return self.query_one(CaseRows).chosen
 
@@ -187,9 +187,9 @@ class EvaluatePane(ChoosingPane):
         self.opened = self.live = self.other = self._seen = None
         self._trouble = ""
 
-    def _take_live(self, followed: Followed) -> None:
+    def _take_live(self, followed: RunFollower) -> None:
         if self.live is None or self.live.taken > len(followed.answered):
-            self.live, self.other = Live(followed.run), None
+            self.live, self.other = LiveEvaluation(followed.run), None
             self._seen = None
         if self.live.taken < len(followed.answered):
             self.live.take(followed.answered)
@@ -205,13 +205,13 @@ class EvaluatePane(ChoosingPane):
             return
         self._seen, self._reading = signature, True
 
-        def work() -> Opened | str:
+        def work() -> Evaluation | str:
             try:
                 return open_report(run)
             except UserError as error:
                 return str(error)
 
-        def then(found: Opened | str) -> None:
+        def then(found: Evaluation | str) -> None:
             self._reading = False
             if self.screen_app.current == run and self._seen == signature:
                 self._take(found)
@@ -219,7 +219,7 @@ class EvaluatePane(ChoosingPane):
 
         self.screen_app.in_background(work, then)
 
-    def _take(self, found: Opened | str) -> None:
+    def _take(self, found: Evaluation | str) -> None:
         self.live = None
         if isinstance(found, str):
             self.opened, self._trouble = None, found
@@ -232,7 +232,7 @@ class EvaluatePane(ChoosingPane):
             return
         self.draw()
 
-    def _open(self, opened: Opened) -> None:
+    def _open(self, opened: Evaluation) -> None:
         """Show it; until then the focus was on the only text there."""
         was_empty, self.opened = self.opened is None, opened
         self.draw()
@@ -267,7 +267,7 @@ class EvaluatePane(ChoosingPane):
         self.query_one("#right").display = empty or self.wide or self.view == "case"
         self.query_one("#title").display = not empty
 
-    def _draw_lists(self, opened: Opened) -> None:
+    def _draw_lists(self, opened: Evaluation) -> None:
         figures, cases = self.query_one(FigureRows), self.query_one(CaseRows)
         width = self._width - 1  # for the scrollbar
         figures.show(
@@ -334,7 +334,7 @@ class EvaluatePane(ChoosingPane):
 
     # Actions
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: CaseFilter) -> None:
         """The prompt under the cursor stays there, if it is among those wanted."""
         cases, before = self.query_one(CaseRows), self.asked
         self.wanted = wanted
@@ -346,13 +346,13 @@ class EvaluatePane(ChoosingPane):
             self._show("cases")
         self.draw()
 
-    def on_rows_moved(self, message: Rows.Moved) -> None:
+    def on_rows_moved(self, message: RowList.Moved) -> None:
         if message.rows.id == "cases":
             self._draw_case()
             self.query_one("#case", TextLines).cursor = 0
             self.refresh_bindings()
 
-    def on_rows_chosen(self, message: Rows.Chosen) -> None:
+    def on_rows_chosen(self, message: RowList.Chosen) -> None:
         if message.rows.id in ("figures", "cases"):
             self.action_open()
 
@@ -370,7 +370,7 @@ class EvaluatePane(ChoosingPane):
         if self.view == "case":
             self._show("cases")
         elif not self.wanted.everything:
-            self.want(Wanted(order=self.wanted.order))
+            self.want(CaseFilter(order=self.wanted.order))
         else:
             self._show("figures")
 
@@ -411,12 +411,12 @@ class EvaluatePane(ChoosingPane):
     # Inside
 
     @property
-    def _followed(self) -> Followed | None:
+    def _followed(self) -> RunFollower | None:
         run = self.screen_app.current
         return self.screen_app.followed(run) if run else None
 
-    def _part(self, view: str) -> Rows:
-        return self.query_one(f"#{view}", Rows)
+    def _part(self, view: str) -> RowList:
+        return self.query_one(f"#{view}", RowList)
 
     def _show(self, view: str) -> None:
         self.view = view

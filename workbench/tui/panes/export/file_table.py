@@ -18,7 +18,7 @@ from workbench.run.export_requests import MERGED
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
 from workbench.tui.panes.export.progress import current_stage, is_export
-from workbench.tui.runs.follower import Followed
+from workbench.tui.runs.follower import RunFollower
 from workbench.tui.styled_text import styled
 
 MODELFILE = "Modelfile"
@@ -28,7 +28,7 @@ COLUMNS += f"{'max KL':>8}  {'ids':6}{'fallback':8}"
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedFile:
     """One model file, or one that is to come (`path` is "" then, `bytes` an estimate).
 
     KL in nats; `top1` the share of positions with the same likeliest token.
@@ -43,7 +43,7 @@ class Exported:
     note: str
 
 
-def exported(run: RunFolder, state: RunState) -> list[Exported]:
+def exported(run: RunFolder, state: RunState) -> list[ExportedFile]:
     """The files in the order in which they were made, then those that are being made."""
     report = _report(run) if state.parity else {}
     made = [_made(file, state, report.get(kind, {})) for kind, file in state.exported.items()]
@@ -52,13 +52,13 @@ def exported(run: RunFolder, state: RunState) -> list[Exported]:
         return made
     coming = {kind: n_bytes for kind, n_bytes in plan.bytes.items() if kind not in state.exported}
     return made + [
-        Exported(kind, "", int(n_bytes), len(plan.fallbacks.get(kind, [])), None, None, "")
+        ExportedFile(kind, "", int(n_bytes), len(plan.fallbacks.get(kind, [])), None, None, "")
         for kind, n_bytes in coming.items()
     ]
 
 
-def _made(file: events.FileExported, state: RunState, entry: dict[str, Any]) -> Exported:
-    return Exported(
+def _made(file: events.FileExported, state: RunState, entry: dict[str, Any]) -> ExportedFile:
+    return ExportedFile(
         file.type,
         file.path,
         file.bytes,
@@ -69,7 +69,7 @@ def _made(file: events.FileExported, state: RunState, entry: dict[str, Any]) -> 
     )
 
 
-def row(one: Exported) -> Text:
+def row(one: ExportedFile) -> Text:
     """A line of the table, under `COLUMNS`."""
     about = "" if one.path else "~"
     text = Text(f"{one_line(one.type, 8):8}{about + size(one.bytes):>10}  ", no_wrap=True)
@@ -134,7 +134,7 @@ def modelfile(run: RunFolder) -> str:
         return ""
 
 
-def why_empty(followed: Followed | None) -> list[str]:
+def why_empty(followed: RunFollower | None) -> list[str]:
     """What stands here before there is a file."""
     if followed is None:
         return ["No run selected. Press 1 for the list of runs."]

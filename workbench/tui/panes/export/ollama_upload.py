@@ -20,7 +20,7 @@ COMMAND = (sys.executable, "-m", "workbench", "ollama")
 LAST_BYTES = 4096
 
 
-class Taking:
+class OllamaUpload:
     """One child. `poll` now and then; `said` is its last word once it has ended."""
 
     def __init__(

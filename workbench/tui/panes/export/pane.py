@@ -17,23 +17,23 @@ from workbench.run.state import RunState
 from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
 from workbench.tui.panes.export import file_table
-from workbench.tui.panes.export.ollama_upload import Taking
+from workbench.tui.panes.export.ollama_upload import OllamaUpload
 from workbench.tui.panes.export.progress import head, way_line
-from workbench.tui.runs.follower import Followed
+from workbench.tui.runs.follower import RunFollower
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.row_list import Rows, TextLines
+from workbench.tui.widgets.row_list import RowList, TextLines
 
 TAKING_EVERY_S = 0.3
 
 
-class FileRows(Rows):
+class FileRows(RowList):
     """The exported files, one a line."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.files: Sequence[file_table.Exported] = ()
+        self.files: Sequence[file_table.ExportedFile] = ()
 
-    def show(self, files: Sequence[file_table.Exported]) -> None:
+    def show(self, files: Sequence[file_table.ExportedFile]) -> None:
         """Draw these, where they are others."""
         if list(files) != list(self.files):
             self.files = files
@@ -72,7 +72,7 @@ class ExportPane(Pane):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.shows_modelfile = False
-        self._taking: Taking | None = None
+        self._taking: OllamaUpload | None = None
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -92,13 +92,13 @@ class ExportPane(Pane):
             self._taking.let_go()
 
     @property
-    def followed(self) -> Followed | None:
+    def followed(self) -> RunFollower | None:
         """The current run's state."""
         run = self.screen_app.current
         return self.screen_app.followed(run) if run else None
 
     @property
-    def chosen(self) -> file_table.Exported | None:
+    def chosen(self) -> file_table.ExportedFile | None:
         """The file under the cursor."""
         rows = self.query_one(FileRows)
         return rows.files[rows.cursor] if rows.files else None
@@ -156,11 +156,11 @@ class ExportPane(Pane):
         self.query_one("#title", Bar).show(Text(f" {visible(title)}", "bold"))
         self.refresh_bindings()
 
-    def on_rows_moved(self, message: Rows.Moved) -> None:
+    def on_rows_moved(self, message: RowList.Moved) -> None:
         if message.rows.id == "files":
             self.draw()
 
-    async def on_rows_chosen(self, message: Rows.Chosen) -> None:
+    async def on_rows_chosen(self, message: RowList.Chosen) -> None:
         if message.rows.id == "files":
             await self.action_chat()
 
@@ -211,7 +211,7 @@ class ExportPane(Pane):
 
     def _take(self, run: RunFolder, name: str, kind: str) -> None:
         log = self.screen_app.state_folder / "ollama.log"
-        self._taking = Taking(run, name, kind, log)
+        self._taking = OllamaUpload(run, name, kind, log)
         self.screen_app.say_command("ollama", run.name, "--name", name, "--type", kind)
         self._timer = self.set_interval(TAKING_EVERY_S, self._watch_taking)
 

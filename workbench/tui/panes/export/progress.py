@@ -15,7 +15,7 @@ from workbench.inference.quantization import KINDS
 from workbench.reports import status_text
 from workbench.run.state import RunState, StageState
 from workbench.tui.panes.runs.run_table import bar
-from workbench.tui.runs.follower import Followed
+from workbench.tui.runs.follower import RunFollower
 from workbench.tui.styled_text import styled
 
 Mark = Literal["done", "running", "waiting", "failed", "none"]
@@ -72,7 +72,7 @@ def way_line(state: RunState) -> Text:
     return text
 
 
-def head(followed: Followed) -> Text:
+def head(followed: RunFollower) -> Text:
     """What the export does at the moment: how far, with what, how long still."""
     text = styled(f" {one_line(followed.run.name, 30)}", "bold")
     stage = current_stage(followed.state)
@@ -89,7 +89,7 @@ def head(followed: Followed) -> Text:
 def _running(text: Text, stage: StageState, at_work: bool) -> Text:
     if not at_work:
         return text.append("  the worker died; press r to resume", "not bold red")
-    phrase = status_text.running(stage)
+    phrase = status_text.running_text(stage)
     if phrase.share is not None:
         text.append(f"  {bar(phrase.share, BAR_CELLS)}▏", "not bold green")
     return text.append(f" {phrase.text}", "not bold").append(f"  {phrase.left}", "not bold dim")

@@ -32,7 +32,7 @@ KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Judged:
+class DraftCheck:
     """A text, read and checked. `trouble` is set, and the rest empty, where it is no TOML."""
 
     given: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class EditAttempt:
     """A value as typed: the text it would make, or why it is refused; `told` is worth knowing."""
 
     text: str = ""
@@ -102,7 +102,7 @@ class Draft:
     def can_redo(self) -> bool:
         return bool(self._undone)
 
-    def attempt(self, path: KeyPath, typed: str) -> Attempt:
+    def attempt(self, path: KeyPath, typed: str) -> EditAttempt:
         """What would come of typing this for `path`; nothing is changed.
 
         A value that its key does not take is refused. One that only does not go with another
@@ -112,18 +112,18 @@ class Draft:
         key = dotted(path)
         paths, errors = overrides.apply(given, [f"{key}={typed}"])
         if errors:
-            return Attempt(refused=_words(errors[0].message, errors[0].hint))
+            return EditAttempt(refused=_words(errors[0].message, errors[0].hint))
         preset, faults = check(given)
         combined = set(rules.faults(preset))
         own = [fault for fault in faults if fault.path[: len(path)] == path]
         refused = [told(fault) for fault in own if fault not in combined]
         if refused:
-            return Attempt(refused=refused[0])
+            return EditAttempt(refused=refused[0])
         try:
             text = toml_edit.set_value(self.text, key, value_at(given, path))
         except UserError as error:
-            return Attempt(refused=_words(error.message, error.hint))
-        return Attempt(text, told=next(map(told, own), ""))
+            return EditAttempt(refused=_words(error.message, error.hint))
+        return EditAttempt(text, told=next(map(told, own), ""))
 
     def change(self, text: str) -> None:
         """Take another text; the old one can be had back."""
@@ -186,14 +186,14 @@ class Draft:
         self.saved_text, self.on_disk = text, judge(text, self.path)
 
 
-def judge(text: str, path: Path) -> Judged:
+def judge(text: str, path: Path) -> DraftCheck:
     """Read and check a text; never raises for what it holds."""
     try:
         given, places = read_toml(text, path)
     except UserError as error:
-        return Judged(trouble=error)
+        return DraftCheck(trouble=error)
     preset, faults = check(copy.deepcopy(given))
-    return Judged(given, places, preset, tuple(faults))
+    return DraftCheck(given, places, preset, tuple(faults))
 
 
 def told(fault: Fault) -> str:

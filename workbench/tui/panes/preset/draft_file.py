@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 1.0
 
 
-class FilingPane(Pane):
+class DraftFile(Pane):
     """Holds the draft; the pane that shows it says how it is drawn and which key is meant."""
 
     def __init__(self, id: str | None = None) -> None:

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from workbench.core.errors import WorkbenchError
-from workbench.tui.panes.preset.draft_file import FilingPane
+from workbench.tui.panes.preset.draft_file import DraftFile
 from workbench.tui.styled_text import styled
 
 if TYPE_CHECKING:
-    from workbench.runner.dry_run import Counting
+    from workbench.runner.dry_run import DryRun
 
 REST_S = 0.8
 LARGE_BYTES = 32 << 20  # data that take the child more than moments
 KEPT = 32
 
 
-class EstimatingPane(FilingPane):
+class DraftDryRun(DraftFile):
     """Keeps `plan`, the lines of the estimate, and `summary`, one line of it, up to the draft."""
 
     def __init__(self, id: str | None = None) -> None:
@@ -34,7 +34,7 @@ class EstimatingPane(FilingPane):
         self._counted: dict[str, tuple[list[Text], Text]] = {}
         self._seen = self._asked = ""
         self._changed_at = 0.0
-        self._child: Counting | None = None
+        self._child: DryRun | None = None
 
     def estimated(self) -> None:
         """The estimate, or the word about it, is new."""
@@ -60,7 +60,7 @@ class EstimatingPane(FilingPane):
 
     def count(self) -> None:
         """Have the child count the draft as it stands. Raises UserErrors for its faults."""
-        from workbench.runner.dry_run import Counting
+        from workbench.runner.dry_run import DryRun
         from workbench.tui.panes.preset import form_text
 
         assert self.draft is not None
@@ -73,7 +73,7 @@ class EstimatingPane(FilingPane):
 
         def work() -> tuple[list[Text], Text]:
             try:
-                child = self._child = Counting(loaded)
+                child = self._child = DryRun(loaded)
                 if self._asked != text:  # it was dropped while it started
                     child.cancel()
                 found: dict[str, Any] = child.found()

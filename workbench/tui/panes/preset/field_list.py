@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from workbench.core.text import one_line
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
     from workbench.tui.panes.preset.outline import Branch, Entry
@@ -17,7 +17,7 @@ KEY_WIDTH = 24
 NARROW_KEY_WIDTH = 18
 
 
-class Branches(Rows):
+class Branches(RowList):
     """The sections; `changed` and `faulty` ones carry a mark."""
 
     def __init__(self, id: str | None = None) -> None:
@@ -42,7 +42,7 @@ class Branches(Rows):
         return mark.append(f"{'  ' * branch.depth}{branch.title}")
 
 
-class Fields(Rows):
+class Fields(RowList):
     """Key and value, one a line; what the file does not say itself is dim."""
 
     def __init__(self, id: str | None = None) -> None:

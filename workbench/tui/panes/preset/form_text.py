@@ -107,7 +107,9 @@ def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
 def plan_summary(loaded: LoadedPreset, found: dict[str, Any]) -> Text:
     """`63 + 336 steps  about 2:50  762 MiB of 22.6 GiB free`, red where that is too little."""
     style = "bold red" if dry_run.is_too_large(found) else ""
-    return styled(dry_run.summary(found, [stage.name for stage in loaded.preset.train]), style)
+    return styled(
+        dry_run.estimate_summary(found, [stage.name for stage in loaded.preset.train]), style
+    )
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
 from workbench.tui.actions import Action
-from workbench.tui.panes.preset.dry_run import EstimatingPane
+from workbench.tui.panes.preset.dry_run import DraftDryRun
 from workbench.tui.panes.preset.field_list import Branches, Fields
 from workbench.tui.styled_text import styled
 from workbench.tui.widgets.bar import Bar
@@ -28,7 +28,7 @@ VIEWS = ("key", "faults", "changes", "plan")
 TITLES = {"key": "preset key", "faults": "errors", "changes": "changes", "plan": "run plan"}
 
 
-class PresetPane(EstimatingPane):
+class PresetPane(DraftDryRun):
     """The draft of one preset; the file changes when it is saved."""
 
     ID = "preset"

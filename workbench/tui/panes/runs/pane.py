@@ -15,7 +15,7 @@ from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
 from workbench.tui.actions import Action
 from workbench.tui.pane import Pane
-from workbench.tui.panes.runs.run_table import RunList
+from workbench.tui.panes.runs.run_table import RunTable
 from workbench.tui.runs import controller
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.row_list import TextLines, wrapped
@@ -64,7 +64,7 @@ class RunsPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield Bar("heads")
-        yield RunList()
+        yield RunTable()
         yield TextLines(id="story")
 
     def on_mount(self) -> None:
@@ -101,7 +101,7 @@ class RunsPane(Pane):
         run = self.screen_app.current
         return (str(run.path), "the run folder") if run else ("", "")
 
-    def on_rows_moved(self, message: RunList.Moved) -> None:
+    def on_rows_moved(self, message: RunTable.Moved) -> None:
         if message.rows is self._rows and message.index < len(self._rows.runs):
             self.screen_app.choose(self._rows.runs[message.index])
 
@@ -175,8 +175,8 @@ class RunsPane(Pane):
         self.app.push_screen(Confirm(f"Delete the run {run.name}?", details), then)
 
     @property
-    def _rows(self) -> RunList:
-        return self.query_one(RunList)
+    def _rows(self) -> RunTable:
+        return self.query_one(RunTable)
 
     @property
     def _current(self) -> RunFolder:
@@ -233,13 +233,13 @@ class RunsPane(Pane):
 def story(run: RunFolder, state: RunState, at_work: bool) -> list[Text]:
     """The run in a few lines: its stages, what went wrong, how to go on."""
     lines = [
-        Text(status_text.finished(stage, state))
+        Text(status_text.finished_text(stage, state))
         for stage in state.stages.values()
         if stage.status == "done"
     ]
     current = state.stages.get(state.stage)
     if current and current.status == "running":
-        phrase = status_text.running(current)
+        phrase = status_text.running_text(current)
         mark = "▶" if at_work else "✗"
         text = f"{mark} {status_text.label(current.name):{status_text.NAME_WIDTH}} {phrase.text}"
         lines.append(Text(f"{text}  {phrase.left if at_work else ''}"))

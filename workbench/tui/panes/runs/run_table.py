@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from workbench.core.text import one_line
-from workbench.reports.run_overview import MARKS, Glance
+from workbench.reports.run_overview import MARKS, RunOverview
 from workbench.run.folder import RunFolder
 from workbench.run.state import seconds_between
-from workbench.tui.runs.watcher import Watching
-from workbench.tui.widgets.row_list import Rows
+from workbench.tui.runs.watcher import RunWatcher
+from workbench.tui.widgets.row_list import RowList
 
 WIDE = 72
 NARROW = 54
@@ -22,17 +22,17 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 COLOURS = {"running": "green", "failed": "red", "died": "red", "stopped": "yellow"}
 
 
-class RunList(Rows):
+class RunTable(RowList):
     """One line a run; `runs` are those shown, `pinned` their paths in the order of pinning."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.runs: list[RunFolder] = []
         self.pinned: list[RunFolder] = []
-        self._watching: Watching | None = None
+        self._watching: RunWatcher | None = None
         self._minute = 0
 
-    def show(self, watching: Watching, runs: Sequence[RunFolder]) -> None:
+    def show(self, watching: RunWatcher, runs: Sequence[RunFolder]) -> None:
         """Draw these runs as they are now."""
         self._watching, self.runs = watching, list(runs)
         self.changed(len(self.runs))
@@ -69,7 +69,7 @@ class RunList(Rows):
         return Text.assemble((MARKS[seen.standing], COLOURS.get(seen.standing, "")), line)
 
 
-def progress(seen: Glance) -> str:
+def progress(seen: RunOverview) -> str:
     """`████▌    52% 1:20` of a running stage."""
     if seen.share is None or seen.standing != "running":
         return ""
@@ -95,7 +95,7 @@ def ago(then: str) -> str:
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
 
 
-def _stage(seen: Glance) -> str:
+def _stage(seen: RunOverview) -> str:
     return "" if seen.standing in ("done", "new") else seen.stage
 
 

@@ -24,7 +24,7 @@ from workbench.tui.chart.plot import BLOCKS, glyphs_for
 from workbench.tui.pane import Pane
 from workbench.tui.panes.train import training_text
 from workbench.tui.panes.train.training_text import answer_lines, prompts_of
-from workbench.tui.runs.follower import Followed
+from workbench.tui.runs.follower import RunFollower
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.log_view import LogView
 from workbench.tui.widgets.row_list import TextLines, wrapped
@@ -141,7 +141,7 @@ class TrainPane(Pane):
     # What there is to show
 
     @property
-    def followed(self) -> Followed | None:
+    def followed(self) -> RunFollower | None:
         """The current run's state and curves."""
         run = self.screen_app.current
         return self.screen_app.followed(run) if run else None
@@ -376,7 +376,7 @@ class TrainPane(Pane):
         self._waiting = False
         self.draw()
 
-    def _draw_bars(self, followed: Followed | None) -> None:
+    def _draw_bars(self, followed: RunFollower | None) -> None:
         head, line = self.query_one("#head", Bar), self.query_one("#figures", Bar)
         if followed is None:
             head.show(Text(" No run selected. Press 1 for the list of runs; n there starts one."))

@@ -19,11 +19,11 @@ from rich.text import Text
 
 from workbench.core.text import one_line, size, visible
 from workbench.reports import status_text
-from workbench.reports.run_overview import MARKS, Seen, standing
+from workbench.reports.run_overview import MARKS, Seen, run_status
 from workbench.run.events import Load, Sampled
 from workbench.tui.chart.axes import count, figure
 from workbench.tui.panes.runs.run_table import COLOURS, ago, bar
-from workbench.tui.runs.follower import Followed
+from workbench.tui.runs.follower import RunFollower
 
 NEW = "bold green"
 BESIDE_WIDTH = 84  # from here on two answers stand side by side
@@ -170,16 +170,16 @@ def _row(text: str, start: int, end: int, width: int) -> int:
 BAR_CELLS = 12
 
 
-def head(followed: Followed) -> Text:
+def head(followed: RunFollower) -> Text:
     """Which run, how it stands, how far it is."""
     state = followed.state
     half_read = followed.behind and not followed.at_work  # its end may be the missing part
-    stands: Seen = "reading" if half_read else standing(state, followed.at_work)
+    stands: Seen = "reading" if half_read else run_status(state, followed.at_work)
     text = Text().append(f" {MARKS[stands]} ", COLOURS.get(stands, ""))
     text.append(one_line(followed.run.name, 30), "bold").append(f"  {stands}")
     stage = state.stages.get(state.stage)
     if stage and stage.status == "running":
-        phrase = status_text.running(stage)
+        phrase = status_text.running_text(stage)
         text.append(f"  {status_text.label(stage.name)}")
         if phrase.share is not None:
             text.append(f"  {bar(phrase.share, BAR_CELLS)}▏", "green").append(f"{phrase.share:.0%}")
@@ -198,7 +198,7 @@ def head(followed: Followed) -> Text:
     return text
 
 
-def figures(followed: Followed, stage_name: str) -> Text:
+def figures(followed: RunFollower, stage_name: str) -> Text:
     """The newest losses of the training stage that is shown."""
     curves = followed.curves.get(stage_name)
     stage = followed.state.stages.get(stage_name)
@@ -218,7 +218,7 @@ def figures(followed: Followed, stage_name: str) -> Text:
     return Text(f" {names}" + "  ".join(parts))
 
 
-def pace(followed: Followed, stage_name: str) -> Text:
+def pace(followed: RunFollower, stage_name: str) -> Text:
     """Speed, learning rate and gradient norm, then memory and load; the head has the time left."""
     stage = followed.state.stages.get(stage_name)
     if stage is None or not stage.steps:
@@ -245,7 +245,7 @@ def loads(load: Load) -> list[str]:
     return parts
 
 
-def notes(followed: Followed) -> list[Text]:
+def notes(followed: RunFollower) -> list[Text]:
     """Notes and warnings in their order, a line each, with what went wrong last."""
     state = followed.state
     lines = [
@@ -264,7 +264,7 @@ def notes(followed: Followed) -> list[Text]:
     return lines
 
 
-def why_empty(followed: Followed | None) -> str:
+def why_empty(followed: RunFollower | None) -> str:
     """What stands in the place of a curve that is not there yet."""
     if followed is None:
         return "no run selected"
