@@ -141,7 +141,8 @@ def _config(base: str) -> dict[str, Any]:
     try:
         return known_config(base)
     except KeyError:
-        hint = "take a preset of docs/models.md, or add it to workbench/architectures/known_models.toml"
+        table = "workbench/architectures/known_models.toml"
+        hint = f"take a preset of docs/models.md, or add it to {table}"
         raise UserError(f"the sizes of {base} are not known", hint=hint) from None
 
 

@@ -3,8 +3,9 @@
     python -m benchmarks.malformed [--json FILE] [--million]
 
 Each must be refused by one line `file:line: reason` on stderr and the exit status 2, within a
-second and 300 MB; none may be accepted. The files are those of tests/dataset/readers/test_malformed.py (so
-pytest and hypothesis must be installed) and some that are no files. `--million` adds a file of a
+second and 300 MB; none may be accepted. The files are those of
+tests/dataset/readers/test_malformed.py (so pytest and hypothesis must be installed) and some that
+are no files. `--million` adds a file of a
 million rows of which the last is bad.
 """
 

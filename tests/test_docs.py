@@ -75,7 +75,7 @@ def chat_parses(words: list[str]) -> None:
 
 
 def evaluation_parses(words: list[str]) -> None:
-    """Needs a model: tests/commands/test_evaluate.py has one. Arguments and checker are looked at."""
+    """Needs a model (tests/commands/test_evaluate.py has one); looks at arguments and checker."""
     parser = Parser()
     evaluate.add_arguments(parser)
     assert evaluate.words_of(parser.parse_args(words[2:]).checker or [""]) is not None

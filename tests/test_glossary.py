@@ -86,8 +86,10 @@ SHOWN = {"about", "detail", "doing", "help", "hint", "label", "message", "title"
 # Phrases that may keep a word: what a model is given in a test of itself is no text of ours.
 ALLOWED = {
     "workbench/tokenization/chat_format.py": "messages with which a template is tried",
-    "workbench/pipeline/export/vocabulary_check.py": "texts with which tokenizers and models are compared",
-    "workbench/pipeline/export/turns.py": "messages with which Modelfiles are proved",
+    "workbench/pipeline/export/vocabulary_check.py": (
+        "texts with which tokenizers and models are compared"
+    ),
+    "workbench/serving/template_turns.py": "messages with which Modelfiles are proved",
 }
 
 

@@ -31,7 +31,7 @@ LIGHT_ROOMS = (
     workbench.runner,
 )
 # Imported by the first search for near duplicates, not before.
-LATE = {"workbench.dataset.ngram_index", "workbench.dataset.ngram_index"}
+LATE = {"workbench.dataset.ngram_index"}
 
 
 def loaded_after(imports: str) -> set[str]:

@@ -11,9 +11,9 @@ from tests.run.helpers import make_run
 from tests.run.test_model_files import PRESET, exported
 from workbench.cli import main
 from workbench.commands import chat
-from workbench.console.chat import ChatSettings
 from workbench.core.errors import UserError
 from workbench.inference.chat_model import GgufSource
+from workbench.inference.conversation import ChatSettings
 
 WITH_SYSTEM = (
     PRESET.replace('path = "x.txt"', 'path = "x.txt"\n[data]\nsystem = "Be kind."')

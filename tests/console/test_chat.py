@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.inference.helpers import Tiny, write_tiny
-from workbench.console.chat import ChatSettings, cancel_on_interrupt, chat, chat_once, messages
+from workbench.console.chat import cancel_on_interrupt, chat, chat_once, messages
 from workbench.core.errors import UserError
 from workbench.core.sampling import SamplingParams
 from workbench.inference.chat_model import GgufSource
-from workbench.inference.conversation import Conversation
+from workbench.inference.conversation import ChatSettings, Conversation
 from workbench.inference.generation import Completion
 from workbench.inference.session import Session
 

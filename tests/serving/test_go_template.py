@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.serving.go import execute
-from workbench.pipeline.export.turns import Message, Renderer, proof_conversations, renderer
 from workbench.serving.go_template import COMPUTED, GoTemplate, NotLinear, go_template
 from workbench.serving.modelfile_values import dropped, quoted
+from workbench.serving.template_turns import Message, Renderer, proof_conversations, renderer
 from workbench.tokenization.chat_template import ChatTemplate, built_in
 
 GEMMA3 = """\

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.pipeline.export.turns import renderer
 from workbench.serving.modelfile import ModelfileParameters, modelfile, read_modelfile
+from workbench.serving.template_turns import renderer
 from workbench.tokenization.chat_template import ChatTemplate, built_in
 
 NUMBERED = "{% for m in messages %}<|{{ m.role }} {{ loop.index }}|>{{ m.content }}{% endfor %}"

@@ -11,10 +11,11 @@ import pytest
 
 from tests.pipeline.evaluation.helpers import Server, http_server
 from workbench.cli import main
-from workbench.console.chat import ChatSettings, chat, chat_once
+from workbench.console.chat import chat, chat_once
 from workbench.core.errors import UserError
 from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
+from workbench.inference.conversation import ChatSettings
 from workbench.serving import ollama_chat
 from workbench.serving.ollama_chat import OllamaChatModel, OllamaSource
 from workbench.serving.ollama_client import OllamaClient as OllamaServer

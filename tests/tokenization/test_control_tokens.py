@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from workbench.core.text import special_pattern
 from workbench.dataset.rows import Message, Place, Row
 from workbench.tokenization.control_tokens import mark_control_tokens, unused_mark
-from workbench.tokenization.tokenizer import special_pattern
 
 HERE = Place("f", 1)
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import gguf
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.architectures.model_config import CONTEXT, ModelConfig, Rope
 from workbench.architectures.tensor_layout import Storage, TensorPart, whole
 from workbench.core.errors import UserError
-from workbench.pipeline.export.safetensors_reader import Float32
 
+Float32 = NDArray[np.float32]
 Constants = Iterator[tuple[str, Float32]]
 _QUERY_OR_KEY = re.compile(r"\.(q|k)_proj\.(weight|bias)$")
 

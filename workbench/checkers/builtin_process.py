@@ -1,4 +1,6 @@
-"""The built-in checkers that run as a child: `python -m workbench.checkers.builtin_process KIND FILE [WORD]`.
+"""The built-in checkers that run as a child process.
+
+`python -m workbench.checkers.builtin_process KIND FILE [WORD]`.
 
 Exit status 0 passes, 1 does not, with the reason on stderr. Words are percent-encoded. Nothing here
 guards against answers or patterns that take for ever or crash the interpreter: the limits of

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from workbench.console.chat import ChatSettings, chat, chat_once
+from workbench.console.chat import chat, chat_once
 from workbench.console.progress import ProgressLine
 from workbench.core.errors import EXIT_DONE, UserError
 from workbench.core.paths import state_folder
 from workbench.core.sampling import SamplingParams
 from workbench.core.text import did_you_mean
 from workbench.inference.chat_model import GgufSource, ModelSource
-from workbench.inference.conversation import generation_settings
+from workbench.inference.conversation import ChatSettings, generation_settings
 from workbench.inference.quantization import kind_named
 from workbench.preset.loader import load
 from workbench.run import checkpoints, folder

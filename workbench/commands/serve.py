@@ -13,11 +13,16 @@ from contextlib import closing
 from dataclasses import replace
 
 from workbench.commands.chat import GGUF, OLLAMA, apply_flags, models_of, split
-from workbench.console.chat import ChatSettings, open_session, refresh_model
+from workbench.console.chat import refresh_model
 from workbench.core.errors import EXIT_DONE, UserError
 from workbench.core.text import visible
 from workbench.inference.chat_model import ModelSource
-from workbench.inference.conversation import Conversation, generation_settings
+from workbench.inference.conversation import (
+    ChatSettings,
+    Conversation,
+    generation_settings,
+    open_session,
+)
 from workbench.preset.loader import load
 from workbench.run import folder
 

@@ -12,21 +12,26 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from workbench.core.errors import UserError, WorkbenchError
 from workbench.core.sampling import SamplingParams
-from workbench.core.text import did_you_mean, quantity, visible
-from workbench.inference.chat_model import ChatModel, GgufSource, ModelSource
-from workbench.inference.conversation import FILE_PREFIX, Conversation, read_prompt
-from workbench.inference.generation import Completion
-from workbench.inference.session import Session
+from workbench.core.text import did_you_mean, visible
+from workbench.inference.chat_model import ChatModel, ModelSource
+from workbench.inference.conversation import (
+    FILE_PREFIX,
+    ChatSettings,
+    Conversation,
+    open_session,
+    read_prompt,
+    swap_model,
+)
+from workbench.inference.generation import completion_summary
 from workbench.inference.transcript import Transcript, save
-from workbench.tokenization.chat_template import ChatTemplate
 
 
 @contextmanager
@@ -50,7 +55,6 @@ def cancel_on_interrupt(session: ChatModel) -> Iterator[None]:
 Write = Callable[[str], object]
 
 DEFAULT_ALTERNATIVES, MOST_RIVALS = 3, 50
-ENDINGS = {"stop": "stopped on its own", "length": "token limit reached", "cancelled": "cancelled"}
 
 
 @dataclass
@@ -89,14 +93,6 @@ def ask(desk: ChatState, text: str, write: Write) -> None:
             for piece in conversation.ask(text, desk.sampling):
                 write(visible(piece))
         write(f"\n[{completion_summary(conversation.last_answer)}]\n")
-
-
-def completion_summary(answer: Completion) -> str:
-    """`57 tokens, 310 tokens/s, stopped by itself`."""
-    ending = "context full" if answer.context_full else ENDINGS[answer.stopped]
-    return (
-        f"{quantity(answer.n_tokens, 'token')}, {answer.tokens_per_second:,.0f} tokens/s, {ending}"
-    )
 
 
 def _system(desk: ChatState, text: str, write: Write) -> None:
@@ -177,20 +173,6 @@ PROMPT, MORE = "> ", ". "
 WELCOME = "Type a message. End a line with \\ to continue it. /help lists commands; Ctrl+D exits."
 
 
-@dataclass(frozen=True)
-class ChatSettings:
-    """How to open and ask the models of a chat."""
-
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    stop: Sequence[str] = ()
-    context: int = 4096
-    system: str = ""
-    threads: int | None = None
-    log_file: Path | None = None
-    template: ChatTemplate | None = None
-    trusted: Collection[str] = ()
-
-
 def chat_once(
     models: Mapping[str, ModelSource],
     prompt: str,
@@ -264,17 +246,6 @@ def opened(
             conversation.session.close()
 
 
-def open_session(source: ModelSource, settings: ChatSettings) -> ChatModel:
-    """The model of `source` as the settings have it."""
-    return source.open(
-        context=settings.context,
-        threads=settings.threads,
-        log_file=settings.log_file,
-        template=settings.template,
-        trusted=settings.trusted,
-    )
-
-
 def refresh_model(
     conversation: Conversation,
     source: ModelSource,
@@ -295,17 +266,6 @@ def refresh_model(
         return source
     write(f"[now using {visible(newer.label)}]\n")
     return newer
-
-
-def swap_model(conversation: Conversation, newer: GgufSource, settings: ChatSettings) -> None:
-    """Let the conversation go on with other weights: an adapter exchanged, or a model loaded."""
-    now = conversation.session
-    if isinstance(now, Session) and newer.gguf == now.model.path:
-        now.adapt(newer.adapter)
-        return
-    session = open_session(newer, settings)
-    now.close()
-    conversation.session = session
 
 
 def messages(read: Callable[[str], str], write: Callable[[str], object]) -> Iterator[str]:

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.console.views import JsonView, PlainView, View
+from workbench.console.views import JsonView, PlainView
 from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
 from workbench.core.text import visible
 from workbench.reports.run_summary import report
 from workbench.run import launch, lock
 from workbench.run.folder import RunFolder
 from workbench.run.state import RunState
-from workbench.runner.follower import Follower, Interrupts, Outcome, interrupted, outcome
+from workbench.runner.follower import Follower, Interrupts, Outcome, View, interrupted, outcome
 
 
 def start_and_follow(

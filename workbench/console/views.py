@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from workbench.core.text import one_line, visible
 from workbench.reports import status_text
@@ -64,19 +64,6 @@ class EventLines:
 LINE_EVERY_S = 1.0
 QUIET_S = 30.0
 SHARE_A_LINE = 0.05
-
-
-class View(Protocol):
-    """What `follow` needs of a view."""
-
-    def show(self, state: RunState, records: Sequence[Record]) -> None:
-        """New records, and the state after them; called at every poll, also without any."""
-
-    def tell(self, line: str) -> None:
-        """A line from the front itself, not from the worker."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
 
 
 class JsonView:

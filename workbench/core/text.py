@@ -7,6 +7,7 @@ can be written to any terminal. Widgets get it with `markup=False` besides.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 CELL_WIDTH = 60
@@ -81,3 +82,9 @@ def _escape(c: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def special_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Finds any of the names in a text, the longest first; one character alone is no name."""
+    found = sorted((name for name in names if len(name) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, found))) if found else None

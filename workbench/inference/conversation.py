@@ -7,18 +7,19 @@ How a preset asks: its `[generate]` and system prompt as the chat room takes the
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from workbench.console.chat import ChatSettings
 from workbench.core.errors import UserError
 from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message
-from workbench.inference.chat_model import ChatModel
+from workbench.inference.chat_model import ChatModel, GgufSource, ModelSource
 from workbench.inference.generation import Completion
 from workbench.inference.reasoning import shown
+from workbench.inference.session import Session
 from workbench.preset.schema import Generate, Preset
+from workbench.tokenization.chat_template import ChatTemplate
 
 FILE_PREFIX = "FILE:"
 
@@ -91,3 +92,39 @@ def generation_settings(preset: Preset | None) -> ChatSettings:
         context=generate.context,
         system=preset.data.system if preset else "",
     )
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How to open and ask the models of a chat."""
+
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop: Sequence[str] = ()
+    context: int = 4096
+    system: str = ""
+    threads: int | None = None
+    log_file: Path | None = None
+    template: ChatTemplate | None = None
+    trusted: Collection[str] = ()
+
+
+def open_session(source: ModelSource, settings: ChatSettings) -> ChatModel:
+    """The model of `source` as the settings have it."""
+    return source.open(
+        context=settings.context,
+        threads=settings.threads,
+        log_file=settings.log_file,
+        template=settings.template,
+        trusted=settings.trusted,
+    )
+
+
+def swap_model(conversation: Conversation, newer: GgufSource, settings: ChatSettings) -> None:
+    """Let the conversation go on with other weights: an adapter exchanged, or a model loaded."""
+    now = conversation.session
+    if isinstance(now, Session) and newer.gguf == now.model.path:
+        now.adapt(newer.adapter)
+        return
+    session = open_session(newer, settings)
+    now.close()
+    conversation.session = session

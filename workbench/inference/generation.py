@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Literal
 
 from workbench.core.sampling import PENALTY_WINDOW, SamplingParams
+from workbench.core.text import quantity
 from workbench.inference.decoder import BATCH_TOKENS, Decoder, SequenceTokens
 from workbench.inference.llama_model import LlamaModel
 from workbench.inference.stop_sequences import TextStream
@@ -275,3 +276,14 @@ def pack(prompts: Sequence[Sequence[int]], room: int) -> Iterator[list[SequenceT
                 call, free = [], room
     if call:
         yield call
+
+
+ENDINGS = {"stop": "stopped on its own", "length": "token limit reached", "cancelled": "cancelled"}
+
+
+def completion_summary(answer: Completion) -> str:
+    """`57 tokens, 310 tokens/s, stopped by itself`."""
+    ending = "context full" if answer.context_full else ENDINGS[answer.stopped]
+    return (
+        f"{quantity(answer.n_tokens, 'token')}, {answer.tokens_per_second:,.0f} tokens/s, {ending}"
+    )

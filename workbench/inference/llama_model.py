@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import UserError
+from workbench.core.text import special_pattern
 from workbench.inference.llama_library import LOG, library
-from workbench.tokenization.tokenizer import special_pattern
 
 CONTROL, UNKNOWN = 1 << 3, 1 << 0  # enum llama_token_attr in llama.h
 NO_TOKEN = -1

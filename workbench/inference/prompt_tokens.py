@@ -3,8 +3,9 @@
 The template's own `<|im_end|>` must become one control token; the same characters typed by a user,
 or standing in a document, must stay text, or a user could end their turn and speak as the system.
 So before rendering, each control-token name inside a message is cut in two by a mark, as the
-training data's are (`workbench.tokenization.control_tokens`), and the rendered text is tokenized piece by piece
-between the marks: no piece holds the whole name. Where none is named there is one piece.
+training data's are (`workbench.tokenization.control_tokens`), and the rendered text is tokenized
+piece by piece between the marks: no piece holds the whole name. Where none is named there is one
+piece.
 
 The model reads the same characters either way. (A tokenizer of the SentencePiece kind that puts a
 space before each text puts one at such a cut too.)

@@ -17,9 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from workbench.console.views import View
 from workbench.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from workbench.core.text import one_line, visible
 from workbench.run import control, events, launch
@@ -227,3 +226,16 @@ def _last_line(run: RunFolder) -> str:
         return ""
     said = [line for line in lines if line.strip()]
     return one_line(said[-1], 200) if said else ""
+
+
+class View(Protocol):
+    """What `follow` needs of a view."""
+
+    def show(self, state: RunState, records: Sequence[Record]) -> None:
+        """New records, and the state after them; called at every poll, also without any."""
+
+    def tell(self, line: str) -> None:
+        """A line from the front itself, not from the worker."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from workbench.pipeline.export.turns import (
+from workbench.serving.go_text import DATE, date_mark, date_parts, go_text
+from workbench.serving.template_turns import (
     Message,
     NotLinear,
     Pieces,
@@ -21,7 +22,6 @@ from workbench.pipeline.export.turns import (
     renderer,
     same,
 )
-from workbench.serving.go_text import DATE, date_mark, date_parts, go_text
 
 __all__ = ["GoTemplate", "NotLinear", "Renderer", "go_template", "renderer"]
 

@@ -13,8 +13,8 @@ import os.path
 import re
 from collections.abc import Sequence
 
-from workbench.pipeline.export.turns import Pieces
 from workbench.serving.modelfile_values import is_kept
+from workbench.serving.template_turns import Pieces
 
 DATE = re.compile("\u2983date-(\\d+)\u2984")
 _DIRECTIVE = re.compile(r"%-?.", re.DOTALL)

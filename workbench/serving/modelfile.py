@@ -1,7 +1,7 @@
 """A Modelfile read back: the request that its words come to.
 
-Format: https://docs.ollama.com/modelfile; values as `workbench.serving.modelfile_values` reads them, each of
-their characters kept. What this does not know is refused, not passed over.
+Format: https://docs.ollama.com/modelfile; values as `workbench.serving.modelfile_values` reads
+them, each of their characters kept. What this does not know is refused, not passed over.
 
 The Modelfile that makes an Ollama model of a GGUF.
 
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.pipeline.export.turns import Message, Renderer
 from workbench.serving.go_template import GoTemplate, NotLinear, go_template
 from workbench.serving.modelfile_values import dropped, name_of, quoted, value_at
+from workbench.serving.template_turns import Message, Renderer
 
 INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+")
 PARAMETER = re.compile(r"([A-Za-z0-9_]+)[ \t]+")
@@ -189,10 +189,10 @@ def modelfile(
         _add(lines, warnings, "TEMPLATE", derived.text)
         system = system.strip() if "system" in derived.trims else system
     all_stops = tuple(dict.fromkeys([*stops, *(derived.stops if derived else ())]))
-    for field in fields(parameters):
-        value = getattr(parameters, field.name)
+    for parameter in fields(parameters):
+        value = getattr(parameters, parameter.name)
         if value is not None:
-            lines.append(f"PARAMETER {field.name} {value}")
+            lines.append(f"PARAMETER {parameter.name} {value}")
     for stop in all_stops:
         _add(lines, warnings, "PARAMETER stop", stop)
     if system:

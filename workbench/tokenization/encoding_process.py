@@ -1,4 +1,6 @@
-"""A process that encodes batches of rows for another: `python -m workbench.tokenization.encoding_process`.
+"""A process that encodes batches of rows for another.
+
+`python -m workbench.tokenization.encoding_process`.
 
 It is told an `Encoder`, then one batch after the other, and answers each; all of it pickled, over
 its standard input and output. It ends when its input does, so none outlives the process it helps.

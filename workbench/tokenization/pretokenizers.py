@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.core.errors import UserError
-from workbench.pipeline.export.differences import normalizer_kinds
 
 Step = tuple[str, str | bool]
 
@@ -210,3 +209,12 @@ def _expression(pre: Mapping[str, Any]) -> str | None:
     how = (pre.get("behavior"), bool(pre.get("invert")))
     matches = how == ("Removed", True) and expression.endswith(_WHOLE)
     return expression if matches or how == ("Isolated", False) else None
+
+
+def normalizer_kinds(normalizer: Mapping[str, Any] | None) -> list[str]:
+    """The kinds of all normalizer steps, in order."""
+    if normalizer is None:
+        return []
+    if normalizer["type"] == "Sequence":
+        return [kind for step in normalizer["normalizers"] for kind in normalizer_kinds(step)]
+    return [str(normalizer["type"])]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.core.errors import UserError
-from workbench.core.text import did_you_mean
+from workbench.core.text import did_you_mean, special_pattern
 from workbench.tokenization.sequences import TYPE
 from workbench.tokenization.word_cache import WordCache, build_word_cache
 
@@ -145,12 +145,6 @@ def ids_of(tokenizer: Tokenizer, names: Sequence[str]) -> tuple[int, ...]:
         if name not in known:
             raise UserError(f"the tokenizer has no token '{name}'", hint=did_you_mean(name, known))
     return tuple(known[name] for name in names)
-
-
-def special_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds any of the names in a text, the longest first; one character alone is no name."""
-    found = sorted((name for name in names if len(name) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, found))) if found else None
 
 
 def _leading_id(backend: tokenizers.Tokenizer, special: set[int]) -> int | None:

@@ -12,11 +12,12 @@ import pytest
 
 from tests.pipeline.export.helpers import save_adapter
 from tests.pipeline.export.test_adapter_gguf import divergence, expected
-from workbench.console.chat import ChatSettings, chat
+from workbench.console.chat import chat
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.core.sampling import SamplingParams
 from workbench.inference.chat_model import GgufSource
+from workbench.inference.conversation import ChatSettings
 from workbench.inference.llama_model import LlamaAdapter, apply_adapter
 from workbench.pipeline.export import gguf_cache
 from workbench.pipeline.export.checkpoint_process import CheckpointModel, make_ready

@@ -16,12 +16,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from math import exp, log
 
-from workbench.core.text import one_line
+from workbench.core.text import one_line, special_pattern
 from workbench.dataset.checks import confusables
 from workbench.dataset.checks.repeated_rows import DuplicateTracker
 from workbench.dataset.duplicates import HEAD_END, key_parts
 from workbench.dataset.rows import ASSISTANT, Fault, Row
-from workbench.tokenization.tokenizer import special_pattern
 
 MIN_ROWS = 30
 FENCES = 3.0

@@ -1,8 +1,8 @@
 """Child process of `workbench evaluate`: asks models a file of prompts, judges, writes the report.
 
-`python -m workbench.pipeline.evaluation.evaluate_process REQUEST`, a JSON object with the fields of `Request`. It tells
-an object an answer, and at the end how it went; every answer is on disk before it is judged, so one
-that is killed goes on where it stopped.
+`python -m workbench.pipeline.evaluation.evaluate_process REQUEST`, a JSON object with the fields
+of `EvaluationRequest`. It prints an object for each answer, and at the end how it went; every
+answer is on disk before it is judged, so one that is killed goes on where it stopped.
 
     {"model": "tuned", "done": 3, "total": 38, "passed": true}
     {"model": "tuned", "weighed": 3, "total": 38}

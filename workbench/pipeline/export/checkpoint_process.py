@@ -1,9 +1,9 @@
 """Child process: saved weights of a run made ready to be talked to, also while it still trains.
 
-`python -m workbench.pipeline.export.checkpoint_process RUN STAGE NAME TYPE`, NAME such as best or step-000040. What the
-stage began with becomes a GGUF of TYPE, once; the checkpoint's adapter another beside it, in
-milliseconds. Weights that no adapter file can say (all were trained, DoRA) are merged into a GGUF
-of their own. Both lie in the cache, under a name that their content gives.
+`python -m workbench.pipeline.export.checkpoint_process RUN STAGE NAME TYPE`, NAME such as best or
+step-000040. What the stage began with becomes a GGUF of TYPE, once; the checkpoint's adapter
+another beside it, in milliseconds. Weights that no adapter file can hold (all were trained, DoRA)
+are merged into a GGUF of their own. Both lie in the cache, under a name that their content gives.
 
     {"doing": "write the base as q8_0", "done": 3, "total": 38}
     {"problem": "", "base": "...gguf", "sha256": "...", "adapter": "...gguf" or null}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from workbench.core.text import listed
-from workbench.tokenization.pretokenizers import DEVIATIONS
+from workbench.tokenization.pretokenizers import DEVIATIONS, normalizer_kinds
 
 SPACE = "\u2581"  # how SentencePiece writes a space
 
@@ -84,15 +84,6 @@ def find_differences(
         )
         if found
     )
-
-
-def normalizer_kinds(normalizer: Mapping[str, Any] | None) -> list[str]:
-    """The kinds of all normalizer steps, in order."""
-    if normalizer is None:
-        return []
-    if normalizer["type"] == "Sequence":
-        return [kind for step in normalizer["normalizers"] for kind in normalizer_kinds(step)]
-    return [str(normalizer["type"])]
 
 
 def metaspace_scheme(backend: Mapping[str, Any]) -> str:

@@ -24,11 +24,10 @@ from workbench.pipeline.export.differences import (
     SPACE,
     find_differences,
     metaspace_scheme,
-    normalizer_kinds,
 )
 from workbench.pipeline.export.tokenizer_files import TokenizerFiles, read_tokenizer
 from workbench.pipeline.export.vocabulary import Vocabulary
-from workbench.tokenization.pretokenizers import pretokenizer_name
+from workbench.tokenization.pretokenizers import normalizer_kinds, pretokenizer_name
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _LOOKS_SPECIAL = re.compile(

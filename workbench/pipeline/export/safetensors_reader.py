@@ -20,7 +20,7 @@ from workbench.core.errors import UserError
 from workbench.pipeline.export.packed import unpacked
 from workbench.pipeline.export.stored import PLAIN, Float32, Stored, plain_bytes
 
-__all__ = ["PLAIN", "Float32", "Shards"]
+__all__ = ["PLAIN", "Float32", "SafetensorsFolder"]
 
 BASE = "model.safetensors"
 MAX_HEADER_BYTES = 100 << 20

@@ -1,6 +1,8 @@
-"""One rank of a training stage: `python -m workbench.pipeline.training.distributed.rank_process RUN NUMBER --tell FD`.
+"""One rank of a training stage.
 
-The worker starts it (`supervise.py`) and hears its events and its last word as JSON lines on the
+`python -m workbench.pipeline.training.distributed.rank_process RUN NUMBER --tell FD`.
+
+The worker starts it (`supervisor.py`) and hears its events and its last word as JSON lines on the
 descriptor FD. Standard input is a pipe from the worker: a byte asks to stop, its end is the
 worker's, and this process's too. Only rank 0 tells events.
 """

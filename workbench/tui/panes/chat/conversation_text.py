@@ -19,9 +19,9 @@ from workbench.tui.panes.chat.model_slot import Exchange, ModelSlot
 from workbench.tui.styled_text import styled, wrapped
 
 if TYPE_CHECKING:
-    from workbench.console.chat import ChatSettings
     from workbench.core.sampling import SamplingParams
     from workbench.dataset.rows import Message
+    from workbench.inference.conversation import ChatSettings
 
 STATES = {
     "opening": "loading the model ...",

@@ -15,10 +15,9 @@ from workbench.tui.panes.chat.model_list import Model, trusted, weights_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.console.chat import ChatSettings
     from workbench.core.sampling import SamplingParams
     from workbench.inference.chat_model import GgufSource
-    from workbench.inference.conversation import Conversation
+    from workbench.inference.conversation import ChatSettings, Conversation
     from workbench.inference.logprobs import TokenLogprob
     from workbench.runner.checkpoint_model import LatestCheckpoint
 
@@ -70,8 +69,7 @@ class ModelSlot:
 
     def open(self, settings: ChatSettings, log: Path) -> None:
         """Load the model, once a child process has shown that this is safe."""
-        from workbench.console.chat import open_session
-        from workbench.inference.conversation import Conversation
+        from workbench.inference.conversation import Conversation, open_session
 
         self._settings = replace(settings, log_file=log, trusted=trusted([self.model]))
         try:
@@ -109,8 +107,8 @@ class ModelSlot:
 
         Belongs to the chat's thread, between two answers.
         """
-        from workbench.console.chat import swap_model
         from workbench.inference.chat_model import GgufSource
+        from workbench.inference.conversation import swap_model
 
         talk, following = self._conversation, self._following
         if talk is None or following is None or self._settings is None:
@@ -228,7 +226,7 @@ class ModelSlot:
         self._become("writing")
 
     def _end(self, talk: Conversation) -> None:
-        from workbench.console.chat import completion_summary
+        from workbench.inference.generation import completion_summary
 
         answer = talk.last_answer
         note = (

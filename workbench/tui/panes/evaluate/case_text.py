@@ -11,8 +11,8 @@ from itertools import zip_longest
 
 from rich.text import Text
 
-from workbench.console.chat import ENDINGS
 from workbench.core.text import one_line, quantity, visible
+from workbench.inference.generation import ENDINGS
 from workbench.reports.cases import Case
 from workbench.tui.panes.evaluate.model import OtherEvaluation, PromptCases, change
 from workbench.tui.styled_text import styled, wrapped
