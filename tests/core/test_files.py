@@ -17,13 +17,13 @@ from workbench.core.errors import RunFailed
 WRITE_FILE = """
 import sys
 from pathlib import Path
-from workbench import files
+from workbench.core import files
 files.write_atomic(Path(sys.argv[1]) / "f", b"new" * 1000)
 """
 WRITE_FOLDER = """
 import sys
 from pathlib import Path
-from workbench import files
+from workbench.core import files
 with files.whole_folder(Path(sys.argv[1]) / "step") as tmp:
     (tmp / "a").write_bytes(b"new a")
     (tmp / "sub").mkdir()

@@ -13,22 +13,22 @@ from workbench.dataset.browse.record_library import SourceRequest
 
 START = """
 import json, sys, time
-from workbench.core.subprocesses import Child
-child = Child("workbench.dataset.browse.search_process", json.loads(sys.argv[1]), lambda said: None)
+from workbench.core.subprocesses import JsonChild
+child = JsonChild("workbench.dataset.browse.search_process", json.loads(sys.argv[1]), lambda said: None)
 print(child._process.pid, flush=True)
 time.sleep(60)
 """
 
 END = """
 import signal, sys
-from workbench.dataset.browse import child
+from workbench.core import subprocesses
 from workbench.core.errors import UserError
-child.LOOK_EVERY_S = 0.01
+subprocesses.LOOK_EVERY_S = 0.01
 def task(request, speaker):
     if request["fails"]:
         raise {"user": UserError, "other": ValueError}[request["fails"]]("no")
 try:
-    child.main(task)
+    subprocesses.main(task)
 finally:
     print(signal.getitimer(signal.ITIMER_REAL), file=sys.stderr)
 """

@@ -15,7 +15,7 @@ from tests.pipeline.export.helpers import save_base
 EXPORT = textwrap.dedent("""
     import errno, sys
     from pathlib import Path
-    from workbench import files
+    from workbench.core import files
     from workbench.pipeline.export.plan import plan_export
     from workbench.pipeline.export.streaming import run_export
     from workbench.pipeline.models.weights import Weights

@@ -20,27 +20,27 @@ OPEN_EACH = """
 import os, sys
 from pathlib import Path
 from workbench.inference.llama_library import library
-from workbench.inference.gguf_open_process import try_open
+from workbench.inference.gguf_open_process import try_load
 library()
 for name in sys.argv[1:]:
     pid = os.fork()
     if pid == 0:
         os.close(2)
-        os._exit(1 if try_open(Path(name)) else 0)
+        os._exit(1 if try_load(Path(name)) else 0)
     print(os.waitpid(pid, 0)[1])
 """
 # What the screen does with a file that the child could open, file after file in one process.
 TALK_TO_EACH = """
 import sys
 from pathlib import Path
-from workbench.core.sampling import Sampling
+from workbench.core.sampling import SamplingParams
 from workbench.inference.session import Session
 from workbench.dataset.rows import Message
 from workbench.core.errors import WorkbenchError
 for name in sys.argv[1:]:
     try:
         with Session.open(Path(name), context=256) as session:
-            session.answer([Message("user", "hello the one " * 9)], Sampling(max_tokens=20))
+            session.answer([Message("user", "hello the one " * 9)], SamplingParams(max_tokens=20))
         print("answered")
     except WorkbenchError as error:
         print(repr(str(error)))

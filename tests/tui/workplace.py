@@ -131,7 +131,9 @@ class Workplace:
         monkeypatch.setattr("workbench.tui.app.__version__", "1.2.3")
         monkeypatch.setattr("workbench.runner.dry_run.ESTIMATE", (sys.executable, "-c", COUNTS))
         monkeypatch.setattr("workbench.preset.lookup.list_presets", lambda: list(SHIPPED))
-        monkeypatch.setattr("workbench.console.chat.summary", lambda _: "41 tokens, 1,234 tok/s")
+        monkeypatch.setattr(
+            "workbench.inference.generation.completion_summary", lambda _: "41 tokens, 1,234 tok/s"
+        )
         monkeypatch.setattr(
             "workbench.inference.gguf_check._try_in_child", lambda path, timeout_s: ""
         )

@@ -16,8 +16,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from workbench.architectures.matrices import experts_of, matrices
 from workbench.bases.targets import Matrix
-from workbench.estimate.matrices import experts_of, matrices
 
 ALIASES = {
     "hidden_size": ("n_embd", "d_model", "dim"),

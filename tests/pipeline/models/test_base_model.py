@@ -20,10 +20,10 @@ import json, os, shutil, sys
 from types import SimpleNamespace
 from huggingface_hub import constants
 from workbench.core.errors import WorkbenchError
-from workbench.pipeline import hub
+from workbench.pipeline.models import base_model
 from workbench.pipeline.models.base_model import fetch
 from workbench.preset.schema import Model
-hub.POLL_S = 0.02
+base_model.POLL_S = 0.02
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 12  # what came before a break is kept by chunks
 if free := os.environ.get("FREE_BYTES"):
     shutil.disk_usage = lambda folder: SimpleNamespace(free=int(free))

@@ -13,14 +13,14 @@ import sys, warnings
 from pathlib import Path
 import torch
 warnings.simplefilter("ignore")
-from workbench.pipeline.training.model import AdapterSettings, attach, load
+from workbench.pipeline.training.model import Adapter, attach_adapter, load
 from workbench.pipeline.models.weights import Weights
 
 weights, cpu = Weights(Path(sys.argv[1])), torch.device("cpu")
 
 def layer(quantization):
     model = load(weights, device=cpu, dtype=torch.float32, quantization=quantization)
-    made = attach(model, AdapterSettings(rank=2), seed=1)
+    made = attach_adapter(model, Adapter(rank=2), seed=1)
     return type(made.base_model.model.model.layers[0].mlp.up_proj).__name__
 
 print(layer("none"), "bitsandbytes" in sys.modules, "torch._inductor.compile_fx" in sys.modules)

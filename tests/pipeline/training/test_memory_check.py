@@ -195,10 +195,10 @@ torch.set_num_threads(1)
 from tests import tiny
 tiny.COMMON |= dict(hidden_size=256, intermediate_size=704, num_hidden_layers=4)
 from tests.pipeline.training.helpers import Bench, rows, stage_settings
-from workbench.pipeline.training.token_dataset import Examples
+from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 bench = Bench(Path(sys.argv[1]))
-Examples.of(rows(60, longest=120)).save(bench.train_file)
+TokenDataset.of(rows(60, longest=120)).save(bench.train_file)
 def emit(event):
     if isinstance(event, events.MemoryMeasured):
         print(json.dumps(event.fields()))

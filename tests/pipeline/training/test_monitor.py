@@ -91,7 +91,7 @@ def test_without_memory_for_answers_training_goes_on(
     def too_much(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("workbench.pipeline.training.monitor.answer", too_much)
+    monkeypatch.setattr("workbench.pipeline.training.monitor.generate_samples", too_much)
     result, told = bench.train(watched=watched())
     notes = [event.message for event in told if isinstance(event, events.Note)]
     assert notes == ["watch.prompts are disabled from here on: out of memory"]

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.architectures.matrices import experts_of
 from workbench.bases.architecture import read_config
 from workbench.core import files
-from workbench.estimate.matrices import experts_of
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.batch_plan import BatchPlan, BatchSettings, single_epoch_plan
 from workbench.pipeline.training.compilation import CompileSetting

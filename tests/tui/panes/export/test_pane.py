@@ -255,7 +255,7 @@ def test_what_is_made_in_ollama_can_be_stopped(monkeypatch: pytest.MonkeyPatch) 
     run.preset_file.write_text(PRESET)
     waits = (sys.executable, "-c", "import time; print('{}', flush=True); time.sleep(60)")
     monkeypatch.setattr(
-        "workbench.tui.panes.export.ollama_upload.Taking.__init__.__defaults__", (waits,)
+        "workbench.tui.panes.export.ollama_upload.OllamaUpload.__init__.__defaults__", (waits,)
     )
 
     async def story(pilot: Pilot[None], app: WorkbenchApp) -> None:

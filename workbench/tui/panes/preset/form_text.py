@@ -85,7 +85,7 @@ def change_lines(draft: Draft) -> list[Text]:
 
 
 def plan_lines(loaded: LoadedPreset, found: dict[str, Any]) -> list[Text]:
-    """The counts of `workbench.runner.dry_run.estimated`, one line a stage."""
+    """The counts of `workbench.runner.dry_run.run_dry_run`, one line a stage."""
     prompts = quantity(found["prompts"], "evaluation prompt")
     lines = [
         Text(
