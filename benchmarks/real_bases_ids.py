@@ -56,8 +56,8 @@ def _composed(text: str, backend: Backend, pre: str) -> str:
     return unicodedata.normalize("NFC", text) if composes else text
 
 
-def _plain_space(text: str, backend: Backend, pre: str) -> str:
-    return text.replace(SPACE, " ") if backend["model"]["byte_fallback"] else text
+def _no_escaped_space(text: str, backend: Backend, pre: str) -> str:
+    return text.replace(SPACE, "") if backend["model"]["byte_fallback"] else text
 
 
 def _no_ordinary_end(text: str, backend: Backend, pre: str) -> str:
@@ -94,7 +94,7 @@ def _with_first_space(text: str, backend: Backend, pre: str) -> str:
 
 REASONS = (
     Reason("llama.cpp composes no characters (NFC)", _composed),
-    Reason("llama.cpp takes a literal U+2581 for a space", _plain_space, _plain_space),
+    Reason("llama.cpp takes a literal U+2581 for a space", _no_escaped_space, _no_escaped_space),
     Reason(
         "llama.cpp makes an ordinary token </s> a special one", _no_ordinary_end, _no_ordinary_end
     ),

@@ -150,9 +150,10 @@ class _Reader:
     def _merge(self, merge: str | list[str]) -> str:
         if isinstance(merge, str):
             return merge
-        if any(" " in part for part in merge):
+        joined = " ".join(merge)
+        if joined.count(" ") != 1:
             raise UserError(f"a merge with a space inside: {merge!r}")
-        return " ".join(merge)
+        return joined
 
     def _special(self) -> dict[str, int]:
         found = {name: self._id_of(name) for name in ("bos", "eos", "unk", "pad")}
@@ -229,6 +230,8 @@ def _as_c_string(text: str) -> str:
 
 
 def _refuse_duplicates(tokens: list[str]) -> None:
+    if len(set(tokens)) == len(tokens):
+        return
     seen = dict[str, int]()
     for i, text in enumerate(tokens):
         if seen.setdefault(text, i) != i:
