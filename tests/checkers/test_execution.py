@@ -21,7 +21,10 @@ PYTHON = "{python}"
 
 
 def has_namespaces() -> bool:
-    code = "from workbench.checkers.launcher import isolate_process; raise SystemExit(not isolate_process())"
+    code = (
+        "from workbench.checkers.launcher import isolate_process; "
+        "raise SystemExit(not isolate_process())"
+    )
     return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -14,7 +14,8 @@ from workbench.dataset.browse.record_library import SourceRequest
 START = """
 import json, sys, time
 from workbench.core.subprocesses import JsonChild
-child = JsonChild("workbench.dataset.browse.search_process", json.loads(sys.argv[1]), lambda said: None)
+search = "workbench.dataset.browse.search_process"
+child = JsonChild(search, json.loads(sys.argv[1]), lambda said: None)
 print(child._process.pid, flush=True)
 time.sleep(60)
 """
