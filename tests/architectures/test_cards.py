@@ -29,6 +29,9 @@ from workbench.architectures.card import Architecture
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import TensorPart
 from workbench.core.errors import UserError
+from workbench.pipeline.export import gguf_writer
+from workbench.pipeline.export import plan as export_plan
+from workbench.pipeline.export.gguf_keys import write_keys
 from workbench.pipeline.export.parity import judge_parity, measure
 from workbench.pipeline.export.peft_adapter import PeftAdapter
 from workbench.pipeline.export.reference_logits import write_reference
@@ -70,7 +73,6 @@ def test_longrope_files_are_the_model_on_both_sides_of_the_switch(tmp_path: Path
 MISTAKES = {
     "no-permutation": ("llama", {"permute": False}),
     "permutation-too-many": ("qwen2", {"permute": True}),
-    "no-frequencies": ("llama", {"constants": lambda config: iter(())}),
     "no-plus-one": ("gemma", {"norm_plus_one": False}),
     "no-plus-one-3": ("gemma3", {"norm_plus_one": False}),
 }
@@ -115,13 +117,20 @@ def test_the_gate_stops_a_wrong_number(
 ) -> None:
     shape, change = NUMBERS[mistake]
     base = save_base(tmp_path / "base", shape)
-    keys = Architecture.keys
 
-    def other_keys(self: Architecture, writer: Any, config: ModelConfig, rows: int) -> None:
-        keys(self, writer, ModelConfig(config.path, {**config.values, **change}), rows)
+    def other_keys(card: Architecture, writer: Any, config: ModelConfig, rows: int) -> None:
+        write_keys(card, writer, ModelConfig(config.path, {**config.values, **change}), rows)
 
-    monkeypatch.setattr(Architecture, "keys", other_keys)
+    monkeypatch.setattr(gguf_writer, "write_keys", other_keys)
     _assert_stopped(Weights(base), tmp_path, routed=shape in MIXTURES, least=1e-4)
+
+
+def test_the_gate_stops_a_file_without_frequency_factors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = save_base(tmp_path / "base", "llama")
+    monkeypatch.setattr(export_plan, "rope_tensors", lambda config: iter(()))
+    _assert_stopped(Weights(base), tmp_path)
 
 
 def test_the_gate_stops_a_missing_bias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

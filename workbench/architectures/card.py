@@ -1,28 +1,31 @@
-"""What differs between architectures, as data, and the GGUF keys that all of them share.
+"""What differs between architectures, as plain data: one `Architecture` for each model class.
 
-Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+`pipeline.export.gguf_keys` writes a card as GGUF keys and names. Functions of a card that write
+keys are given a `gguf.GGUFWriter`; no card imports gguf or numpy.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from enum import StrEnum
 from typing import Any
 
-import gguf
-import numpy as np
-from numpy.typing import NDArray
-
-from workbench.architectures.model_config import CONTEXT, ModelConfig, Rope
+from workbench.architectures.model_config import CONTEXT, ModelConfig
 from workbench.architectures.tensor_layout import Storage, TensorPart, whole
 from workbench.core.errors import UserError
 
-Float32 = NDArray[np.float32]
-Constants = Iterator[tuple[str, Float32]]
 _QUERY_OR_KEY = re.compile(r"\.(q|k)_proj\.(weight|bias)$")
+
+
+class RopeScaling(StrEnum):
+    """Values of the GGUF key `rope.scaling.type`."""
+
+    NONE = "none"
+    LINEAR = "linear"
+    YARN = "yarn"
+    LONGROPE = "longrope"
 
 
 def _nothing(config: ModelConfig) -> None:
@@ -31,10 +34,6 @@ def _nothing(config: ModelConfig) -> None:
 
 def _no_keys(writer: Any, config: ModelConfig) -> None:
     pass
-
-
-def _no_constants(config: ModelConfig) -> Constants:
-    yield from ()
 
 
 def _attention_keys(writer: Any, config: ModelConfig) -> None:
@@ -69,7 +68,7 @@ class Architecture:
     """
 
     architecture: str
-    gguf_arch: Any
+    gguf_arch: str
     permute: bool = False
     norm_plus_one: bool = False
     layer_norm: str = ""
@@ -87,12 +86,7 @@ class Architecture:
     text_of: str = ""
     attention_keys: Callable[[Any, ModelConfig], None] = _attention_keys
     more_keys: Callable[[Any, ModelConfig], None] = _no_keys
-    constants: Callable[[ModelConfig], Constants] = _no_constants
     warnings: Callable[[ModelConfig], list[str]] = _no_warnings
-
-    @property
-    def gguf_name(self) -> str:
-        return str(gguf.MODEL_ARCH_NAMES[self.gguf_arch])
 
     def tied(self, config: ModelConfig) -> bool:
         return bool(config.get("tie_word_embeddings", False))
@@ -101,14 +95,6 @@ class Architecture:
         """Layers of a cut-off copy; dense layers before the experts come on top."""
         shown = max(self.parity_layers, int(config.get("first_k_dense_replace", 0)) + 1)
         return min(shown, config.layers)
-
-    def tensor_name(self, name: str, config: ModelConfig) -> str:
-        """The GGUF name of a Hugging Face tensor. Raises UserError for one without a place."""
-        names = _name_map(self.gguf_arch, config.layers)
-        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        if found is None:
-            raise UserError(f"tensor {name} has no GGUF equivalent", path=config.path.parent)
-        return str(found)
 
     def heads_to_permute(self, name: str, config: ModelConfig) -> int:
         """Number of heads whose rows are put in pairs, 0 for a tensor that stays as it is."""
@@ -130,76 +116,6 @@ class Architecture:
             hint = "supported: " + ", ".join(self.rope_kinds)
             raise UserError(f"rope type {rope.kind!r}", path=config.path, hint=hint)
         self.check_more(config)
-
-    def keys(self, writer: Any, config: ModelConfig, vocabulary_size: int) -> None:
-        """Write the model's numbers."""
-        common_keys(writer, config, vocabulary_size)
-        if self.layer_norm:
-            writer.add_layer_norm_eps(config.need(self.layer_norm))
-        else:
-            writer.add_layer_norm_rms_eps(config.need("rms_norm_eps"))
-        self.attention_keys(writer, config)
-        rope_keys(writer, config)
-        if config.rope().kind == "yarn" and not self.latent:
-            yarn_factor_key(writer, config.rope())
-        self.more_keys(writer, config)
-
-
-@lru_cache
-def _name_map(gguf_arch: Any, layers: int) -> Any:
-    return gguf.get_tensor_name_map(gguf_arch, layers)
-
-
-def common_keys(writer: Any, config: ModelConfig, vocabulary_size: int) -> None:
-    """The keys that every architecture here has."""
-    writer.add_block_count(config.layers)
-    writer.add_context_length(config.context)
-    writer.add_embedding_length(config.need("hidden_size"))
-    writer.add_feed_forward_length(config.need("intermediate_size"))
-    writer.add_head_count(config.heads)
-    writer.add_vocab_size(vocabulary_size)
-    if config.experts:
-        writer.add_expert_count(config.experts)
-        writer.add_expert_used_count(config.need("num_experts_per_tok"))
-
-
-def rope_keys(writer: Any, config: ModelConfig) -> None:
-    """Base and scaling of the rotary embedding; llama3's scaling goes into a tensor instead."""
-    rope = config.rope()
-    writer.add_rope_freq_base(rope.theta)
-    if rope.kind == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(rope.number("factor"))
-    if rope.kind == "yarn":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
-        writer.add_rope_scaling_factor(rope.number("factor"))
-        original = rope.number("original_max_position_embeddings", float(config.context))
-        writer.add_rope_scaling_orig_ctx_len(int(original))
-        writer.add_rope_scaling_yarn_beta_fast(rope.number("beta_fast", 32.0))
-        writer.add_rope_scaling_yarn_beta_slow(rope.number("beta_slow", 1.0))
-
-
-def yarn_factor_key(writer: Any, rope: Rope) -> None:
-    """What cosines and sines are multiplied with beyond llama.cpp's own 1 + 0.1 ln(factor)."""
-    share = yarn_attention_factor(rope) / _grown(rope.number("factor"))
-    if share != 1:
-        writer.add_rope_scaling_attn_factors(share)
-
-
-def yarn_attention_factor(rope: Rope) -> float:
-    """What yarn multiplies cosines and sines with, as transformers settles it."""
-    given, factor = rope.values.get("attention_factor"), rope.number("factor")
-    if given is not None:
-        return float(given)
-    one, all_dims = (float(rope.values.get(k) or 0) for k in ("mscale", "mscale_all_dim"))
-    if one and all_dims:
-        return _grown(factor, one) / _grown(factor, all_dims)
-    return _grown(factor)
-
-
-def _grown(factor: float, scale: float = 1.0) -> float:
-    """yarn's 1 + 0.1 s ln(factor)."""
-    return 1.0 if factor <= 1 else 1.0 + 0.1 * scale * math.log(factor)
 
 
 def refuse_unless(config: ModelConfig, key: str, allowed: set[Any]) -> None:
@@ -227,7 +143,3 @@ def window_warning(config: ModelConfig) -> list[str]:
     if not window or window >= config.context:
         return []
     return [f"llama.cpp ignores the sliding window: responses differ beyond {window} tokens"]
-
-
-def as_float32(values: Any) -> Float32:
-    return np.asarray(values, dtype=np.float32)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gguf import MODEL_ARCH, RopeScalingType
-
-from workbench.architectures.card import Architecture, check_pattern, refuse_unless
+from workbench.architectures.card import Architecture, RopeScaling, check_pattern, refuse_unless
 from workbench.architectures.model_config import CONTEXT, ModelConfig
 
 PATTERN = 4
@@ -31,7 +29,7 @@ def _check_cohere2(config: ModelConfig) -> None:
 
 def _keys(writer: Any, config: ModelConfig) -> None:
     writer.add_logit_scale(float(config.need("logit_scale")))
-    writer.add_rope_scaling_type(RopeScalingType.NONE)
+    writer.add_rope_scaling_type(RopeScaling.NONE)
 
 
 def _keys_cohere2(writer: Any, config: ModelConfig) -> None:
@@ -45,7 +43,7 @@ _DEFAULTS = {"tie_word_embeddings": True, "logit_scale": 0.0625}
 FAMILIES = (
     Architecture(
         "CohereForCausalLM",
-        MODEL_ARCH.COMMAND_R,
+        "command-r",
         defaults={**_DEFAULTS, "rope_theta": 500000.0},
         context_keys=("model_max_length", CONTEXT),  # Command R: 131072 and 8192
         check_more=_check,
@@ -54,7 +52,7 @@ FAMILIES = (
     ),
     Architecture(
         "Cohere2ForCausalLM",
-        MODEL_ARCH.COHERE2,
+        "cohere2",
         defaults=_DEFAULTS,
         parity_layers=PATTERN,
         check_more=_check_cohere2,

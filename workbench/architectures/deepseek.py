@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import RowRange, TensorPart, experts
@@ -78,7 +76,7 @@ def _check(config: ModelConfig) -> None:
 FAMILIES = (
     Architecture(
         "DeepseekV2ForCausalLM",
-        MODEL_ARCH.DEEPSEEK2,
+        "deepseek2",
         rope_kinds=("default", "yarn"),
         latent=True,
         parts=_parts,

@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture, check_pattern, refuse_unless
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import Storage
@@ -92,7 +90,7 @@ _GEMMA3_DEFAULTS = {  # transformers' Gemma3TextConfig
 }
 _GEMMA3 = Architecture(
     "Gemma3ForCausalLM",
-    MODEL_ARCH.GEMMA3,
+    "gemma3",
     rope_kinds=("default", "linear"),
     parity_layers=GEMMA3_PATTERN,
     check_more=_check_gemma3,
@@ -108,14 +106,14 @@ _PLACES = (  # in the files, as published and as they are in memory -> in a text
 FAMILIES = (
     Architecture(
         "GemmaForCausalLM",
-        MODEL_ARCH.GEMMA,
+        "gemma",
         rope_kinds=("default",),
         activation_alike="gelu",  # as the first releases have it; transformers takes tanh for it
         **_COMMON,
     ),
     Architecture(
         "Gemma2ForCausalLM",
-        MODEL_ARCH.GEMMA2,
+        "gemma2",
         rope_kinds=("default",),
         check_more=_check_gemma2,
         more_keys=_keys_gemma2,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture
 from workbench.architectures.llama import rotary_keys
 from workbench.architectures.model_config import ModelConfig
@@ -19,4 +17,4 @@ def _keys(writer: Any, config: ModelConfig) -> None:
     writer.add_logit_scale(float(config.get("logits_scaling", 1.0)))
 
 
-FAMILIES = (Architecture("GraniteForCausalLM", MODEL_ARCH.GRANITE, permute=True, more_keys=_keys),)
+FAMILIES = (Architecture("GraniteForCausalLM", "granite", permute=True, more_keys=_keys),)

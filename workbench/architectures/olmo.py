@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.model_config import ModelConfig
 
@@ -13,4 +11,4 @@ def _check(config: ModelConfig) -> None:
     refuse_unless(config, "tie_word_embeddings", {False, None})
 
 
-FAMILIES = (Architecture("Olmo2ForCausalLM", MODEL_ARCH.OLMO2, check_more=_check),)
+FAMILIES = (Architecture("Olmo2ForCausalLM", "olmo2", check_more=_check),)

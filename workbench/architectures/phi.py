@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import gguf
-from gguf import MODEL_ARCH
-
-from workbench.architectures.card import Architecture, Constants, as_float32
+from workbench.architectures.card import Architecture, RopeScaling
 from workbench.architectures.model_config import ModelConfig
 
 
@@ -31,7 +28,7 @@ def _keys(writer: Any, config: ModelConfig) -> None:
     writer.add_sliding_window(config.get("sliding_window", 0))
     writer.add_rope_scaling_orig_ctx_len(_original_context(config))
     if config.rope().kind == "longrope":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        writer.add_rope_scaling_type(RopeScaling.LONGROPE)
         writer.add_rope_scaling_attn_factors(_attention_factor(config))
 
 
@@ -45,13 +42,6 @@ def _attention_factor(config: ModelConfig) -> float:
     return 1.0 if stretch <= 1 else math.sqrt(1 + math.log(stretch) / math.log(original))
 
 
-def _frequencies(config: ModelConfig) -> Constants:
-    rope = config.rope()
-    if rope.kind == "longrope":
-        yield "rope_factors_long.weight", as_float32(rope.need("long_factor"))
-        yield "rope_factors_short.weight", as_float32(rope.need("short_factor"))
-
-
 def _warnings(config: ModelConfig) -> list[str]:
     original = _original_context(config)
     if config.rope().kind != "longrope" or original >= config.context:
@@ -62,10 +52,9 @@ def _warnings(config: ModelConfig) -> list[str]:
 FAMILIES = (
     Architecture(
         "Phi3ForCausalLM",
-        MODEL_ARCH.PHI3,
+        "phi3",
         rope_kinds=("default", "longrope"),
         more_keys=_keys,
-        constants=_frequencies,
         warnings=_warnings,
     ),
 )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import experts
@@ -48,18 +46,18 @@ def _expert_keys(writer: Any, config: ModelConfig) -> None:
 
 
 FAMILIES = (
-    Architecture("Qwen2ForCausalLM", MODEL_ARCH.QWEN2, check_more=_check),
-    Architecture("Qwen3ForCausalLM", MODEL_ARCH.QWEN3, check_more=_check_qwen3),
+    Architecture("Qwen2ForCausalLM", "qwen2", check_more=_check),
+    Architecture("Qwen3ForCausalLM", "qwen3", check_more=_check_qwen3),
     Architecture(
         "Qwen2MoeForCausalLM",
-        MODEL_ARCH.QWEN2MOE,
+        "qwen2moe",
         parts=experts,
         check_more=_check_qwen2_moe,
         more_keys=_expert_keys,
     ),
     Architecture(
         "Qwen3MoeForCausalLM",
-        MODEL_ARCH.QWEN3MOE,
+        "qwen3moe",
         parts=experts,
         check_more=_check_qwen3_moe,
         more_keys=_expert_keys,

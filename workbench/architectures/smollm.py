@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture, refuse_unless
 from workbench.architectures.llama import rotary_keys
 from workbench.architectures.model_config import ModelConfig
@@ -30,7 +28,7 @@ def _check(config: ModelConfig) -> None:
 FAMILIES = (
     Architecture(
         "SmolLM3ForCausalLM",
-        MODEL_ARCH.SMOLLM3,
+        "smollm3",
         permute=True,
         defaults={"tie_word_embeddings": True, "rope_theta": 2e6},
         parity_layers=INTERVAL,

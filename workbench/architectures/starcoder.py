@@ -5,8 +5,6 @@ llama.cpp takes that GELU from a table: an exact file differs by up to 1e-5 nats
 
 from __future__ import annotations
 
-from gguf import MODEL_ARCH
-
 from workbench.architectures.card import Architecture, refuse_unless, window_warning
 from workbench.architectures.model_config import ModelConfig
 
@@ -18,7 +16,7 @@ def _check(config: ModelConfig) -> None:
 FAMILIES = (
     Architecture(
         "Starcoder2ForCausalLM",
-        MODEL_ARCH.STARCODER2,
+        "starcoder2",
         activation="gelu_pytorch_tanh",
         f32_limit=1e-5,
         layer_norm="norm_epsilon",

@@ -19,6 +19,7 @@ from workbench.architectures.card import Architecture
 from workbench.architectures.model_config import ModelConfig
 from workbench.core import files
 from workbench.core.errors import UserError
+from workbench.pipeline.export.gguf_keys import tensor_name
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.peft_adapter import EMBEDDING, PeftAdapter
 from workbench.pipeline.export.row_chunks import in_pairs
@@ -56,7 +57,7 @@ def write_adapter(base: Path, adapter: PeftAdapter, path: Path, name: str = "") 
     deltas = {module: adapter.delta(module) for module in adapter.modules}
     alpha = _alpha(deltas)
     part = path.with_name(f".{path.name}.part")
-    writer = gguf.GGUFWriter(part, family.gguf_name)
+    writer = gguf.GGUFWriter(part, family.gguf_arch)
     try:
         writer.add_type(gguf.GGUFType.ADAPTER)
         writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
@@ -118,7 +119,7 @@ def _add(
     delta: LoraDelta,
     alpha: float,
 ) -> None:
-    name, heads = family.tensor_name(module, config), family.heads_to_permute(module, config)
+    name, heads = tensor_name(family, module, config), family.heads_to_permute(module, config)
     a, b = delta.right, delta.left
     if module.endswith(EMBEDDING):  # llama.cpp takes rows of A by token: see build_inp_embd
         a, b = delta.left, delta.right.T

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core import files
+from workbench.pipeline.export.gguf_keys import write_keys
 from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
 from workbench.pipeline.export.serving_keys import write_named_templates, write_sampling
 from workbench.pipeline.export.tensor_types import GgufType, n_bytes
@@ -64,12 +65,12 @@ def _packed(values: Any) -> bytes | None:
 
 def write_header(plan: ExportPlan, kind: GgufType, path: Path) -> None:
     """Write everything before the tensors' bytes."""
-    writer = HeaderWriter(None, plan.family.gguf_name)
+    writer = HeaderWriter(None, plan.family.gguf_arch)
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(model_name(plan.name, plan.vocabulary))
     writer.add_file_type(int(kind.file_type))
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    plan.family.keys(writer, plan.config, plan.vocabulary_size)
+    write_keys(plan.family, writer, plan.config, plan.vocabulary_size)
     write_vocabulary(writer, plan.vocabulary, plan.chat_template)
     write_named_templates(writer, plan.named_templates)
     write_sampling(writer, plan.generation)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from gguf import MODEL_ARCH
 
 from workbench.architectures import family_of
 from workbench.architectures.card import Architecture
@@ -20,6 +19,7 @@ from workbench.architectures.model_config import ModelConfig
 from workbench.architectures.tensor_layout import RowRange, TensorPart, parts_by_tensor
 from workbench.core.errors import UserError
 from workbench.core.text import quantity
+from workbench.pipeline.export.gguf_keys import rope_tensors, tensor_name, write_keys
 from workbench.pipeline.export.gguf_vocabulary import read_vocabulary
 from workbench.pipeline.export.merged_weights import MergedWeights
 from workbench.pipeline.export.safetensors_reader import Float32
@@ -166,7 +166,8 @@ def plan_export(
     settled = _settle(weights, kinds, layers)
     family, config, merged = settled.family, settled.config, settled.merged
     rows = merged.shape(merged.embedding)[0]
-    family.keys(gguf.GGUFWriter(None, family.gguf_name), config, rows)  # what is missing shows now
+    # What is missing shows now.
+    write_keys(family, gguf.GGUFWriter(None, family.gguf_arch), config, rows)
     files = read_tokenizer(tokenizer)
     vocabulary = read_vocabulary(files, rows, end_of_turn, config.values)
     return ExportPlan(
@@ -197,8 +198,8 @@ def base_fallbacks(base: Path, types: Sequence[str]) -> list[Fallback]:
     """
     settled = _settle(Weights(base), _kinds(types), None)
     rows = settled.merged.shape(settled.merged.embedding)[0]
-    writer = gguf.GGUFWriter(None, settled.family.gguf_name)
-    settled.family.keys(writer, settled.config, rows)
+    writer = gguf.GGUFWriter(None, settled.family.gguf_arch)
+    write_keys(settled.family, writer, settled.config, rows)
     return settled.fallbacks
 
 
@@ -284,13 +285,13 @@ def _eases_values(family: Architecture, config: ModelConfig) -> bool:
     if config.layers != BIG_LAYERS or config.experts == EIGHT:
         return False
     shared = config.heads != config.kv_heads
-    return family.gguf_arch == MODEL_ARCH.QWEN2 or (family.gguf_arch == MODEL_ARCH.LLAMA and shared)
+    return family.gguf_arch == "qwen2" or (family.gguf_arch == "llama" and shared)
 
 
 def _unformatted(
     family: Architecture, config: ModelConfig, merged: MergedWeights
 ) -> Iterator[TensorPlan]:
-    for name, values in family.constants(config):
+    for name, values in rope_tensors(config):
         yield TensorPlan(name, (), values.shape, (), constant=values)
     parts = (
         part for name in merged.names for part in family.parts(name, merged.shape(name), config)
@@ -299,7 +300,7 @@ def _unformatted(
         _check_complete(name, found, config)
         stacked = (found[0].of,) if found[0].of else ()
         yield TensorPlan(
-            name=family.tensor_name(name, config),
+            name=tensor_name(family, name, config),
             pieces=tuple(part.piece for part in found),
             shape=(*stacked, *found[0].shape),
             formats=(),
