@@ -21,11 +21,9 @@ from tests.hub import Repository, serve
 from workbench.bases.listing import INDEX, SINGLE
 from workbench.cli import main
 
-LIMIT_S = 5.0
 Files = dict[str, bytes]
 PREPARE = """
-import json, sys, time
-started = time.process_time()
+import json, sys
 from pathlib import Path
 from workbench.core.errors import WorkbenchError
 from workbench.pipeline.prepare.stage import prepare
@@ -40,8 +38,7 @@ for name in json.loads(sys.argv[2]):
         line = ""
     except WorkbenchError as error:
         line = str(error)
-    print(json.dumps([name, line, time.process_time() - started]))
-    started = time.process_time()
+    print(json.dumps([name, line]))
 """
 PRESET = """
 [[data.source]]
@@ -161,8 +158,8 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine.toml"
 
 
-def prepared(preset: Path, url: str, names: list[str]) -> dict[str, tuple[str, float]]:
-    """Name -> (the error's line, CPU seconds), all in one process with the client's own cache."""
+def prepared(preset: Path, url: str, names: list[str]) -> dict[str, str]:
+    """Name -> the error's line, all in one process with the client's own cache."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
     env |= {"HF_HOME": str(preset.parent / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
     done = subprocess.run(
@@ -174,23 +171,20 @@ def prepared(preset: Path, url: str, names: list[str]) -> dict[str, tuple[str, f
     )
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
-    return {name: (line, elapsed_s) for name, line, elapsed_s in told}
+    return dict(told)
 
 
-def test_each_kind_is_refused_at_once_and_no_weight_is_asked_for(
-    preset: Path, sound: Files
-) -> None:
+def test_each_kind_is_refused_before_any_weight_is_asked_for(preset: Path, sound: Files) -> None:
     made = {f"we/{kind}": Repository(change(sound)) for kind, (change, _) in KINDS.items()}
     with serve(made | {"we/sound": Repository(sound)}) as hub:
         told = prepared(preset, hub.url, list(KINDS))
         weights = [line for line in hub.asked if line.endswith((".safetensors", ".bin", ".gguf"))]
         assert weights == []
-        assert prepared(preset, hub.url, ["sound"])["sound"][0] == "", "the unchanged model passes"
+        assert prepared(preset, hub.url, ["sound"])["sound"] == "", "the unchanged model passes"
     assert list(told) == list(KINDS)
-    for kind, (line, elapsed_s) in told.items():
+    for kind, line in told.items():
         assert KINDS[kind][1] in line, (kind, line)
         assert "\n" not in line and "snapshots" not in line, (kind, line)
-        assert elapsed_s < LIMIT_S, (kind, elapsed_s)
 
 
 MIXTURE = of_kind(
@@ -212,11 +206,11 @@ def test_targets_that_the_base_does_not_have_are_refused_before_its_weights(
     text = PRESET.replace('name = "sft"', f'name = "sft"\n[train.adapter]\n{keys}')
     preset.write_text(text)
     with serve({"we/mixture": Repository(MIXTURE(sound))}) as hub:
-        line, elapsed_s = prepared(preset, hub.url, ["mixture"])["mixture"]
+        line = prepared(preset, hub.url, ["mixture"])["mixture"]
         assert not [asked for asked in hub.asked if asked.endswith(".safetensors")]
     key = "last_layers" if keys.startswith("last") else "targets"
     assert line.startswith(f"train.sft.adapter.{key}: {ADAPTERS[keys]}")
-    assert "\n" not in line and elapsed_s < LIMIT_S
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in LATER])
