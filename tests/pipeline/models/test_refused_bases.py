@@ -1,7 +1,7 @@
 """Bases that no training may start on: each refused at once, in one line, before its weights come.
 
 On the Hub, through `prepare` as the worker runs it; as a folder, by the front where its files say
-so already. The CPU time of the first includes all imports (a busy machine is no fault of theirs).
+so already.
 """
 
 from __future__ import annotations
