@@ -1,10 +1,9 @@
-"""The shape of a transformer from its `config.json`: which weights there are, and how large.
+"""The shape of a transformer, read from its `config.json`: which weights it has, and how large.
 
-Names of other families' keys are taken for what they mean (n_embd is hidden_size). Whoever has the
-matrices of the model itself gives them. Of a model that sees too, the text model counts: the rest
-is not loaded.
-
-Sizes of well-known models, so that their memory is told before anything is downloaded.
+Keys of other model families are read by their meaning (n_embd is hidden_size). A caller who has
+the model itself passes its matrices instead. Of a multimodal model only the text model counts: the
+rest is not loaded. `known_models.toml` holds the shapes of well-known models, so that their memory
+can be estimated before anything is downloaded.
 """
 
 from __future__ import annotations

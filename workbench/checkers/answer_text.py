@@ -1,9 +1,8 @@
-"""Two texts compared, and words looked for in one. Pure functions, linear in the texts' lengths.
+"""The text of an answer: the code block that a checker judges, comparison, and a search for words.
 
-The part of an answer that a checker is to judge.
-
-Fences are those of CommonMark (section 4.5): three or more backticks or tildes, indented by at most
-three spaces; closed by at least as many of the same; an open one reaches to the end.
+Pure functions, linear in the lengths of the texts. Fences are those of CommonMark (section 4.5):
+three or more backticks or tildes, indented by at most three spaces, closed by at least as many of
+the same; an unclosed fence reaches to the end.
 """
 
 from __future__ import annotations

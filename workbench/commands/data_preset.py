@@ -1,11 +1,8 @@
-"""What a preset adds to `workbench data`: its data, its model's control tokens, its checker.
+"""`workbench data` with a preset: its sources, its control tokens, its checker, and `--set`.
 
-What `workbench data --set` says: of the source that is looked at, or of the preset it is for.
-
-A key that begins with a section of the preset (`evaluate.checker`) is the preset's, as in
-`workbench --preset`; every other one is a key of `[[data.source]]`.
-
-Findings of a checker run over the training data: answers that would teach what it refuses.
+A `--set` key that begins with a section of the preset (`evaluate.checker`) changes the preset, as
+with `workbench --preset`; any other key is one of `[[data.source]]`. The checker runs over the
+training data and finds the answers that would teach what it refuses.
 """
 
 from __future__ import annotations

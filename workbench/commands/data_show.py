@@ -1,8 +1,7 @@
-"""`workbench data PATH --preset NAME --show N`: a row's tokens, and which of them are learnt.
+"""`workbench data PATH --preset NAME --show N`: the tokens of a row, and which of them are trained.
 
-A row's tokens for a terminal: what is learnt in bold green, or in ⟦brackets⟧ without colours.
-
-Everything from the data passes through `text.visible`: nothing of it becomes an escape sequence.
+Trained tokens are in bold green, or in ⟦brackets⟧ without colors. All text from the data passes
+through `text.visible`: none of it becomes an escape sequence.
 """
 
 from __future__ import annotations

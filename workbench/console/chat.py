@@ -1,11 +1,9 @@
-"""`workbench chat` in a plain terminal: one answer for scripts, or a line at a time for people.
+"""`workbench chat` in a plain terminal: one answer for scripts, or a conversation line by line.
 
-What a model writes is shown through `visible`: it cannot move the cursor or colour the screen.
-Where standard output is no terminal the answer is written as it is, for the next program.
-
-What a line typed into the chat does: a message, or a command that begins with a slash.
-
-Ctrl+C while a model writes: end the answer, keep the conversation.
+A typed line is a message, or a command that begins with a slash. Ctrl+C during an answer ends the
+answer and keeps the conversation. A model's text is shown through `visible`: it cannot move the
+cursor or color the screen. If standard output is not a terminal, the answer is written unchanged,
+for the next program.
 """
 
 from __future__ import annotations

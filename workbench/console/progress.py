@@ -1,7 +1,4 @@
-"""One line on a terminal that moves; nothing where there is no terminal.
-
-A count of what is done, on one line of a terminal that rewrites itself; nothing elsewhere.
-"""
+"""A progress line that a terminal rewrites in place; silent if the output is not a terminal."""
 
 from __future__ import annotations
 

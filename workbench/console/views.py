@@ -1,10 +1,8 @@
-"""Three ways to show a run: plain lines, JSON lines, and (in `live`) one moving line a stage.
+"""Three ways to show a run: plain lines, JSON lines, and (in `live`) one moving line per stage.
 
-A view is told of every poll; it writes nothing but complete lines, and keeps no state of the run.
-
-Which events become lines that stay on the screen: a run's story, told once.
-
-Warnings are told once each, however often a worker repeats them (after a resume it does).
+A view gets every poll; it writes only complete lines and keeps no state of the run. `EventLines`
+decides which events become permanent lines. Each warning is printed once, however often a worker
+repeats it (after a resume it does).
 """
 
 from __future__ import annotations

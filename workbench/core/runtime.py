@@ -1,9 +1,7 @@
-"""Python's garbage collector kept out of work that makes much and leaves no garbage.
+"""The Python process: usable cores, and garbage collection paused for work that leaves no garbage.
 
-Rows hold no cycles, and what is imported stays; the collector would walk all of it again and again,
-which takes a third of the reading of rows and a fifth of importing torch and transformers.
-
-How many cores there are to work with.
+Rows hold no cycles, and imported modules stay; the collector would walk all of them repeatedly,
+which takes a third of the time of reading rows and a fifth of importing torch and transformers.
 """
 
 from __future__ import annotations

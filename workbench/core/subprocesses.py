@@ -1,12 +1,9 @@
-"""A process beside the screen's for what takes long: it is asked once, and answers in JSON lines.
+"""Child processes that report in JSON lines: for work that is slow, may abort, or may never end.
 
-What it reads, holds and computes costs the screen neither memory nor time. It ends with its task,
-when it is stopped, or when nobody listens any more.
-
-Child processes that tell what they do as JSON lines: for work that may abort or never stop.
-
-The parent reads `told(command)`; the child calls `end_with_parent()` and `say(...)`. Invariant: no
-child outlives its parent, and none is left when the reader of its lines is closed.
+`JsonChild` answers one request in a background process, so that it costs the terminal UI neither
+memory nor time. A parent that waits reads `stream_messages(command)`; the child calls
+`exit_with_parent()` and `send_message(...)`. Invariant: no child outlives its parent, and none is
+left once the reader of its lines is closed.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""An answer put right becomes a row of a data set: appended whole, or not at all.
+"""Corrected answers: appended to a dataset as a row, and kept as a preference pair.
 
-The file decides how the row is written: `# INPUT` and `# OUTPUT` as they are spelt in it, prompt
-and completion, or a whole chat. Before the file is replaced the new one is read by the very
-readers that training uses: the rows it had must come out as before, and the new one behind them.
+The file decides the form of the row: `# INPUT` and `# OUTPUT` in its spelling, prompt and
+completion, or a whole chat. Before the file is replaced, the readers that training uses read the
+new one: the earlier rows must come out unchanged, followed by the new row. Otherwise nothing is
+written.
 
-A rejected answer and the one put in its place, kept together for training on preferences.
-
-Beside a data set `rows.jsonl` stands `rows.jsonl.preferences`: JSON Lines with `prompt`, `chosen`
-and `rejected`, each a list of messages, as trainers on preferences read them, and with who gave
-the rejected answer, when, and which row holds the other. By its name no folder or pattern of data
-sources takes it for rows.
+Next to `rows.jsonl`, `rows.jsonl.preferences` keeps the rejected answer with its correction: JSON
+Lines with `prompt`, `chosen` and `rejected`, each a list of messages, as preference training reads
+them, and with the model that gave the rejected answer, the time, and the row of the correction. No
+folder or pattern of data sources takes a file of this name for rows.
 """
 
 from __future__ import annotations

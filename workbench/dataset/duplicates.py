@@ -1,11 +1,8 @@
-"""What happens to rows between reading and the split: duplicates out, leaks found, a system prompt.
+"""Rows between reading and the split: duplicates are dropped, near duplicates and leaks are found.
 
-Pure functions. White space does not count where rows are compared.
-
-Near duplicates: texts that share 85 % of their word 5-grams (Jaccard similarity), found exactly.
-
-Not by sampling: all pairs that are so alike are found (`dataset.gram_index` says how), so that the
-same rows give the same result. Refused beyond 100,000 texts.
+Pure functions. White space does not count in comparisons. Near duplicates are texts that share 85%
+of their word 5-grams (Jaccard similarity). The search is exact, not sampled (see `ngram_index`),
+so that the same rows give the same result; it refuses more than 100,000 texts.
 """
 
 from __future__ import annotations

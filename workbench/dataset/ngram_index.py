@@ -1,16 +1,14 @@
-"""An index of sets of grams: which of the sets that were added reach a similarity with another.
+"""An index of word 5-grams that finds every pair of texts above a similarity, for near duplicates.
 
-Two sets that reach it must share a gram among the rarest few of each (the prefix filter of
-Chaudhuri et al., ICDE 2006), so an inverted index over those few finds every pair. Most pairs that
-it finds in vain are told apart by the bits of a bitmap (Sandes et al., 2020: bits in which two
-differ are grams in which they differ) before their grams are compared.
-Cost: about linear for texts that differ; at worst, where thousands share their rare words, the
-square of that number.
+A text is the set of its different word 5-grams, as sorted 64-bit hashes; all words of a shorter
+text are one gram. Case and white space do not count. The hashes are Python's own of the words, so
+they are valid in this process only.
 
-What near duplicates are compared by: a text's different word 5-grams, as sorted 64-bit hashes.
-
-Of texts with fewer words all of them are one gram. Case and white space do not count. The hashes
-are Python's own of the words, so they hold for this process alone.
+Two similar sets must share a gram among the rarest few of each (the prefix filter of Chaudhuri et
+al., ICDE 2006), so an inverted index over those few finds every pair. Bitmaps reject most of the
+false candidates (Sandes et al., 2020: bits in which two differ are grams in which they differ)
+before the grams are compared. Cost: about linear for texts that differ; in the worst case, with
+thousands of texts that share their rare words, quadratic.
 """
 
 from __future__ import annotations

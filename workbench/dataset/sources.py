@@ -1,9 +1,8 @@
-"""From a path to rows: a file, a folder or a glob, in a format that is named or found out.
+"""From a path to rows: a file, a folder or a glob, in a format that is given or detected.
 
-Every fault of every file is gathered, none stops the others (a file with a thousand is given up).
-`iterate` streams; `read_source` keeps the rows, and no more than the rows, in memory.
-
-The files that a path names: a file, a folder without its hidden parts, or a glob; sorted.
+A folder counts without its hidden parts; files are sorted. Faults of all files are gathered; none
+stops the others (a file with a thousand faults is abandoned). `iterate` streams the rows;
+`read_source` keeps them, and nothing else, in memory.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A preset's training stage as the estimate takes it.
+"""Memory and time of a preset's training stage.
 
-How fast a training goes, by what earlier runs on this machine came to.
-
-Only a run with the same base on the same host, whose stage computes the same way, says anything.
+Time is estimated from earlier runs on this machine: only runs with the same base on the same host,
+whose stage computes in the same way.
 """
 
 from __future__ import annotations

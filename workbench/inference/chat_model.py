@@ -1,6 +1,7 @@
-"""What a conversation is held with: a file loaded here, or a model that a server holds.
+"""The model of a conversation: a file loaded here, or a model of a server; and how one is opened.
 
-What a model of a chat is opened from, and what takes its place between two answers.
+`ChatModel` is what a conversation asks; `ModelSource` opens one, and another in its place between
+two answers.
 """
 
 from __future__ import annotations

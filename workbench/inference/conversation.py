@@ -1,8 +1,7 @@
-"""What was said so far, and asking for the next answer; no screen, no keyboard.
+"""A conversation: its messages, its model, its settings, the next answer. No screen, no keyboard.
 
-Invariant: a question stays in the history only together with its answer.
-
-How a preset asks: its `[generate]` and system prompt as the chat room takes them.
+The settings come from a preset's `[generate]` and system prompt. Invariant: a prompt stays in the
+history only together with its answer.
 """
 
 from __future__ import annotations

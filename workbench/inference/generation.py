@@ -1,19 +1,14 @@
-"""One answer being written: a sampler, the text so far, and why it ended.
+"""Generation: one answer in progress, or several side by side, sampled by llama.cpp.
 
-Shared by a conversation (`Session`) and by many prompts at once (`batch`), so that both stop,
-count and hold text back in the same way.
+`Generation` holds the sampler, the text so far, and the reason why it ended. A conversation
+(`Session`) and a batch share it, so that both stop, count and hold text back alike. A chain of
+samplers serves one answer and owns its random state: two chains with the same settings that see
+the same logits draw the same tokens.
 
-Several prompts answered side by side, one llama.cpp call for all of them a token.
-
-Reading the weights once for all prompts is what makes it fast. The price: sums are formed in
-another order than one prompt at a time, so two tokens within rounding of each other may change
-places. Hence the invariant: the answers to a group depend on the group alone, never on what ran
-before or beside it, so the same groups give the same answers on the same machine.
-
-llama.cpp's chain of samplers for one `Sampling`, and its lifetime.
-
-Two chains with the same settings that see the same logits draw the same tokens: the random state
-belongs to the chain, and a chain serves one answer.
+A batch decodes one token of every prompt in one llama.cpp call: the weights are read once for all.
+The price: sums are formed in a different order than with one prompt, so two tokens within rounding
+of each other may change places. Invariant: the answers to a batch depend on the batch alone, never
+on what ran before or next to it, so the same batches give the same answers on the same machine.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""A GGUF opened by llama.cpp: its weights, vocabulary and metadata.
+"""A GGUF opened by llama.cpp: its weights, vocabulary and metadata, and a LoRA adapter on them.
 
-Speaks to the C interface of llama-cpp-python directly: its `Llama` class prints, keeps one
-sequence only and hides the prompt cache. Everything native is freed by `close`, in a fixed order:
-contexts before their model.
+It calls the C interface of llama-cpp-python directly: the `Llama` class prints, keeps only one
+sequence and hides the prompt cache. `close` frees everything native in a fixed order: contexts
+before their model.
 
-A LoRA adapter on a loaded model: put on, exchanged and taken off while the model stays.
-
-Invariant: an adapter is freed only after no context uses it, and the key-value cache, which the old
-weights filled, is cleared with every change (by `Session.adapt`).
+An adapter can be applied, exchanged and removed while the model stays loaded. Invariant: an adapter
+is freed only after no context uses it, and every change clears the key-value cache, which the old
+weights filled (by `Session.adapt`).
 """
 
 from __future__ import annotations

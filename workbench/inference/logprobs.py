@@ -1,13 +1,12 @@
-"""How likely a model finds an answer that it is given: the loss of the answer's tokens alone.
+"""Log-probabilities: the loss of a given answer, and the alternatives to each token of an answer.
 
-The prompt is what the model would be asked with; the answer is what its template writes behind
-that, up to and including the token that ends the turn: the tokens that training learns. Logits are
-llama.cpp's, in float32; losses are summed in float64, in nats.
+A given answer is what the template writes after the prompt, up to and including the token that
+ends the turn: the tokens that training learns. Logits are llama.cpp's, in float32; losses are
+summed in float64, in nats.
 
-What else a model might have said: each token of an answer with its probability and its rivals.
-
-Probabilities are the model's own (temperature 1, nothing filtered), whatever the answer was drawn
-with. The answer is read once more for it, so that writing one costs nothing.
+Alternatives have the model's own probabilities (temperature 1, nothing filtered), whatever settings
+the answer was sampled with. The answer is evaluated again for them, so that generation itself costs
+nothing extra.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""One GGUF made into another of a type of llama.cpp's, by a child process; whole or not at all.
+"""GGUF types by name, and quantization to one of them in a child process; whole or not at all.
 
-Invariant: until the child has ended well only a `.NAME.part` exists, and whatever is raised it is
-removed; a source is never written to.
-
-The GGUF types by name: which this package writes itself, which llama.cpp makes of a float file.
-
-Numbers are llama.cpp's `enum llama_ftype`. `bits` is what a weight takes, all in all, in a usual
-model: for an estimate before there is a plan.
+Numbers are llama.cpp's `enum llama_ftype`. `bits` is the average size of a weight in a usual
+model, for an estimate before there is a plan. Some types this package writes itself; llama.cpp
+makes the others of a float file. Invariant: until the child succeeds only a `.NAME.part` exists,
+and any exception removes it; a source is never written to.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""Read a preset: its TOML file, the flags over it, and every fault of both at once.
+"""Read a preset: its TOML file, the flags over it, and every error of both at once.
 
-The one way in for files: what it returns can be run as far as the text alone can tell; what it
-refuses is a `UserErrors` with `file:line: section.key:` (or `--set KEY:`) before each fault.
-
-From a preset's name to the values of its TOML file, and the line where each stands.
-
-Whatever the file holds, the outcome is values or a UserError: no other exception.
+The only way from a file to a preset: what it returns can run as far as the text alone can tell;
+what it refuses is a `UserErrors` with `file:line: section.key:` (or `--set KEY:`) before each
+error. Whatever the file holds, reading its values gives values or a UserError, no other exception.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""The typed preset: one TOML file says the whole run, and every key has a default.
+"""The typed preset: one TOML file describes the whole run, and every key has a default.
 
 The single source of keys, types, ranges, defaults and meanings: the loader, `--set`, the form,
-the reference and the documentation read them from here. Reading a file is `load.load`; what two
-keys may not say together is `rules.faults`.
+the reference and the documentation read them from here. `loader.load` reads a file;
+`rules.faults` finds keys that contradict each other.
 
-The names of a preset's stages, known before anything heavy is imported.
-
-The worker plans the same ones (`pipeline.stages.all_stages`); a test holds the two together.
+The names of the stages are known here before anything heavy is imported. The worker plans the same
+ones (`pipeline.stages.all_stages`); a test compares the two.
 """
 
 from __future__ import annotations

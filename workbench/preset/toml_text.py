@@ -1,11 +1,9 @@
-"""Where the keys of a TOML text stand: the line of each, the text of its value, room for more.
+"""The text of a TOML file: lines of keys, texts of values, places for new keys; values as text.
 
-Parsers tell the values but not the places, and the one that keeps comments puts a new key below
+Parsers give the values but not the places, and the one that keeps comments puts a new key below
 the comment of the next table. The text must have been read by `tomllib` before: this scanner
-trusts it to be TOML, with `\n` line ends, and only finds where keys and values begin and end.
+trusts it to be TOML, with LF line ends, and only finds where keys and values begin and end.
 Paths are those of the parsed values: `("train", 0, "adapter", "rank")`.
-
-Values as TOML text: what a written-out preset, a reference and a message show.
 
 Invariant: `tomllib.loads("v = " + toml_value(v))["v"] == v` for every value a preset can hold.
 """

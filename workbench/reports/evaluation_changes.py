@@ -1,14 +1,11 @@
-"""What has changed from one evaluation to another: which prompts newly pass, which newly fail.
+"""What changed from one evaluation to another: which prompts newly pass, which newly fail.
 
-Prompts are the same when they say the same: two runs hold out other rows, in another order. A
-prompt that stands there several times is paired in the order of asking.
+Prompts are the same when their text is the same: two runs hold out different rows, in different
+orders. A prompt that occurs several times is paired in the order of asking.
 
-What has changed since an earlier evaluation: of the same run, or of the run before it.
-
-Told is the first earlier evaluation that shares a prompt and had another answer: one that cannot be
-read, asked something else or heard the very same (the same model again) is passed over.
-
-The evaluations that came before a run's next one: its own last one, then those of other runs.
+The earlier evaluation is of the same run, or else of other runs before it. The first that shares a
+prompt and has a different answer is reported; one that cannot be read, asked something else or got
+identical answers (the same model again) is skipped.
 """
 
 from __future__ import annotations

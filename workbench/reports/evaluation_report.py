@@ -1,9 +1,7 @@
-"""The report of an evaluation, read again: `report.json` has the figures, `cases/` every case.
+"""The report of an evaluation, read again: `report.json` has the metrics, `cases/` every case.
 
-The figures are few and read at once; the cases of a model come from a file of its own. Reports of
-the first format, which held the cases themselves, are read as well.
-
-Figures of an evaluation as plain values, and the test that tells a gain from chance.
+The metrics are few and read at once, as plain values with their intervals and p-values; the cases
+of a model are in a separate file. Reports of the first format, which held the cases, are read too.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""One line's worth of a run, for lists: its state now, how far it is, when it last said a word.
+"""One line about a run, for lists: its status, its progress, its best loss, its last sign of life.
 
-Whether a run is at work is the lock's word, not the log's: a log that only says "running" while
-nobody holds the lock belongs to a worker that died.
-
-One line's worth of a run for the list: how it stands, how far it is, its best loss.
+The lock decides whether a run is running, not the log: if a log says "running" but nobody holds the
+lock, its worker died.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Requests from readers to the worker: one file each in `control/`, renamed in, so never half.
+"""Requests to a worker: files in `control/`, and signals.
 
-The worker looks at every safe point (between two steps, answers, tensors) and takes the file
-away once it acts. Requests to a run that nobody works on are refused by the caller, not kept.
+A request is one file, renamed into place, so never half. The worker looks at every safe point
+(between two steps, answers, tensors) and removes the file once it acts. The caller refuses requests
+to a run that no worker holds.
 
-Whether somebody asked this process to stop: by signal, or by a file in `control/`.
-
-SIGHUP is ignored, so a lost terminal changes nothing. SIGTERM and SIGINT mean: at the next safe
-point; a second one: now.
+SIGHUP is ignored, so a lost terminal changes nothing. SIGTERM and SIGINT mean: stop at the next
+safe point; a second one: now.
 """
 
 from __future__ import annotations

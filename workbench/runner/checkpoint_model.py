@@ -1,6 +1,6 @@
-"""A run's checkpoint made ready to be talked to, by a child process, and what came of it.
+"""A run's newest checkpoint as a model to chat with, exported by a child process.
 
-Always the newest weights of a run: looked for cheaply, made ready when there are other ones.
+New weights are looked for cheaply and exported only if they differ from the last ones.
 """
 
 from __future__ import annotations

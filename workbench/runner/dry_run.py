@@ -1,8 +1,7 @@
-"""`--dry-run`: every value of a preset with who set it, and the plan of stages and steps.
+"""`--dry-run`: a preset's values with their origins, the plan of stages and steps, estimates.
 
-What a dry run's child found for a training stage, in words: steps, time, memory.
-
-The same lines stand under `--dry-run` and beside the preset's form.
+A child process estimates each training stage (steps, time, memory). The same lines appear under
+`--dry-run` and next to the preset's form.
 """
 
 from __future__ import annotations

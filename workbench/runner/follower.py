@@ -1,13 +1,11 @@
-"""Follow a run's event log until its worker has ended; hand Ctrl+C on as a request to stop.
+"""Follow a run's event log until its worker has ended; pass Ctrl+C on as a request to stop.
 
-The worker is asked whether it lives before the log is read: what it wrote last is then read too.
-An owner stops its worker (once: at the next safe point; twice: SIGTERM); a mere watcher leaves.
+The worker's lock is checked before the log is read, so that its last events are read too. An owner
+stops its worker (Ctrl+C once: at the next safe point; twice: SIGTERM); a watcher only leaves.
+Ctrl+C and SIGTERM to this process are counted and do not kill it. SIGHUP does: a lost terminal ends
+it, and the worker continues.
 
-Ctrl+C and SIGTERM to the front, counted instead of died of.
-
-SIGHUP is left alone: a lost terminal ends the front, and the worker goes on without it.
-
-How a run ended, in one line and an exit status.
+A run's end is one line and an exit status.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""The preset as a run keeps it: every default written out, every path absolute.
+"""The preset of a run: every default written out, every path absolute; and its extension.
 
-A frozen preset means the same from any folder, so a run can be resumed from anywhere.
-
-Make a run's training longer: its preset gets an extension, and the next resume goes on there.
-
-Only the last training stage can be extended: what later ones learned stands on it. What comes
-after it (export, evaluation) is done again, as its inputs change.
+A frozen preset means the same from any folder, so a run can be resumed from anywhere. To make the
+training longer its preset gets an extension, and the next resume continues there. Only the last
+training stage can be extended: later stages build on what earlier ones learned. What comes after it
+(export, evaluation) is done again, as its inputs change.
 """
 
 from __future__ import annotations

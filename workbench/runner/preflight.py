@@ -1,12 +1,10 @@
-"""Everything about a preset that can be known to fail before anything heavy is loaded.
+"""Everything that can be known to fail before anything heavy is loaded.
 
-Cheap checks only: files are there and read without a fault, the base looks like one, checkers
-are installed, the disk has room. Whatever is found is told at once, each with its place.
-Data beyond `READ_LIMIT_BYTES` is left to the prepare stage, which reads all of it anyway.
-
-Whether the files that a preset names are there: asked before a run, not when it is read.
-
-So a preset can be listed, edited and checked on a machine that has not its data.
+Cheap checks: the files exist and can be read without an error, the base looks like one, checkers
+are installed, the disk has space. All errors are reported at once, each with its place. Data beyond
+`READ_LIMIT_BYTES` is left to the prepare stage, which reads all of it anyway. These checks belong
+to a run, not to reading a preset: presets can be listed, edited and checked on a machine without
+the data.
 """
 
 from __future__ import annotations

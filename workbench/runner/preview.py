@@ -1,7 +1,7 @@
-"""The lens of a preset: tokenizer, template, stop tokens and limits, as preparing a run has them.
+"""The token preview of a preset, with the tokenizer, template, stop tokens and limits of a run.
 
-The base is the one that ships, a local folder, or what the hub's cache on this machine holds;
-nothing is fetched and no model is loaded.
+The base is the bundled one, a local folder, or one in the Hub's cache on this machine; nothing is
+downloaded and no model is loaded.
 """
 
 from __future__ import annotations

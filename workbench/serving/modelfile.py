@@ -1,13 +1,9 @@
-"""A Modelfile read back: the request that its words come to.
+"""Modelfiles: written for a GGUF, and read back as the request that their lines describe.
 
-Format: https://docs.ollama.com/modelfile; values as `workbench.serving.modelfile_values` reads
-them, each of their characters kept. What this does not know is refused, not passed over.
-
-The Modelfile that makes an Ollama model of a GGUF.
-
-Invariant: it holds nothing but what it is given: the file's name, the template, the sampling
-numbers and the system text; no path, no account, no key.
-Format: https://docs.ollama.com/modelfile
+Format: https://docs.ollama.com/modelfile; `modelfile_values` reads the values, each character kept.
+An unknown instruction is refused, not skipped. Invariant: a written one holds only what it is
+given: the file's name, the template, the sampling settings and the system prompt; no path, no
+account, no key.
 """
 
 from __future__ import annotations

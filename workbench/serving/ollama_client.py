@@ -1,14 +1,11 @@
-"""The Ollama server that `OLLAMA_HOST` names, spoken to through Ollama's own client.
+"""The Ollama server at `OLLAMA_HOST`: its models, new models from Modelfiles, its settings.
 
-The client can neither tell how far an upload is nor ask first whether the server has the file: both
-are done here, on its connection. API: https://docs.ollama.com/api
+The `ollama` package can neither report upload progress nor ask first whether the server has a file:
+both are done here, on its connection. API: https://docs.ollama.com/api
 
-A Modelfile becomes a model in Ollama: the file is hashed, sent if it is not there, and named.
-
-Invariant: nothing is written on this machine, and what the server holds already is not sent again,
-so a repeat after a break costs only what was missing.
-
-The settings of an answer as Ollama's interface takes them; chat and evaluation ask alike.
+To create a model, its file is hashed, sent if the server lacks it, and named. Invariant: nothing is
+written on this machine, and what the server has is not sent again, so a repeat after an
+interruption costs only what was missing. Chat and evaluation send the same generation settings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Conversations and documents become token ids, each id marked as learnt or not.
+"""Conversations and documents become token ids, each marked as trained or not.
 
-Rows come in batches, so that the tokenizer works on several at a time, on all cores; which tokens
-are learnt is said by `dataset.mask`, and names of control tokens stay text (`dataset.names`).
+Rows come in batches, so that the tokenizer works on several at a time, on all cores. `loss_mask`
+decides which tokens are trained; names of control tokens stay text (`control_tokens`).
 """
 
 from __future__ import annotations

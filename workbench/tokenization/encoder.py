@@ -1,8 +1,8 @@
-"""All rows of a split become training sequences, and the ledger says what happened to each.
+"""All rows of a split become training sequences; `EncodingStats` counts what happened to each.
 
 Rows stream through in batches, so that the tokenizer can work on several at a time and no more than
-two are in memory: while one is tokenized, which needs no GIL, the next one is rendered. Invariant:
-every row is in the result, or counted in the ledger as dropped, untrained or refused.
+two batches are in memory: while one is tokenized, which needs no GIL, the next one is rendered.
+Invariant: every row is in the result, or counted as dropped, untrained or refused.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
-"""The ways in which byte-level tokenizers split a text into words, by llama.cpp's names for them.
+"""How byte-level tokenizers split a text into words, by llama.cpp's names (`tokenizer.ggml.pre`).
 
-A way is a list of steps, as a tokenizer's JSON has them: regular expressions whose matches stand
-alone, one after the other on what is left, then the mapping of bytes to characters (`bytes`, with
-GPT-2's own expression or without). llama.cpp has the same expressions written in C++
-(src/llama-vocab.cpp); where it only comes near, `DEVIATIONS` says on which characters.
+A pretokenizer is a list of steps, as in a tokenizer's JSON: regular expressions whose matches are
+separate words, one after the other on the remaining text, then the mapping of bytes to characters
+(`bytes`, with GPT-2's own expression or without). llama.cpp has the same expressions in C++
+(src/llama-vocab.cpp); where they only approximate, `DEVIATIONS` names the characters.
 
-llama.cpp's name (`tokenizer.ggml.pre`) for the way a byte-level BPE splits text.
-
-llama.cpp's own converter recognises a tokenizer by a hash of the ids it gives to one text. Ids
-depend on the vocabulary, so a tokenizer trained anywhere else is never recognised; the structure of
-its JSON is what decides. A structure without an equivalent is refused: near is not equal.
+llama.cpp's own converter recognizes a tokenizer by a hash of its ids for one text. Ids depend on
+the vocabulary, so it never recognizes a newly trained tokenizer; here the structure of the JSON
+decides. A structure without an exact equivalent is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What this room needs of a tokenizer, and how a `tokenizers.Tokenizer` provides it.
+"""What tokenization needs of a tokenizer, and how a `tokenizers.Tokenizer` provides it.
 
-Nothing is added behind one's back: no BOS, no EOS, no padding, no truncation. Offsets count
-characters of the text that was given.
+Nothing is added implicitly: no BOS, no EOS, no padding, no truncation. Offsets count characters of
+the given text.
 """
 
 from __future__ import annotations

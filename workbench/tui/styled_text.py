@@ -1,6 +1,6 @@
-"""Lines of text in a style: made, and compared before they are drawn again.
+"""Styled lines, built and compared before they are drawn again; a widget's style, looked up once.
 
-A widget's own style, looked up once: Textual gathers it from all ancestors at every access.
+Textual gathers a widget's style from all ancestors at every access.
 """
 
 from __future__ import annotations

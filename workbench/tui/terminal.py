@@ -1,12 +1,10 @@
-"""The terminal stays clean: what native code prints goes to a file, and every end is a neat one.
+"""The terminal: native output goes to a file, every end restores it, $EDITOR borrows it.
 
-Textual gets descriptors of its own; 1 and 2 then point at a log, so that nothing a library or a
-child prints can reach the screen (under `textual serve` standard output is the protocol itself).
-A hang-up, SIGTERM and SIGINT leave as `q` does. A line that is gone without any signal is noticed
-too, by a thread that sleeps until then. What does not end by itself is ended after a second, and
-the terminal put back by hand.
-
-$EDITOR at a line, with the terminal handed over to it and taken back afterwards.
+Textual gets its own descriptors; 1 and 2 then point to a log, so that nothing a library or a child
+prints can reach the screen (under `textual serve` standard output is the protocol itself). A
+hang-up, SIGTERM and SIGINT leave as `q` does. A lost connection without any signal is noticed too,
+by a thread that sleeps until then. What does not end by itself is ended after a second, and the
+terminal restored.
 """
 
 from __future__ import annotations

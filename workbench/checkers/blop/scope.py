@@ -1,10 +1,9 @@
-"""What the compiler checks once a program is parsed: names are known where they are used, no name
-is made twice, and tags, `return`, `await`, `break` and `continue` stand where they may.
+"""Names and scopes of a parsed program, as the compiler checks them.
 
-The order of the walk is the compiler's, since a name counts only after its assignment. Unused
-names and unreachable lines are warnings there, and so no fault here.
-
-Names that the compiler knows without a definition.
+Every name must be known where it is used (the compiler knows some without a definition) and be
+defined only once; tags, `return`, `await`, `break` and `continue` must be in a place that allows
+them. The walk follows the compiler's order, since a name counts only after its assignment. Unused
+names and unreachable lines are warnings for the compiler, and so they are no errors here.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""All records of a source as one sequence, in the order of its files, however many of either.
+"""All records of a source as one sequence, in the order of its files, whatever their number.
 
-`extend` finds more of them, a little at a time; the others answer from what is known so far. Where
-one of the files cannot be cut at bytes, a helper process reads the source and spools what it reads.
-
-One row of a source by its number, without reading those before it where that can be.
-
-What a helper process is asked to read: the same source as the screen's, as plain values.
+`extend` finds more records, a few at a time; the other methods answer from those found so far. If
+a file cannot be split at byte offsets, a child process reads the source and spools its records;
+its request describes the source in plain values. `record_at` reads one row by its number, without
+those before it where possible.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Every finding has a code: how much it weighs and what it means, for filters, SARIF and docs.
+"""Findings in a dataset: their codes, and a collection that counts, keeps and filters them.
 
-`error`: training refuses the data. `warning`: it would train, but hardly what was meant.
-`note`: worth knowing. A fault that is fatal is an error whatever its code says.
+A code has a severity and a meaning, for filters, SARIF and docs. `error`: training refuses the
+data. `warning`: it would train, but hardly as intended. `note`: worth knowing. A fatal fault is an
+error whatever its code says.
 
-All that was found in a data set: counted by code, kept with its place, filtered by code.
-
-Every finding counts; of one code no more than ten thousand are kept, so that a broken set of a
-million rows fills no memory. What is not kept is told as a number.
+Every finding is counted; at most ten thousand per code are kept, so that a broken dataset of a
+million rows does not fill the memory. The number that was not kept is reported.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""What is suspicious in rows that can be read: told with its place, none of it fatal.
+"""Suspicious rows: findings about rows that can be read, none of them fatal.
 
-A `Linter` sees each row once and keeps some forty bytes of it, so a million rows can stream past.
-What one row shows is told at once; what only rows together show (repeats, contradictions, lengths)
-when all were seen. Near duplicates are another matter (`dataset.near`): they need the texts.
+A `Linter` sees each row once and keeps about forty bytes of it, so that a million rows can stream
+past. What one row shows is reported at once; what only all rows show (duplicates, contradictions,
+lengths) after the last one. Near duplicates need the texts, see `repeated_rows`.
 
-Rows far longer or shorter than the others: often two examples in one, or what is left of one.
-
-Far out in Tukey's sense: beyond three times the middle half's width from it, measured on the
-logarithm of the length, as lengths of texts spread by factors; and by a factor of four at least.
+A row that is far longer or shorter than the others often holds two examples, or a fragment of one.
+Far means an outlier in Tukey's sense: beyond three interquartile ranges, measured on the logarithm
+of the length, as lengths of texts vary by factors; and by a factor of at least four.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""Rows that repeat, contradict or leak, found by 64-bit hashes: 28 bytes a row, no text is kept.
+"""Rows that repeat, contradict or leak: exactly, by hashes; nearly, by shared words.
 
-Among a million rows, two different ones share a hash with a chance of one in thirty million.
-White space does not count. What is dropped from training is compared in full (`prepare.dedupe`).
-
-Findings of near duplicates: rows that say nearly what another says, or what is held out.
-
-Needs the texts of all rows once more, and hashes of their words in memory: a second look, for sets
-of a size where that is no burden.
+`DuplicateTracker` keeps 28 bytes per row and no text. Among a million rows, two different ones
+share a 64-bit hash with a chance of one in thirty million. White space does not count. What
+training drops is compared in full (`duplicates.dedupe`). Near duplicates need the texts of all
+rows again, and hashes of their words in memory: a second pass, for datasets of a moderate size.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Lines of a file that nobody vouches for: safe to open, decoded, bounded, never all in memory.
+"""Lines of an untrusted file: safe to open, decoded, bounded in length, never all in memory.
 
 A FIFO or device is refused without blocking. Each line comes with its number; a line that is not
-UTF-8, holds a NUL or is beyond all bounds is a fault at its place, and the lines after it are read.
-Gzip and zstd are read as what they hold, and lines count in that.
+UTF-8, holds a NUL or exceeds the bounds is a fault with its place, and reading continues. Gzip and
+zstd files are decompressed first; lines count in their content.
 
-A file in pieces of whole lines, for readers that look at many lines at a time.
-
-A line that is longer than it may be is never held whole: its first bytes stand for it.
+Readers that look at many lines at once get chunks of whole lines. An overlong line is never held
+whole: its first bytes stand for it.
 """
 
 from __future__ import annotations

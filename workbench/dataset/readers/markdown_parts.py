@@ -1,11 +1,10 @@
-"""The YAML between the two `---` lines at the beginning of a Markdown file, as strict as JSON.
+"""The parts of a Markdown file: its YAML front matter, and `## ` sections with their code blocks.
 
-YAML guesses at types and lets one key stand twice; here `no` and `2024-01-31` are strings, `010` is
-one too, a second key is a fault, and so is an alias, of which a few lines may stand for gigabytes.
+Front matter is the YAML between two `---` lines at the beginning, read as strictly as JSON. YAML
+guesses types and accepts duplicate keys; here `no`, `2024-01-31` and `010` are strings, and a
+duplicate key is a fault. So is an alias, as a few lines of them can expand to gigabytes.
 
-Markdown taken apart at its `## ` headings, with the fenced code blocks of each section.
-
-A heading inside a code block is code. Nothing else of Markdown matters here.
+A heading inside a code block is code. No other Markdown syntax matters here.
 """
 
 from __future__ import annotations

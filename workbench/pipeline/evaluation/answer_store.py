@@ -1,16 +1,11 @@
-"""The expected answers, weighed by a model: how unlikely it finds them. For the perplexity.
+"""Answers and expected-answer losses of one model on disk, so that nothing is computed twice.
 
-One answer a row, whatever the number of samples. Each is kept on disk as it comes, so that none is
-weighed twice.
+JSON Lines after a first line that names the model and the prompts they belong to. A line counts
+once its newline is written: a line that a kill truncated is computed again. Lines after a different
+first line are replaced, never mixed.
 
-Every answer of one model on disk, one JSON line each, so that no question is asked twice.
-
-The file's first line says which model and which questions it belongs to.
-
-Results on disk, one JSON object a line, behind a first line that says what they belong to.
-
-A line counts once its newline is there: what a kill cut off is made again. Lines behind another
-first line than the one that is asked for are replaced, never mixed.
+The loss of an expected answer, for the perplexity, is computed once per row, whatever the number of
+samples.
 """
 
 from __future__ import annotations

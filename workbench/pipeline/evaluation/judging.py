@@ -1,6 +1,7 @@
-"""One answer judged: by the checker, by the words it should hold, by the expected answer.
+"""Answers judged by the checker, the required words and the expected answer; and guards.
 
-Abilities that tuning must not lose: the same prompts before and after, and how much may go.
+A guard compares an ability before and after tuning, on the same prompts: the score must not drop by
+more than its limit.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""Figures from judged answers: shares, pass@k, intervals, and a test between two models.
+"""Metrics of judged answers, per model and between two: shares, pass@k, intervals and a test.
 
-Pure functions. A share is always over prompts (with several samples a prompt counts by its mean),
-and intervals resample prompts, because answers to one prompt are not independent.
-
-The figures of one model from its cases, and of two models side by side.
-
-The headline leaves out the categories that are reported apart; those get figures of their own.
+Pure functions. A share is over prompts (with several samples a prompt counts by its mean), and
+intervals resample prompts, because answers to one prompt are not independent. The headline leaves
+out the categories that are reported separately; those have their own metrics.
 """
 
 from __future__ import annotations

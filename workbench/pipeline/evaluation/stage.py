@@ -1,10 +1,8 @@
-"""The evaluation stage: ask every model the same, judge, compare, report.
+"""The evaluation stage: ask every model the same prompts, judge, compare, report.
 
-A function of plain values: it knows no preset, no run and no event. Every answer is on disk before
-it is judged, so an interrupted evaluation goes on where it stopped, and a second run asks an
-unchanged model nothing.
-
-The models that are asked the same questions, from the words that name them in a preset.
+A function of plain values: it knows no preset, no run and no event. Models are opened by their
+names in a preset. Every answer is on disk before it is judged, so an interrupted evaluation
+continues where it stopped, and a second run asks an unchanged model nothing.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""One GGUF file in the making: header first, visible only when it is whole.
+"""One GGUF file in progress: header first, visible only when it is complete.
 
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-The header says where every tensor begins, so any thread may `write` any rows, as soon as it has
-them; `take` then sees the bytes in their order, for the hash. A thread of its own has the disk take
-in what was written while more is made, so that little is left to wait for at the end.
-Invariant: until `publish` only a `.NAME.part` exists; `discard` leaves nothing.
+The `gguf` package writes the keys and the header, except the lists of a vocabulary: it needs
+several calls for each of some hundred thousand entries, `_packed` one for them all. The bytes are
+the same.
 
-What a GGUF file begins with: keys, vocabulary, and where each tensor will be.
-
-By the `gguf` package, all but the lists of a vocabulary: it takes several calls for each of some
-hundred thousand entries, and `_packed` one for them all. The bytes are the same.
+The header gives the offset of every tensor, so any thread may `write` any rows as soon as it has
+them; `take` then sees the bytes in order, for the hash. A separate thread syncs to disk while more
+is computed, so that the wait at the end is short. Invariant: until `publish` only a `.NAME.part`
+exists; `discard` leaves nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The wiring of what comes after training: the export, more exports on request, the package."""
+"""Jobs after training: the export stage, exports on request, the package."""
 
 from __future__ import annotations
 

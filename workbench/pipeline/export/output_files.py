@@ -1,12 +1,11 @@
-"""All files of an export: one pass over the weights writes some, llama.cpp makes others of its F16.
+"""All files of an export: which are written, from what, and a forecast of bytes, disk and time.
 
-Invariant: an F16 that nobody asked for, needed as a proof or as a source, has a name that
-`files.sweep` takes away.
+One pass over the weights writes some of them; llama.cpp makes the others of its F16. Invariant: an
+F16 that nobody requested, needed as a reference or as a source, has a name that `files.sweep`
+removes.
 
-What an export will take, before any work: bytes by type, disk, and the seconds of its writing.
-
-What each format costs an element is measured a moment before on this machine, with what else it is
-doing; a model's size then says the rest. Comparing comes on top and is not foreseen.
+The forecast measures the cost per element of each format a moment before, on this machine with its
+current load; the model's size gives the rest. The parity check is not included.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""The pass over the base: each slab of rows is read and merged once and encoded for every file.
+"""The pass over the base: each chunk of rows is read and merged once and encoded for every file.
 
-Threads read, merge, encode and write slabs while this one hashes, in order, what is written.
-Invariants: memory holds a few slabs, whatever the model's size; all files appear together at the
-end, or none does.
-
-Work done ahead by threads while the caller is busy with what came before; results in order.
-
-Meant for work that lets go of the interpreter lock: reading, numpy, ggml, hashing, writing.
+Threads read, merge, encode and write chunks (work that releases the interpreter lock) while the
+caller hashes, in order, what is written. Invariants: memory holds a few chunks, whatever the
+model's size; all files appear together at the end, or none does.
 """
 
 from __future__ import annotations

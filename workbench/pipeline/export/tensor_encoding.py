@@ -1,13 +1,12 @@
-"""float32 rows to GGUF's number formats, by the ggml libraries that llama-cpp-python brings along.
+"""float32 rows to GGUF number formats, byte for byte as llama-quantize encodes them.
 
-`ggml_quantize_chunk` (ggml.h) is what llama-quantize calls too, so the bytes are the same; F16 and
-Q8_0 come by quicker ways to those bytes. All of it lets go of the interpreter lock.
+`ggml_quantize_chunk` (ggml.h, from the libraries of llama-cpp-python) is what llama-quantize calls
+too; F16 and Q8_0 reach the same bytes by faster ways. All of it releases the interpreter lock.
 
-float32 to Q8_0 by numpy: the bits of ggml's `quantize_row_q8_0_ref`, in a third of its time.
-
-ggml's loop takes the numbers one by one and calls the C library to round each. A block is 32
-numbers: the float16 scale d = max|x| / 127, then round(x / d) in 8 bits, halves away from zero.
-Invariant: every byte is ggml's, or `q8_0` says that it cannot and leaves the work to ggml.
+Q8_0 by numpy gives the bits of ggml's `quantize_row_q8_0_ref` in a third of its time: ggml's loop
+calls the C library to round each number. A block is 32 numbers: the float16 scale
+d = max|x| / 127, then round(x / d) in 8 bits, halves away from zero. Invariant: every byte is
+ggml's, or `q8_0` returns False and leaves the work to ggml.
 """
 
 from __future__ import annotations

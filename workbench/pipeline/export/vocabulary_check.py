@@ -1,14 +1,10 @@
-"""Whether llama.cpp gives a text the ids that the model was trained with.
+"""Whether llama.cpp gives a text the token ids that the model was trained with.
 
-The judge of the tokenizer's translation: not its structure but what it does, on hard texts and on
-the caller's own. A GGUF of the vocabulary alone is enough for it, so no model is needed. Where
-llama.cpp itself cannot do otherwise (`differences`), the texts of that kind are counted, and the
-same texts with nothing of that kind in them have to be equal.
-
-Texts on which two tokenizers part if they ever do, and the conversations a template is tried on.
-
-Hard ones by hand (runs of spaces, contractions in every case, digits, scripts, emoji, code) and
-seeded random ones over kinds of characters. The same texts every time.
+It judges the converted tokenizer by its behavior, not its structure: on hard texts written by hand
+(runs of spaces, contractions in every case, digits, scripts, emoji, code), on seeded random ones
+over kinds of characters, and on texts of the caller. A GGUF of the vocabulary alone is enough; no
+model is needed. Texts with a known difference of llama.cpp (`differences`) are counted, and must be
+equal without the parts that cause it.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
-"""LoRA on a whole stack of experts, taken apart into the factors of each stored matrix.
-
-transformers 5 holds the experts of a layer as two parameters, `gate_up_proj` (experts, 2 * inner,
-hidden) and `down_proj` (experts, hidden, inner), and stores a matrix an expert. peft's factors for
-such a parameter (tuners/lora/layer.py, ParamWrapper) are A (experts * r, columns) and
-B (rows, r * experts), where expert e has rows [e * r, (e + 1) * r) of A and every experts-th
-column of B from e on. Two parameters of one module are told apart by their shapes: peft's names
-do not say which is which.
-
-What an adapter does to the rows of one weight: arithmetic in float32, rows independent.
+"""What an adapter does to the rows of one weight: float32 arithmetic, each row independent.
 
 As in peft (tuners/lora, tuners/trainable_tokens): W + scale * B @ A, DoRA's rows scaled to a
 length, single rows replaced.
+
+LoRA on a whole stack of experts is split into the factors of each stored matrix: transformers 5
+holds the experts of a layer as two parameters, `gate_up_proj` (experts, 2 * inner, hidden) and
+`down_proj` (experts, hidden, inner), and stores one matrix per expert. peft's factors for such a
+parameter (tuners/lora/layer.py, ParamWrapper) are A (experts * r, columns) and
+B (rows, r * experts), where expert e has rows [e * r, (e + 1) * r) of A and every experts-th
+column of B from e on. Two parameters of one module are distinguished by their shapes: peft's names
+do not tell them apart.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """From the preset's `model.base` to a local folder in Hugging Face layout, and its tokenizer.
 
-A hub model is fetched once, here, before anything else; from then on a run knows folders only.
-
-A model's files from the hub: told how far it is, refused where the disk is too small.
-
-The hub's own library fetches, resumes and verifies. Its progress bars belong to terminals, so how
-far it is is read off the cache's growing files.
+A model of the Hub is downloaded once, before anything else; after that a run knows only folders.
+The Hub's own library downloads, resumes and verifies. Its progress bars are for terminals, so
+progress is measured by the growing files of the cache. A download that does not fit on the disk is
+refused.
 """
 
 from __future__ import annotations

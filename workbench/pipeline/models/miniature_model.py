@@ -1,13 +1,12 @@
-"""A miniature's folder in Hugging Face layout: config, weights, tokenizer, template.
+"""A miniature model as a folder in Hugging Face layout: config, weights, tokenizer, template.
 
-Of a known name the family's card says what to build, with the model's own tokenizer if the Hub's
-cache has it; of a local folder the model's own configuration is cut down and its tokenizer kept.
-Weights are drawn from a fixed seed.
+For a known model name the architecture's card gives the configuration, with the model's own
+tokenizer if the Hub's cache has it; for a local folder the model's own configuration is reduced and
+its tokenizer kept. Weights are drawn from a fixed seed.
 
-Tokenizers of every kind, trained in a moment on the texts that ship: no download.
-
-A miniature's vocabulary is small and its own; how it splits, what it puts before a text and which
-tokens it has for turns are the family's, because these are what training and export can get wrong.
+Other tokenizers are trained in a moment on bundled texts, without a download. Their vocabulary is
+small; splitting, prefix and turn tokens are those of the model family, because these are what
+training and export can get wrong.
 """
 
 from __future__ import annotations

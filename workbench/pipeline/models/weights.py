@@ -1,12 +1,11 @@
-"""What a training stage leaves behind: `result.json`, written last of all its files.
+"""A model's weights on disk: a base folder and adapters in order; and a stage's `result.json`.
 
-It names the weights that the next stage and the export start from. Paths inside the run are
-relative to the run's folder, so that a run can be moved.
+The model is W + d1 + d2 ..., where each d is an adapter's delta, added in float32. Training merges
+the adapters when it loads the base; the export adds them tensor by tensor.
 
-Where a model's weights lie: a base folder and the adapters on top of it, in order.
-
-The weights meant are W + d1 + d2 ..., each delta an adapter's, added in float32. Training merges
-them when it loads a base; the export adds them tensor by tensor.
+A training stage writes `result.json` last of all its files. It names the weights that the next
+stage and the export start from. Paths inside the run are relative to the run's folder, so that a
+run can be moved.
 """
 
 from __future__ import annotations

@@ -1,17 +1,14 @@
-"""Rows that are the same again are not tokenized again: an earlier run has their sequences.
+"""The token sequences of a split on disk, and their reuse by later runs.
 
-The cache folder holds no tokens, only, for each way of tokenizing, where the last run with it keeps
-its files. So nothing lies on the disk twice, and a run that is deleted takes its part along. A row
-counts as the same by a hash of all that tokenizing looks at, and only where all of it was kept.
+A split is one safetensors file, as `training.token_dataset` reads it: `ids` int32 (N,), `trained`
+uint8 (N,), `offsets` int64 (sequences + 1,); and for the reuse `keys` uint8 (sequences, 16), a hash
+of the row, and `flags` uint8 (sequences,).
+Format: https://github.com/huggingface/safetensors#format. Space for the header is reserved at the
+beginning and filled at the end (a header may end in spaces), so that no split is held in memory.
 
-A split's sequences on disk, written as they come, and taken over where an earlier run made them.
-
-One safetensors file, as `training.examples` reads it: `ids` int32 (N,), `trained` uint8 (N,),
-`offsets` int64 (sequences + 1,). Beside them `keys` uint8 (sequences, 16), a hash of the row, and
-`flags` uint8 (sequences,), so that a row that is the same again need not be tokenized again.
-
-Format: https://github.com/huggingface/safetensors#format. The header's room is kept free at the
-beginning and filled in at the end (a header may end in spaces); so no split is held in memory.
+The cache folder holds no tokens. For each way of encoding it only names the files of the last run
+that used it, so nothing is on the disk twice, and a deleted run takes its part along. Rows are
+equal by a hash of everything that encoding reads; a row is reused only if all of it was kept.
 """
 
 from __future__ import annotations

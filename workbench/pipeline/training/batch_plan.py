@@ -1,17 +1,16 @@
 """Which rows make up each optimizer step, as a pure function of (lengths, settings, seed, step).
 
-Every row is seen exactly once an epoch; none is dropped with a remainder. The order depends on
+Every row is seen exactly once per epoch; none is dropped with a remainder. The order depends on
 (seed, epoch) alone, never on how far a run got or how often it was resumed.
 
 Two layouts of a micro-batch:
 - packed: rows laid end to end without padding; limited by the sum of their lengths;
 - padded: rows of about equal length side by side; limited by rows times the longest.
 
-Work that fits into memory: where it does not, every micro-batch is computed in more parts.
-
-Halving doubles the accumulation: a step keeps its rows, its tokens and its weights in the loss,
-so only rounding (and the draw of dropout) differs. The number of parts is a part of the checkpoint,
-and the same on all ranks: where one of them has not the memory, all begin anew.
+After an out-of-memory error every micro-batch is split into more parts. That doubles the gradient
+accumulation: a step keeps its rows, its tokens and its weights in the loss, so only rounding (and
+the draw of dropout) differs. The number of parts belongs to the checkpoint and is the same on all
+ranks: if one of them runs out of memory, all start the step again.
 
 The random numbers of a step are a function of its place: no state to save or to restore.
 """

@@ -1,15 +1,13 @@
-"""The wiring of the stages: from a run's folder and preset to plain values, and back to events.
+"""The training job of a run: from its folder and preset to plain values, and back to events.
 
-The stages know nothing of runs; this module knows nothing of how they work.
-
-The weights that a training stage starts from; merged into one model where its preset says so.
+Every rank of a stage runs it, alone or among others. The stage knows nothing of runs; this module
+knows nothing of how the stage works. Where the preset asks for it, the weights that a stage starts
+from are merged into one model:
 
     training/<stage>/merged/     the model, in the base's number format, with a manifest
     training/<stage>/merged.json what it was merged from; written last
 
-Invariant: a merged model that stands is that of the adapters before the stage, or is made anew.
-
-What every rank of a training stage does, alone or among others.
+Invariant: an existing merged model is that of the adapters before the stage, or is made again.
 """
 
 from __future__ import annotations

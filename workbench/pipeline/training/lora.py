@@ -1,15 +1,13 @@
-"""LoRA's linear layers, each as one node of autograd.
+"""LoRA's linear layers, each as one node of autograd; and peft, imported without bitsandbytes.
 
-PEFT adds the adapter's output to the layer's as a tensor of its own, scaled in another: passes over
-memory that take longer than the adapter's arithmetic. Here the products of low rank are added into
-what is there already, forward and backward. Everything that this does not cover (DoRA, quantized
-weights, several adapters, mixed number formats) stays with PEFT.
-
-What is used of peft, imported without bitsandbytes where nothing here needs it.
+PEFT adds the adapter's output to the layer's as a separate tensor, scaled in another: passes over
+memory that take longer than the adapter's arithmetic. Here the low-rank products are added into the
+existing output, forward and backward. Everything that this does not cover (DoRA, quantized weights,
+several adapters, mixed number formats) stays with PEFT.
 
 peft imports bitsandbytes wherever it is installed, and torch's compiler comes with it: longer than
-all the rest of peft. Invariant: a model quantized by bitsandbytes has brought it along before any
-of this is called; where it is not loaded, none of its layers can be met.
+all the rest of peft. Invariant: a model quantized by bitsandbytes has imported it before any of
+this is called; if it is not loaded, the model has none of its layers.
 """
 
 from __future__ import annotations

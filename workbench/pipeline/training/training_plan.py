@@ -1,8 +1,6 @@
-"""What a stage's preset and data come to: the rows of every step, and when something happens.
+"""What a stage's preset and data come to: the rows of every step, what is due when, and callbacks.
 
-Pure: the same preset and data give the same plan, and `plan_hash` says whether they are the same.
-
-What the training loop is told and whom it tells: numbers, and functions to call.
+Pure: the same preset and data give the same plan, and `plan_hash` shows whether two are the same.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Axes: ranges that do not jump with every point, ticks on round numbers, their labels.
+"""Axes: the visible range (all of the curves, or a chosen window), ticks on round numbers, labels.
 
-What part of the curves is seen: all of it, growing, or a window that a person chose.
+Ranges do not jump with every point.
 """
 
 from __future__ import annotations

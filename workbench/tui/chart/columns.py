@@ -1,13 +1,12 @@
-"""Curves cut into the columns of a picture: of each column the first and last value, the extremes.
+"""Curves reduced to a picture's columns: first, last and extreme values of each; and smoothing.
 
-What every picture is drawn from, in a terminal or in a file; the cost is that of the columns.
+Every picture is drawn from these, in a terminal or in a file; the cost is that of the columns.
 
-An exponential moving average over what is seen, in one pass over the columns of a chart.
-
-For points v the average is s(n) = w s(n-1) + (1-w) v(n), divided by 1 - w^n so that it does not
-start at zero. A column of n points counts as n points of their mean: exact for n = 1. On a curve
-of more than a thousand points the weight applies to a thousandth of it, so that the same setting
-smooths a long curve as much, to the eye, as a short one.
+Smoothing is an exponential moving average, in one pass over the columns. For points v the average
+is s(n) = w s(n-1) + (1-w) v(n), divided by 1 - w^n so that it does not start at zero. A column of n
+points counts as n points of their mean: exact for n = 1. On a curve of more than a thousand points
+the weight applies to a thousandth of it, so that the same setting smooths a long curve as much, to
+the eye, as a short one.
 """
 
 from __future__ import annotations

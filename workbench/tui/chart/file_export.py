@@ -1,10 +1,7 @@
-"""The chart into a file, by the file's ending: SVG or PNG as it is seen, CSV with all figures.
+"""Save the chart to a file, in the format of its ending: SVG or PNG as shown, CSV with all numbers.
 
-PNG is made of the SVG by a program or library that is there already; we bring none for it.
-
-Ask under which name the chart is to be saved, and save it.
-
-A stage's figures as CSV, all of them: one line a step, in the order of the steps.
+An installed program or library makes PNG of the SVG; none is bundled. CSV has one line per step, in
+the order of the steps. A dialog asks for the name.
 """
 
 from __future__ import annotations

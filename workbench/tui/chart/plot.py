@@ -1,14 +1,11 @@
 """A picture of several curves as rows of styled text. Pure: the same input gives the same rows.
 
-The cost is that of the columns, not of the points: each column asks its series for the extremes
-of its stretch.
+The cost is that of the columns, not of the points: each column asks its series for the extremes of
+its range. A cell holds 2 by 4 braille dots, or half blocks if the font lacks braille; `glyphs` has
+the character of each pattern of eight dots.
 
-Dots in character cells: 2 by 4 braille dots a cell, or half blocks where braille is missing.
-
-`glyphs` says which: the character of each pattern of eight dots.
-
-A terminal has one colour a cell: a line drawn later gives the cell its colour, and clears the
-dots of a mere background below it, so that a curve's average stands out from the curve.
+A terminal has one color per cell: a line drawn later gives the cell its color and clears the dots
+of a background below it, so that a curve's average stands out from the curve.
 """
 
 from __future__ import annotations

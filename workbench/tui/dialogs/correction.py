@@ -1,8 +1,6 @@
-"""An answer to put right, and the data set that gets it as a row.
+"""Correct an answer: a dialog for its text and its dataset, and the result in the status bar.
 
-An answer put right, appended to a data set: asked for by a dialog, told of in the status bar.
-
-Chat and Evaluate send their answers this way; the file that was named last is remembered.
+Chat and Evaluate send their answers this way; the last file is remembered.
 """
 
 from __future__ import annotations

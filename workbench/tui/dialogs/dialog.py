@@ -1,8 +1,7 @@
-"""What all dialogs look like: a box in the middle, its question on top, Esc to leave.
+"""The frame of all dialogs: a box in the middle, its question on top, Esc to leave.
 
-A question that only y answers with yes: for what cannot be undone.
-
-One line to type, checked as it is typed: what is wrong stands below it.
+`Confirm` accepts only y, for what cannot be undone. `Entry` takes one line and checks it while it
+is typed: the error is shown below.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
-"""The requests of a person to runs, with the words about them; and the workers started from here.
-
-A worker outlives the screen. While both live its process is waited for, so that a worker that
-ends at once (a fault in the data, no memory) is told of in a line.
-
-What a person does to runs, as the command line would: start, resume, stop and the rest.
+"""What a person does to runs, as the command line would: start, resume, stop and the rest.
 
 Workers are started through `workbench.run.launch` alone, in a thread, as that waits until the
-worker has taken the run. Each of these raises UserError where the command would.
+worker holds the run's lock. Each action raises UserError where the command would.
+
+A worker outlives the screen. While both live its process is waited for, so that a worker that ends
+at once (an error in the data, no memory) is reported in a line.
 """
 
 from __future__ import annotations

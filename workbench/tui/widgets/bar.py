@@ -1,6 +1,6 @@
 """One line of the screen's frame that repaints only when its text has changed.
 
-The line above the footer: what was done last, as words or as the command line that does it.
+The line above the footer shows the last action, in words or as the command line for it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""A growing log read line by line without holding it: only where its lines begin is kept.
+"""The worker's log, of any size: it follows the end while the cursor is there, and finds text.
 
-Lines come out as they are in the file; whoever shows them makes them visible. A log that was
-rotated or cut is begun anew.
-
-The worker's log: follows its end while the cursor stands there, finds text, any size.
+Only the offsets of lines are kept, never the text. Lines are as in the file; the widget makes them
+visible. A log that was rotated or truncated is read anew.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A list of one-line rows with a cursor, of which only those in view are ever made.
+"""A list of one-line rows with a cursor, of which only the visible ones are ever made.
 
-A million rows cost what a screenful costs: a row is asked for by its number when it is drawn.
-
-Lines of text to read and scroll through; for what is short enough to be laid out at once.
+A million rows cost as much as a screenful: a row is requested by its number when it is drawn. A
+shorter text, to read and scroll through, is laid out at once.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""This process's place among those that train together, as torchrun tells it by the environment.
+"""This process among the ranks of a training: its place, and how a rank ended.
 
-torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE and where to meet; our own supervisor
-does the same. Invariant: nobody but us sees these variables (`taken` removes them), or accelerate
-would wrap the model and average the gradients a second time.
+torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE and the rendezvous address; our own
+supervisor does the same. Invariant: only this module sees these variables
+(`take_rank_environment` removes them), or accelerate would wrap the model and average the gradients
+a second time.
 
-How a rank ended, in words that go through a pipe, and the error that the worker makes of them.
-
-Invariant: of several failures the cause is told, not its echo. A rank that died tells nothing, and
-the others fail at its silence: it comes first. Then whoever spoke first.
+The end of a rank goes through a pipe as words, and the worker makes an error of it. Invariant: of
+several failures the cause is reported, not its echo. A rank that died reports nothing, and the
+others fail at its silence: it comes first. Then the rank that reported first.
 """
 
 from __future__ import annotations

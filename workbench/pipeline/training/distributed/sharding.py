@@ -1,14 +1,11 @@
-"""A model whose weights are shared out among the ranks (torch FSDP2): what no GPU holds alone.
+"""A model sharded over the ranks (torch FSDP2), and its tensors, whole or sharded (`DTensor`).
 
-Each rank holds its part of every weight; a layer is put together for as long as it computes. What
-an adapter trains stays whole on every rank: it is small. Where all weights are trained, they, their
-gradients and the optimizer's state are parts, too (`DTensor`s).
+Each rank holds its shard of every weight; a layer is gathered only while it computes. An adapter's
+weights stay whole on every rank: they are small. In full fine-tuning the weights, their gradients
+and the optimizer's state are sharded too.
 
-Invariant: a pass over the model is an exchange, and every rank makes as many of them.
-
-Tensors that lie whole on a rank, and those of which it holds a part (`DTensor`), alike.
-
-Invariant: `whole` of a part is an exchange. All ranks ask for the same tensors, in one order.
+Invariants: a forward pass is a collective operation, and so is `full_tensor` of a shard: all ranks
+make the same calls, in one order.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a chat looks like in lines: questions, answers, how each ended; and the settings.
+"""A chat as lines (prompts, answers, how each ended, the settings), and what is saved of it.
 
-What is kept of a chat: the conversation as a file, an answer put right as a row.
+Saved are the conversation, as a file, and a corrected answer, as a row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Which models a chat is with: one or two, of any run, any saved weights, any file; and the newest.
+"""The models of a chat: one or two, of a run, saved weights or a file; or the newest weights.
 
-The models live in the chat's thread; here they are opened, closed and exchanged by its jobs.
-
-The chat's own thread: jobs one after the other, so that a model is used by one thread only.
+The models belong to the chat's own thread: its jobs, one after the other, open, close and exchange
+them, so that only one thread uses a model.
 """
 
 from __future__ import annotations

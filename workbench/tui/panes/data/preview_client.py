@@ -1,6 +1,7 @@
-"""The rows' tokens, asked of a helper process: the row wanted last is answered, others left out.
+"""What child processes compute for the Data pane: a row's tokens, and counts over the dataset.
 
-Counts that a helper process makes of a data set with a preset: lengths in tokens, the split.
+For tokens only the latest requested row is answered; older requests are dropped. Counts are lengths
+in tokens and the split, with a preset.
 """
 
 from __future__ import annotations

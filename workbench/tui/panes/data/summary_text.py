@@ -1,6 +1,6 @@
-"""A data set in figures: findings by code, counts by category and split, lengths in tokens.
+"""A dataset in numbers: findings by code, counts by category and split, lengths in tokens.
 
-The line above a dataset: what it is, how much of it is shown, what is still being done.
+The line above the rows names the dataset, how much of it is shown, and what is in progress.
 """
 
 from __future__ import annotations

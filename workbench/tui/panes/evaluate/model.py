@@ -1,10 +1,8 @@
-"""What was asked in an evaluation, each asking with the cases of all models.
+"""The prompts of an evaluation, each with the cases of all models; filtered and sorted.
 
-It comes from the report once the stage is done, and from the log's events while it is at work.
-
-Which askings are to be seen, and in which order. Pure: the same evaluation gives the same list.
-
-A few thousand askings are looked through at once; that costs less than drawing them.
+The cases come from the report once the stage is done, before that from the log's events. Pure: the
+same evaluation gives the same list. A few thousand prompts are searched at once; that costs less
+than drawing them.
 """
 
 from __future__ import annotations

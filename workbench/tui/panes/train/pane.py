@@ -1,7 +1,4 @@
-"""A run's training: curves, figures, sample answers, notes and the worker's log.
-
-What can be done in the Train pane.
-"""
+"""A run's training: curves, metrics, samples, notes and the worker's log."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The answers to fixed prompts over time, as lines: the newest first, the base's last.
+"""The Train pane in words: the head line, metrics, samples, notes.
 
-What an answer has otherwise than the one before it is bright. All prompts at once show the newest
-answer and the base's, side by side where there is room; one prompt alone shows every answer.
-
-What Train says in words: the head line, the figures, the answers, the notes; and the CSV.
+Samples are responses to fixed prompts over time: the newest first, the base model's last. What
+differs from the sample before is bright. All prompts at once show the newest and the base model's,
+side by side if there is space; one prompt alone shows every sample.
 """
 
 from __future__ import annotations
