@@ -1,7 +1,7 @@
 """Turns vocabularies without a `tokenizer.json` into one: GGUFs, SentencePiece models, tekken.
 
 The parts that such a file does not hold are known by name: the splitting of a byte-level BPE is
-`SPLITTINGS[pre]` of the export; merges follow from SentencePiece's scores and tekken's ranks,
+`PRETOKENIZERS[pre]`; merges follow from SentencePiece's scores and tekken's ranks,
 as every pair of tokens that makes a token, in the order of what it makes.
 """
 

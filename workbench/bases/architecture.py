@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.core.errors import UserError
 
-# What the export writes itself; `pipeline.export.arch` has the table, and a test holds them equal.
+# What the export writes itself; `architectures` has the table, and a test holds them equal.
 EXPORTED = (
     "Cohere2ForCausalLM",
     "CohereForCausalLM",

@@ -1,7 +1,7 @@
 """Checkers that ship: `["builtin:exact"]` and the like, written where a command would stand.
 
 What only compares texts is judged here, in linear time. What a hostile answer (or pattern) could
-make slow or could crash runs as a child under the limits of any checker: see `judge.py`.
+make slow or could crash runs as a child under the limits of any checker: see `builtin_process`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What every table of a preset has in common: frozen, nothing unknown, nothing converted.
 
 A string is never taken for a number; a whole number is accepted where a number is asked for.
-Checks of one value live beside it as validators and raise `Refused`; checks across keys are in
-`rules`.
+Checks of one value live beside it as validators and raise `InvalidValue`; checks across keys
+are in `preset.rules`.
 """
 
 from __future__ import annotations

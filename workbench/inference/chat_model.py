@@ -50,7 +50,7 @@ class ChatModel(Protocol):
 
 
 class ModelSource(Protocol):
-    """Where a talker comes from; see `Source`."""
+    """What a `ChatModel` is opened from; see `GgufSource`."""
 
     @property
     def label(self) -> str: ...

@@ -115,7 +115,7 @@ class LoadedPreset:
 
     `origin` maps dotted keys, tables of lists by index (`data.source.0.path`), to "default",
     "preset" or "flag". `text` is the file's, without its byte order mark,
-    for `edit.set_value`.
+    for `toml_edit.set_value`.
     """
 
     preset: Preset

@@ -22,7 +22,7 @@ def set_value(text: str, key: str, value: Any) -> str:
 
     Tables that are missing are added; an index one past the end adds a table to its list. Comments
     inside a list that is replaced as a whole go with it; all others stay. Whether
-    the value is allowed is for `load.parse` to say. Raises UserError where the text has no place
+    the value is allowed is for `loader.parse` to say. Raises UserError where the text has no place
     for the key.
     """
     plain = text.replace("\r\n", "\n")

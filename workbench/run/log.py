@@ -176,7 +176,7 @@ class LogSkimmer:
 
 
 def skim(path: Path) -> list[Record]:
-    """As `Skimmer`, the whole log at once. An absent one is empty."""
+    """As `LogSkimmer`, the whole log at once. An absent one is empty."""
     skimmer = LogSkimmer()
     try:
         with open(path, "rb") as file:

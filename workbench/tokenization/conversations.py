@@ -52,7 +52,7 @@ def encode_row(
 ) -> TrainingSequence | Fault:
     """The conversation as one sequence of at most `sequence_length` ids, or why it cannot be one.
 
-    Messages after the last one that is learnt are left out. See `mask.render` for its faults.
+    Messages after the last one that is learnt are left out. See `loss_mask.render` for its faults.
     """
     (found,) = encode_batch([row], template, tokenizer, sequence_length, stop_ids)
     return found

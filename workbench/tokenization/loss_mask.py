@@ -58,7 +58,7 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> RenderedCo
     """The conversation up to its last learnt turn, or why it cannot be learnt.
 
     A fault with the code `rewrites` comes from a template that writes past turns otherwise than
-    present ones: see `tokenize.by_turn`.
+    present ones: see `conversations.split_by_turn`.
     """
     learnt = [i for i, m in enumerate(row.messages) if m.role == ASSISTANT and m.train]
     if not learnt:

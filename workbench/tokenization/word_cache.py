@@ -4,7 +4,7 @@ Of a byte-level BPE the pre-tokenizer cuts a text into words, and the ids of a w
 word alone. Where the cut is one that is known here, `re` makes the same one, and only words that
 were never seen go to the tokenizer's model. Invariant: the ids are those of the tokenizer itself.
 So this is kept to tokenizers whose every part is known, which give the same ids for some hard
-texts besides (`word_memory`), and to texts of characters that nothing normalizes and every version
+texts besides (`word_cache`), and to texts of characters that nothing normalizes and every version
 of Unicode calls alike; all else is left to the tokenizer.
 """
 
@@ -63,7 +63,7 @@ _VISIBLE = _visible()
 
 
 class WordCache:
-    """The words that were seen, with their ids; see `word_memory`."""
+    """The words that were seen, with their ids; see `word_cache`."""
 
     def __init__(
         self, cuts: list[re.Pattern[str]], added: dict[str, int], model: tokenizers.models.Model

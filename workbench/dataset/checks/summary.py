@@ -1,7 +1,7 @@
 """What is in a data set, for `workbench data PATH`: figures and findings.
 
-A `Survey` takes rows and faults as they are read and keeps some fifty bytes of each row. Its
-summary says the same as text for a person and as a dictionary for JSON. Text from the data passes
+A `DatasetProfiler` takes rows and faults as they are read and keeps some fifty bytes of each row.
+Its summary says the same as text for a person and as a dictionary for JSON. Text from the data passes
 through `text.visible`, so it can be written to any terminal.
 """
 

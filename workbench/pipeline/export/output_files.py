@@ -154,7 +154,7 @@ def quantized(
 
 
 def of_tensor(doing: str, at: TensorDone) -> ExportProgress:
-    """The pass's own telling as `Doing`."""
+    """The progress of the pass over the base as `ExportProgress`."""
     return ExportProgress(doing, at.done, at.total, "tensors", at.name)
 
 

@@ -49,7 +49,7 @@ ANSWERS = "answers.md"
 @dataclass(frozen=True)
 class ExportResult:
     """What the stage made. `files` in the order they were made; `warnings` are for the person.
-    `coarse` as in `Examination`.
+    `coarse` as in `Verification`.
 
     `artefacts` leaves parity.json and answers.md out: a later export writes them anew.
     """

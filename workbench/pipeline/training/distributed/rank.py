@@ -135,7 +135,7 @@ class RankExit:
 
 
 def exit_fields(error: BaseException | None) -> dict[str, Any]:
-    """The fields of an `Ending`, for `Ending(rank, **fields)`."""
+    """The fields of a `RankExit`, for `RankExit(rank, **fields)`."""
     if error is None:
         return {"kind": "done"}
     text = str(error)

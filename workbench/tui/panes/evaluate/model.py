@@ -106,7 +106,7 @@ def compare(now: Evaluation, before: Evaluation) -> OtherEvaluation:
 
 @dataclass
 class LiveEvaluation:
-    """Folds `answered` events into an `Opened` that grows; feed it every event once."""
+    """Folds `answered` events into an `Evaluation` that grows; feed it every event once."""
 
     run: RunFolder
     taken: int = 0
