@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workbench.dataset import ngram_index
-from workbench.dataset import ngram_index as ngram_index__dataset_grams
 from workbench.dataset.duplicates import THRESHOLD, join, near_duplicates, near_groups, root
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=30).map(" ".join)
@@ -19,8 +18,8 @@ WORDS = st.lists(st.sampled_from("abcd"), max_size=30).map(" ".join)
 
 def gram_set(text: str) -> frozenset[tuple[str, ...]]:
     """The grams themselves, where the index has hashes."""
-    words = ngram_index__dataset_grams._WORD.findall(text.lower())
-    count = ngram_index__dataset_grams.GRAM_WORDS
+    words = ngram_index._WORD.findall(text.lower())
+    count = ngram_index.GRAM_WORDS
     return frozenset(tuple(words[at : at + count]) for at in range(max(1, len(words) - count + 1)))
 
 
@@ -97,8 +96,8 @@ def test_rows_of_one_pattern_too(make: Callable[[random.Random], str], seed: int
 
 @pytest.mark.parametrize("seed", range(3))
 def test_all_kinds_together_and_in_batches(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ngram_index__dataset_grams, "BATCH_WORDS", 500)
-    monkeypatch.setattr(ngram_index__dataset_grams, "BITMAPS_AT_ONCE", 7)
+    monkeypatch.setattr(ngram_index, "BATCH_WORDS", 500)
+    monkeypatch.setattr(ngram_index, "BITMAPS_AT_ONCE", 7)
     choose = random.Random(seed)
     texts = [choose.choice(MAKERS)(choose) for _ in range(200)]
     found = near_duplicates(iter(texts))
@@ -122,7 +121,7 @@ def test_ranks_that_many_grams_share_hide_no_pair(
 def test_the_threshold_itself_is_alike(long: int) -> None:
     """As many grams less as the threshold lets go, to the last one; and one more."""
     words = [f"w{n}" for n in range(long)]
-    count = long - ngram_index__dataset_grams.GRAM_WORDS + 1
+    count = long - ngram_index.GRAM_WORDS + 1
     for gone in range(count // 2):
         texts = [" ".join(words), " ".join(words[gone:])]
         assert bool(near_duplicates(texts)) == (count - gone >= THRESHOLD * count)
@@ -135,8 +134,7 @@ def test_nothing_has_no_duplicates() -> None:
 
 def test_a_gram_is_told_from_fewer_words() -> None:
     sets = [
-        ngram_index__dataset_grams.grams(text)
-        for text in ("a b c d e", "a b c d", "a b c d e f", "A\tB c d e")
+        ngram_index.grams(text) for text in ("a b c d e", "a b c d", "a b c d e f", "A\tB c d e")
     ]
     assert [len(found) for found in sets] == [1, 1, 2, 1]
     assert sets[0] == sets[3] != sets[1] and sets[0] in sets[2]

@@ -11,14 +11,13 @@ import pytest
 from tests.inference.helpers import Tiny, write_tiny
 from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.inference import gguf_check as inspect_module
+from workbench.inference import gguf_check
 from workbench.inference.gguf_check import read_gguf_info, verify_loadable
 from workbench.inference.gguf_header import BLOCKS, read_header
 
 # Imports once, then opens each file in a fork: an abort ends the fork only.
 OPEN_EACH = """
 import os, sys
-from pathlib import Path
 from workbench.inference.llama_library import library
 from workbench.inference.gguf_open_process import try_load
 library()
@@ -32,7 +31,6 @@ for name in sys.argv[1:]:
 # What the screen does with a file that the child could open, file after file in one process.
 TALK_TO_EACH = """
 import sys
-from pathlib import Path
 from workbench.core.sampling import SamplingParams
 from workbench.inference.session import Session
 from workbench.dataset.rows import Message
@@ -182,7 +180,7 @@ def test_a_child_opens_what_nobody_vouches_for(tiny_gguf: Path) -> None:
 def test_a_file_whose_digest_is_trusted_needs_no_child(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspect_module, "_try_in_child", lambda *_: "a child was asked")
+    monkeypatch.setattr(gguf_check, "_try_in_child", lambda *_: "a child was asked")
     assert verify_loadable(tiny_gguf, trusted={files.sha256(tiny_gguf)})
     with pytest.raises(UserError, match="a child was asked"):
         verify_loadable(tiny_gguf, trusted={"another"})
@@ -201,7 +199,7 @@ def test_a_child_that_dies_is_one_line(tiny_gguf: Path, monkeypatch: pytest.Monk
     code = "import os, sys; print('GGML_ASSERT failed', file=sys.stderr); os.abort()"
     real = subprocess.run
     monkeypatch.setattr(
-        inspect_module.subprocess,
+        gguf_check.subprocess,
         "run",
         lambda _command, **kwargs: real([sys.executable, "-c", code], **kwargs),
     )

@@ -27,8 +27,8 @@ from workbench.inference.session import Session
 from workbench.pipeline.evaluation.http_endpoint import openai_answerer
 from workbench.pipeline.evaluation.questions import GenerationSettings, Question
 from workbench.serving import http_server as module
+from workbench.serving import openai_api
 from workbench.serving.http_server import ModelSlot, Server
-from workbench.serving.openai_api import GenerationSettings as Manner
 
 SAYS = "Helo wrd!"
 JSON = {"Content-Type": "application/json"}
@@ -45,7 +45,7 @@ def ggufs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @contextmanager
 def serving(gguf: Path, told: list[str] | None = None) -> Iterator[Server]:
-    manner = Manner(SamplingParams(temperature=0, max_tokens=40))
+    manner = openai_api.GenerationSettings(SamplingParams(temperature=0, max_tokens=40))
     tell = (lambda line: None) if told is None else told.append
     with Session.open(gguf, context=8192) as session:
         server = Server(ModelSlot(Conversation("tiny", session), manner, tell=tell), 0)

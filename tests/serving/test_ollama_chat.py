@@ -18,7 +18,7 @@ from workbench.dataset.rows import Message
 from workbench.inference.conversation import ChatSettings
 from workbench.serving import ollama_chat
 from workbench.serving.ollama_chat import OllamaChatModel, OllamaSource
-from workbench.serving.ollama_client import OllamaClient as OllamaServer
+from workbench.serving.ollama_client import OllamaClient
 
 ASK = (Message("system", "be brief"), Message("user", "hello"))
 WARM = SamplingParams(temperature=0.5, top_k=7, max_tokens=9)
@@ -27,7 +27,7 @@ WARM = SamplingParams(temperature=0.5, top_k=7, max_tokens=9)
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Asks for the version are answered elsewhere: the helper's server takes POST alone."""
-    monkeypatch.setattr(OllamaServer, "version", lambda _self: "0.22.1")
+    monkeypatch.setattr(OllamaClient, "version", lambda _self: "0.22.1")
     with http_server() as running:
         monkeypatch.setenv("OLLAMA_HOST", running.url)
         yield running

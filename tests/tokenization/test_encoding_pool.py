@@ -13,7 +13,7 @@ import pytest
 
 from tests.dataset.helpers import byte_level, chat, stop_id, template
 from workbench.dataset.rows import Message, Place, Row
-from workbench.tokenization import encoding_pool as crews
+from workbench.tokenization import encoding_pool
 from workbench.tokenization.encoder import EncodedRow, Encoder
 from workbench.tokenization.encoding_pool import EncodingPool, PoolWorker
 from workbench.tokenization.encoding_process import unpack_tokens
@@ -45,7 +45,7 @@ def rows(count: int) -> list[Row]:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crews, "BATCH_ROWS", 5)
+    monkeypatch.setattr(encoding_pool, "BATCH_ROWS", 5)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_helpers_change_nothing(crew: EncodingPool, monkeypatch: pytest.MonkeyPa
         answered.append(len(batch))
         return unpack_tokens(packed, batch)
 
-    monkeypatch.setattr(crews, "unpack_tokens", counted)
+    monkeypatch.setattr(encoding_pool, "unpack_tokens", counted)
     wanted = list(encoder().encode(rows(100)))
     assert list(crew.encode(rows(100))) == wanted
     assert sum(answered) >= 20, "the control: helpers did a part of it"
@@ -138,7 +138,7 @@ def test_few_rows_start_no_helper() -> None:
 
 
 def test_batches_are_bounded_by_their_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crews, "BATCH_CHARS", 500)
-    found = list(crews._batches(rows(21)))
+    monkeypatch.setattr(encoding_pool, "BATCH_CHARS", 500)
+    found = list(encoding_pool._batches(rows(21)))
     assert [row for batch in found for row in batch] == rows(21) and len(found) > 3
-    assert all(crews._chars(batch[:-1]) < 500 for batch in found)
+    assert all(encoding_pool._chars(batch[:-1]) < 500 for batch in found)

@@ -31,10 +31,10 @@ def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
     `train` means every training stage. An export that is `wanted` goes on record here. Raises
     UserError for a name that is no stage.
     """
-    from workbench.pipeline.export import job as exporting
+    from workbench.pipeline.export import job as export_job
 
     stages = all_stages(load(str(run.preset_file)).preset)
-    stages += exporting.requested(run, wanted)
+    stages += export_job.requested(run, wanted)
     check_stage_names(wanted, [stage.name for stage in stages])
     if not wanted:
         return stages
@@ -43,29 +43,29 @@ def plan_stages(run: RunFolder, wanted: tuple[str, ...] = ()) -> list[Stage]:
 
 def all_stages(preset: Preset) -> list[Stage]:
     """The stages a preset asks for."""
-    from workbench.pipeline.evaluation import job as evaluating
-    from workbench.pipeline.export import job as exporting
-    from workbench.pipeline.training import job as wiring
+    from workbench.pipeline.evaluation import job as evaluation_job
+    from workbench.pipeline.export import job as export_job
+    from workbench.pipeline.training import job as training_job
 
     sft = [_settings(stage) for stage in preset.train]
     planned = [stage.model_dump(mode="json", exclude={"extensions"}) for stage in preset.train]
     data, model = preset.data.model_dump(mode="json"), preset.model.model_dump(mode="json")
-    stages = [Stage("prepare", "Prepare the data", [data, model, planned], wiring.prepare)]
+    stages = [Stage("prepare", "Prepare the data", [data, model, planned], training_job.prepare)]
     for number, stage in enumerate(preset.train):
         title = f"Train: {stage.name}"
-        job = wiring.training(number)
+        job = training_job.training(number)
         stages.append(Stage(f"{TRAIN}:{stage.name}", title, [model, sft[: number + 1]], job))
     if preset.export.formats or preset.export.merged:
         export = [preset.export.model_dump(mode="json"), sft]
         title = "Export to GGUF" if preset.export.formats else "Export the merged model"
-        stages.append(Stage("export", title, export, exporting.export))
+        stages.append(Stage("export", title, export, export_job.export))
     if preset.export.formats and preset.evaluate.prompts:
         asked = preset.evaluate.model_dump(mode="json")
         generate = preset.generate.model_dump(mode="json")
-        stages.append(Stage("evaluate", "Evaluate", [asked, generate], evaluating.evaluate))
+        stages.append(Stage("evaluate", "Evaluate", [asked, generate], evaluation_job.evaluate))
     if preset.export.formats:
         package = [preset.ollama.model_dump(mode="json"), preset.generate.model_dump(mode="json")]
-        stages.append(Stage("package", "Package for Ollama", package, exporting.package))
+        stages.append(Stage("package", "Package for Ollama", package, export_job.package))
     return stages
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from workbench.dataset.readers import lines as lines__dataset_readers_pieces
+from workbench.dataset.readers import lines
 from workbench.dataset.readers.lines import Line, _decode, read_lines
 from workbench.dataset.rows import Fault
 
@@ -24,8 +24,8 @@ def one_by_one(path: Path, data: bytes, limit: int) -> Iterator[tuple[int, str]]
     """(line, its text or the code of its fault): what the words of `read_lines` promise."""
     crlf = 0
     *whole, last = data.split(b"\n")
-    lines = [(raw, b"\n") for raw in whole] + [(last, b"")] * bool(last)
-    for number, (raw, end) in enumerate(lines, 1):
+    ended = [(raw, b"\n") for raw in whole] + [(last, b"")] * bool(last)
+    for number, (raw, end) in enumerate(ended, 1):
         if len(raw + end) > limit:
             yield number, "line-too-long"
             continue
@@ -60,7 +60,7 @@ def test_whatever_the_bytes(tmp_path: Path, bits: list[bytes], limit: int, size:
     path = tmp_path / "a.jsonl"
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines__dataset_readers_pieces, "PIECE_BYTES", size)
+        patch.setattr(lines, "PIECE_BYTES", size)
         assert told(read_lines(path, limit)) == list(one_by_one(path, data, limit))
 
 
@@ -68,15 +68,15 @@ def test_whatever_the_bytes(tmp_path: Path, bits: list[bytes], limit: int, size:
 def test_what_stands_before_broken_data_comes(
     tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines__dataset_readers_pieces, "PIECE_BYTES", size)
+    monkeypatch.setattr(lines, "PIECE_BYTES", size)
     packed = gzip.compress(b"".join(b"line %d\n" % n for n in range(60_000)))
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(packed[: len(packed) // 2])
-    *lines, last = read_lines(path)
+    *before, last = read_lines(path)
     assert isinstance(last, Fault) and last.code == "unreadable"
-    assert last.place.line == len(lines) + 1 > 10_000
-    assert [line.text for line in lines if isinstance(line, Line)] == [
-        f"line {n}" for n in range(len(lines))
+    assert last.place.line == len(before) + 1 > 10_000
+    assert [line.text for line in before if isinstance(line, Line)] == [
+        f"line {n}" for n in range(len(before))
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_line_without_end_is_not_held(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"x" * 3_000_000 + b"\n{}\n" + b"y" * 3_000_000)
     with path.open("rb") as file:
-        found = list(lines__dataset_readers_pieces.pieces(file, 1_000_000))
+        found = list(lines.pieces(file, 1_000_000))
     assert [(len(piece), whole) for piece, whole in found] == [
         (200, False),
         (3, True),

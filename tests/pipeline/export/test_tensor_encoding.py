@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.pipeline.export import tensor_encoding
-from workbench.pipeline.export import tensor_encoding as tensor_encoding__pipeline_export_q8_0
 from workbench.pipeline.export.safetensors_reader import Float32
 
 COLUMNS = 64
@@ -25,7 +24,7 @@ def by_ggml(rows: Float32, monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 def by_numpy(rows: Float32) -> bytes | None:
     target = np.full((len(rows), COLUMNS // 32 * 34), 0xAA, np.uint8)
-    return target.tobytes() if tensor_encoding__pipeline_export_q8_0.q8_0(rows, target) else None
+    return target.tobytes() if tensor_encoding.q8_0(rows, target) else None
 
 
 def halves(seed: int) -> Float32:
@@ -60,9 +59,9 @@ def of_bfloat16(seed: int) -> Float32:
     return (plain(seed).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-@pytest.fixture(params=[7, tensor_encoding__pipeline_export_q8_0.PIECE_BLOCKS], autouse=True)
+@pytest.fixture(params=[7, tensor_encoding.PIECE_BLOCKS], autouse=True)
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensor_encoding__pipeline_export_q8_0, "PIECE_BLOCKS", request.param)
+    monkeypatch.setattr(tensor_encoding, "PIECE_BLOCKS", request.param)
 
 
 @pytest.mark.parametrize("seed", range(20))

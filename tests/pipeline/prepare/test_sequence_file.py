@@ -12,8 +12,7 @@ from safetensors.numpy import load_file
 
 from tests.dataset.helpers import byte_level, chat, stop_id, template
 from workbench.dataset.rows import Message, Place, Row
-from workbench.pipeline.prepare import sequence_file as earlier_module
-from workbench.pipeline.prepare import stage
+from workbench.pipeline.prepare import sequence_file, stage
 from workbench.pipeline.prepare.sequence_file import (
     SequenceCache,
     SequenceWriter,
@@ -21,7 +20,7 @@ from workbench.pipeline.prepare.sequence_file import (
     row_key,
 )
 from workbench.pipeline.training.token_dataset import TokenDataset
-from workbench.tokenization import encoding_pool as crew_module
+from workbench.tokenization import encoding_pool
 from workbench.tokenization.chat_template import ChatTemplate
 from workbench.tokenization.encoder import EncodedRow, EncodedSplit, Encoder
 from workbench.tokenization.encoding_pool import EncodingPool, PoolWorker
@@ -89,7 +88,7 @@ def test_the_file_holds_what_was_encoded(encoder: Encoder, tmp_path: Path) -> No
 def test_several_processes_write_the_same_bytes(
     encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew_module, "BATCH_ROWS", 50)
+    monkeypatch.setattr(encoding_pool, "BATCH_ROWS", 50)
     plain = Encoder(*(getattr(encoder, name) for name in Encoder.__dataclass_fields__))
     rows = [row for number in range(100) for row in (chat(f"{number}", "first"), *ROWS)]
     alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
@@ -163,7 +162,7 @@ def test_a_date_of_another_day_is_another_way(
         def today(cls) -> Tomorrow:
             return cls.fromordinal(date.today().toordinal() + 1)
 
-    monkeypatch.setattr(earlier_module, "date", Tomorrow)
+    monkeypatch.setattr(sequence_file, "date", Tomorrow)
     assert encoding_key(dated, "{}") != today
 
 

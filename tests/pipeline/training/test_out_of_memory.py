@@ -37,7 +37,7 @@ def fails(made: RunFolder, *stages: str) -> None:
 @pytest.mark.parametrize(
     ("place", "stages", "error"),
     [
-        ("wiring.prepare_stage", ["prepare"], MemoryError()),
+        ("training.job.prepare_stage", ["prepare"], MemoryError()),
         ("training.model.load", ["prepare", "train"], CUDA),
     ],
 )
@@ -57,9 +57,9 @@ def test_before_training(
 @pytest.mark.parametrize(
     ("place", "stage", "error"),
     [
-        ("export.examination.write_reference", "export:q8_0", CPU),
-        ("export.making.run_export", "export:q8_0", MemoryError()),
-        ("evaluating.evaluate_stage", "evaluate", CUDA),
+        ("export.verification.write_reference", "export:q8_0", CPU),
+        ("export.output_files.run_export", "export:q8_0", MemoryError()),
+        ("evaluation.job.evaluate_stage", "evaluate", CUDA),
     ],
 )
 def test_after_training(

@@ -16,8 +16,7 @@ from tests.pipeline.training.test_stage import After
 from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.pipeline.training import model as models
-from workbench.pipeline.training import packed_attention
-from workbench.pipeline.training import packing as layout
+from workbench.pipeline.training import packed_attention, packing
 from workbench.pipeline.training.distributed.collectives import ProcessGroup
 from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
@@ -42,7 +41,7 @@ class Trials:
             self.count += 1
             return packed, sorted_
 
-        monkeypatch.setattr(layout, "microseconds", microseconds)
+        monkeypatch.setattr(packing, "microseconds", microseconds)
 
 
 def said(told: list[events.Event]) -> list[str]:
@@ -50,16 +49,16 @@ def said(told: list[events.Event]) -> list[str]:
     return [note for note in notes if "packing" in note]
 
 
-@pytest.mark.parametrize(("sorted_us", "packing"), [(2.0, True), (0.91, True), (0.89, False)])
+@pytest.mark.parametrize(("sorted_us", "packed_wins"), [(2.0, True), (0.91, True), (0.89, False)])
 def test_the_run_is_that_of_a_preset_that_says_so(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, sorted_us: float, packing: bool
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, sorted_us: float, packed_wins: bool
 ) -> None:
-    _, plain = bench.train("explicit", settings=stage_settings(packing=packing))
+    _, plain = bench.train("explicit", settings=stage_settings(packing=packed_wins))
     trials = Trials(monkeypatch, 1.0, sorted_us)
     _, told = bench.train("auto", settings=AUTO)
     assert files.sha256(bench.adapter("auto")) == files.sha256(bench.adapter("explicit"))
     assert trials.count == 1 and said(plain) == []
-    how = "packing rows" if packing else "grouping rows by length with padding"
+    how = "packing rows" if packed_wins else "grouping rows by length with padding"
     (note,) = said(told)
     assert note.endswith(f"grouped by length {sorted_us:.3g}; {how}")
 
@@ -81,7 +80,7 @@ def test_what_was_chosen_is_kept_on_resuming(bench: Bench, monkeypatch: pytest.M
 def test_a_choice_that_is_none_or_for_other_rows_is_made_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    path = bench.folder() / layout.NAME
+    path = bench.folder() / packing.NAME
     path.parent.mkdir(parents=True)
     path.write_text(damage)
     trials = Trials(monkeypatch, 1.0, 2.0)
@@ -107,9 +106,9 @@ def test_the_other_ranks_do_as_the_first(
 ) -> None:
     trials = Trials(monkeypatch, 1.0, 2.0)
     examples, other = TokenDataset.of(rows(9)), Other(rank=1, size=2, heard=heard)
-    settled = layout.choose_packing(AUTO, examples, None, tmp_path, lambda event: None, other)
+    settled = packing.choose_packing(AUTO, examples, None, tmp_path, lambda event: None, other)
     assert settled == stage_settings(packing=heard)
-    assert trials.count == 0 and not (tmp_path / layout.NAME).exists()
+    assert trials.count == 0 and not (tmp_path / packing.NAME).exists()
 
 
 def test_without_the_memory_to_try_rows_are_laid_end_to_end(
@@ -118,9 +117,9 @@ def test_without_the_memory_to_try_rows_are_laid_end_to_end(
     def fails(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(layout, "microseconds", fails)
+    monkeypatch.setattr(packing, "microseconds", fails)
     told: list[events.Event] = []
-    settled = layout.choose_packing(
+    settled = packing.choose_packing(
         AUTO, TokenDataset.of(rows(9)), None, tmp_path, told.append, ProcessGroup()
     )
     assert settled.packing is True
@@ -136,7 +135,7 @@ def test_a_trial_leaves_nothing_behind(kind: str, last_layers: int) -> None:
     network = models.attach_adapter(network, adapter, seed=1)
     before = {name: p.clone() for name, p in network.named_parameters()}
     layers = network.config.num_hidden_layers
-    found = layout.microseconds(AUTO, TokenDataset.of(rows(30)), network)
+    found = packing.microseconds(AUTO, TokenDataset.of(rows(30)), network)
     assert all(0 < us < 1e6 for us in found)
     assert network.config.num_hidden_layers == layers
     for name, parameter in network.named_parameters():
@@ -146,7 +145,7 @@ def test_a_trial_leaves_nothing_behind(kind: str, last_layers: int) -> None:
 def test_only_the_first_layers_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny.model("llama")
     network.set_attn_implementation(packed_attention.NAME)
-    monkeypatch.setattr(layout, "LAYERS", 1)
+    monkeypatch.setattr(packing, "LAYERS", 1)
     calls = [0, 0]
     for n, layer in enumerate(network.model.layers):
 
@@ -154,19 +153,19 @@ def test_only_the_first_layers_are_computed(monkeypatch: pytest.MonkeyPatch) -> 
             calls[n] += 1
 
         layer.register_forward_hook(count)
-    layout.microseconds(AUTO, TokenDataset.of(rows(30)), network)
+    packing.microseconds(AUTO, TokenDataset.of(rows(30)), network)
     assert calls[0] > 0 and calls[1] == 0
 
 
 def test_both_ways_are_tried_on_short_rows_and_on_long_ones() -> None:
     lengths = TokenDataset.of(rows(200, longest=300)).lengths
     examples, cpu = TokenDataset.of(rows(200, longest=300)), torch.device("cpu")
-    for packing in (True, False):
-        stage = stage_settings(packing=packing, batch_tokens=4096)
-        samples = layout._samples(stage, examples, cpu)
-        assert len(samples) == layout.SAMPLES
+    for packed_wins in (True, False):
+        stage = stage_settings(packing=packed_wins, batch_tokens=4096)
+        samples = packing._samples(stage, examples, cpu)
+        assert len(samples) == packing.SAMPLES
         longest = [int(lengths[list(some)].max()) for some in samples]
-        assert packing or longest == sorted(longest)
-        assert packing or longest[0] < 100 < 250 < longest[-1]
+        assert packed_wins or longest == sorted(longest)
+        assert packed_wins or longest[0] < 100 < 250 < longest[-1]
         most = max(int(lengths[list(some)].sum()) for some in samples)
-        assert most <= layout.POSITIONS_ELSEWHERE + 300
+        assert most <= packing.POSITIONS_ELSEWHERE + 300

@@ -17,14 +17,14 @@ from workbench.core.errors import UserError
 from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training import weight_prefetch as reading
+from workbench.pipeline.training import weight_prefetch
 from workbench.pipeline.training.model import load
 from workbench.pipeline.training.weight_prefetch import prefetch_weights
 
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 
 
-def loaded(base: Path, ahead: reading.WeightPrefetch | None = None) -> dict[str, Tensor]:
+def loaded(base: Path, ahead: weight_prefetch.WeightPrefetch | None = None) -> dict[str, Tensor]:
     model = load(Weights(base), device=CPU, dtype=FLOAT32, ahead=ahead)
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
@@ -61,7 +61,7 @@ def test_every_reader_takes_the_single_file_before_those_of_the_index(tmp_path: 
     assert torch.equal(AutoModelForCausalLM.from_pretrained(base).state_dict()[name], expected)
     assert torch.equal(load_causal(base).state_dict()[name].float(), expected)
     assert_same(base)
-    assert reading._files(base) == [base / SINGLE]
+    assert weight_prefetch._files(base) == [base / SINGLE]
     assert {stored.file for stored in SafetensorsFolder(base).tensors.values()} == {base / SINGLE}
     (base / INDEX).unlink()
     for shard in base.glob("model-*.safetensors"):
@@ -72,8 +72,8 @@ def test_every_reader_takes_the_single_file_before_those_of_the_index(tmp_path: 
 def test_experts_are_left_to_what_puts_them_together(tmp_path: Path) -> None:
     config = Qwen2MoeConfig(vocab_size=384, num_experts=4, moe_intermediate_size=32, **tiny.COMMON)
     base = narrow(AutoModelForCausalLM.from_config(config), tmp_path / "base")
-    (path,) = reading._files(base)
-    read = reading._read(path)
+    (path,) = weight_prefetch._files(base)
+    read = weight_prefetch._read(path)
     assert read and not any(".experts." in name for name in read)
     assert_same(base)
 
@@ -109,5 +109,5 @@ def test_what_is_read_in_another_way_is_left_alone(tmp_path: Path) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
     config = (base / "config.json").read_text()
     (base / "config.json").write_text(config.replace("{", '{"text_config": {},', 1))
-    assert reading._files(base) == []
-    assert reading._files(tmp_path / "nowhere") == []
+    assert weight_prefetch._files(base) == []
+    assert weight_prefetch._files(tmp_path / "nowhere") == []

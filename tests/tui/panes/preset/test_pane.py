@@ -20,7 +20,7 @@ from workbench.runner import dry_run
 from workbench.tui import terminal
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.dialogs.dialog import Confirm, Entry
-from workbench.tui.panes.preset import dry_run as estimating
+from workbench.tui.panes.preset import dry_run as dry_run_model
 from workbench.tui.panes.preset.draft import Draft
 from workbench.tui.panes.preset.form_text import attempted, change_lines, fault_lines
 from workbench.tui.panes.preset.outline import branches, choices_of, entries, section_of_fault
@@ -339,7 +339,7 @@ def test_the_estimate_comes_by_itself_and_again_after_a_change(preset: Path) -> 
 
 def test_a_change_ends_the_child_that_counts(preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "ESTIMATE", (sys.executable, "-c", "import time; time.sleep(600)"))
-    monkeypatch.setattr(estimating, "REST_S", 0.0)
+    monkeypatch.setattr(dry_run_model, "REST_S", 0.0)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
         await until(pilot, lambda: pane._child is not None)
@@ -380,7 +380,7 @@ def test_more_memory_than_is_free_is_red(preset: Path) -> None:
 def test_large_data_are_counted_when_asked_for(
     preset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimating, "LARGE_BYTES", 10)
+    monkeypatch.setattr(dry_run_model, "LARGE_BYTES", 10)
 
     async def story(pilot: Pilot[None], app: WorkbenchApp, pane: PresetPane) -> None:
         await until(pilot, lambda: "Large dataset: press p to count" in text_of(app))
