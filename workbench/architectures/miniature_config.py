@@ -18,8 +18,8 @@ class MiniatureTokenizer:
 
     `splitting` is `pieces` (SentencePiece's way), `pieces-prefix` (with a space put before),
     `pieces-first` (before the first word only), or llama.cpp's name for a byte-level one, in
-    `tokenization.pretokenizers`. `eos` ends an answer of an instruct model, `base_eos` of a base model.
-    `stripping` tokens swallow the spaces after them.
+    `tokenization.pretokenizers`. `eos` ends an answer of an instruct model, `base_eos` of a
+    base model. `stripping` tokens swallow the spaces after them.
     """
 
     splitting: str

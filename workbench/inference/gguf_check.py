@@ -1,8 +1,8 @@
-"""Is this file a model that can be talked to? Answered without risk to the asking process.
+"""Is this file a model that can be loaded? Answered without risk to the asking process.
 
-Two steps: `read_gguf_info` reads the header with bounds (see `gguf_header`) and checks what llama.cpp
-would only assert; `verify_loadable` then lets a child process open the file, so that an abort of
-native code costs one line and not the screen.
+Two steps: `read_gguf_info` reads the header with bounds (see `gguf_header`) and checks what
+llama.cpp would only assert; `verify_loadable` then lets a child process open the file, so that an
+abort of native code costs one line and not the screen.
 """
 
 from __future__ import annotations

@@ -272,7 +272,7 @@ class DataSource(Section):
         return {key: file for key, file in named.items() if file}
 
     def options(self) -> dict[str, Any]:
-        """How a reader is to read the source: the arguments of `dataset.reader_options.ReaderOptions`."""
+        """How a reader is to read the source: the arguments of `ReaderOptions`."""
         plain = ("fields", "placeholders", "separator", "rows", "structure_tokens")
         found: dict[str, Any] = {name: getattr(self, name) for name in plain}
         return found | {"schema": self.json_schema, "suffixes": tuple(self.suffixes)}

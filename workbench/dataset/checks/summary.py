@@ -1,8 +1,8 @@
-"""What is in a data set, for `workbench data PATH`: figures and findings.
+"""What a dataset contains, for `workbench data PATH`: numbers and findings.
 
-A `DatasetProfiler` takes rows and faults as they are read and keeps some fifty bytes of each row.
-Its summary says the same as text for a person and as a dictionary for JSON. Text from the data passes
-through `text.visible`, so it can be written to any terminal.
+A `DatasetProfiler` takes rows and faults as they are read and keeps about fifty bytes per row. Its
+summary has the same content as text for a person and as a dictionary for JSON. Text from the data
+passes through `text.visible`, so it can be written to any terminal.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The merged model by transformers and peft, for architectures that the export does not know.
 
-The whole model is in memory, in float32 where that fits; `merged_safetensors` needs memory for one tensor
-but has to know how the family's files name their tensors. The folder appears whole, with a
+The whole model is in memory, in float32 if that fits; `merged_safetensors` needs memory for one
+tensor but has to know how the family's files name their tensors. The folder appears whole, with a
 manifest, or not at all.
 """
 

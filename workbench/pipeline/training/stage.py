@@ -88,9 +88,9 @@ def train_stage(
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
 
-    `train` and `validation` are files of `TokenDataset`; `tokenizer` is saved beside whole models, and
-    the serving files of the folder `beside` beside whatever a later stage or a person takes. All
-    `ranks` call it with the same settings; the first alone writes and emits. Where they
+    `train` and `validation` are files of `TokenDataset`; `tokenizer` is saved beside whole models,
+    and the serving files of the folder `beside` beside whatever a later stage or a person takes.
+    All `ranks` call it with the same settings; the first alone writes and emits. Where they
     `share_weights` each holds a part of the model. `ahead` may have read the base already.
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
     """
