@@ -56,7 +56,7 @@ def told(entries: Iterator[Line | Fault]) -> list[tuple[int, str]]:
 @example(bits=[b"a" * 4, b"\n", b"b" * 5, b"\n", b"c" * 5], limit=5, size=3)
 def test_whatever_the_bytes(tmp_path: Path, bits: list[bytes], limit: int, size: int) -> None:
     # The first line has no NULs, which would make it one of another encoding.
-    data = b"first line, of the usual kind\n"[: limit if limit < 30 else 30] + b"".join(bits)
+    data = b"first line, of the usual kind"[: limit - 1] + b"\n" + b"".join(bits)
     path = tmp_path / "a.jsonl"
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
