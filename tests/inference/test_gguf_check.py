@@ -18,6 +18,7 @@ from workbench.inference.gguf_header import BLOCKS, read_header
 # Imports once, then opens each file in a fork: an abort ends the fork only.
 OPEN_EACH = """
 import os, sys
+from pathlib import Path
 from workbench.inference.llama_library import library
 from workbench.inference.gguf_open_process import try_load
 library()

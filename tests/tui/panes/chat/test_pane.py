@@ -426,8 +426,7 @@ def children(
         adapter = write_adapter(tmp_path / f"{checkpoint.step}.gguf", seed=checkpoint.step)
         return CheckpointModel(checkpoint, ggufs[1], "", adapter)
 
-    for place in ("ready", "following"):
-        monkeypatch.setattr(f"workbench.runner.{place}.make_ready", make)
+    monkeypatch.setattr("workbench.runner.checkpoint_model.export_checkpoint", make)
     return asked
 
 
