@@ -67,8 +67,8 @@ class LatestCheckpoint:
     def newer(self, doing: Callable[[str], None] = lambda words: None) -> CheckpointModel | None:
         """The newest weights made ready, when they are other ones than before.
 
-        Costs a few `stat` while training has saved nothing. Raises as `export_checkpoint`, and then again
-        only after the next save.
+        Costs a few `stat` while training has saved nothing. Raises as `export_checkpoint`, and
+        again only after the next save.
         """
         saved = saved_last_ns(self.run)
         if saved == self._looked_at:
