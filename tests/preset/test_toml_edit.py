@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tests.preset.helpers import values
 from workbench.core.errors import UserError
-from workbench.preset import toml_edit
+from workbench.preset import toml_tables
 from workbench.preset.fields import FieldInfo, fields
 from workbench.preset.lookup import shipped_root
-from workbench.preset.toml_edit import save, set_value
+from workbench.preset.toml_edit import remove_key, save, set_value
+from workbench.preset.toml_tables import TableText
 
 TEXT = """\
 # mine
@@ -94,6 +95,26 @@ def test_inline_and_dotted_tables_keep_their_shape() -> None:
     assert 'train = [{ "name" = "sft" }]' in set_value(text, "train.0.name", "sft")
 
 
+def test_a_key_is_removed_with_the_comment_on_its_line() -> None:
+    assert remove_key(TEXT, "data.seed") == TEXT.replace("seed = 1   # seed\n", "")
+    assert remove_key(TEXT, "train.1.adapter.rank") == TEXT.replace("rank = 4\n", "")
+    assert remove_key(TEXT, "data.validation") == TEXT
+    assert remove_key(TEXT, "model.base.x") == TEXT
+
+
+def test_the_last_dotted_key_of_a_table_is_removed() -> None:
+    assert (
+        remove_key('model.sub.key = 1\ndescription = "x"', "model.sub.key") == 'description = "x"'
+    )
+    assert remove_key("[model]\nsub.key = 1\r\n", "model.sub.key") == "[model]\r\n"
+
+
+@pytest.mark.parametrize("key", ["data.source", "data", "train.0"])
+def test_a_table_is_not_removed(key: str) -> None:
+    with pytest.raises(UserError, match=f"{key} cannot be set automatically"):
+        remove_key(TEXT, key)
+
+
 def test_carriage_returns_stay() -> None:
     edited = set_value(TEXT.replace("\n", "\r\n"), "train.0.adapter.rank", 8)
     assert edited.replace("\r\n", "\n") == set_value(TEXT, "train.0.adapter.rank", 8)
@@ -106,9 +127,18 @@ def test_a_key_without_a_place_is_refused(key: str) -> None:
         set_value(TEXT, key, 1)
 
 
+def test_a_file_without_a_last_line_end_stays_so() -> None:
+    assert set_value("[data]\nseed = 1", "data.x", 2) == "[data]\nseed = 1\nx = 2"
+    assert set_value("[data]\nseed = 1", "data.seed", 2) == "[data]\nseed = 2"
+
+
 def test_an_edit_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last line of defence: whatever the splicing does, a wrong text is not returned."""
-    monkeypatch.setattr(toml_edit, "_splice", lambda text, path, value: text + "[other]\n")
+    """The last line of defence: whatever the edit does, a wrong text is not returned."""
+
+    def wrong(tables: list[TableText], path: Path, value: object) -> None:
+        tables[-1].keys += "[other]\n"
+
+    monkeypatch.setattr(toml_tables, "put", wrong)
     with pytest.raises(UserError, match="cannot be set automatically in this file layout"):
         set_value(TEXT, "data.seed", 7)
 
@@ -152,7 +182,7 @@ def comments(text: str) -> list[str]:
     return [line[line.index("#") :].rstrip() for line in text.splitlines() if "#" in line]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data(), text=st.sampled_from(TEXTS))
 def test_any_edit_says_the_new_value_and_keeps_all_comments(data: Any, text: str) -> None:
     before = tomllib.loads(text)
@@ -168,3 +198,26 @@ def test_any_edit_says_the_new_value_and_keeps_all_comments(data: Any, text: str
     lines = SequenceMatcher(None, text.splitlines(), edited.splitlines(), autojunk=False)
     changes = [change for change in lines.get_opcodes() if change[0] != "equal"]
     assert len(changes) <= 1 and not [c for c in changes if c[0] == "delete"], "in one place"
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), text=st.sampled_from(TEXTS))
+def test_a_key_that_was_set_is_removed_again(data: Any, text: str) -> None:
+    given_ = tomllib.loads(text)
+    key, field = data.draw(edits(given_))
+    edited = remove_key(set_value(text, key, data.draw(values(field))), key)
+    node: Any = tomllib.loads(edited)
+    path = [int(part) if part.isdigit() else part for part in key.split(".")]
+    assert value_or_none(node, path) is None
+    assert comments(text)[:1] == comments(edited)[:1] or value_or_none(given_, path) is not None
+    if value_or_none(given_, path[:-1]) is not None and value_or_none(given_, path) is None:
+        assert edited.rstrip() == text.rstrip() or "{" in text
+
+
+def value_or_none(node: Any, path: list[str | int]) -> Any:
+    try:
+        for part in path:
+            node = node[part]
+    except (KeyError, IndexError):
+        return None
+    return node

@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "llama_cpp", "gguf", "pydantic")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "numpy",
+    "llama_cpp",
+    "gguf",
+    "pydantic",
+    "tomlkit",
+    "watchdog",
+)
 CODE = f"""
 import sys
 import workbench.tui.app

@@ -7,14 +7,18 @@ would not come out so is refused.
 from __future__ import annotations
 
 import copy
+import pathlib
 import tomllib
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import UserError
-from workbench.preset.toml_text import Layout, layout, toml_value
-from workbench.preset.toml_text import Path as KeyPath
+from workbench.preset import toml_tables
+from workbench.preset.toml_tables import TableText
+from workbench.preset.toml_text import Path
+
+Edit = Callable[[list[TableText]], None]
 
 
 def set_value(text: str, key: str, value: Any) -> str:
@@ -25,106 +29,68 @@ def set_value(text: str, key: str, value: Any) -> str:
     the value is allowed is for `loader.parse` to say. Raises UserError where the text has no place
     for the key.
     """
+    path = _path(key)
     plain = text.replace("\r\n", "\n")
-    path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
     expected = _with(tomllib.loads(plain), path, value, key)
-    edited = _splice(plain, path, value)
-    if not _says(edited, expected):
-        raise UserError(
-            f"{key} cannot be set automatically in this file layout", hint="edit the file"
-        )
-    return edited.replace("\n", "\r\n") if "\r\n" in text else edited
+    return _edited(text, key, [expected], lambda tables: toml_tables.put(tables, path, value))
 
 
-def save(path: Path, text: str) -> None:
+def remove_key(text: str, key: str) -> str:
+    """`text`, valid TOML, without `key`; the comment on its line goes with it, all others stay.
+
+    Returns `text` itself if it lacks the key. Raises UserError where the layout does not let the
+    key alone be removed.
+    """
+    path = _path(key)
+    given = tomllib.loads(text)
+    nodes: list[Any] = [given]
+    try:
+        for part in path[:-1]:
+            nodes.append(nodes[-1][part])
+        del nodes[-1][path[-1]]
+    except (KeyError, IndexError, TypeError):
+        return text
+    expected = [copy.deepcopy(given)]
+    for part, table, inner in zip(path[-2::-1], nodes[-2::-1], nodes[::-1], strict=False):
+        if inner or isinstance(part, int):
+            break
+        del table[part]  # the text may have the table in the names of its keys alone
+        expected.append(copy.deepcopy(given))
+    return _edited(text, key, expected, lambda tables: toml_tables.remove(tables, path))
+
+
+def save(path: pathlib.Path, text: str) -> None:
     """Write an edited preset to its file, whole or not at all."""
     files.write_atomic(path, text)
 
 
-def _splice(text: str, path: KeyPath, value: Any) -> str:
-    places = layout(text)
-    if path in places.values:
-        start, end = places.values[path]
-        return text[:start] + toml_value(value) + text[end:]
-    end = len(path) - 1
-    while end and path[:end] not in places.rooms and path[:end] not in places.values:
-        end -= 1
-    above, below = path[:end], path[end:]
-    room = places.rooms.get(above)
-    if above in places.values:
-        return _inside(text, places, above, _nested(below, value))
-    if room is not None and room.prefix:
-        return _line(text, room.at, f"{room.prefix}{_dotted(below)} = {toml_value(value)}")
-    if len(below) == 1:
-        return _line(text, room.at if room else _first_room(text), _pair(below[0], value))
-    return _table(text, places, path, value)
+def _path(key: str) -> Path:
+    return tuple(int(part) if part.isdigit() else part for part in key.split("."))
 
 
-def _inside(text: str, places: Layout, above: KeyPath, item: Any) -> str:
-    """Add to the inline table or array at `above`, behind what it holds already."""
-    start, _ = places.values[above]
-    if isinstance(item, dict):
-        ((key, value),) = item.items()
-        added, whole = _pair(key, value), toml_value(item)
-    else:
-        added, whole = toml_value(item[0]), toml_value(item)
-    room = places.rooms.get(above)
-    if room is None:
-        return text[: start + 1] + whole[1:-1] + text[start + 1 :]
-    return f"{text[: room.at]}, {added}{text[room.at :]}"
+def _edited(text: str, key: str, expected: list[dict[str, Any]], edit: Edit) -> str:
+    """`text` after `edit`. Raises UserError unless it then says one of what is expected."""
+    from tomlkit.exceptions import TOMLKitError
+
+    plain = text.replace("\r\n", "\n")
+    end = "" if plain.endswith("\n") or not plain else "\n"
+    try:
+        tables = toml_tables.split(plain + end)
+        edit(tables)
+        edited = toml_tables.join(tables)
+    except (TOMLKitError, ValueError, TypeError, LookupError) as error:
+        raise _not_in_this_layout(key) from error
+    if _read(edited) not in expected:
+        raise _not_in_this_layout(key)
+    edited = edited.removesuffix(end)
+    return edited.replace("\n", "\r\n") if "\r\n" in text else edited
 
 
-def _table(text: str, places: Layout, path: KeyPath, value: Any) -> str:
-    """Add a table with one key: behind its sisters or its mother, else at the end of the text."""
-    table = path[:-1]
-    new = [n for n, part in enumerate(table) if isinstance(part, int)]
-    new = [n for n in new if table[: n + 1] not in places.lines]  # tables of lists to be added
-    headers = [f"[[{_dotted(table[:n])}]]" for n in new]
-    if not isinstance(table[-1], int):
-        headers.append(f"[{_dotted(table)}]")
-    family = table[: new[0]] if new else table
-    while family and not _rooms_below(places, family):
-        family = family[:-1]
-    at = max(_rooms_below(places, family)) if family else len(text)
-    gap = "\n" if text[:at].strip() else ""
-    return _line(text, at, gap + "\n".join([*headers, _pair(path[-1], value)]))
+def _not_in_this_layout(key: str) -> UserError:
+    return UserError(f"{key} cannot be set automatically in this file layout", hint="edit the file")
 
 
-def _rooms_below(places: Layout, family: KeyPath) -> list[int]:
-    return [room.at for path, room in places.rooms.items() if path[: len(family)] == family]
-
-
-def _first_room(text: str) -> int:
-    """Where a first key of the top goes: before the first table and the comments right above it."""
-    lines = text.splitlines(keepends=True)
-    first = next((n for n, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
-    while 0 < first < len(lines) and lines[first - 1].lstrip().startswith("#"):
-        first -= 1
-    return sum(map(len, lines[:first]))
-
-
-def _line(text: str, at: int, line: str) -> str:
-    """`text` with a line of its own at the beginning of a line, or at the end of the text."""
-    gap = "" if text[:at].endswith("\n") or not text[:at] else "\n"
-    return f"{text[:at]}{gap}{line}\n{text[at:]}"
-
-
-def _pair(key: str | int, value: Any) -> str:
-    return f"{key} = {toml_value(value)}"
-
-
-def _dotted(path: KeyPath) -> str:
-    return ".".join(part for part in path if isinstance(part, str))
-
-
-def _nested(path: KeyPath, value: Any) -> Any:
-    """`value` at `path` below nothing: a table for each key, a list of one for each index."""
-    for part in reversed(path):
-        value = [value] if isinstance(part, int) else {part: value}
-    return value
-
-
-def _with(given: dict[str, Any], path: KeyPath, value: Any, key: str) -> dict[str, Any]:
+def _with(given: dict[str, Any], path: Path, value: Any, key: str) -> dict[str, Any]:
     """A copy of parsed TOML with `value` at `path`."""
     result: Any = copy.deepcopy(given)
     node = result
@@ -141,8 +107,8 @@ def _with(given: dict[str, Any], path: KeyPath, value: Any, key: str) -> dict[st
     return dict(result)
 
 
-def _says(text: str, expected: dict[str, Any]) -> bool:
+def _read(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text) == expected
+        return tomllib.loads(text)
     except ValueError:
-        return False
+        return None

@@ -1,8 +1,8 @@
-"""The text of a TOML file: lines of keys, texts of values, places for new keys; values as text.
+"""The text of a TOML file: the line of each key, the place of each header; values as TOML text.
 
-Parsers give the values but not the places, and the one that keeps comments puts a new key below
-the comment of the next table. The text must have been read by `tomllib` before: this scanner
-trusts it to be TOML, with LF line ends, and only finds where keys and values begin and end.
+tomllib and tomlkit both give the values without their lines. The text must have been read by
+`tomllib` before: this scanner trusts it to be TOML, with LF line ends, and only finds where keys
+and values begin and end.
 Paths are those of the parsed values: `("train", 0, "adapter", "rank")`.
 
 Invariant: `tomllib.loads("v = " + toml_value(v))["v"] == v` for every value a preset can hold.
@@ -32,22 +32,15 @@ _SCALAR = re.compile(r"[^,\]}#\n]*")
 _LINE = re.compile(r"[^\n]*\n?")
 
 
-@dataclass(frozen=True)
-class InsertionPoint:
-    """Where a table takes another key: at an offset, after `prefix`, on a line or inline."""
-
-    at: int
-    prefix: str = ""
-    inline: bool = False
-
-
 @dataclass
 class Layout:
-    """Places of one text: lines count from 1, offsets from 0."""
+    """Places of one text: lines count from 1, offsets from 0.
+
+    `headers` are in the order of the text: (path, offset of the header, offset below its line).
+    """
 
     lines: dict[Path, int] = field(default_factory=dict)
-    values: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    rooms: dict[Path, InsertionPoint] = field(default_factory=dict)
+    headers: list[tuple[Path, int, int]] = field(default_factory=list)
 
     def line(self, path: Path) -> int | None:
         """The line of `path`, or of the nearest table around it; None if the text has neither."""
@@ -71,7 +64,11 @@ class _Scanner:
         table: Path = ()
         self.skip(_BLANK)
         while self.at < len(self.text):
-            table = self.header() if self.peek() == "[" else self.line_pair(table)
+            if self.peek() == "[":
+                table = self.header()
+            else:
+                self.pair(table)
+                self.skip(_LINE)
             self.skip(_BLANK)
         return self.found
 
@@ -87,27 +84,18 @@ class _Scanner:
             path = (*path, self.newest[path])
         self.mark(path, start)
         self.skip(_LINE)
-        self.found.rooms[path] = InsertionPoint(self.at)
+        line_start = self.text.rfind("\n", 0, start) + 1
+        self.found.headers.append((path, line_start, self.at))
         return path
 
-    def line_pair(self, table: Path) -> Path:
-        """A pair on its own line; `table`, and the tables its dots imply, have room after it."""
-        path = self.pair(table)
-        self.skip(_LINE)
-        for end in range(len(table), len(path)):
-            prefix = "".join(f"{part}." for part in path[len(table) : end])
-            self.found.rooms[path[:end]] = InsertionPoint(self.at, prefix)
-        return table
-
-    def pair(self, table: Path) -> Path:
-        """`key = value` below `table`; the path of the key."""
+    def pair(self, table: Path) -> None:
+        """`key = value` below `table`."""
         start = self.at
         path = (*table, *self.key())
         self.mark(path, start)
         self.at += 1  # the equals sign
         self.skip(_SPACE)
         self.value(path)
-        return path
 
     def key(self) -> Path:
         """A possibly dotted, possibly quoted key; tomllib takes it apart."""
@@ -121,14 +109,12 @@ class _Scanner:
         return tuple(parts)
 
     def value(self, path: Path) -> None:
-        start = self.at
         if self.peek() == "[":
             self.array(path)
         elif self.peek() == "{":
             self.inline_table(path)
         elif not self.skip(_STRING):
-            self.at = start + len(self.skip(_SCALAR).rstrip())
-        self.found.values[path] = (start, self.at)
+            self.skip(_SCALAR)
 
     def array(self, path: Path) -> None:
         self.at += 1
@@ -137,7 +123,6 @@ class _Scanner:
         while self.peek() != "]":
             self.mark((*path, index), self.at)
             self.value((*path, index))
-            self.found.rooms[path] = InsertionPoint(self.at, inline=True)
             self.separator()
             index += 1
         self.at += 1
@@ -147,7 +132,6 @@ class _Scanner:
         self.skip(_BLANK)
         while self.peek() != "}":
             self.pair(path)
-            self.found.rooms[path] = InsertionPoint(self.at, inline=True)
             self.separator()
         self.at += 1
 

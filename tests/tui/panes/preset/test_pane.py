@@ -228,6 +228,7 @@ def test_escape_leaves_a_value_as_it_was_and_choices_turn(preset: Path) -> None:
         assert pane.draft.now.preset.model.device == "cpu"
         await pilot.press("d")
         assert pane.draft.now.preset.model.device == "auto"
+        assert "device" not in pane.draft.text, "its default holds because the key is removed"
         pane.go_to(("export",), ("export", "parity"))
         await pilot.press("enter")
         assert pane.draft.now.preset.export.parity is False

@@ -7,6 +7,8 @@ Comments and order stay, because a value is put into the text where it stands. A
 from __future__ import annotations
 
 import copy
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,19 @@ class Draft:
         paths, errors = overrides.apply(given, [f"{key}={typed}"])
         if errors:
             return EditAttempt(refused=_words(errors[0].message, errors[0].hint))
+        value = value_at(given, path)
+        return self._judged(given, path, lambda: toml_edit.set_value(self.text, key, value))
+
+    def without(self, path: KeyPath) -> EditAttempt:
+        """What would come of removing the key from the text, so that its default holds."""
+        try:
+            text = toml_edit.remove_key(self.text, dotted(path))
+        except UserError as error:
+            return EditAttempt(refused=_words(error.message, error.hint))
+        return self._judged(tomllib.loads(text), path, lambda: text)
+
+    def _judged(self, given: dict[str, Any], path: KeyPath, edit: Callable[[], str]) -> EditAttempt:
+        """The edit that makes the text say `given`, or why the key at `path` is refused."""
         preset, faults = check(given)
         combined = set(rules.faults(preset))
         own = [fault for fault in faults if fault.path[: len(path)] == path]
@@ -120,7 +135,7 @@ class Draft:
         if refused:
             return EditAttempt(refused=refused[0])
         try:
-            text = toml_edit.set_value(self.text, key, value_at(given, path))
+            text = edit()
         except UserError as error:
             return EditAttempt(refused=_words(error.message, error.hint))
         return EditAttempt(text, told=next(map(told, own), ""))

@@ -19,7 +19,7 @@ from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.row_list import TextLines, wrapped
 
 if TYPE_CHECKING:
-    from workbench.tui.panes.preset.draft import KeyPath
+    from workbench.tui.panes.preset.draft import EditAttempt, KeyPath
     from workbench.tui.panes.preset.outline import Entry
 
 FIRST = "quickstart"
@@ -269,10 +269,9 @@ class PresetPane(DraftDryRun):
         self.draw()
 
     def action_default(self) -> None:
-        from workbench.preset.toml_text import toml_value
-
+        assert self.draft is not None
         if self.entry:
-            self._take(self.entry, toml_value(self.entry.field.default))
+            self._make(self.entry, self.draft.without(self.entry.path))
 
     def _turn(self, step: int) -> None:
         from workbench.tui.panes.preset.outline import choices_of
@@ -287,7 +286,10 @@ class PresetPane(DraftDryRun):
     def _take(self, entry: Entry, typed: str) -> bool:
         """Make the change; False, with the reason in the status bar, when it is refused."""
         assert self.draft is not None
-        attempt = self.draft.attempt(entry.path, typed)
+        return self._make(entry, self.draft.attempt(entry.path, typed))
+
+    def _make(self, entry: Entry, attempt: EditAttempt) -> bool:
+        assert self.draft is not None
         if attempt.refused:
             self.say(f"{entry.key}: {attempt.refused}", "error")
             return False
