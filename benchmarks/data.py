@@ -6,8 +6,8 @@ The rows are synthetic chat rows of three sizes; every measurement is a process 
 repeats go round in turn, and medians are shown. Goals: lint 50,000 rows a second on one core, near
 duplicates of 100,000 rows within 60 s, preparation 1.5 times the rows of the quickest that
 `datasets.map` with `apply_chat_template(return_assistant_tokens_mask=True)` offers, in no more
-memory. Ours reads, lints, dedupes and splits besides. `datasets` must be installed (the extra
-`hub`); without it the peer's columns stay empty. Times hold for a machine that does nothing else.
+memory. Ours reads, lints, dedupes and splits besides. Without `datasets` the peer's columns stay
+empty. Times hold for a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -90,6 +90,10 @@ def test_a_full_disk_ends_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -
         assert not meter._thread.is_alive()
 
 
+class NVMLErrorStandIn(Exception):
+    """As `pynvml.NVMLError`, which derives from Exception alone."""
+
+
 def test_a_gpu_is_told_with_what_can_be_known_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown() -> int:
         raise ModuleNotFoundError("pynvml")
@@ -98,6 +102,12 @@ def test_a_gpu_is_told_with_what_can_be_known_of_it(monkeypatch: pytest.MonkeyPa
         is_initialized=lambda: True, mem_get_info=lambda: (3 << 30, 8 << 30), utilization=unknown
     )
     monkeypatch.setitem(system_load.sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    assert gpu() == (None, 5 << 30, 8 << 30)
+
+    def not_supported() -> int:
+        raise NVMLErrorStandIn("Not Supported")  # as on a slice of a GPU
+
+    cuda.utilization = not_supported
     assert gpu() == (None, 5 << 30, 8 << 30)
     cuda.utilization = lambda: 97
     assert gpu() == (0.97, 5 << 30, 8 << 30)

@@ -40,8 +40,7 @@ def main(place: str) -> None:
     except (FileTrouble, HubTrouble) as trouble:
         fault = {"code": trouble.code, "message": str(trouble), "hint": trouble.hint}
     except ImportError as error:
-        extra = "hub" if place.startswith(HUB) else "data"
-        hint = f"pip install 'workbench[{extra}]'"
+        hint = f"pip install {'datasets' if place.startswith(HUB) else 'pyarrow'}"
         fault = {"code": "library", "message": f"the library {error.name} is needed", "hint": hint}
     except MemoryError:
         fault = {"code": "too-large", "message": "a record needs too much memory", "hint": ""}

@@ -132,6 +132,6 @@ def gpu() -> Gpu | None:
     free, total = torch.cuda.mem_get_info()
     try:
         busy = round(torch.cuda.utilization() / 100, 2)
-    except (ImportError, RuntimeError):  # without NVML's library, or where it may not look
+    except Exception:  # noqa: BLE001 - without NVML, or where it may not look: errors of its own
         busy = None
     return busy, total - free, total

@@ -153,7 +153,7 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     here = str(Path(columnar_records.__file__).parents[3])
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{here}")
     (fault,) = read_source(path).faults
-    assert str(fault).endswith("the library pyarrow is needed (pip install 'workbench[data]')")
+    assert str(fault).endswith("the library pyarrow is needed (pip install pyarrow)")
 
 
 def test_the_front_reads_parquet_without_the_library(tmp_path: Path) -> None:
