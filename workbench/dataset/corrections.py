@@ -24,12 +24,14 @@ from pathlib import Path
 from workbench.core import files
 from workbench.core.errors import UserError
 from workbench.core.text import one_line
-from workbench.dataset.readers import chat, input_output, prompt_completion
+from workbench.dataset.readers import chat
+from workbench.dataset.readers.instruction_records import PROMPT_COMPLETION
+from workbench.dataset.readers.text_pairs import INPUT_OUTPUT
 from workbench.dataset.rows import ASSISTANT, USER, Message, Place, Row
 from workbench.dataset.sources import plan_source, read_source
 
 MAX_BYTES = 64 << 20
-FORMATS = (input_output.FORMAT, prompt_completion.FORMAT, chat.FORMAT)
+FORMATS = (INPUT_OUTPUT.FORMAT, PROMPT_COMPLETION.FORMAT, chat.FORMAT)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def append(path: Path, messages: Sequence[Message], tags: Sequence[str] = ()) ->
     before = _bytes(path)
     added = _text(kept, format, before.decode("utf-8", "replace"), tags)
     gap = b"" if not before or before.endswith(b"\n") else b"\n"
-    gap += b"\n" if before and format == input_output.FORMAT else b""
+    gap += b"\n" if before and format == INPUT_OUTPUT.FORMAT else b""
     whole = before + gap + added.encode()
     place = _proved(path, before, whole, format, kept)
     try:
@@ -69,13 +71,13 @@ def format_of(path: Path) -> str:
     path = path.expanduser()
     if not path.exists() or (path.is_file() and not path.stat().st_size):
         if path.suffix in (".jsonl", ".ndjson"):
-            return prompt_completion.FORMAT
+            return PROMPT_COMPLETION.FORMAT
         if path.suffix in (".txt", ".md"):
-            return input_output.FORMAT
+            return INPUT_OUTPUT.FORMAT
         raise UserError("unknown file format", path=path, hint="use .jsonl or .txt")
     plan = plan_source(path)
     found = plan.files[0][1] if len(plan.files) == 1 and path.is_file() else ""
-    if found not in FORMATS or (found != input_output.FORMAT and _bytes(path).lstrip()[:1] == b"["):
+    if found not in FORMATS or (found != INPUT_OUTPUT.FORMAT and _bytes(path).lstrip()[:1] == b"["):
         what = f"{found} rows" if found else "not a file of rows"
         raise UserError(
             f"cannot be appended to: {what}", path=path, hint="use " + ", ".join(FORMATS)
@@ -88,7 +90,7 @@ def _kept(messages: Sequence[Message], format: str) -> list[Message]:
     if format == chat.FORMAT:
         return list(messages)
     question, answer = messages[-2:]
-    if format == input_output.FORMAT:  # empty lines around a text do not count there
+    if format == INPUT_OUTPUT.FORMAT:  # empty lines around a text do not count there
         question = replace(question, content=_bare(question.content))
         answer = replace(answer, content=_bare(answer.content))
     return [question, answer]
@@ -102,7 +104,7 @@ def _bare(text: str) -> str:
 
 def _text(kept: Sequence[Message], format: str, before: str, tags: Sequence[str]) -> str:
     question, answer = kept[-2].content, kept[-1].content
-    if format == input_output.FORMAT:
+    if format == INPUT_OUTPUT.FORMAT:
         heads = _headers(before)
         return f"{heads['INPUT']}\n\n{question}\n\n{heads['OUTPUT']}\n\n{answer}\n"
     row: dict[str, object] = {"prompt": question, "completion": answer}

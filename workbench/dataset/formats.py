@@ -15,22 +15,18 @@ from typing import Protocol, cast
 from workbench.core.text import one_line
 from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers import (
-    alpaca,
     chat,
     delimited,
     documents,
-    dolly,
-    input_output,
     markdown,
     plain_text,
-    prompt_completion,
     sharegpt,
     source_code,
-    task_code,
     topics,
 )
 from workbench.dataset.readers.compression import plain_suffix
 from workbench.dataset.readers.fields import head_keys, named
+from workbench.dataset.readers.instruction_records import ALPACA, DOLLY, PROMPT_COMPLETION
 from workbench.dataset.readers.lines import read_head
 from workbench.dataset.readers.records import (
     Shape,
@@ -40,6 +36,7 @@ from workbench.dataset.readers.records import (
     records,
     renamed,
 )
+from workbench.dataset.readers.text_pairs import INPUT_OUTPUT, TASK_CODE
 from workbench.dataset.rows import Fault, Place, Row
 
 CSV = "csv"
@@ -56,7 +53,7 @@ class Reader(Protocol):
 
 
 class TextFormat(Reader, Protocol):
-    """A text format: a module of `readers/`."""
+    """A text format: a module of `readers/`, or a value of one."""
 
     FORMAT: str
 
@@ -65,9 +62,9 @@ class TextFormat(Reader, Protocol):
 
 
 SHAPES = cast(
-    tuple[Shape, ...], (chat, sharegpt, dolly, alpaca, prompt_completion, topics, documents)
+    tuple[Shape, ...], (chat, sharegpt, DOLLY, ALPACA, PROMPT_COMPLETION, topics, documents)
 )
-TEXTS = cast(tuple[TextFormat, ...], (input_output, task_code, markdown, plain_text))
+TEXTS = cast(tuple[TextFormat, ...], (INPUT_OUTPUT, TASK_CODE, markdown, plain_text))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from workbench.dataset.reader_options import ReaderOptions
-from workbench.dataset.readers import input_output, task_code
-from workbench.dataset.readers.blocks import Style
+from workbench.dataset.readers.text_pairs import INPUT_OUTPUT, TASK_CODE, PairStyle
 from workbench.dataset.rows import Row
 from workbench.dataset.sources import read_source
 
@@ -92,20 +91,19 @@ def test_records(
     assert said(reading.rows) == list(pairs)
 
 
-def in_blocks(text: str, style: Style) -> bool:
+def in_blocks(text: str, style: PairStyle) -> bool:
     """Whether a text may stand in a block: no empty lines around it, no header in it."""
     lines = text.split("\n")
     whole = bool(lines[0].strip() and lines[-1].strip()) and text == text.rstrip()
     return whole and not any(style.found(line) for line in lines)
 
 
-@pytest.mark.parametrize("module", [input_output, task_code])
+@pytest.mark.parametrize("style", [INPUT_OUTPUT, TASK_CODE])
 @settings(max_examples=60, deadline=None)
 @given(pairs=PAIRS, gap=st.integers(0, 2))
 def test_blocks(
-    module: object, pairs: Pairs, gap: int, tmp_path_factory: pytest.TempPathFactory
+    style: PairStyle, pairs: Pairs, gap: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    style: Style = module.STYLE  # type: ignore[attr-defined]
     assume(all(in_blocks(text, style) for pair in pairs for text in pair))
     names, empty = (style.ask, style.answer), "\n" * gap
     written = "".join(
@@ -116,7 +114,7 @@ def test_blocks(
     path = tmp_path_factory.getbasetemp() / "written.txt"
     path.write_bytes(written.encode())
     reading = read_source(path)
-    assert (reading.format, reading.faults) == (module.FORMAT, [])  # type: ignore[attr-defined]
+    assert (reading.format, reading.faults) == (style.FORMAT, [])
     assert said(reading.rows) == list(pairs)
 
 

@@ -17,15 +17,15 @@ from workbench.dataset.browse.file_bytes import ChangedError, RawFile
 from workbench.dataset.browse.record_index import BOM, Index, Mark, Span
 from workbench.dataset.formats import READERS, RecordFormat
 from workbench.dataset.reader_options import PLAIN, ReaderOptions
-from workbench.dataset.readers import input_output, plain_text, task_code
-from workbench.dataset.readers.blocks import Style
+from workbench.dataset.readers import plain_text
 from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import HEAD_BYTES, MAX_LINE_BYTES
 from workbench.dataset.readers.records import kind_of
+from workbench.dataset.readers.text_pairs import INPUT_OUTPUT, TASK_CODE, PairStyle
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.dataset.sources import ReadPlan, iterate
 
-STYLES = {module.FORMAT: module.STYLE for module in (input_output, task_code)}
+STYLES = {style.FORMAT: style for style in (INPUT_OUTPUT, TASK_CODE)}
 MAX_TEXT_BYTES = 1 << 20
 NEAR_BYTES = 1 << 18
 Entry = Row | Fault
@@ -56,7 +56,7 @@ def cut(file: RawFile, format: str, options: ReaderOptions = PLAIN) -> Cut | Non
     return None
 
 
-def _cut_blocks(head: str, style: Style) -> Cut | None:
+def _cut_blocks(head: str, style: PairStyle) -> Cut | None:
     """By the first header of its kind; None where `head` does not spell both."""
     spelt: dict[str, str] = {}
     for line in head.split("\n")[:-1]:

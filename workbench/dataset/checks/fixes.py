@@ -22,14 +22,14 @@ from workbench.core.errors import UserError
 from workbench.dataset.checks.findings import Findings
 from workbench.dataset.duplicates import row_key
 from workbench.dataset.reader_options import PLAIN, ReaderOptions
-from workbench.dataset.readers import input_output, task_code
 from workbench.dataset.readers.compression import packed_as
 from workbench.dataset.readers.lines import open_regular
+from workbench.dataset.readers.text_pairs import INPUT_OUTPUT, TASK_CODE
 from workbench.dataset.rows import Fault, Place, Row
 from workbench.dataset.sources import ReadPlan, iterate, plan_source
 
 BOM = b"\xef\xbb\xbf"
-_BLOCKS = (input_output.FORMAT, task_code.FORMAT)
+_BLOCKS = (INPUT_OUTPUT.FORMAT, TASK_CODE.FORMAT)
 _WIDE = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16"}
 _WIDE[b"\xfe\xff"] = "utf-16"
 # `\u0000` that is not itself behind an escaping backslash

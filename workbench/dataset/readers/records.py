@@ -21,7 +21,7 @@ from workbench.dataset.rows import Fault, Place, Row
 
 
 class Shape(Protocol):
-    """A format of records: a module of `readers/`."""
+    """A format of records: a module of `readers/`, or a value of one."""
 
     @property
     def FORMAT(self) -> str: ...

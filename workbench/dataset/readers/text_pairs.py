@@ -1,7 +1,14 @@
-"""Pairs in a text file under two kinds of headers, one for what is asked and one for the answer.
+"""Pairs of a prompt and a response in a text file that a person can read and write.
 
-Empty lines around a text do not count. The first headers of a file fix how they are spelt in it: a
-line spelt otherwise, such as the comment `# output` in an answer, is text, and is told.
+    # INPUT                                  TASK: Write a component that lists the users.
+    Write a loop over the users.             CODE:
+                                             def UserList(attributes) { ... }
+    # OUTPUT
+    for user in users { ... }
+
+`# Input` or `## input:` are accepted too; after `TASK:` the text begins behind the colon or on the
+next line. Empty lines around a text do not count. The first headers of a file fix their spelling: a
+line with a different one, such as the comment `# output` in a response, is text, and is reported.
 """
 
 from __future__ import annotations
@@ -11,18 +18,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.dataset.reader_options import PLAIN, ReaderOptions
 from workbench.dataset.readers.lines import Line, read_lines
 from workbench.dataset.rows import ASSISTANT, USER, Fault, Message, Place, Row
 
 
 @dataclass(frozen=True)
-class Style:
-    """How the headers are written. `pattern` matches a whole line: (name)(text after it)."""
+class PairStyle:
+    """A format by its headers. `pattern` matches a whole line: (name)(text after it)."""
 
+    FORMAT: str
     ask: str
     answer: str
     form: str
     pattern: re.Pattern[str]
+    sniffed_by: frozenset[str]  # the headers that the beginning of a file must hold
 
     def header(self, name: str) -> str:
         """The header as a person writes it: `# INPUT`."""
@@ -33,14 +43,37 @@ class Style:
         match = self.pattern.fullmatch(text)
         return match and (match[1].upper(), text[: match.start(2)].strip(), match[2])
 
+    def sniff(self, head: str, path: Path) -> str:
+        """Why the file is of this format, `""` when it is not."""
+        matches = map(self.pattern.fullmatch, head.splitlines())
+        if not self.sniffed_by <= {match[1].upper() for match in matches if match}:
+            return ""
+        return f"blocks headed '{self.header(self.ask)}' and '{self.header(self.answer)}'"
 
-def names_in(head: str, style: Style) -> set[str]:
-    """The headers that stand in the beginning of a file."""
-    return {match[1].upper() for match in map(style.pattern.fullmatch, head.splitlines()) if match}
+    def read(self, path: Path, options: ReaderOptions = PLAIN) -> Iterator[Row | Fault]:
+        """The pairs and faults of one file."""
+        return _read_pairs(path, self)
 
 
-def read_pairs(path: Path, style: Style) -> Iterator[Row | Fault]:
-    """The pairs and faults of one file."""
+INPUT_OUTPUT = PairStyle(
+    "input-output",
+    "INPUT",
+    "OUTPUT",
+    "# {}",
+    re.compile(r"#{1,6}[ \t]*(INPUT|OUTPUT)[ \t]*:?[ \t]*()", re.IGNORECASE),
+    frozenset({"INPUT"}),
+)
+TASK_CODE = PairStyle(
+    "task-code",
+    "TASK",
+    "CODE",
+    "{}:",
+    re.compile(r"(TASK|CODE)[ \t]*:[ \t]*(.*)", re.IGNORECASE),
+    frozenset({"TASK", "CODE"}),
+)
+
+
+def _read_pairs(path: Path, style: PairStyle) -> Iterator[Row | Fault]:
     waiting: _Block | None = None  # what is asked and yet to be answered
     for block in _blocks(path, style):
         if isinstance(block, Fault):
@@ -66,7 +99,7 @@ class _Block:
     whole: bool  # False where a line of it could not be read
 
 
-def _blocks(path: Path, style: Style) -> Iterator[_Block | Fault]:
+def _blocks(path: Path, style: PairStyle) -> Iterator[_Block | Fault]:
     spelling: dict[str, str] = {}
     kind, start, whole = "", 0, True
     lines: list[Line] = []
@@ -86,7 +119,9 @@ def _blocks(path: Path, style: Style) -> Iterator[_Block | Fault]:
     yield _block(kind, start, lines, whole)
 
 
-def _pair(path: Path, style: Style, prompt: _Block | None, answer: _Block) -> Iterator[Row | Fault]:
+def _pair(
+    path: Path, style: PairStyle, prompt: _Block | None, answer: _Block
+) -> Iterator[Row | Fault]:
     if prompt is None:
         hint = f"add '{style.header(style.ask)}' and the prompt before it"
         message = f"{style.answer} without {style.ask}"
@@ -96,14 +131,14 @@ def _pair(path: Path, style: Style, prompt: _Block | None, answer: _Block) -> It
         yield Row(Place(str(path), prompt.line), messages)
 
 
-def _unanswered(path: Path, style: Style, prompt: _Block | None) -> Iterator[Fault]:
+def _unanswered(path: Path, style: PairStyle, prompt: _Block | None) -> Iterator[Fault]:
     if prompt:
         hint = f"add '{style.header(style.answer)}' and the response after it"
         message = f"{style.ask} without {style.answer}"
         yield Fault(Place(str(path), prompt.line), "no-output", message, hint)
 
 
-def _empty(path: Path, style: Style, block: _Block) -> Iterator[Fault]:
+def _empty(path: Path, style: PairStyle, block: _Block) -> Iterator[Fault]:
     """The fault of text where there should be none, or of none where there should be some."""
     if block.kind and not block.text and block.whole:
         hint = "write the text or remove the pair"
