@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from workbench.dataset.reader_options import ReaderOptions
@@ -30,7 +31,7 @@ class InstructionFormat:
     response: str
     prompt_alone: bool = False  # the response can be missing
 
-    @property
+    @cached_property
     def KEYS(self) -> tuple[str, ...]:
         """The keys that a record of the format uses, but those of every format."""
         return tuple(key for key in (self.prompt, self.context, self.response, "system") if key)

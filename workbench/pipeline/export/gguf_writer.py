@@ -26,9 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core import files
-from workbench.pipeline.export.gguf_keys import write_keys
+from workbench.pipeline.export.gguf_keys import write_keys, write_named_templates, write_sampling
 from workbench.pipeline.export.plan import ALIGNMENT, ExportPlan
-from workbench.pipeline.export.serving_keys import write_named_templates, write_sampling
 from workbench.pipeline.export.tensor_types import GgufType, n_bytes
 from workbench.pipeline.export.vocabulary import Vocabulary, model_name, write_vocabulary
 

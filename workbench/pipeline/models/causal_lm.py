@@ -1,8 +1,12 @@
-"""A base as the causal language model that it is; of one that sees too, the part that reads.
+"""A base as the causal language model that it is; of a multimodal one, the part that reads text.
 
 A checkpoint for text and images (Gemma 3 from 4B on) holds a whole text model under another name,
 beside a vision tower. Only the text model is made and only its weights are read: the tower costs
 neither memory nor time. Its modules are called, and it is saved, as a model of text alone.
+
+Weights stored quantized are read as plain float32, by the reader of the export, when transformers
+requests them: its own loading keeps them quantized, in modules that nothing can be merged into, and
+needs a GPU for FP8. So training, parity and the files start from the same numbers.
 
 Invariant: every weight of a model that is returned comes from the base's files. Where these hold an
 output head that differs from the embedding, the model has both, whatever config.json says. What it
@@ -16,14 +20,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
+from workbench.bases.architecture import read_config
+from workbench.bases.quantization import stored_quantization
 from workbench.core.errors import UserError
 from workbench.core.text import listed, quantity
-from workbench.pipeline.models.dequantized import dequantized
+from workbench.pipeline.export.safetensors_reader import SafetensorsFolder
 from workbench.pipeline.models.rotary import separate_sequences
 
 # Stored names -> names of the text model: as published (`language_model.model.layers`, what
@@ -156,3 +164,37 @@ def quiet_loading() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def dequantized(base: Path) -> dict[str, LazyTensor] | None:
+    """Name -> weight, none of them read yet; None for a base that is stored in plain numbers."""
+    stored = stored_quantization(read_config(base))
+    if stored is None or not stored.dequantizes:
+        return None
+    shards = SafetensorsFolder(base)
+    return {name: LazyTensor(shards, name) for name in shards.tensors}
+
+
+class LazyTensor:
+    """A stored tensor that is read, as float32, when it is indexed, as a safetensors slice is."""
+
+    def __init__(self, shards: SafetensorsFolder, name: str) -> None:
+        self._shards, self._name = shards, name
+
+    def __getitem__(self, index: Any) -> Tensor:
+        rows = np.require(self._shards.rows(self._name), requirements="W")
+        return torch.from_numpy(rows).reshape(self._shards.shape(self._name))[index]
+
+    def get_shape(self) -> list[int]:
+        return list(self._shards.shape(self._name))
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size(self._shards.shape(self._name))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32
+
+    def is_floating_point(self) -> bool:
+        return True

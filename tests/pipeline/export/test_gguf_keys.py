@@ -8,7 +8,7 @@ from typing import Any
 import gguf
 import pytest
 
-from workbench.pipeline.export.serving_keys import write_named_templates, write_sampling
+from workbench.pipeline.export.gguf_keys import write_named_templates, write_sampling
 from workbench.pipeline.models.serving_files import generation_values
 from workbench.preset.schema import Generate
 
