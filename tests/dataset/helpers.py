@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from tokenizers import (
@@ -18,7 +19,11 @@ from tokenizers import trainers as tokenizer_trainers
 
 from workbench.dataset.rows import Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate, built_in
+from workbench.tokenization.conversations import encode_conversations
+from workbench.tokenization.encoder import EncodedSplit, Encoder, OverlengthPolicy
+from workbench.tokenization.encoding_stats import EncodingStats
 from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
+from workbench.tokenization.tokenizer import Tokenizer as AnyTokenizer
 
 SPECIAL = [
     "<unk>",
@@ -249,3 +254,21 @@ def chat(*contents: str, place: Place | None = None, system: str = "") -> Row:
     messages = [Message(role, text) for role, text in zip(roles, contents, strict=False)]
     first = [Message("system", system)] if system else []
     return Row(place or Place("data.jsonl", 1), (*first, *messages))
+
+
+def encode_rows(
+    rows: Iterable[Row],
+    template: ChatTemplate,
+    tokenizer: AnyTokenizer,
+    *,
+    sequence_length: int,
+    stop_ids: Sequence[int] = (),
+    on_cut: OverlengthPolicy = "drop",
+) -> EncodedSplit:
+    """Conversations as a stage prepares them, all of their sequences in memory."""
+    stops = tuple(stop_ids)
+    encoder = Encoder(encode_conversations, tokenizer, template, sequence_length, stops)
+    encoding = EncodedSplit(ledger=EncodingStats(sequence_length))
+    for found in encoder.encode(rows):
+        encoding.sequences += encoding.enter(found, on_cut)
+    return encoding

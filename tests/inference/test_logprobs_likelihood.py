@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import tiny
+from tests.dataset.helpers import encode_rows
 from tests.inference.helpers import CHATML, END, Tiny
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
@@ -26,7 +27,6 @@ from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.streaming import run_export
 from workbench.pipeline.models.weights import Weights
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.encoder import encode_rows
 from workbench.tokenization.tokenizer import from_backend
 
 TALKS = [

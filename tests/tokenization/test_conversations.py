@@ -19,12 +19,8 @@ from tests.dataset.helpers import (
 )
 from workbench.dataset.rows import Fault, Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import (
-    TrainingSequence,
-    encode_document,
-    encode_row,
-    split_by_turn,
-)
+from workbench.tokenization.conversations import encode_row, split_by_turn
+from workbench.tokenization.sequences import TrainingSequence
 from workbench.tokenization.tokenizer import BackendTokenizer
 
 LONG = 100_000
@@ -128,7 +124,6 @@ def test_bos_is_added_where_the_model_wants_it_and_the_template_has_none() -> No
     encoded = encode(chat("a", "b"), "chatml", tokenizer)
     assert encoded.ids[0] == tokenizer.bos_id and encoded.trained[0] == 0
     assert learnt_runs(encoded, tokenizer) == ["b<|im_end|>"]
-    assert encode_document(chat_text("a"), tokenizer, 8, 4)[0].ids[0] == tokenizer.bos_id
 
 
 def test_a_stop_token_typed_by_a_user_ends_no_turn() -> None:
@@ -203,27 +198,3 @@ def test_a_cut_row_says_what_it_lost() -> None:
     without_stop = encode(chat("a", "b c d e f"), "chatml", tokenizer, n - 2)
     assert without_stop.lost_stop and without_stop.n_trained and without_stop.length == n
     assert encode(chat("a", "b c d e f"), "chatml", tokenizer, 4).n_trained == 0
-
-
-def chat_text(text: str) -> Row:
-    return Row(Place("book.txt", 1), text=text)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=200), length=st.integers(8, 40)
-)
-def test_a_document_is_predicted_token_by_token_exactly_once(text: str, length: int) -> None:
-    tokenizer = byte_level()
-    blocks = encode_document(chat_text(text), tokenizer, length, 4)
-    assert all(len(block.ids) <= length for block in blocks)
-    joined = [*blocks[0].ids, *(i for block in blocks[1:] for i in block.ids[1:])]
-    assert tokenizer.decode(joined) == text + "<eos>"
-    assert sum(block.n_trained for block in blocks) == len(joined) - 1
-    assert all(b.ids[0] == a.ids[-1] for a, b in zip(blocks, blocks[1:], strict=False))
-
-
-def test_a_control_token_in_a_document_stays_text() -> None:
-    tokenizer = byte_level()
-    (block,) = encode_document(chat_text("a <eos> b"), tokenizer, 100, 4)
-    assert block.ids.count(4) == 1 and block.special_in_text

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.dataset.helpers import STYLES, byte_level, byte_level_backend, chat, stop_id, template
+from tests.dataset.helpers import (
+    STYLES,
+    byte_level,
+    byte_level_backend,
+    chat,
+    encode_rows,
+    stop_id,
+    template,
+)
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
+from workbench.tokenization import encoder as encoder_module
 from workbench.tokenization.chat_format import check_template, find_stop_id
 from workbench.tokenization.chat_template import ChatTemplate
+from workbench.tokenization.conversations import encode_conversations
+from workbench.tokenization.documents import encode_documents
 from workbench.tokenization.encoder import (
     EncodedSplit,
+    Encoder,
     OverlengthPolicy,
-    encode_rows,
     require_sequences,
 )
 from workbench.tokenization.tokenizer import from_backend, ids_of
@@ -36,7 +48,6 @@ def encoded(
         tokenizer,
         sequence_length=sequence_length,
         stop_ids=(stop_id(style, tokenizer),),
-        separator_id=4,
         on_cut=on_cut,
     )
 
@@ -108,10 +119,33 @@ def test_rewriting_templates_give_a_sequence_a_turn() -> None:
     assert require_sequences(found) is found
 
 
-def test_documents_and_conversations_share_a_ledger() -> None:
-    found = encoded([Row(Place("b.txt", 1), text="x" * 100), *rows_of(5)], sequence_length=40)
-    assert (found.ledger.rows, found.ledger.sequences) == (2, 4)
-    assert found.ledger.cut.count == 0
+def test_documents_come_in_blocks_and_are_never_cut() -> None:
+    encoder = Encoder(encode_documents, byte_level(), None, 40, (), 4)
+    split = EncodedSplit()
+    for found in encoder.encode([Row(Place("b.txt", 1), text="x" * 100)]):
+        split.sequences += split.enter(found, "refuse")
+    assert (split.ledger.rows, split.ledger.sequences) == (1, 3)
+    assert split.ledger.cut.count == 0 and require_sequences(split, "refuse") is split
+
+
+def test_a_batch_is_rendered_while_the_one_before_it_is_tokenized(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rows stream: no more than two batches are in memory, and their order stays."""
+    monkeypatch.setattr(encoder_module, "BATCH", 2)
+    asked: list[int] = []
+
+    def rows() -> Iterator[Row]:
+        for row in rows_of(*range(1, 10)):
+            asked.append(row.place.line)
+            yield row
+
+    tokenizer = byte_level()
+    stops = (stop_id("chatml", tokenizer),)
+    encoder = Encoder(encode_conversations, tokenizer, template("chatml"), 64, stops)
+    found = encoder.encode(rows())
+    assert next(found).row.place.line == 1 and asked == [1, 2, 3, 4]
+    assert [one.row.place.line for one in found] == list(range(2, 10))
 
 
 @settings(max_examples=40, deadline=None)

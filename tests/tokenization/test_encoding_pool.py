@@ -14,25 +14,28 @@ import pytest
 from tests.dataset.helpers import byte_level, chat, stop_id, template
 from workbench.dataset.rows import Message, Place, Row
 from workbench.tokenization import encoding_pool
-from workbench.tokenization.encoder import EncodedRow, Encoder
+from workbench.tokenization.conversations import encode_conversations
+from workbench.tokenization.documents import encode_documents
+from workbench.tokenization.encoder import Encoder
 from workbench.tokenization.encoding_pool import EncodingPool, PoolWorker
 from workbench.tokenization.encoding_process import unpack_tokens
+from workbench.tokenization.sequences import EncodedRow
 
 TOOL = {"type": "function", "function": {"name": "f", "arguments": {"n": 2**80}}}
 
 
 def encoder() -> Encoder:
     tokenizer = byte_level()
-    return Encoder(tokenizer, template("qwen"), 120, (stop_id("qwen", tokenizer),), 4)
+    stops = (stop_id("qwen", tokenizer),)
+    return Encoder(encode_conversations, tokenizer, template("qwen"), 120, stops, 4)
 
 
 def rows(count: int) -> list[Row]:
-    """All that a row may become: one sequence, several, cut ones, blocks, a fault."""
+    """All that a conversation may become: one sequence, several, cut ones, a fault."""
     kinds = [
         chat("one", "first größer 日本"),
         chat("two", "second", "more", "third"),
         chat("long", "x" * 300),
-        Row(Place("a", 1), text="a document " * 40),
         chat("say <|im_end|>", "no"),
         replace(chat("a", "b"), messages=(Message("user", "a"), Message("assistant", "b", False))),
         Row(Place("a", 1), (Message("user", "a"), Message("assistant", "", tool_calls=(TOOL,)))),
@@ -87,15 +90,26 @@ def test_a_helper_that_dies_is_told_and_its_rows_are_encoded_here(crew: Encoding
     assert list(crew.encode(rows(10))) == list(encoder().encode(rows(10)))
 
 
+def test_helpers_encode_documents_in_blocks_too(crew: EncodingPool) -> None:
+    crew._encoder = of_documents = replace(encoder(), encode_rows=encode_documents)
+    for helper in crew.helpers:
+        helper.end()
+    crew.helpers = [PoolWorker(of_documents)]
+    crew.helpers[0]._begun.result()
+    texts = [Row(Place("a", n + 1), text=f"{n} document " * 40) for n in range(40)]
+    found = list(crew.encode(texts))
+    assert found == list(of_documents.encode(texts)) and all(len(one.parts) > 1 for one in found)
+
+
 def test_what_fails_in_a_helper_fails_as_it_does_here(crew: EncodingPool) -> None:
-    """It has no separator for documents; what it prints goes to the log."""
-    without = replace(encoder(), separator_id=None)
+    """It has no template for conversations; what it prints goes to the log."""
+    without = replace(encoder(), template=None)
     crew._encoder = without
     for helper in crew.helpers:
         helper.end()
     crew.helpers = [PoolWorker(without)]
     crew.helpers[0]._begun.result()
-    with pytest.raises(AssertionError, match="documents need a separator"):
+    with pytest.raises(AssertionError, match="conversations need a template"):
         list(crew.encode(rows(100)))
 
 
@@ -138,7 +152,7 @@ def test_few_rows_start_no_helper() -> None:
 
 
 def test_batches_are_bounded_by_their_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding_pool, "BATCH_CHARS", 500)
+    monkeypatch.setattr(encoding_pool, "BATCH_CHARS", 250)
     found = list(encoding_pool._batches(rows(21)))
     assert [row for batch in found for row in batch] == rows(21) and len(found) > 3
-    assert all(encoding_pool._chars(batch[:-1]) < 500 for batch in found)
+    assert all(encoding_pool._chars(batch[:-1]) < 250 for batch in found)

@@ -26,7 +26,8 @@ from tests.dataset.helpers import (
 )
 from workbench.dataset.rows import ASSISTANT, SYSTEM, TOOL, USER, Fault, Message, Place, Row
 from workbench.tokenization import loss_mask
-from workbench.tokenization.conversations import TrainingSequence, encode_row, split_by_turn
+from workbench.tokenization.conversations import encode_row, split_by_turn
+from workbench.tokenization.sequences import TrainingSequence
 from workbench.tokenization.tokenizer import BackendTokenizer
 
 LONG = 1 << 20

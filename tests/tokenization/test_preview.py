@@ -15,8 +15,9 @@ from workbench.dataset.rows import Message, Place, Row
 from workbench.preset.loader import load
 from workbench.preset.lookup import embedded_base
 from workbench.runner.preview import lens_from, load_preview
-from workbench.tokenization.conversations import TrainingSequence, encode_row
+from workbench.tokenization.conversations import encode_conversations, encode_row
 from workbench.tokenization.preview import MAX_TOKENS, Limit, TokenPreview
+from workbench.tokenization.sequences import TrainingSequence
 
 
 def row_of(prompt: str, answer: str) -> Row:
@@ -84,8 +85,9 @@ def test_the_mask_is_that_of_training_in_every_style(style: str) -> None:
     tokenizer = byte_level()
     source, bos, eos, _ = STYLES[style]
     stop = stop_id(style, tokenizer)
-    limits = {"chat": Limit(400), "text": Limit(400)}
-    lens = TokenPreview("p", tokenizer, template(style), (stop,), 0, "", limits)
+    limits = {"chat": Limit(400)}
+    encode = {"chat": encode_conversations}
+    lens = TokenPreview("p", tokenizer, template(style), (stop,), 0, "", limits, encode)
     row = chat("one question", "first answer", "another", "second answer")
     shown = lens.look(row)
     learnt = "".join(piece.text for piece in shown.pieces if piece.trained)

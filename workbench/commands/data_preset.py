@@ -30,10 +30,10 @@ from workbench.preset.loader import load
 from workbench.preset.schema import DataSource, Evaluate
 from workbench.runner.frozen_preset import prompt_files, with_absolute_paths
 from workbench.runner.preview import load_preview
-from workbench.tokenization.conversations import TrainingSequence
-from workbench.tokenization.encoder import EncodedSplit, Encoder, OverlengthPolicy
+from workbench.tokenization.encoder import EncodedSplit, OverlengthPolicy
 from workbench.tokenization.encoding_stats import EncodingStats
 from workbench.tokenization.preview import Limit, TokenPreview
+from workbench.tokenization.sequences import TrainingSequence
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,7 @@ class PresetChecks:
     ) -> Iterator[Fault]:
         assert self.lens is not None
         lens, encoding = self.lens, EncodedSplit(ledger=EncodingStats(limit.tokens))
-        encoder = Encoder(
-            lens.tokenizer, lens.template, limit.tokens, lens.stop_ids, lens.separator_id
-        )
+        encoder = lens.encoder(kind, limit.tokens)
         ready = (one for row in rows for one in with_system([row], lens.system))
         for found in counted(encoder.encode(ready), "rows tokenized"):
             encoding.enter(found, cast(OverlengthPolicy, limit.on_cut))

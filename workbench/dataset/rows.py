@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.core.errors import UserError, UserErrors
 from workbench.core.text import one_line
@@ -28,6 +28,7 @@ else:
 
 SYSTEM, USER, ASSISTANT, TOOL = "system", "user", "assistant", "tool"
 ROLES = (SYSTEM, USER, ASSISTANT, TOOL)
+RowKind = Literal["chat", "text"]
 
 
 @value_class(frozen=True, slots=True)
@@ -125,8 +126,8 @@ class Row:
     tools: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     @property
-    def kind(self) -> str:
-        """`chat` or `text`."""
+    def kind(self) -> RowKind:
+        """`chat` for a conversation, `text` for a document."""
         return "chat" if self.messages else "text"
 
     def said(self) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from workbench.core.section import InvalidValue, PlainName, Section, Seed
 from workbench.core.text import did_you_mean
+
+if TYPE_CHECKING:
+    from workbench.dataset.rows import RowKind
 
 EMBEDDED = "embedded:"
 MINIATURE = "miniature:"  # a random model of that name's architecture, made on the spot
@@ -29,6 +32,7 @@ CHAT_FORMATS = (
     "csv",
 )
 TEXT_FORMATS = ("documents", "text", "code", "csv")
+FORMATS_OF: dict[RowKind, tuple[str, ...]] = {"chat": CHAT_FORMATS, "text": TEXT_FORMATS}
 Format = Literal[
     "auto",
     "chat",

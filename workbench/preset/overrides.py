@@ -13,6 +13,7 @@ from typing import Any
 from workbench.core.errors import UserError
 from workbench.core.section import InvalidValue
 from workbench.core.text import did_you_mean, one_line, quantity
+from workbench.objectives import DEFAULT_OBJECTIVE
 from workbench.preset.fields import FieldInfo, field_of
 from workbench.preset.rules import Path
 from workbench.preset.schema import Preset, Section
@@ -118,7 +119,7 @@ def _name_of(table: Any, list_name: str) -> str:
     """The name of a table; a stage without one is called by its objective, as the schema does."""
     if not isinstance(table, dict):
         return ""
-    default = table.get("objective", "sft") if list_name == "train" else ""
+    default = table.get("objective", DEFAULT_OBJECTIVE) if list_name == "train" else ""
     name = table.get("name", default)
     return name if isinstance(name, str) else ""
 

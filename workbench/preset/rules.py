@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from workbench.core.section import InvalidValue
 from workbench.core.text import did_you_mean
-from workbench.preset.inputs import CHAT_FORMATS, TEXT_FORMATS, is_local
+from workbench.objectives import objective_of
+from workbench.preset.inputs import FORMATS_OF, is_local
 from workbench.preset.schema import Adapter, DataSource, Preset, TrainStage
 
 Path = tuple[str | int, ...]
-FITTING = {"pretrain": TEXT_FORMATS, "sft": CHAT_FORMATS}
 GUARD: Path = ("evaluate", "guard")
 CONTINUED_KEYS = ("kind", "rank", "alpha", "rslora", "targets", "modules_to_save", "last_layers")
 
@@ -47,6 +47,11 @@ def sources_of(preset: Preset, stage: TrainStage) -> list[DataSource]:
         for source in preset.data.source
         if source.use != "validation" and _fits(source, stage)
     ]
+
+
+def formats_of(stage: TrainStage) -> tuple[str, ...]:
+    """The formats whose rows the stage's objective takes."""
+    return FORMATS_OF[objective_of(stage.objective).row_kind]
 
 
 def source_index(preset: Preset, name: int | str) -> int:
@@ -121,7 +126,7 @@ def _stage_sources(preset: Preset, stage: TrainStage, path: Path) -> Iterator[Fa
     if len(set(indexes)) < len(indexes) and None not in indexes:
         yield Fault(path, "a data source is listed twice", "use weight or repeat instead")
     if not stage.source and preset.data.source and not sources_of(preset, stage):
-        needed = ", ".join(FITTING[stage.objective])
+        needed = ", ".join(formats_of(stage))
         yield Fault(
             path,
             f"no data source fits objective '{stage.objective}'",
@@ -142,7 +147,7 @@ def _named_source(
             path,
             f"data source {name} has format '{source.format}',"
             f" which objective '{stage.objective}' does not accept",
-            "it takes the formats " + ", ".join(FITTING[stage.objective]),
+            "it takes the formats " + ", ".join(formats_of(stage)),
             others,
         )
 
@@ -306,6 +311,11 @@ def validates(preset: Preset) -> bool:
     return preset.data.validation > 0 or any(s.use == "validation" for s in preset.data.source)
 
 
+def needs_chat_template(preset: Preset) -> bool:
+    """Whether a stage learns from what the chat template renders."""
+    return any(objective_of(stage.objective).needs_chat_template for stage in preset.train)
+
+
 def _same_names(path: Path, names: list[str]) -> Iterator[Fault]:
     """Names differing only in case count as the same: so do folders on some systems."""
     folded = [name.casefold() for name in names]
@@ -318,7 +328,7 @@ def _same_names(path: Path, names: list[str]) -> Iterator[Fault]:
 
 
 def _fits(source: DataSource, stage: TrainStage) -> bool:
-    return source.format == "auto" or source.format in FITTING[stage.objective]
+    return source.format == "auto" or source.format in formats_of(stage)
 
 
 def _index_or_none(preset: Preset, name: int | str) -> int | None:

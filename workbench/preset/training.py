@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from workbench.core.section import MAX_STEPS, InvalidValue, PlainName, Section, Seed, ShareOrSteps
+from workbench.objectives import DEFAULT_OBJECTIVE, OBJECTIVES
+from workbench.objectives.base import ObjectiveName
 
 SEEDS = ("order_seed", "dropout_seed", "weights_seed")
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -80,20 +82,24 @@ class Adapter(Section):
     )
 
 
+def _objectives() -> str:
+    """The description of `objective`: what each of them learns, and from which tokens."""
+    known = OBJECTIVES.values()
+    listed = " or ".join(f"{one.title} ({one.name})" for one in known)
+    trained = " ".join(f"{one.name} trains on {one.trains_on}." for one in known)
+    return f"What to learn: {listed}. {trained}"
+
+
 class TrainStage(Section):
     """One training stage; stages run in the order they are listed."""
 
     name: PlainName = Field(
-        "sft",
+        DEFAULT_OBJECTIVE,
         min_length=1,
         description="Name of the stage, used for its folder and in reports. Default: its "
         "objective.",
     )
-    objective: Literal["pretrain", "sft"] = Field(
-        "sft",
-        description="What to learn: raw text (pretrain) or responses in conversations (sft). "
-        "pretrain trains on every token, sft only on the assistant's tokens.",
-    )
+    objective: ObjectiveName = Field(DEFAULT_OBJECTIVE, description=_objectives())
     source: list[int | str] = Field(
         [],
         description="Names or indexes (from 0) of the data sources to use. Empty: all that fit the "
@@ -234,7 +240,7 @@ class TrainStage(Section):
         if not isinstance(given, dict):
             return given
         derived: dict[str, Any] = {}
-        if (objective := given.get("objective")) in ("pretrain", "sft"):
+        if isinstance(objective := given.get("objective"), str) and objective in OBJECTIVES:
             derived["name"] = objective
         if given.get("batch_size", 0) != 0:
             derived["batch_tokens"] = 0

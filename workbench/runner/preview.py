@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from workbench.core.errors import UserError
 from workbench.core.files import read_json_object
-from workbench.dataset.rows import raise_faults
+from workbench.dataset.rows import RowKind, raise_faults
+from workbench.objectives import objective_for, objective_of
+from workbench.objectives.base import Objective
 from workbench.preset.loader import load
-from workbench.preset.schema import Model, Preset
+from workbench.preset.rules import needs_chat_template
+from workbench.preset.schema import Model, Preset, TrainStage
 from workbench.runner.preflight import local_base
 from workbench.tokenization.chat_format import check_template
 from workbench.tokenization.chat_template import ChatTemplate, resolve_chat_template
@@ -57,8 +60,16 @@ def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> TokenPrevi
     if template is not None:
         stops = _with_own_end(stops, template, tokenizer)
     separator = known.get(END_OF_TEXT, eos if eos is not None else next(iter(stops), 0))
-    limits = {"chat": _limit(preset, "sft"), "text": _limit(preset, "pretrain")}
-    return TokenPreview(name, tokenizer, template, stops, separator, preset.data.system, limits)
+    return TokenPreview(
+        name,
+        tokenizer,
+        template,
+        stops,
+        separator,
+        preset.data.system,
+        {kind: _limit(preset, kind) for kind in get_args(RowKind)},
+        {kind: _objective(preset, kind).encoding() for kind in get_args(RowKind)},
+    )
 
 
 def _template(
@@ -67,7 +78,7 @@ def _template(
     """The preset's template; None for a base without one, which only learns from raw text."""
     own = read_templates(base)
     setting = preset.model.chat_template
-    if not own and setting == "auto" and all(s.objective != "sft" for s in preset.train):
+    if not own and setting == "auto" and not needs_chat_template(preset):
         return None
     bos, eos = (_token(config.get(f"{which}_token")) for which in ("bos", "eos"))
     return resolve_chat_template(setting, own, bos_token=bos, eos_token=eos, folder=folder)
@@ -94,11 +105,20 @@ def _cached_base(model: Model) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _limit(preset: Preset, objective: str) -> Limit:
+def _limit(preset: Preset, row_kind: RowKind) -> Limit:
     """That of the first stage that learns such rows, else of the first stage."""
-    fitting = [stage for stage in preset.train if stage.objective == objective]
-    stages = fitting or preset.train
+    stages = _stages(preset, row_kind) or preset.train
     return Limit(stages[0].sequence_length, stages[0].on_cut) if stages else Limit()
+
+
+def _objective(preset: Preset, row_kind: RowKind) -> Objective:
+    """That of the first stage that learns such rows, else the first one that could."""
+    stages = _stages(preset, row_kind)
+    return objective_of(stages[0].objective) if stages else objective_for(row_kind)
+
+
+def _stages(preset: Preset, row_kind: RowKind) -> list[TrainStage]:
+    return [stage for stage in preset.train if objective_of(stage.objective).row_kind == row_kind]
 
 
 def _stop_ids(base: Path, eos: int | None) -> tuple[int, ...]:

@@ -54,6 +54,12 @@ def encode_pieces(text: str, mark: str, tokenizer: Tokenizer) -> tuple[list[int]
     return ids, offsets
 
 
+def bos_before(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+    """The ids to put before `ids` so that they begin with BOS if the model expects it."""
+    bos = tokenizer.bos_id
+    return [] if bos is None or (ids and ids[0] == bos) else [bos]
+
+
 class _Cutter:
     """Puts a mark into names, however deep they are nested."""
 

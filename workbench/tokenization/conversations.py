@@ -1,4 +1,4 @@
-"""Conversations and documents become token ids, each marked as trained or not.
+"""Conversations become sequences of token ids, each id marked as trained or not.
 
 Rows come in batches, so that the tokenizer works on several at a time, on all cores. `loss_mask`
 decides which tokens are trained; names of control tokens stay text (`control_tokens`).
@@ -7,40 +7,51 @@ decides which tokens are trained; names of control tokens stay text (`control_to
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from workbench.dataset.rows import ASSISTANT, Fault, Message, Place, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.control_tokens import encode_pieces, mark_control_tokens
+from workbench.tokenization.control_tokens import bos_before, encode_pieces, mark_control_tokens
+from workbench.tokenization.encoder import Encoder, Tokenize
 from workbench.tokenization.loss_mask import (
     LossMask,
     RenderedConversation,
     locate_trained_tokens,
     render,
 )
-from workbench.tokenization.sequences import TYPE
+from workbench.tokenization.sequences import TYPE, EncodedRow, TrainingSequence
 from workbench.tokenization.tokenizer import Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingSequence:
-    """One training sequence. `trained[k]` is 1 where `ids[k]` is to be learnt, else 0."""
+def encode_conversations(
+    rows: Sequence[Row], encoder: Encoder, tokenize: Tokenize
+) -> Iterator[EncodedRow]:
+    """What becomes of each conversation, in order; `encoder` needs a template. See `EncodeRows`.
 
-    ids: array[int]
-    trained: bytes
-    place: Place
-    cut: bool = False  # the sequence was longer than allowed, its end is missing
-    lost_stop: bool = False  # the cut took the stop token of the last turn
-    retokenized: bool = False  # a token spans the seam between a prompt and its answer
-    special_in_text: bool = False  # a message held the name of a control token
-    length: int = 0  # tokens before cutting
+    Rendered when called; tokenized from then on, while the caller does something else.
+    """
+    assert encoder.template is not None, "conversations need a template"
+    rendered = [render(row, encoder.template, encoder.tokenizer) for row in rows]
+    return _encoded(rows, rendered, tokenize(plain_texts(rendered)), encoder, encoder.template)
 
-    @property
-    def n_trained(self) -> int:
-        """Tokens that training predicts: the first of a sequence never is."""
-        return self.trained.count(1, 1)
+
+def _encoded(
+    rows: Sequence[Row],
+    rendered: Sequence[RenderedConversation | Fault],
+    plain_ids: Callable[[], list[array[int]]],
+    encoder: Encoder,
+    template: ChatTemplate,
+) -> Iterator[EncodedRow]:
+    tokenizer, length, stops = encoder.tokenizer, encoder.sequence_length, encoder.stop_ids
+    found_parts = encode_rendered(rendered, plain_ids(), tokenizer, length, stops)
+    for row, found in zip(rows, found_parts, strict=True):
+        if isinstance(found, Fault) and found.code == "rewrites":
+            turns = encode_batch(split_by_turn(row), template, tokenizer, length, stops)
+            yield EncodedRow(row, [*turns], by_turn=True)
+        else:
+            yield EncodedRow(row, [found])
 
 
 def encode_row(
@@ -113,32 +124,7 @@ def encode_prompt(
     cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
     text = template.render(cut.messages, add_generation_prompt=True, tools=cut.tools)
     ids, _ = encode_pieces(text, mark, tokenizer)
-    return [*_bos(ids, tokenizer), *ids]
-
-
-def encode_document(
-    row: Row, tokenizer: Tokenizer, sequence_length: int, separator_id: int
-) -> list[TrainingSequence]:
-    """The document as sequences of at most `sequence_length` ids, all of them learnt.
-
-    The separator ends the document. A sequence after the first begins with the last id of the one
-    before, as context: that one is not learnt again, and so each id is predicted exactly once.
-    Control tokens' names in the document stay text.
-    """
-    cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
-    said, _ = encode_pieces(cut.text, mark, tokenizer)
-    ids = array(TYPE, [*_bos(said, tokenizer), *said, separator_id])
-    step = sequence_length - 1
-    blocks = []
-    for start in range(0, max(1, len(ids) - 1), step):
-        block = ids[start : start + sequence_length]
-        learnt = bytes([start == 0]) + b"\1" * (len(block) - 1)
-        blocks.append(
-            TrainingSequence(
-                block, learnt, row.place, special_in_text=bool(mark), length=len(block)
-            )
-        )
-    return blocks
+    return [*bos_before(ids, tokenizer), *ids]
 
 
 def split_by_turn(row: Row) -> list[Row]:
@@ -162,7 +148,7 @@ def _sequence(
     tokenizer: Tokenizer,
     sequence_length: int,
 ) -> TrainingSequence:
-    lead = array(TYPE, _bos(ids, tokenizer))
+    lead = array(TYPE, bos_before(ids, tokenizer))
     ids = lead + ids
     trained = bytearray(len(ids))
     for first, stop in mask.spans:
@@ -178,9 +164,3 @@ def _sequence(
         special_in_text=bool(rendered.mark),
         length=len(ids),
     )
-
-
-def _bos(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
-    """What is to be put before `ids` so that they begin with BOS where the model wants it."""
-    bos = tokenizer.bos_id
-    return [] if bos is None or (ids and ids[0] == bos) else [bos]

@@ -2,42 +2,52 @@
 
 Rows stream through in batches, so that the tokenizer can work on several at a time and no more than
 two batches are in memory: while one is tokenized, which needs no GIL, the next one is rendered.
-Invariant: every row is in the result, or counted as dropped, untrained or refused.
+The function that the objective names makes the sequences. Invariant: every row is in the result,
+or counted as dropped, untrained or refused.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from workbench.core.errors import UserError
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import (
-    TrainingSequence,
-    encode_batch,
-    encode_document,
-    encode_rendered,
-    plain_texts,
-    split_by_turn,
-)
 from workbench.tokenization.encoding_stats import EncodingStats
-from workbench.tokenization.loss_mask import RenderedConversation, render
+from workbench.tokenization.sequences import EncodedRow, TrainingSequence
 from workbench.tokenization.tokenizer import Tokenizer
 
 BATCH = 256
 OverlengthPolicy = Literal["drop", "cut", "refuse"]
+# Begins to tokenize texts; what it returns waits for their ids.
+Tokenize: TypeAlias = "Callable[[list[str]], Callable[[], list[array[int]]]]"
 Item = TypeVar("Item")
+
+
+class EncodeRows(Protocol):
+    """How rows of one kind become sequences: a function of a module, so that workers can load it.
+
+    Called with a batch, it may begin to `tokenize` at once and hand out the results later: the
+    batch before it is read meanwhile. Its name is part of the cache's key.
+    """
+
+    __name__: str
+
+    def __call__(
+        self, rows: Sequence[Row], encoder: Encoder, tokenize: Tokenize
+    ) -> Iterator[EncodedRow]: ...
 
 
 @dataclass(frozen=True)
 class Encoder:
     """How a stage makes sequences. Conversations need a template, documents a separator."""
 
+    encode_rows: EncodeRows
     tokenizer: Tokenizer
     template: ChatTemplate | None = None
     sequence_length: int = 1 << 30
@@ -47,55 +57,15 @@ class Encoder:
     def encode(self, rows: Iterable[Row]) -> Iterator[EncodedRow]:
         """The sequences and faults of each row, in order."""
         waiting = iter(rows)
-        with ThreadPoolExecutor(1) as tokenizing:
+        with ThreadPoolExecutor(1) as thread:
+
+            def tokenize(texts: list[str]) -> Callable[[], list[array[int]]]:
+                return thread.submit(self.tokenizer.encode_batch, texts).result
+
             batches = iter(lambda: list(islice(waiting, BATCH)), [])
-            for batch, chats in _one_ahead((b, self._begun(b, tokenizing)) for b in batches):
-                for row in batch:
-                    yield next(chats) if row.kind == "chat" else EncodedRow(row, self._text(row))
-
-    def _text(self, row: Row) -> list[TrainingSequence | Fault]:
-        assert self.separator_id is not None, "documents need a separator"
-        return [*encode_document(row, self.tokenizer, self.sequence_length, self.separator_id)]
-
-    def _begun(self, batch: Sequence[Row], tokenizing: Executor) -> Iterator[EncodedRow]:
-        """The batch's conversations, which are being tokenized from now on."""
-        rows = [row for row in batch if row.kind == "chat"]
-        if not rows:
-            return iter(())
-        assert self.template is not None, "conversations need a template"
-        rendered = [render(row, self.template, self.tokenizer) for row in rows]
-        ids = tokenizing.submit(self.tokenizer.encode_batch, plain_texts(rendered))
-        return self._chats(rows, rendered, ids)
-
-    def _chats(
-        self,
-        rows: Sequence[Row],
-        rendered: Sequence[RenderedConversation | Fault],
-        ids: Future[list[array[int]]],
-    ) -> Iterator[EncodedRow]:
-        length = self.sequence_length
-        of_all = encode_rendered(rendered, ids.result(), self.tokenizer, length, self.stop_ids)
-        for row, found in zip(rows, of_all, strict=True):
-            if isinstance(found, Fault) and found.code == "rewrites":
-                yield EncodedRow(row, self._by_turn(row), by_turn=True)
-            else:
-                yield EncodedRow(row, [found])
-
-    def _by_turn(self, row: Row) -> list[TrainingSequence | Fault]:
-        assert self.template is not None, "conversations need a template"
-        length = self.sequence_length
-        return [
-            *encode_batch(split_by_turn(row), self.template, self.tokenizer, length, self.stop_ids)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRow:
-    """What became of a row: sequences, or faults in their place. `by_turn`: one for each turn."""
-
-    row: Row
-    parts: list[TrainingSequence | Fault]
-    by_turn: bool = False
+            begun = (self.encode_rows(batch, self, tokenize) for batch in batches)
+            for found in _one_ahead(begun):
+                yield from found
 
 
 @dataclass
@@ -144,28 +114,6 @@ def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
             yield one
             one = following
         yield one
-
-
-def encode_rows(
-    rows: Iterable[Row],
-    template: ChatTemplate | None,
-    tokenizer: Tokenizer,
-    *,
-    sequence_length: int,
-    stop_ids: Sequence[int] = (),
-    separator_id: int | None = None,
-    on_cut: OverlengthPolicy = "drop",
-) -> EncodedSplit:
-    """Every row as sequences, all of them in memory; see `Encoder` and `Encoding.enter`.
-
-    A conversation that is too long is dropped or cut; `refuse` is left to `require_sequences`,
-    so that all of them are counted first.
-    """
-    encoder = Encoder(tokenizer, template, sequence_length, tuple(stop_ids), separator_id)
-    encoding = EncodedSplit(ledger=EncodingStats(sequence_length))
-    for found in encoder.encode(rows):
-        encoding.sequences += encoding.enter(found, on_cut)
-    return encoding
 
 
 def require_sequences(encoding: EncodedSplit, on_cut: OverlengthPolicy = "drop") -> EncodedSplit:

@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from workbench.core.runtime import usable_cores
 from workbench.dataset.rows import Row
-from workbench.tokenization.encoder import EncodedRow, Encoder
+from workbench.tokenization.encoder import Encoder
 from workbench.tokenization.encoding_process import (
     PIPE_BYTES,
     pack_rows,
@@ -29,6 +29,7 @@ from workbench.tokenization.encoding_process import (
     send,
     unpack_tokens,
 )
+from workbench.tokenization.sequences import EncodedRow
 
 HELPERS = 3  # at most; with more, this process cannot keep up with what they bring
 BATCH_ROWS, BATCH_CHARS = 1024, 1 << 20

@@ -20,9 +20,8 @@ from operator import attrgetter
 from typing import IO, Any
 
 from workbench.dataset.rows import Fault, Message, Place, Row
-from workbench.tokenization.conversations import TrainingSequence
-from workbench.tokenization.encoder import EncodedRow, Encoder
-from workbench.tokenization.sequences import TYPE
+from workbench.tokenization.encoder import Encoder
+from workbench.tokenization.sequences import TYPE, EncodedRow, TrainingSequence
 
 PIPE_BYTES = 1 << 20  # of each pipe, where the system allows that
 LENGTH_BYTES = 8

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from workbench.dataset.rows import Place
-from workbench.tokenization.conversations import TrainingSequence
+from workbench.tokenization.sequences import TrainingSequence
 
 PLACES = 5
 NEARLY_ALL = 0.99

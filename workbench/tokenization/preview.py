@@ -6,7 +6,8 @@ the libraries only `tokenizers`; `loading` makes a lens of a preset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,12 +16,8 @@ from workbench.core.text import quantity
 from workbench.dataset.duplicates import with_system
 from workbench.dataset.rows import Fault, Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import (
-    TrainingSequence,
-    encode_document,
-    encode_row,
-    split_by_turn,
-)
+from workbench.tokenization.encoder import Encoder, EncodeRows
+from workbench.tokenization.sequences import TrainingSequence
 from workbench.tokenization.tokenizer import BackendTokenizer
 
 NO_LIMIT = 1 << 30
@@ -77,7 +74,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class TokenPreview:
-    """How one preset reads rows. `limits` are those of conversations and of texts."""
+    """How one preset reads rows; `limits` and `encode_rows` are by the kind of row."""
 
     preset: str
     tokenizer: BackendTokenizer
@@ -86,6 +83,18 @@ class TokenPreview:
     separator_id: int
     system: str
     limits: dict[str, Limit]
+    encode_rows: Mapping[str, EncodeRows]
+
+    def encoder(self, kind: str, sequence_length: int = NO_LIMIT) -> Encoder:
+        """What makes sequences of rows of that kind, as training does."""
+        return Encoder(
+            self.encode_rows[kind],
+            self.tokenizer,
+            self.template,
+            sequence_length,
+            self.stop_ids,
+            self.separator_id,
+        )
 
     def look(self, row: Row) -> RowPreview:
         """The row's tokens. Raises UserError for one that cannot be trained on."""
@@ -121,26 +130,24 @@ class TokenPreview:
             yield f"the first {MAX_TOKENS:,} of {length:,} tokens are shown"
 
     def _encoded(self, row: Row, told: list[str]) -> TrainingSequence:
-        if row.kind == "text":
-            return self._encoded_text(row, told)
-        if self.template is None:
+        if row.messages and self.template is None:
             raise UserError("the base model has no chat template", hint="set model.chat_template")
-        (row,) = with_system([row], self.system)
-        found = encode_row(row, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
-        if isinstance(found, Fault) and found.code == "rewrites":
-            told.append("each turn becomes a separate row; this is the last one")
-            last = split_by_turn(row)[-1]
-            found = encode_row(last, self.template, self.tokenizer, NO_LIMIT, self.stop_ids)
-        if isinstance(found, Fault):
-            raise UserError(found.message, hint=found.hint)
-        return found
-
-    def _encoded_text(self, row: Row, told: list[str]) -> TrainingSequence:
         if len(row.text) > MAX_CHARS:
             told.append(f"the first {MAX_CHARS:,} of {len(row.text):,} characters")
             row = replace(row, text=row.text[:MAX_CHARS])
-        (found,) = encode_document(row, self.tokenizer, NO_LIMIT, self.separator_id)
-        return found
+        rows, encoder = with_system([row], self.system), self.encoder(row.kind)
+        (found,) = encoder.encode_rows(rows, encoder, self._tokenize)
+        if found.by_turn:
+            told.append("each turn becomes a separate row; this is the last one")
+        last = found.parts[-1]
+        if isinstance(last, Fault):
+            raise UserError(last.message, hint=last.hint)
+        return last
+
+    def _tokenize(self, texts: list[str]) -> Callable[[], list[array[int]]]:
+        """At once: for one row a thread costs more than it saves."""
+        ids = self.tokenizer.encode_batch(texts)
+        return lambda: ids
 
     def _pieces(
         self, ids: Sequence[int], trained: Sequence[bool], limit: int

@@ -1,6 +1,7 @@
-"""A sequence of token ids: four bytes each, as they stand in the prepared file.
+"""What rows become: sequences of token ids, each id marked as trained or not.
 
-An `array` of C ints takes a seventh of a list's memory, and is joined, sliced and written as bytes.
+Ids take four bytes each, as they are stored in the prepared file: an `array` of C ints takes a
+seventh of a list's memory, and is joined, sliced and written as bytes.
 """
 
 from __future__ import annotations
@@ -8,9 +9,40 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Collection
+from dataclasses import dataclass
+
+from workbench.dataset.rows import Fault, Place, Row
 
 TYPE = "i"
 _AS_TEXT = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSequence:
+    """One training sequence. `trained[k]` is 1 where `ids[k]` is to be learnt, else 0."""
+
+    ids: array[int]
+    trained: bytes
+    place: Place
+    cut: bool = False  # the sequence was longer than allowed, its end is missing
+    lost_stop: bool = False  # the cut took the stop token of the last turn
+    retokenized: bool = False  # a token spans the seam between a prompt and its answer
+    special_in_text: bool = False  # a message held the name of a control token
+    length: int = 0  # tokens before cutting
+
+    @property
+    def n_trained(self) -> int:
+        """Tokens that training predicts: the first of a sequence never is."""
+        return self.trained.count(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRow:
+    """What became of a row: sequences, or faults in their place. `by_turn`: one for each turn."""
+
+    row: Row
+    parts: list[TrainingSequence | Fault]
+    by_turn: bool = False
 
 
 def positions_of(wanted: Collection[int], ids: array[int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,8 +22,18 @@ from workbench.pipeline.prepare.sequence_file import (
 from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.tokenization import encoding_pool
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.encoder import EncodedRow, EncodedSplit, Encoder
+from workbench.tokenization.conversations import encode_conversations
+from workbench.tokenization.documents import encode_documents
+from workbench.tokenization.encoder import EncodedSplit, Encoder, Tokenize
 from workbench.tokenization.encoding_pool import EncodingPool, PoolWorker
+from workbench.tokenization.sequences import EncodedRow
+
+
+def encode_any(rows: Sequence[Row], encoder: Encoder, tokenize: Tokenize) -> Iterator[EncodedRow]:
+    """Conversations and documents beside each other, so that one file holds all there is."""
+    for row in rows:
+        encode = encode_conversations if row.messages else encode_documents
+        yield from encode([row], encoder, tokenize)
 
 
 class Counting(Encoder):
@@ -44,7 +54,7 @@ def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoder:
     ASKED.clear()
     tokenizer = byte_level()
     stops = (stop_id("qwen", tokenizer),)
-    return Counting(tokenizer, template("qwen"), 120, stops, separator_id=4)
+    return Counting(encode_any, tokenizer, template("qwen"), 120, stops, separator_id=4)
 
 
 ROWS = [
@@ -89,8 +99,10 @@ def test_several_processes_write_the_same_bytes(
     encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding_pool, "BATCH_ROWS", 50)
-    plain = Encoder(*(getattr(encoder, name) for name in Encoder.__dataclass_fields__))
-    rows = [row for number in range(100) for row in (chat(f"{number}", "first"), *ROWS)]
+    facts = (getattr(encoder, name) for name in Encoder.__dataclass_fields__)
+    plain = replace(Encoder(*facts), encode_rows=encode_conversations)
+    chats = [row for row in ROWS if row.messages]
+    rows = [row for number in range(100) for row in (chat(f"{number}", "first"), *chats)]
     alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
     with EncodingPool(plain, pytest.fail, helpers=2, alone_chars=0) as crew:
         crew.helpers = [PoolWorker(plain), PoolWorker(plain)]
@@ -129,10 +141,11 @@ def test_another_way_of_tokenizing_or_a_changed_file_starts_anew(
         replace(encoder, stop_ids=(1,)),
         replace(encoder, separator_id=5),
         replace(encoder, template=template("chatml")),
+        replace(encoder, encode_rows=encode_documents),
     ):
         names.add(encoding_key(other, "{}"))
     names.add(encoding_key(encoder, "{ }"))
-    assert len(names) == 6
+    assert len(names) == 7
     path.write_bytes(path.read_bytes() + b"x")
     ASKED.clear()
     made(encoder, ROWS[:1], tmp_path / "b.safetensors")

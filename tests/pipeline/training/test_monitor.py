@@ -14,6 +14,7 @@ from tests.pipeline.training.test_stage import After
 from workbench.core import files
 from workbench.core.errors import Interrupted
 from workbench.core.sampling import SamplingParams
+from workbench.objectives.base import SamplePrompt
 from workbench.pipeline.models.weights import load as load_result
 from workbench.pipeline.training.monitor import (
     NO_MONITORING,
@@ -22,7 +23,7 @@ from workbench.pipeline.training.monitor import (
     general_examples,
     general_text,
 )
-from workbench.pipeline.training.sample_generation import Prompt, SampleSettings
+from workbench.pipeline.training.sample_generation import SampleSettings
 from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 from workbench.tokenization.tokenizer import from_backend
@@ -44,7 +45,7 @@ def general() -> TokenDataset:
 def watched(folder: Path | None = None, share: float = 1e9) -> MonitorPlan:
     sampling = SamplingParams(temperature=0.8, max_tokens=6)
     asking = SampleSettings(sampling, tiny.tokenizer().decode, stop_ids=[2], pad_id=3)
-    return MonitorPlan(share, folder, [Prompt("a \x1b[31m", [5, 6, 7])], asking, general())
+    return MonitorPlan(share, folder, [SamplePrompt("a \x1b[31m", [5, 6, 7])], asking, general())
 
 
 def looked_at(told: list[events.Event], kind: type[Any] = events.Sampled) -> list[int]:

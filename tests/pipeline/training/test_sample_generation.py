@@ -12,17 +12,22 @@ import torch
 
 from tests import tiny
 from workbench.core.sampling import SamplingParams
+from workbench.objectives.base import SamplePrompt
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training.losses.cross_entropy import causal_model
 from workbench.pipeline.training.model import Adapter
 from workbench.pipeline.training.packed_attention import NAME
-from workbench.pipeline.training.sample_generation import Prompt, SampleSettings, generate_samples
+from workbench.pipeline.training.sample_generation import SampleSettings, generate_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 EOS = 2
-PROMPTS = [Prompt("a", list(range(5, 17))), Prompt("b", [20, 21, 22]), Prompt("c", [30])]
+PROMPTS = [
+    SamplePrompt("a", list(range(5, 17))),
+    SamplePrompt("b", [20, 21, 22]),
+    SamplePrompt("c", [30]),
+]
 GREEDY = SamplingParams(temperature=0.0, max_tokens=16)
 
 

@@ -32,9 +32,8 @@ from workbench.core import files
 from workbench.core.paths import cache_folder
 from workbench.dataset.rows import Row
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import TrainingSequence
-from workbench.tokenization.encoder import EncodedRow, Encoder
-from workbench.tokenization.sequences import TYPE
+from workbench.tokenization.encoder import Encoder
+from workbench.tokenization.sequences import TYPE, EncodedRow, TrainingSequence
 
 HEADER_BYTES = 1024
 KEY_BYTES = 16
@@ -156,6 +155,7 @@ def encoding_key(encoder: Encoder, tokenizer: str) -> str:
         encoder.sequence_length,
         encoder.stop_ids,
         encoder.separator_id,
+        encoder.encode_rows.__name__,
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 

@@ -32,6 +32,7 @@ from workbench.dataset.duplicates import dedupe, find_leaks, first_turn_key, wit
 from workbench.dataset.reader_options import ReaderOptions
 from workbench.dataset.rows import Fault, Row, raise_faults
 from workbench.dataset.sources import ReadResult, read_source, require
+from workbench.objectives import objective_of
 from workbench.pipeline.checks import check
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.models.candidate import Candidate, When
@@ -47,6 +48,7 @@ from workbench.pipeline.prepare.training_data import (
 )
 from workbench.preset.inputs import MINIATURE
 from workbench.preset.miniature import WARNING
+from workbench.preset.rules import needs_chat_template
 from workbench.preset.schema import Data, DataSource, Preset, TrainStage
 from workbench.run import events
 from workbench.run.events import Emit
@@ -60,7 +62,6 @@ from workbench.tokenization.named_templates import read_templates
 from workbench.tokenization.tokenizer import from_backend
 
 END_OF_TEXT = "<|endoftext|>"
-KINDS = {"sft": "conversations", "pretrain": "raw text"}
 PLACES = 3
 
 
@@ -198,7 +199,7 @@ def chat_format(
     before any row is tokenized, for a template that cannot be trained with.
     """
     own = read_templates(base)
-    needed = any(stage.objective == "sft" for stage in preset.train)
+    needed = needs_chat_template(preset)
     if not (needed or own or preset.model.chat_template != "auto"):
         return None, [], ""
     template = resolve_chat_template(
@@ -240,10 +241,12 @@ def tokenize_stage(
 
     Raises UserErrors for rows that the template refuses, UserError when nothing is left to train.
     """
+    objective = objective_of(stage.objective)
     train = repeat_rows(rows_of_stage(splits.train, stage, data), data)
     if not train:
-        raise UserError(f"train.{stage.name}: its sources contain no {KINDS[stage.objective]}")
+        raise UserError(f"train.{stage.name}: its sources contain no {objective.data_title}")
     encoder = Encoder(
+        objective.encoding(),
         from_backend(tokenizer.backend_tokenizer),
         template,
         stage.sequence_length,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from workbench.dataset.rows import Row
 from workbench.dataset.split import split
+from workbench.objectives import objective_of
 from workbench.preset.schema import Data, DataSource, TrainStage
 
 
@@ -39,13 +40,10 @@ def split_rows(rows: Iterable[Row], data: Data) -> Splits:
 
 
 def rows_of_stage(rows: Sequence[Row], stage: TrainStage, data: Data) -> list[Row]:
-    """The rows that a stage sees: of its sources, and fit for its objective.
-
-    `sft` takes conversations, `pretrain` raw text.
-    """
+    """The rows that a stage sees: of its sources, and of the kind that its objective takes."""
     names = [source_name(source, n) for n, source in enumerate(data.source)]
     wished = {names[s] if isinstance(s, int) else s for s in stage.source} or set(names)
-    kind = "chat" if stage.objective == "sft" else "text"
+    kind = objective_of(stage.objective).row_kind
     return [row for row in rows if row.source in wished and row.kind == kind]
 
 

@@ -20,10 +20,10 @@ import torch
 from workbench.core import files
 from workbench.core.text import visible
 from workbench.dataset.rows import Place, Row
+from workbench.objectives.base import SamplePrompt
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from workbench.pipeline.training.sample_generation import (
-    Prompt,
     Sample,
     SampleSettings,
     generate_samples,
@@ -31,7 +31,7 @@ from workbench.pipeline.training.sample_generation import (
 from workbench.pipeline.training.token_dataset import TokenDataset
 from workbench.run import events
 from workbench.run.events import Emit
-from workbench.tokenization.conversations import encode_document
+from workbench.tokenization.documents import encode_document
 from workbench.tokenization.tokenizer import Tokenizer
 
 GENERAL_BLOCK = 512
@@ -43,7 +43,7 @@ class MonitorPlan:
 
     time_share: float
     folder: Path | None = None
-    prompts: Sequence[Prompt] = ()
+    prompts: Sequence[SamplePrompt] = ()
     asking: SampleSettings | None = None
     general: TokenDataset | None = None
 
@@ -131,7 +131,9 @@ def general_text() -> str:
     return resources("workbench.pipeline.training").joinpath("general.txt").read_text("utf-8")
 
 
-def _keep(folder: Path, step: int, prompts: Sequence[Prompt], found: Sequence[Sample]) -> None:
+def _keep(
+    folder: Path, step: int, prompts: Sequence[SamplePrompt], found: Sequence[Sample]
+) -> None:
     """The answers of one step as a text that a person reads: `step-000040.txt`."""
     parts = []
     for prompt, said in zip(prompts, found, strict=True):

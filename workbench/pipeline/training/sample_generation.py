@@ -17,18 +17,11 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from workbench.core.sampling import SamplingParams
+from workbench.objectives.base import SamplePrompt
 from workbench.pipeline.models.rotary import keeps_frequencies
 from workbench.pipeline.training.losses.cross_entropy import causal_model
 
 LIMIT_S = 30.0  # a model that is slower than that on its answers is shown what it has said so far
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a person reads of a prompt, and the token ids that ask it."""
-
-    text: str
-    ids: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,9 @@ class SampleSettings:
     stopping: Callable[[], bool] = field(default=lambda: False)
 
 
-def generate_samples(model: Any, prompts: Sequence[Prompt], asking: SampleSettings) -> list[Sample]:
+def generate_samples(
+    model: Any, prompts: Sequence[SamplePrompt], asking: SampleSettings
+) -> list[Sample]:
     """The answers of `model` to `prompts`, in their order; same weights, same answers."""
     causal = causal_model(model)
     device = causal.get_input_embeddings().weight.device

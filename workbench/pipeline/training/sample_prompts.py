@@ -1,34 +1,32 @@
-"""What a training stage is watched by, from the run's preset: prompts, and how they are asked.
+"""What a training stage is watched by, from the run's preset: prompts, and how they are sampled.
 
-A conversation is asked through the run's own template; a pretraining stage is given the beginning
-of a text to go on from.
+The objective of the stage makes the prompts: a conversation for the run's chat template, say, or
+the beginning of a text to continue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from workbench.dataset.duplicates import with_system
-from workbench.dataset.rows import USER, Message, Place, Row
+from workbench.dataset.rows import Place, Row
 from workbench.dataset.sources import read_source, require
 from workbench.inference.conversation import sampling_params
+from workbench.objectives import objective_of
+from workbench.objectives.base import SamplePrompt, SampleRows
 from workbench.pipeline.artifacts import base_info, run_template, stop_ids
 from workbench.pipeline.context import Context
 from workbench.pipeline.models import base_model as bases
 from workbench.pipeline.prepare.stage import load_rows, separator_id
 from workbench.pipeline.prepare.training_data import rows_of_stage
 from workbench.pipeline.training.monitor import MonitorPlan, general_examples
-from workbench.pipeline.training.sample_generation import Prompt, SampleSettings
+from workbench.pipeline.training.sample_generation import SampleSettings
 from workbench.preset.schema import TrainStage
 from workbench.preset.watch import PROMPT_FILE
 from workbench.run import events
-from workbench.tokenization.conversations import encode_prompt
-from workbench.tokenization.tokenizer import BackendTokenizer, from_backend
-
-FIRST_WORDS = 24  # of a document, in tokens, for the model to go on from
+from workbench.tokenization.tokenizer import from_backend
 
 
 def monitor_plan(context: Context, stage: TrainStage, tokenizer: Any) -> MonitorPlan:
@@ -37,10 +35,10 @@ def monitor_plan(context: Context, stage: TrainStage, tokenizer: Any) -> Monitor
     general = None
     if watch.general:
         general = general_examples(backend, separator_id(tokenizer), stage.sequence_length)
-    if stage.objective == "sft":
-        prompts = _conversations(context, backend)
-    else:
-        prompts = _beginnings(context, stage, backend)
+    rows, objective = _rows(context, stage), objective_of(stage.objective)
+    prompts = objective.sample_prompts(
+        rows, backend, lambda: run_template(context), context.preset.watch.count
+    )
     return MonitorPlan(
         time_share=watch.time_share,
         folder=context.run.samples / stage.name,
@@ -77,38 +75,20 @@ def _older_stop_ids(context: Context, tokenizer: Any) -> list[int]:
     return list(dict.fromkeys(stops))
 
 
-def _conversations(context: Context, backend: BackendTokenizer) -> list[Prompt]:
-    """Conversations up to their last answer, asked as the chat would ask them."""
-    watch, template = context.preset.watch, run_template(context)
-    if watch.prompts == "auto":
-        rows = _varied(load_rows(context.run.dataset / "heldout.jsonl"))
-    else:
-        rows = [_as_asked(row) for prompt in watch.prompts for row in _named(prompt)]
-        rows = with_system(rows, context.preset.data.system)
-    asked = [(row.prompt_messages(), row.tools) for row in rows[: watch.count]]
-    return [
-        Prompt(_last_said(messages), encode_prompt(messages, template, backend, tools))
-        for messages, tools in asked
-    ]
-
-
-def _beginnings(context: Context, stage: TrainStage, backend: BackendTokenizer) -> list[Prompt]:
-    """Texts to go on from: those of the preset, or the first words of held-back documents."""
-    watch, preset = context.preset.watch, context.preset
-    if watch.prompts == "auto":
-        rows = load_rows(context.run.dataset / "validation.jsonl")
-        texts = [row.text for row in rows_of_stage(rows, stage, preset.data)]
-        limit: int | None = FIRST_WORDS
-    else:
+def _rows(context: Context, stage: TrainStage) -> SampleRows:
+    """The rows of the preset's prompts, else those that the run has kept."""
+    watch, preset, dataset = context.preset.watch, context.preset, context.run.dataset
+    named = None
+    if watch.prompts != "auto":
         named = [row for prompt in watch.prompts for row in _named(prompt)]
-        texts, limit = [row.text or _last_said(row.messages) for row in named], None
-    lead = [] if backend.bos_id is None else [backend.bos_id]
-    prompts = []
-    for text in texts[: watch.count]:
-        ids, offsets = backend.encode(text)
-        shown = text[: offsets[:limit][-1][1]] if ids else ""
-        prompts.append(Prompt(shown, [*lead, *ids[:limit]] if ids else []))
-    return prompts
+    return SampleRows(
+        named,
+        held_out=lambda: load_rows(dataset / "heldout.jsonl"),
+        validation=lambda: rows_of_stage(
+            load_rows(dataset / "validation.jsonl"), stage, preset.data
+        ),
+        system=preset.data.system,
+    )
 
 
 def _named(prompt: str) -> list[Row]:
@@ -120,23 +100,7 @@ def _named(prompt: str) -> list[Row]:
     return [Row(Place("watch.prompts", 0), text=prompt)]
 
 
-def _as_asked(row: Row) -> Row:
-    """A text becomes what the user says."""
-    return row if row.messages else replace(row, messages=(Message(USER, row.text),), text="")
-
-
-def _last_said(messages: Sequence[Message]) -> str:
-    return next((m.content for m in reversed(messages) if m.role == USER), "")
-
-
-def _varied(rows: Iterable[Row]) -> list[Row]:
-    """The first row of every category, then the others, each in their order."""
-    firsts: dict[str, Row] = {}
-    others = [row for row in rows if firsts.setdefault(row.category, row) is not row]
-    return [*firsts.values(), *others]
-
-
-def _fitting(context: Context, prompts: Sequence[Prompt]) -> list[Prompt]:
+def _fitting(context: Context, prompts: Sequence[SamplePrompt]) -> list[SamplePrompt]:
     longest = context.preset.generate.context
     kept = [prompt for prompt in prompts if 0 < len(prompt.ids) < longest]
     if len(kept) < len(prompts):

@@ -14,7 +14,7 @@ from peft import PeftModel
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from tests.dataset.helpers import STYLES, byte_level_backend, chat, stop_id, template
+from tests.dataset.helpers import STYLES, byte_level_backend, chat, encode_rows, stop_id, template
 from tests.pipeline.export.helpers import PADDING_ROWS, backend_json, config_for
 from tests.pipeline.training.helpers import Bench
 from workbench.dataset.rows import Row
@@ -22,8 +22,7 @@ from workbench.pipeline.models.base_model import save_tokenizer
 from workbench.pipeline.models.tokenizer_loading import load_tokenizer
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training.token_dataset import TokenDataset
-from workbench.tokenization.conversations import TrainingSequence
-from workbench.tokenization.encoder import encode_rows
+from workbench.tokenization.sequences import TrainingSequence
 from workbench.tokenization.tokenizer import from_backend
 
 

@@ -5,21 +5,29 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.dataset.helpers import REFUSES_SYSTEM, STYLES, byte_level, chat, stop_id, template
+from tests.dataset.helpers import (
+    REFUSES_SYSTEM,
+    STYLES,
+    byte_level,
+    chat,
+    encode_rows,
+    stop_id,
+    template,
+)
 from tests.pipeline.training.helpers import stage_settings
 from tests.pipeline.training.pitfalls.families import ROWS, Home
 from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message, Place, Row
+from workbench.objectives.base import SamplePrompt
 from workbench.pipeline.training.losses.cross_entropy import collate
 from workbench.pipeline.training.sample_generation import (
-    Prompt,
     Sample,
     SampleSettings,
     generate_samples,
 )
 from workbench.tokenization.chat_template import ChatTemplate
-from workbench.tokenization.conversations import TrainingSequence, encode_prompt, encode_row
-from workbench.tokenization.encoder import encode_rows
+from workbench.tokenization.conversations import encode_prompt, encode_row
+from workbench.tokenization.sequences import TrainingSequence
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -76,7 +84,9 @@ def test_02_a_model_that_learnt_its_answer_stops_there(home: Home) -> None:
         pad_id=home.stop,
     )
     model = home.model(home.adapter().parent)
-    assert generate_samples(model, [Prompt(asked, prompt)], asking) == [Sample(said, stopped=True)]
+    assert generate_samples(model, [SamplePrompt(asked, prompt)], asking) == [
+        Sample(said, stopped=True)
+    ]
 
 
 SENTINELS = {"system": "ZSYS", "user": "ZUSR", "tool": "ZTOOL"}

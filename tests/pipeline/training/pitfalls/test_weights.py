@@ -17,6 +17,7 @@ from tests.pipeline.training.pitfalls.families import ROWS, Home, logits
 from workbench.core.sampling import SamplingParams
 from workbench.inference.llama_model import LlamaModel
 from workbench.inference.prompt_tokens import model_chat_template, prompt_ids
+from workbench.objectives.base import SamplePrompt
 from workbench.pipeline.export.gguf_logits import GgufLogits
 from workbench.pipeline.export.merged_safetensors import write_merged
 from workbench.pipeline.export.parity import log_softmax
@@ -24,7 +25,7 @@ from workbench.pipeline.export.plan import plan_export
 from workbench.pipeline.export.stage import ExportResult, export_stage
 from workbench.pipeline.export.vocabulary_check import HARD, Sample
 from workbench.pipeline.models.weights import Weights
-from workbench.pipeline.training.sample_generation import Prompt, SampleSettings, generate_samples
+from workbench.pipeline.training.sample_generation import SampleSettings, generate_samples
 from workbench.preset.schema import Model
 from workbench.tokenization.conversations import encode_prompt
 
@@ -54,7 +55,7 @@ def test_03_answers_side_by_side_are_those_of_one_at_a_time(home: Home) -> None:
         pad_id=home.stop,
     )
     prompts = [
-        Prompt("", encode_prompt(row.messages[:1], home.template, home.backend))
+        SamplePrompt("", encode_prompt(row.messages[:1], home.template, home.backend))
         for row in ROWS[2:5]
     ]
     assert len({len(prompt.ids) for prompt in prompts}) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.core.errors import UserError
+from workbench.objectives import OBJECTIVES
 from workbench.tui import terminal
 from workbench.tui.pane import Pane
 
@@ -113,7 +114,7 @@ class DraftFile(Pane):
 
         def then(kind: str | None) -> None:
             if kind == "train":
-                kinds = [("sft", "responses in conversations"), ("pretrain", "raw text")]
+                kinds = [(one.name, one.title) for one in OBJECTIVES.values()]
                 self.app.push_screen(Picker("Train on what?", kinds), lambda o: typed(kind, o))
             elif kind:
                 question = "Path to the file, folder or glob"
