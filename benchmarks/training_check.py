@@ -17,11 +17,8 @@ def gradients(folder: Path) -> Told:
 
     from workbench.pipeline.models.weights import Weights
     from workbench.pipeline.training import model as models
-    from workbench.pipeline.training.losses.cross_entropy import (
-        CrossEntropyLoss,
-        causal_model,
-        collate,
-    )
+    from workbench.pipeline.training.losses.base import causal_model, collate
+    from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
     from workbench.pipeline.training.token_dataset import TokenDataset
 
     given, cpu = settings_of(folder), torch.device("cpu")

@@ -16,6 +16,7 @@ import workbench.checkers
 import workbench.core
 import workbench.dataset
 import workbench.estimate
+import workbench.objectives
 import workbench.preset
 import workbench.reports
 import workbench.run
@@ -35,6 +36,7 @@ LIGHT_ROOMS = (
     workbench.tokenization,
     workbench.run,
     workbench.preset,
+    workbench.objectives,
     workbench.dataset,
     workbench.estimate,
     workbench.reports,
@@ -44,11 +46,16 @@ LIGHT_ROOMS = (
 LATE = {"workbench.dataset.ngram_index"}
 
 
-def loaded_after(imports: str) -> set[str]:
-    """The top-level modules that a fresh process has after running `imports`."""
+def modules_after(imports: str) -> set[str]:
+    """The modules that a fresh process has after running `imports`."""
     code = f"{imports}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def loaded_after(imports: str) -> set[str]:
+    """The top-level ones of them."""
+    return {name.partition(".")[0] for name in modules_after(imports)}
 
 
 @pytest.mark.parametrize("room", LIGHT_ROOMS, ids=lambda room: room.__name__)
@@ -70,6 +77,15 @@ def test_every_command_can_be_imported_without_anything_heavy() -> None:
         "    importlib.import_module('workbench.commands.' + module.name)"
     )
     assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
+
+
+def test_reading_a_preset_loads_objectives_and_no_tokenizing() -> None:
+    loaded = modules_after("import workbench.preset.loader")
+    assert "workbench.objectives.sft" in loaded
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("workbench.")}
+    assert rooms.isdisjoint({"workbench.tokenization", "workbench.dataset"})
+    tokenizing = "from workbench.objectives import OBJECTIVES; OBJECTIVES['sft'].encoding()"
+    assert "workbench.tokenization.conversations" in modules_after(tokenizing), "the control"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["runs"], ["frobnicate"]])

@@ -86,7 +86,7 @@ def _objectives() -> str:
     """The description of `objective`: what each of them learns, and from which tokens."""
     known = OBJECTIVES.values()
     listed = " or ".join(f"{one.title} ({one.name})" for one in known)
-    trained = " ".join(f"{one.name} trains on {one.trains_on}." for one in known)
+    trained = " ".join(f"'{one.name}' trains on {one.trains_on}." for one in known)
     return f"What to learn: {listed}. {trained}"
 
 

@@ -19,7 +19,8 @@ from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.training.batch_plan import split_micro_batch
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, MicroBatchTensors
+from workbench.pipeline.training.losses.base import MicroBatchTensors
+from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
 from workbench.pipeline.training.memory_check import (
     batch_work,
     estimate_stage_memory,

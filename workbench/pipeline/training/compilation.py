@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from workbench.pipeline.training.distributed.collectives import ProcessGroup
-from workbench.pipeline.training.losses.cross_entropy import causal_model
+from workbench.pipeline.training.losses.base import causal_model
 from workbench.run import events
 from workbench.run.events import Emit
 

@@ -41,7 +41,7 @@ from workbench.pipeline.training.distributed.sharding import (
     unsharded,
 )
 from workbench.pipeline.training.loss_scale import LossScale
-from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, collate
+from workbench.pipeline.training.losses.base import Loss, collate
 from workbench.pipeline.training.lr_schedule import extended_lr_at
 from workbench.pipeline.training.memory_check import (
     PeakMemory,
@@ -60,7 +60,7 @@ class TrainingLoop:
     def __init__(
         self,
         accelerator: Accelerator,
-        module: CrossEntropyLoss,
+        module: Loss,
         optimizer: torch.optim.Optimizer,
         parameters: dict[str, nn.Parameter],
         *,

@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState
 from workbench.bases.targets import TargetGroup
 from workbench.core import files
 from workbench.core.errors import RunFailed
+from workbench.objectives import objective_of
 from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.models.serving_files import copy_serving_files
 from workbench.pipeline.models.weights import TrainResult, Weights, write_result
@@ -44,7 +45,7 @@ from workbench.pipeline.training.distributed.sharding import (
     shard_model,
 )
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
+from workbench.pipeline.training.losses import loss_of
 from workbench.pipeline.training.memory_check import (
     batch_work,
     estimate_stage_memory,
@@ -110,7 +111,8 @@ def train_stage(
     network = _network(
         stage, model, weights, accelerator.device, adapter, len(tokenizer), shares, ahead
     )
-    counted, module = models.count_parameters(network), CrossEntropyLoss(network)
+    counted = models.count_parameters(network)
+    module = loss_of(objective_of(stage.objective), network)
     groups = [] if adapter.kind == "full" else trained_groups(network)
     if share_weights:
         shard_model(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)

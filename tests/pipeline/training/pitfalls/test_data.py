@@ -19,7 +19,7 @@ from tests.pipeline.training.pitfalls.families import ROWS, Home
 from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message, Place, Row
 from workbench.objectives.base import SamplePrompt
-from workbench.pipeline.training.losses.cross_entropy import collate
+from workbench.pipeline.training.losses.base import collate
 from workbench.pipeline.training.sample_generation import (
     Sample,
     SampleSettings,

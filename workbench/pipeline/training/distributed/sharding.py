@@ -21,7 +21,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from workbench.core.errors import UserError
 from workbench.pipeline.training.distributed.collectives import ProcessGroup
-from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss, causal_model
+from workbench.pipeline.training.losses.base import Loss, causal_model
 
 
 def is_sharded(module: nn.Module) -> bool:
@@ -70,7 +70,7 @@ def refuse_half(dtype: torch.dtype) -> None:
 
 
 def shard_model(
-    module: CrossEntropyLoss,
+    module: Loss,
     ranks: ProcessGroup,
     device: torch.device,
     compute: torch.dtype | None = None,
@@ -112,7 +112,7 @@ def full_state_dict(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _has_adapter(module: CrossEntropyLoss) -> bool:
+def _has_adapter(module: Loss) -> bool:
     return causal_model(module.model) is not module.model
 
 
