@@ -132,7 +132,7 @@ def measure(preset: Preset, number: int, steps: int, folder: Path, *, smoke: boo
         tokenizer=load_tokenizer(base),
         folder=folder / "run" / "training" / stage.name,
         emit=seen.append,
-        stopping=lambda: False,
+        should_stop=lambda: False,
     )
     return _read(seen, peak.bytes(), device)
 

@@ -77,7 +77,7 @@ def ours(folder: Path) -> Told:
         tokenizer=AutoTokenizer.from_pretrained(folder / "base"),
         folder=folder / f"ours-{os.getpid()}",
         emit=emit,
-        stopping=lambda: False,
+        should_stop=lambda: False,
     )
     return clock.told(steps[-1].tokens) | {
         "steps": len(steps),

@@ -83,7 +83,7 @@ def test_a_stop_leaves_nothing(source: Path, tmp_path: Path) -> None:
             tmp_path / "out.gguf",
             KINDS["q4_0"],
             progress=begun,
-            stopping=lambda: bool(asked),
+            should_stop=lambda: bool(asked),
         )
     assert names(tmp_path) == []
 

@@ -140,13 +140,13 @@ def test_an_address_that_is_none(
 def test_a_stop_ends_the_upload(modelfile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = list[CreateProgress]()
 
-    def stopping() -> bool:
+    def should_stop() -> bool:
         return any(one.what == "uploading" for one in heard)
 
     with running() as server:
         at(server, monkeypatch)
         with pytest.raises(Interrupted, match="the model was not created"):
-            create_model(modelfile, "mine", doing=heard.append, stopping=stopping)
+            create_model(modelfile, "mine", doing=heard.append, should_stop=should_stop)
     assert server.blobs == {} and server.created == []
 
 

@@ -220,12 +220,12 @@ def batch_size(cache_bytes_per_token: int, context: int) -> int:
 
 
 def generate_batch(
-    decoder: Decoder, jobs: Sequence[PromptJob], stopping: Callable[[], bool] = lambda: False
+    decoder: Decoder, jobs: Sequence[PromptJob], should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[int, Completion]]:
     """Yield (index of the job, answer) as each one ends.
 
     At most as many jobs as the decoder has sequences, each of which fits its context. Ends early,
-    without the unfinished answers, when `stopping` says so.
+    without the unfinished answers, when `should_stop` says so.
     """
     decoder.clear()
     writings = [
@@ -234,7 +234,7 @@ def generate_batch(
     ]
     try:
         for feeds in _rounds(jobs, writings):
-            if stopping():
+            if should_stop():
                 return
             rows = decoder.feed(feeds)
             for index, row in rows.items():

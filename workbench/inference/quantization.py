@@ -139,18 +139,19 @@ def quantize(
     threads: int = 1,
     again: bool = False,
     progress: Callable[[Progress], None] = lambda at: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Quantized:
     """Write `source` as `kind` to `target`; an existing one is replaced.
 
     `again` allows a source that is quantized already. Raises UserError for a source that llama.cpp
-    refuses, RunFailed when the disk is too small or it dies, Interrupted when `stopping()` says so.
+    refuses, RunFailed when the disk is too small or it dies, Interrupted when `should_stop()` is
+    true.
     """
     part = target.with_name(f".{target.name}.part")
     options = ["--threads", str(threads), *(["--again"] if again else [])]
     fallbacks = []
     try:
-        with closing(_told(source, part, kind, options, stopping)) as lines:
+        with closing(_told(source, part, kind, options, should_stop)) as lines:
             for fields in lines:
                 if "bytes" in fields:
                     needed = fields["bytes"] + HEADER_BYTES
@@ -173,13 +174,13 @@ def _told(
     target: Path,
     kind: GgufFileType,
     options: Sequence[str],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> Generator[dict[str, Any], None, None]:
     """What the child tells, line by line; raises when it ends badly."""
     problem = ""
     command = [*CHILD, str(source), str(target), str(kind.number), *options]
     try:
-        for fields in stream_messages(command, stopping):
+        for fields in stream_messages(command, should_stop):
             problem = fields.get("problem", "")
             yield fields
     except ChildDied as died:

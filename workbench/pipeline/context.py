@@ -26,15 +26,15 @@ class TrainingTeam(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """One stage's view of its run. `stopping` is polled at safe points. A `team` are the processes
-    that torchrun started, of which this one is the first. `wanted` are the names of the stages that
-    this invocation does; none for all."""
+    """One stage's view of its run. `should_stop` is polled at safe points. A `team` is the
+    processes that torchrun started, of which this one is the first. `wanted` are the names of the
+    stages that this invocation does; none for all."""
 
     run: RunFolder
     preset: Preset
     emit: Emit
-    stopping: Callable[[], bool]
-    checkpoint_now: Callable[[], bool]
+    should_stop: Callable[[], bool]
+    should_checkpoint: Callable[[], bool]
     team: TrainingTeam | None = None
     wanted: tuple[str, ...] = ()
 
@@ -52,7 +52,7 @@ def context_of(
     run: RunFolder,
     preset: Preset,
     emit: Emit,
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     *,
     first: bool = True,
     team: TrainingTeam | None = None,
@@ -60,13 +60,13 @@ def context_of(
 ) -> Context:
     """The view of a stage of `run`; only the `first` process takes requests for a checkpoint."""
 
-    def checkpoint_now() -> bool:
+    def should_checkpoint() -> bool:
         asked = first and control.is_requested(run.control, "checkpoint")
         if asked:
             control.clear(run.control, "checkpoint")
         return asked
 
-    return Context(run, preset, emit, stopping, checkpoint_now, team, tuple(wanted))
+    return Context(run, preset, emit, should_stop, should_checkpoint, team, tuple(wanted))
 
 
 @dataclass(frozen=True)

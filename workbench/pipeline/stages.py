@@ -78,7 +78,7 @@ def run_stages(
     run: RunFolder,
     stages: Sequence[Stage],
     log: EventLog,
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     team: TrainingTeam | None = None,
 ) -> None:
     """Do what is wanted and not done yet. Raises what a stage raises."""
@@ -94,7 +94,7 @@ def run_stages(
         finished = state.stages[stage.name].done if stage.name in state.stages else None
         stands = finished is not None and not missing and _is_current(run, finished, inputs)
         emit = _to(log, stage.name)
-        context = context_of(run, preset, emit, stopping, team=team, wanted=wanted)
+        context = context_of(run, preset, emit, should_stop, team=team, wanted=wanted)
         if finished and stands:
             if stage.wanted:
                 context.emit(events.StageSkipped(reason="already done, inputs unchanged"))
@@ -121,7 +121,7 @@ def _refuse_missing(run: RunFolder, stage: Stage, missing: Sequence[str]) -> Non
 
 
 def _do(stage: Stage, inputs: str, context: Context, log: EventLog) -> list[dict[str, Any]]:
-    if context.stopping():
+    if context.should_stop():
         raise Interrupted(f"stopped before {stage.name}")
     started = time.monotonic()
     context.emit(events.StageStarted(title=stage.title))

@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return torchrun.run_follower(place)
     run = RunFolder(options.run.resolve())
     wanted = tuple(part for part in options.stages.split(",") if part)
-    stopping = StopSignal(run.control)
-    stopping.listen()
+    stop_signal = StopSignal(run.control)
+    stop_signal.listen()
     try:
         lock = Lock(run.lock_file)
     except UserError as error:
@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = EventLog(run.events_file)
     try:
         if place is None:
-            return work(run, log, wanted, stopping)
-        return torchrun.run_leader(place, lambda ours: work(run, log, wanted, stopping, ours))
+            return work(run, log, wanted, stop_signal)
+        return torchrun.run_leader(place, lambda ours: work(run, log, wanted, stop_signal, ours))
     finally:
         log.close()
         lock.release()
@@ -69,7 +69,7 @@ def work(
     run: RunFolder,
     log: EventLog,
     wanted: tuple[str, ...],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     ours: torchrun.TorchrunGroup | None = None,
 ) -> int:
     """Do the stages and write how it ended."""
@@ -85,7 +85,7 @@ def work(
         pid, host = os.getpid(), socket.gethostname()
         log.append(events.RunStarted(pid=pid, host=host, version=__version__, stages=names))
         with SystemLoadMonitor(log.append):
-            run_stages(run, plan, log, stopping, ours)
+            run_stages(run, plan, log, should_stop, ours)
     except BaseException as error:
         ending, status = explain(error, run)
     else:

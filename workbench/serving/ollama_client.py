@@ -184,7 +184,7 @@ def create_model(
     *,
     gguf: Path | None = None,
     doing: Callable[[CreateProgress], None] = lambda doing: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Created:
     """Make the model `name` of the Modelfile in the server that OLLAMA_HOST names.
 
@@ -199,7 +199,7 @@ def create_model(
     total = path.stat().st_size
 
     def go_on(what: str, done: int) -> None:
-        if stopping():
+        if should_stop():
             raise Interrupted("stopped; the model was not created in Ollama")
         doing(CreateProgress(what, done, total))
 

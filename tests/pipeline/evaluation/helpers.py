@@ -33,12 +33,12 @@ class Parrot:
         return {"gguf": self._identity}
 
     def replies(
-        self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
+        self, questions: Sequence[Question], known: Container[Key], should_stop: Callable[[], bool]
     ) -> Iterator[Reply]:
         for question in questions:
             if question.key in known:
                 continue
-            if stopping():
+            if should_stop():
                 return
             self.asked.append(question.key)
             yield Reply(*question.key, self._say(question), "stop", 3, 0.01)
@@ -48,13 +48,13 @@ class Parrot:
         return True
 
     def weigh(
-        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+        self, expected: Sequence[Expected], known: Container[int], should_stop: Callable[[], bool]
     ) -> Iterator[ExpectedLoss]:
         """A token a word, each of half a nat; an answer "?" cannot be weighed."""
         for one in expected:
             if one.index in known:
                 continue
-            if stopping():
+            if should_stop():
                 return
             self.weighed.append(one.index)
             words = one.messages[-1].content.split()

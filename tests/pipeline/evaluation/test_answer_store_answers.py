@@ -79,8 +79,8 @@ def test_answers_of_another_model_or_to_other_questions_are_not_used(tmp_path: P
 
 def test_problems_are_told_but_asked_again(tmp_path: Path) -> None:
     class Sick(Parrot):
-        def replies(self, questions, known, stopping):  # type: ignore[no-untyped-def]
-            for reply in super().replies(questions, known, stopping):
+        def replies(self, questions, known, should_stop):  # type: ignore[no-untyped-def]
+            for reply in super().replies(questions, known, should_stop):
                 sick = reply.index == 3
                 yield Reply(*reply.key, problem="server down") if sick else reply
 

@@ -28,7 +28,7 @@ def weigh(parrot: Parrot, path: Path, stop_after: int = 10**6, context: int = 99
     polls = iter(range(10**7))
     found = expected_of(ROWS)
     return score_expected_answers(
-        parrot, found, context, path, stopping=lambda: next(polls) >= stop_after
+        parrot, found, context, path, should_stop=lambda: next(polls) >= stop_after
     )
 
 

@@ -157,7 +157,7 @@ def test_an_interrupted_evaluation_ends_with_the_same_report(tmp_path: Path) -> 
     for stop_after in (3, 25, 40, 70, 100):
         polls = iter(range(10**6))
         try:
-            evaluate(models, broken, plan, stopping=lambda n=stop_after, p=polls: next(p) >= n)
+            evaluate(models, broken, plan, should_stop=lambda n=stop_after, p=polls: next(p) >= n)
         except Interrupted:
             continue
     evaluate(models, broken, plan)

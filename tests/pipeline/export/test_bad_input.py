@@ -145,7 +145,7 @@ def test_a_disk_that_cannot_take_all_of_it(
 def test_a_stop_in_any_phase_leaves_no_part(made: Path, tmp_path: Path, phase: str) -> None:
     seen = list[str]()
     calls = Callbacks(
-        doing=lambda at: _note(seen, at), stopping=lambda: bool(seen) and seen[-1] == phase
+        doing=lambda at: _note(seen, at), should_stop=lambda: bool(seen) and seen[-1] == phase
     )
     out = tmp_path / "out"
     with pytest.raises(Interrupted):

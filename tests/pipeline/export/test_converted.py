@@ -118,7 +118,7 @@ def test_a_stop_leaves_no_part(weights: Weights, tmp_path: Path) -> None:
             name="made",
             formats=["f16"],
             converter=program(tmp_path, CONVERTS),
-            callbacks=Callbacks(stopping=lambda: True),
+            callbacks=Callbacks(should_stop=lambda: True),
             threads=1,
         )
     assert names(tmp_path / "export") == []

@@ -47,7 +47,7 @@ def test_one_that_stalls_is_ended(tmp_path: Path) -> None:
 def test_it_stops_when_it_is_asked_to(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         convert(
-            program(tmp_path, HANGS), tmp_path, tmp_path / "x.gguf", "f16", stopping=lambda: True
+            program(tmp_path, HANGS), tmp_path, tmp_path / "x.gguf", "f16", should_stop=lambda: True
         )
     assert left(tmp_path) == []
 

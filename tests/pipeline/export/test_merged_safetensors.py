@@ -55,7 +55,7 @@ def test_a_stop_leaves_nothing_and_keeps_the_older(tmp_path: Path) -> None:
     planned = plan(Weights(base), ["f16"])
     write_merged(planned, tmp_path / "merged")
     with pytest.raises(Interrupted):
-        write_merged(planned, tmp_path / "merged", stopping=lambda: True)
+        write_merged(planned, tmp_path / "merged", should_stop=lambda: True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "merged"]
     assert files.verify(tmp_path / "merged") == ""
 

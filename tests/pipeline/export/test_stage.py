@@ -127,7 +127,7 @@ def test_a_stop_during_parity_keeps_the_files(weights: Weights, tmp_path: Path) 
     def on_parity(parity: Parity, verdict: Verdict) -> None:
         asked["stop"] = True
 
-    calls = Callbacks(on_parity=on_parity, stopping=lambda: asked["stop"])
+    calls = Callbacks(on_parity=on_parity, should_stop=lambda: asked["stop"])
     with pytest.raises(Interrupted):
         export_stage(
             weights,

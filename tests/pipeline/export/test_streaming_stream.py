@@ -78,14 +78,14 @@ def test_a_stop_leaves_nothing(weights: Weights, tmp_path: Path) -> None:
     asked = iter([False] * 5 + [True] * 100)
     out = {kind: tmp_path / f"{kind}.gguf" for kind in ("f16", "q8_0")}
     with pytest.raises(Interrupted):
-        run_export(plan(weights, ["f16", "q8_0"]), out, stopping=lambda: next(asked))
+        run_export(plan(weights, ["f16", "q8_0"]), out, should_stop=lambda: next(asked))
     assert left_in(tmp_path) == []
 
 
 def test_an_older_file_survives_a_stop(weights: Weights, tmp_path: Path) -> None:
     (tmp_path / "f16.gguf").write_bytes(b"older")
     with pytest.raises(Interrupted):
-        run_export(plan(weights, ["f16"]), {"f16": tmp_path / "f16.gguf"}, stopping=lambda: True)
+        run_export(plan(weights, ["f16"]), {"f16": tmp_path / "f16.gguf"}, should_stop=lambda: True)
     assert (tmp_path / "f16.gguf").read_bytes() == b"older"
 
 

@@ -71,15 +71,15 @@ class Bench:
         self,
         name: str = "run",
         *,
-        stopping: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
         weights: Weights | None = None,
         settings: TrainStage | None = None,
         emit: Callable[[Event], None] | None = None,
-        watched: MonitorPlan = NO_MONITORING,
+        monitor_plan: MonitorPlan = NO_MONITORING,
         model: Model = MODEL,
         tokenizer: Any = None,
         ranks: ProcessGroup = SINGLE_PROCESS,
-        share_weights: bool = False,
+        shard_weights: bool = False,
     ) -> tuple[TrainResult, list[Event]]:
         """Train in `root/name`; returns the result and all events."""
         told: list[Event] = []
@@ -93,10 +93,10 @@ class Bench:
             tokenizer=tokenizer or tiny.tokenizer(),
             folder=self.folder(name, stage.name),
             emit=emit or told.append,
-            stopping=stopping,
-            watched=watched,
+            should_stop=should_stop,
+            monitor_plan=monitor_plan,
             ranks=ranks,
-            share_weights=share_weights,
+            shard_weights=shard_weights,
         )
         return result, told
 

@@ -94,7 +94,7 @@ def test_their_rows_are_trained_and_nothing_else_of_the_embedding(bench: Bench) 
 def test_resumed_the_bits_are_the_same(bench: Bench) -> None:
     train(bench, "whole")
     with pytest.raises(Interrupted):
-        train(bench, "stopped", stopping=After(5))
+        train(bench, "stopped", should_stop=After(5))
     train(bench, "stopped")
     assert files.sha256(bench.adapter("stopped")) == files.sha256(bench.adapter("whole"))
 

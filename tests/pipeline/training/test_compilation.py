@@ -47,7 +47,7 @@ def test_resumed_the_bits_are_the_same(tmp_path: Path) -> None:
     bench, stage = Bench(tmp_path), stage_settings(max_steps=6, compile=True)
     bench.train("whole", settings=stage)
     with pytest.raises(Interrupted):
-        bench.train("stopped", settings=stage, stopping=After(3))
+        bench.train("stopped", settings=stage, should_stop=After(3))
     bench.train("stopped", settings=stage)
     assert files.sha256(bench.adapter("stopped")) == files.sha256(bench.adapter("whole"))
 

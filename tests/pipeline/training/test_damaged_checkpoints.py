@@ -30,7 +30,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("stopped"))
     bench.train("whole")
     with pytest.raises(Interrupted):
-        bench.train("stopped", stopping=After(9))
+        bench.train("stopped", should_stop=After(9))
     return bench
 
 

@@ -48,7 +48,7 @@ def test_the_step_before_is_kept(
 ) -> None:
     bench = Bench(tmp_path)
     with pytest.raises(Interrupted):
-        bench.train("stopped", stopping=After(AT))
+        bench.train("stopped", should_stop=After(AT))
     strike(monkeypatch, wrong)
     log = EventLog(tmp_path / "events.jsonl")
     told: list[events.Event] = []

@@ -92,7 +92,7 @@ def test_plain_peft_computes_the_same(trained: Trained) -> None:
         loaded(trained.bench.base),
         Adapter(rank=8, alpha=16.0, targets=tuple(SETTINGS["targets"]), carry=True),
         seed=7,
-        carried=trained.adapter,
+        continued_adapter=trained.adapter,
     )
     theirs = PeftModel.from_pretrained(load_causal(trained.bench.base), trained.adapter)
     base, found = logits(load_causal(trained.bench.base)), logits(ours)
@@ -139,14 +139,14 @@ def dequantized(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 def test_a_resumed_stage_ends_with_the_same_bits(trained: Trained) -> None:
     bench, calls = trained.bench, 0
 
-    def stopping() -> bool:
+    def should_stop() -> bool:
         nonlocal calls
         calls += 1
         return calls > 3
 
     settings = stage_settings(adapter=SETTINGS, max_steps=6)
     with pytest.raises(Interrupted):
-        bench.train("resumed", settings=settings, stopping=stopping)
+        bench.train("resumed", settings=settings, should_stop=should_stop)
     bench.train("resumed", settings=settings)
     one, two = load_file(bench.adapter()), load_file(bench.adapter("resumed"))
     assert one.keys() == two.keys()

@@ -25,7 +25,7 @@ def test_extended_after_its_end_and_amid_an_extension_the_bits_are_the_same(benc
     planned, first = bench.train("grown")
     assert whole.steps == planned.steps + 11
     with pytest.raises(Interrupted):
-        bench.train("grown", settings=stage_settings(extensions=[6]), stopping=After(3))
+        bench.train("grown", settings=stage_settings(extensions=[6]), should_stop=After(3))
     _, rest = bench.train("grown", settings=stage_settings(extensions=[6, 5]))
     assert losses(rest) == losses(told)[planned.steps + 3 :]
     assert losses(first) == losses(told)[: planned.steps]

@@ -74,7 +74,9 @@ def test_what_is_not_plain_stays_with_peft() -> None:
 def test_two_adapters_at_once_stay_with_peft(tmp_path: Path) -> None:
     adapted("llama", False).save_pretrained(tmp_path / "first")
     frozen = tiny.model("llama")
-    made = model.attach_adapter(frozen, Adapter(rank=4), seed=2, beneath=[tmp_path / "first"])
+    made = model.attach_adapter(
+        frozen, Adapter(rank=4), seed=2, frozen_adapters=[tmp_path / "first"]
+    )
     layers = [m for m in made.modules() if type(m) is lora.LoraLayer]
     assert layers and not any(isinstance(m.forward, lora._Joined) for m in layers)
 

@@ -65,7 +65,7 @@ def test_resumed_the_bits_and_the_scale_are_the_same(
     bench = Bench(tmp_path)
     bench.train("whole", model=HALF)
     with pytest.raises(Interrupted):
-        bench.train("stopped", stopping=After(5), model=HALF)
+        bench.train("stopped", should_stop=After(5), model=HALF)
     bench.train("stopped", model=HALF)
     assert files.sha256(bench.adapter("stopped")) == files.sha256(bench.adapter("whole"))
 

@@ -83,7 +83,7 @@ def test_parts_are_kept_on_resuming(bench: Bench, monkeypatch: pytest.MonkeyPatc
     Small(monkeypatch, holds=70)
     _, whole = bench.train("whole")
     with pytest.raises(Interrupted):
-        bench.train("stopped", stopping=After(5))
+        bench.train("stopped", should_stop=After(5))
     device = Small(monkeypatch, holds=70)
     _, rest = bench.train("stopped")
     assert device.refused == 0 and losses(rest) == losses(whole)[5:]

@@ -65,7 +65,7 @@ def test_a_resumed_stage_equals_one_that_ran_through(kind: str, tmp_path: Path) 
     stage = settings(BOTH, save_every=2.0)
     bench.train("whole", settings=stage)
     with pytest.raises(Interrupted):
-        bench.train("cut", settings=stage, emit=told.append, stopping=lambda: len(told) > 6)
+        bench.train("cut", settings=stage, emit=told.append, should_stop=lambda: len(told) > 6)
     bench.train("cut", settings=stage)
     assert files.sha256(bench.adapter("cut")) == files.sha256(bench.adapter("whole"))
 

@@ -55,7 +55,7 @@ def looked_at(told: list[events.Event], kind: type[Any] = events.Sampled) -> lis
 def test_base_first_then_every_evaluation_and_the_bits_stay(bench: Bench, tmp_path: Path) -> None:
     stage = stage_settings(evaluate_every=4.0)
     plain, _ = bench.train("plain", settings=stage)
-    _, told = bench.train("watched", settings=stage, watched=watched(tmp_path / "samples"))
+    _, told = bench.train("watched", settings=stage, monitor_plan=watched(tmp_path / "samples"))
     steps = [0, *(step for step in range(4, plain.steps, 4)), plain.steps]
     assert looked_at(told) == looked_at(told, events.GeneralMeasured) == steps
     assert files.sha256(bench.adapter("plain")) == files.sha256(bench.adapter("watched"))
@@ -66,10 +66,10 @@ def test_base_first_then_every_evaluation_and_the_bits_stay(bench: Bench, tmp_pa
 
 
 def test_resumed_the_bits_are_the_same_and_step_0_is_not_asked_again(bench: Bench) -> None:
-    bench.train("whole", watched=watched())
+    bench.train("whole", monitor_plan=watched())
     with pytest.raises(Interrupted):
-        bench.train("stopped", stopping=After(5), watched=watched())
-    _, told = bench.train("stopped", watched=watched())
+        bench.train("stopped", should_stop=After(5), monitor_plan=watched())
+    _, told = bench.train("stopped", monitor_plan=watched())
     assert 0 not in looked_at(told) and looked_at(told)
     assert (
         load_result(bench.folder("stopped")).general == load_result(bench.folder("whole")).general
@@ -81,7 +81,7 @@ def test_resumed_the_bits_are_the_same_and_step_0_is_not_asked_again(bench: Benc
 
 def test_answers_are_given_without_validation_rows_too(bench: Bench) -> None:
     TokenDataset.of([]).save(bench.validation_file)
-    _, told = bench.train(settings=stage_settings(evaluate_every=4.0), watched=watched())
+    _, told = bench.train(settings=stage_settings(evaluate_every=4.0), monitor_plan=watched())
     assert len(looked_at(told)) > 2
     assert not [event for event in told if isinstance(event, events.Validated)]
 
@@ -93,14 +93,14 @@ def test_without_memory_for_answers_training_goes_on(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("workbench.pipeline.training.monitor.generate_samples", too_much)
-    result, told = bench.train(watched=watched())
+    result, told = bench.train(monitor_plan=watched())
     notes = [event.message for event in told if isinstance(event, events.Note)]
     assert notes == ["watch.prompts are disabled from here on: out of memory"]
     assert result.steps == bench.train("again")[0].steps and not looked_at(told)
 
 
 def test_the_general_loss_is_that_of_its_text(bench: Bench) -> None:
-    _, told = bench.train(settings=stage_settings(learning_rate=1e-9), watched=watched())
+    _, told = bench.train(settings=stage_settings(learning_rate=1e-9), monitor_plan=watched())
     measured = [event for event in told if isinstance(event, events.GeneralMeasured)]
     assert measured[0].tokens == general().targets.sum() > 1000
     model, total = tiny.model(), 0.0
@@ -139,7 +139,7 @@ def test_looks_keep_to_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_nothing_to_look_at_costs_nothing(bench: Bench) -> None:
-    _, told = bench.train(watched=NO_MONITORING)
+    _, told = bench.train(monitor_plan=NO_MONITORING)
     assert not looked_at(told) and not looked_at(told, events.GeneralMeasured)
 
 

@@ -68,7 +68,7 @@ def test_what_was_chosen_is_kept_on_resuming(bench: Bench, monkeypatch: pytest.M
     Trials(monkeypatch, 1.0, 0.5)
     bench.train("whole", settings=AUTO)
     with pytest.raises(Interrupted):
-        bench.train("stopped", settings=AUTO, stopping=After(5))
+        bench.train("stopped", settings=AUTO, should_stop=After(5))
     trials = Trials(monkeypatch, 0.5, 1.0)
     _, told = bench.train("stopped", settings=AUTO)
     assert trials.count == 0 and said(told) == []

@@ -34,7 +34,7 @@ def train(bench: Bench, name: str, quantization: str, **settings: object) -> lis
         tokenizer=tiny.tokenizer(),
         folder=bench.folder(name),
         emit=told.append,
-        stopping=lambda: False,
+        should_stop=lambda: False,
     )
     return told
 
@@ -67,7 +67,7 @@ def test_eight_bit_optimizers_resume_exactly(tmp_path: Path, optimizer: str) -> 
     bench.train("whole", settings=stage)
     left = iter([False] * 4 + [True])
     with pytest.raises(Interrupted):
-        bench.train("stopped", settings=stage, stopping=lambda: next(left))
+        bench.train("stopped", settings=stage, should_stop=lambda: next(left))
     bench.train("stopped", settings=stage)
     assert files.sha256(bench.adapter("stopped")) == files.sha256(bench.adapter("whole"))
 

@@ -102,5 +102,5 @@ def test_a_stop_text_ends_the_answer(tmp_path: Path) -> None:
 
 
 def test_asked_to_stop_it_stops(tmp_path: Path) -> None:
-    said = generate_samples(network(tmp_path), PROMPTS, asking(stopping=lambda: True))
+    said = generate_samples(network(tmp_path), PROMPTS, asking(should_stop=lambda: True))
     assert {len(one.text.split()) for one in said} == {1} and not said[0].stopped

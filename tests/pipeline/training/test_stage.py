@@ -53,7 +53,7 @@ def test_resumed_at_any_step_the_bits_are_the_same(bench: Bench, packing: bool) 
     for stop in (1, 3, 4, 7, result.steps - 1):
         name = f"stopped-{stop}"
         with pytest.raises(Interrupted):
-            bench.train(name, stopping=After(stop), settings=stage)
+            bench.train(name, should_stop=After(stop), settings=stage)
         _, rest = bench.train(name, settings=stage)
         assert losses(rest) == losses(whole)[stop:]
         for which in ("best", "last", "final"):
@@ -72,7 +72,7 @@ def test_full_training_resumes_too(bench: Bench) -> None:
     stage = stage_settings(adapter={"kind": "full"}, learning_rate=1e-3)
     bench.train("whole", settings=stage)
     with pytest.raises(Interrupted):
-        bench.train("stopped", stopping=After(6), settings=stage)
+        bench.train("stopped", should_stop=After(6), settings=stage)
     bench.train("stopped", settings=stage)
     finals = [bench.folder(n) / "adapters/final/model.safetensors" for n in ("whole", "stopped")]
     assert files.sha256(finals[0]) == files.sha256(finals[1])
@@ -81,7 +81,7 @@ def test_full_training_resumes_too(bench: Bench) -> None:
 def test_damaged_checkpoint_is_passed_over_and_named(bench: Bench) -> None:
     bench.train("whole")
     with pytest.raises(Interrupted):
-        bench.train("hurt", stopping=After(9))
+        bench.train("hurt", should_stop=After(9))
     newest = list(checkpoint.steps(bench.folder("hurt")))[-1]
     with open(newest / "trainable.safetensors", "r+b") as file:
         file.truncate(100)
@@ -100,7 +100,7 @@ def test_only_the_newest_checkpoints_stay(bench: Bench) -> None:
 
 def test_other_data_is_refused_on_resume(bench: Bench) -> None:
     with pytest.raises(Interrupted):
-        bench.train(stopping=After(3))
+        bench.train(should_stop=After(3))
     TokenDataset.of(rows(40, seed=9)).save(bench.train_file)
     with pytest.raises(UserError, match="trained with other data or settings"):
         bench.train()

@@ -24,15 +24,15 @@ from workbench.pipeline.training.weight_prefetch import prefetch_weights
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 
 
-def loaded(base: Path, ahead: weight_prefetch.WeightPrefetch | None = None) -> dict[str, Tensor]:
-    model = load(Weights(base), device=CPU, dtype=FLOAT32, ahead=ahead)
+def loaded(base: Path, prefetch: weight_prefetch.WeightPrefetch | None = None) -> dict[str, Tensor]:
+    model = load(Weights(base), device=CPU, dtype=FLOAT32, prefetch=prefetch)
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def assert_same(base: Path) -> None:
-    ahead = prefetch_weights(base, FLOAT32, "none")
-    assert ahead
-    plain, quick = loaded(base), loaded(base, ahead)
+    prefetch = prefetch_weights(base, FLOAT32, "none")
+    assert prefetch
+    plain, quick = loaded(base), loaded(base, prefetch)
     assert plain.keys() == quick.keys()
     for name, tensor in plain.items():
         assert tensor.dtype == quick[name].dtype and torch.equal(tensor, quick[name]), name
@@ -80,12 +80,12 @@ def test_experts_are_left_to_what_puts_them_together(tmp_path: Path) -> None:
 
 def test_the_file_is_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
-    ahead = prefetch_weights(base, FLOAT32, "none")
-    assert ahead
-    (future,) = ahead._reading.values()
+    prefetch = prefetch_weights(base, FLOAT32, "none")
+    assert prefetch
+    (future,) = prefetch._reading.values()
     read = future.result()
     pointers = {tensor.data_ptr() for tensor in read.values()}
-    found = loaded(base, ahead)
+    found = loaded(base, prefetch)
     assert read == {}, "each is given once, and kept no longer"
     assert {tensor.data_ptr() for name, tensor in found.items() if "rotary" not in name} <= pointers
 
@@ -93,9 +93,9 @@ def test_the_file_is_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_damaged_file_is_told_as_without(tmp_path: Path) -> None:
     base = narrow(tiny.model(), tmp_path / "base")
     (base / "model.safetensors").write_bytes(b"\x10" * 64)
-    ahead = prefetch_weights(base, FLOAT32, "none")
+    prefetch = prefetch_weights(base, FLOAT32, "none")
     with pytest.raises(UserError, match="this base model cannot be loaded"):
-        loaded(base, ahead)
+        loaded(base, prefetch)
 
 
 def test_other_formats_are_only_asked_for(tmp_path: Path) -> None:

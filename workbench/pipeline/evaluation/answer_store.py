@@ -105,11 +105,11 @@ def score_expected_answers(
     context: int,
     path: Path,
     on_weighed: Callable[[int, int], None] = lambda done, total: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[int, ExpectedLoss]:
     """What each answer weighs, by its row; nothing where the model cannot tell.
 
-    Those that stand in `path` are not weighed again. Raises Interrupted when `stopping` says so.
+    Those that stand in `path` are not weighed again. Raises Interrupted when `should_stop` says so.
     """
     head = {
         "format": EXPECTED_LOSSES_FORMAT,
@@ -126,7 +126,7 @@ def score_expected_answers(
         return known
     found = dict(known)
     with Appender(path, head, fresh=not known) as appender:
-        for one in answerer.weigh(expected, known, stopping):
+        for one in answerer.weigh(expected, known, should_stop):
             if not one.problem:
                 appender.append(asdict(one))
             found[one.index] = one
@@ -167,12 +167,12 @@ def answer_all(
     questions: Sequence[Question],
     asking: GenerationSettings,
     path: Path,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Reply]:
     """Yield one reply a question: first those that stand in `path`, then new ones as they come.
 
     New answers are appended to `path` before they are yielded; problems are not kept, so that they
-    are tried again. Raises Interrupted when `stopping` says so; what was answered then stands.
+    are tried again. Raises Interrupted when `should_stop` says so; what was answered then stands.
     """
     head = {
         "format": ANSWERS_FORMAT,
@@ -186,7 +186,7 @@ def answer_all(
         return
     n_answered = len(known)
     with Appender(path, head, fresh=not known) as appender:
-        for reply in answerer.replies(questions, known, stopping):
+        for reply in answerer.replies(questions, known, should_stop):
             if not reply.problem:
                 appender.append(asdict(reply))
             n_answered += 1

@@ -66,7 +66,7 @@ class GgufAnswerer:
         return {"gguf": files.sha256(self.path), "engine": engine}
 
     def replies(
-        self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
+        self, questions: Sequence[Question], known: Container[Key], should_stop: Callable[[], bool]
     ) -> Iterator[Reply]:
         """Replies group by group. A prompt too long for the context is a reply with a problem."""
         try:
@@ -89,9 +89,9 @@ class GgufAnswerer:
                 yield _too_long(question, len(ids), limit)
         needs = [min(limit, len(ids) + self._asking.sampling.max_tokens) for _, ids in fitting]
         for number, part in enumerate(_by_factors(model, fitting, needs)):
-            if number and stopping():
+            if number and should_stop():
                 return
-            yield from self._ask(model, part, limit, known, stopping)
+            yield from self._ask(model, part, limit, known, should_stop)
 
     def _ask(
         self,
@@ -99,7 +99,7 @@ class GgufAnswerer:
         fitting: Sequence[tuple[Question, list[int]]],
         limit: int,
         known: Container[Key],
-        stopping: Callable[[], bool],
+        should_stop: Callable[[], bool],
     ) -> Iterator[Reply]:
         longest = max(len(ids) for _, ids in fitting)
         context = min(limit, longest + self._asking.sampling.max_tokens)
@@ -111,7 +111,7 @@ class GgufAnswerer:
                 if all(question.key in known for question, _ in group):
                     continue
                 jobs = [self._job(question, ids) for question, ids in group]
-                for at, answer in generate_batch(decoder, jobs, stopping):
+                for at, answer in generate_batch(decoder, jobs, should_stop):
                     question = group[at][0]
                     if question.key not in known:
                         yield Reply(
@@ -121,7 +121,7 @@ class GgufAnswerer:
                             n_tokens=answer.n_tokens,
                             elapsed_s=round(answer.elapsed_s, 4),
                         )
-                if stopping():
+                if should_stop():
                     return
         finally:
             decoder.close()
@@ -131,7 +131,7 @@ class GgufAnswerer:
         return True
 
     def weigh(
-        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+        self, expected: Sequence[Expected], known: Container[int], should_stop: Callable[[], bool]
     ) -> Iterator[ExpectedLoss]:
         """One answer after the other; one too long for the context comes with a problem."""
         try:
@@ -155,19 +155,19 @@ class GgufAnswerer:
                 yield ExpectedLoss(one.index, problem=_beyond("the row", given.n_tokens, limit))
         needs = [given.n_tokens for _, given in fitting]
         for part in _by_factors(model, fitting, needs):
-            yield from self._weigh(model, part, stopping)
+            yield from self._weigh(model, part, should_stop)
 
     def _weigh(
         self,
         model: LlamaModel,
         fitting: Sequence[tuple[int, PromptAndAnswer]],
-        stopping: Callable[[], bool],
+        should_stop: Callable[[], bool],
     ) -> Iterator[ExpectedLoss]:
         longest = max(given.n_tokens for _, given in fitting)
         decoder = Decoder(model, context=longest, threads=self._threads)
         try:
             for index, given in fitting:
-                if stopping():
+                if should_stop():
                     return
                 nats = round(answer_loss(decoder, given), 6)
                 yield ExpectedLoss(index, len(given.answer), nats)

@@ -86,14 +86,14 @@ class EndpointAnswerer:
         return {"endpoint": self.url, "model": self.model}
 
     def replies(
-        self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
+        self, questions: Sequence[Question], known: Container[Key], should_stop: Callable[[], bool]
     ) -> Iterator[Reply]:
         """Replies in order. After three questions in a row without answer the rest is not asked."""
         silent = 0
         for question in questions:
             if question.key in known:
                 continue
-            if stopping():
+            if should_stop():
                 return
             if silent >= GIVE_UP_AFTER:
                 yield Reply(*question.key, problem=f"skipped: {self.url} did not respond")
@@ -113,7 +113,7 @@ class EndpointAnswerer:
         return False
 
     def weigh(
-        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+        self, expected: Sequence[Expected], known: Container[int], should_stop: Callable[[], bool]
     ) -> Iterator[ExpectedLoss]:
         return iter(())
 

@@ -86,7 +86,7 @@ def evaluate(context: Context) -> StageOutcome:
         on_answer=on_answer,
         on_weighed=on_weighed,
         on_result=lambda name, figures: context.emit(events.Evaluated(model=name, figures=figures)),
-        stopping=context.stopping,
+        should_stop=context.should_stop,
     )
     if result.since:
         change = f"compared with {result.since.name}: {result.since.against.sentence}"
@@ -232,7 +232,7 @@ def _base_gguf(context: Context) -> Path:
             end_of_turn=base_info(context)["end_of_turn"],
             name="base",
         )
-        run_export(plan, {format: path}, stopping=context.stopping)
+        run_export(plan, {format: path}, should_stop=context.should_stop)
     return path
 
 

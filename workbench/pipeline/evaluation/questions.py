@@ -112,9 +112,9 @@ class Answerer(Protocol):
         ...
 
     def replies(
-        self, questions: Sequence[Question], known: Container[Key], stopping: Callable[[], bool]
+        self, questions: Sequence[Question], known: Container[Key], should_stop: Callable[[], bool]
     ) -> Iterator[Reply]:
-        """A reply to each question not `known`, as they come; fewer when `stopping` says so."""
+        """A reply to each question not `known`, as they come; fewer when `should_stop` says so."""
         ...
 
     @property
@@ -128,9 +128,9 @@ class Answerer(Protocol):
         ...
 
     def weigh(
-        self, expected: Sequence[Expected], known: Container[int], stopping: Callable[[], bool]
+        self, expected: Sequence[Expected], known: Container[int], should_stop: Callable[[], bool]
     ) -> Iterator[ExpectedLoss]:
-        """Each answer not `known` weighed, as they come; fewer when `stopping` says so."""
+        """Each answer not `known` weighed, as they come; fewer when `should_stop` says so."""
         ...
 
     def close(self) -> None: ...

@@ -123,14 +123,14 @@ def evaluate_stage(
     on_answer: OnAnswer = lambda model, done, total, case: None,
     on_weighed: OnWeighed = lambda model, done, total: None,
     on_result: OnResult = lambda model, figures: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> EvaluationResult:
     """Ask `models` (name -> GGUF path, `ollama:NAME` or `openai:URL#MODEL`) and write the report.
 
     Guards compare `subject` with `reference`; of `earlier` evaluations the first that shares a
     prompt is told against. Raises UserError before any model is loaded when a checker is not
     installed or a file is missing, and when `subject` cannot be opened (another model is then not
-    measured); Interrupted when `stopping` says so.
+    measured); Interrupted when `should_stop` says so.
     """
     _check_plan(plan, models, subject)
     rows = choose(plan.rows, plan.limit, plan.seed)
@@ -147,7 +147,7 @@ def evaluate_stage(
         guards = plan.guards if name in (subject, reference) else ()
         with closing(answerer):
             progress = _Progress(name, _total(plan, rows, guards), on_answer)
-            job = _Job(name, answerer, plan, out, stopping, progress)
+            job = _Job(name, answerer, plan, out, should_stop, progress)
             cases = job.ask("answers", rows, plan.checker, plan.samples)
             if name == subject and answerer.trouble:
                 raise answerer.trouble
@@ -192,7 +192,7 @@ class _Job:
     answerer: Answerer
     plan: EvaluationPlan
     out: Path
-    stopping: Callable[[], bool]
+    should_stop: Callable[[], bool]
     progress: _Progress
 
     def ask(
@@ -200,7 +200,7 @@ class _Job:
     ) -> list[Case]:
         questions = questions_for(rows, samples, self.plan.seed, guard)
         path = self.out / what / f"{slug(self.name)}.jsonl"
-        replies = answer_all(self.answerer, questions, self.plan.asking, path, self.stopping)
+        replies = answer_all(self.answerer, questions, self.plan.asking, path, self.should_stop)
         return judge_all(questions, replies, rows, checker, self.progress.case)
 
     def weigh(
@@ -209,7 +209,7 @@ class _Job:
         path = self.out / "weighed" / f"{slug(self.name)}.jsonl"
         expected, context = expected_of(rows), self.plan.asking.context
         found = score_expected_answers(
-            self.answerer, expected, context, path, on_weighed, self.stopping
+            self.answerer, expected, context, path, on_weighed, self.should_stop
         )
         return with_expected_losses(cases, found)
 

@@ -175,7 +175,7 @@ def _make_files(job: _Job) -> list[ExportedFile]:
             started = time.monotonic()
             source, target = job.path(REFERENCE_TYPE), job.path(one.name)
             made.append(
-                quantized(source, target, one, job.calls.doing, job.calls.stopping, job.threads)
+                quantized(source, target, one, job.calls.doing, job.calls.should_stop, job.threads)
             )
             job.calls.on_file(made[-1], time.monotonic() - started)
     order = [kind.name for kind in job.kinds]
@@ -193,7 +193,9 @@ def _converted(job: _Job, model: Path, kind: str) -> list[ExportedFile]:
         job.calls.doing(ExportProgress(f"{CONVERT} {kind}", done, total, "MiB", target.name))
 
     progress(0)
-    convert(job.converter, model, target, kind, progress=progress, stopping=job.calls.stopping)
+    convert(
+        job.converter, model, target, kind, progress=progress, should_stop=job.calls.should_stop
+    )
     if all(one.name != kind for one in job.kinds):
         return []
     made = ExportedFile(kind, target, target.stat().st_size, files.sha256(target), 0, ())
@@ -235,7 +237,7 @@ def _examine(job: _Job, samples: Sequence[Sample], end_of_turn: str) -> Verifica
             on_compare=lambda done, total, kind: job.calls.doing(
                 ExportProgress(COMPARE, done, total, "files", kind)
             ),
-            stopping=job.calls.stopping,
+            should_stop=job.calls.should_stop,
             threads=job.threads,
         )
     found = Verification(tuple(judged), layers, None, answers)

@@ -41,14 +41,14 @@ def convert(
     *,
     vocabulary_only: bool = False,
     progress: Callable[[int], None] = lambda written: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
     stalled_s: float = STALLED_S,
 ) -> None:
     """Write the `model` (a folder) as the GGUF file `target` of type `kind`, one of `TYPES`.
 
     `vocabulary_only`: without tensors, so that the folder needs no weights.
     `progress` hears how many bytes there are. Raises RunFailed, with the converter's last words,
-    when it fails, stalls or writes nothing, and Interrupted when `stopping()` says so.
+    when it fails, stalls or writes nothing, and Interrupted when `should_stop()` says so.
     """
     part = target.with_name(f".{target.name}.part")
     log = target.with_name(f".{target.name}.log.part")
@@ -65,7 +65,7 @@ def convert(
                 start_new_session=True,
             )
             try:
-                _wait(child, part, log, progress, stopping, stalled_s)
+                _wait(child, part, log, progress, should_stop, stalled_s)
             finally:
                 child.kill()
                 child.wait()
@@ -83,7 +83,7 @@ def _wait(
     part: Path,
     log: Path,
     progress: Callable[[int], None],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     stalled_s: float,
 ) -> None:
     """Return when the child has ended; watch what it writes meanwhile."""
@@ -94,7 +94,7 @@ def _wait(
             return
         except subprocess.TimeoutExpired:
             pass
-        if stopping():
+        if should_stop():
             raise Interrupted("the export was stopped; partial files were removed")
         sizes = (_size(part), _size(log))
         if sizes != before:

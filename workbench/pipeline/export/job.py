@@ -126,7 +126,7 @@ def _create_in_ollama(context: Context, modelfile: Path) -> None:
         context.emit(events.Progress(done=done, total=total, unit="MiB", label=doing.what))
 
     name = context.preset.ollama.name or context.run.name
-    made = create_model(modelfile, name, doing=doing, stopping=context.stopping)
+    made = create_model(modelfile, name, doing=doing, should_stop=context.should_stop)
     context.emit(events.Note(message=f"created {made.name} in Ollama at {made.address}"))
 
 
@@ -265,4 +265,4 @@ def _callbacks(context: Context, formats: Sequence[str], merged: bool) -> Callba
             )
         )
 
-    return Callbacks(on_plan, on_step, on_file, on_parity, on_answers, context.stopping)
+    return Callbacks(on_plan, on_step, on_file, on_parity, on_answers, context.should_stop)

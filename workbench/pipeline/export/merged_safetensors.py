@@ -61,7 +61,7 @@ def write_merged(
     folder: Path,
     *,
     progress: Callable[[TensorDone], None] = lambda done: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
     card: str = "",
     shard_bytes: int = SHARD_BYTES,
 ) -> int:
@@ -80,7 +80,7 @@ def write_merged(
             report = _Report(len(entries), total, progress)
             for i, shard in enumerate(shards):
                 path = tmp / _shard_name(i, len(shards))
-                _write_shard(path, shard, merged, report, stopping)
+                _write_shard(path, shard, merged, report, should_stop)
             if len(shards) > 1:
                 _write_index(tmp, shards, total)
             _write_beside(tmp, plan)
@@ -129,14 +129,14 @@ def _write_shard(
     entries: Sequence[_Entry],
     merged: MergedWeights,
     report: _Report,
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     fd = os.open(path, flags, 0o644)
     try:
         files.write_all(fd, _header(entries))
         for entry in entries:
-            for data in _encoded(entry, merged, stopping):
+            for data in _encoded(entry, merged, should_stop):
                 files.write_all(fd, data)
             report.tensor(entry)
     finally:
@@ -160,12 +160,14 @@ def _header(entries: Sequence[_Entry]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _encoded(entry: _Entry, merged: MergedWeights, stopping: Callable[[], bool]) -> Iterator[bytes]:
+def _encoded(
+    entry: _Entry, merged: MergedWeights, should_stop: Callable[[], bool]
+) -> Iterator[bytes]:
     tensor = merged.open(entry.name)
     columns = math.prod(entry.shape[1:])
     step = max(1, SLAB_BYTES // 4 // columns)
     for first in range(0, entry.shape[0], step):
-        if stopping():
+        if should_stop():
             raise Interrupted("the export was stopped; partial files were removed")
         rows = tensor.rows(first, min(entry.shape[0], first + step))
         check_finite(rows, entry.name)

@@ -108,7 +108,7 @@ def make_files(
     *,
     doing: Callable[[ExportProgress], None],
     on_file: Callable[[ExportedFile, float], None],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     threads: int,
 ) -> list[ExportedFile]:
     """Write all files of the wish, and the F16 it may need; in the order they were made."""
@@ -121,7 +121,7 @@ def make_files(
         plan,
         paths,
         progress=lambda at: doing(of_tensor(f"{WRITE} {' + '.join(wished.in_pass)}", at)),
-        stopping=stopping,
+        should_stop=should_stop,
         threads=threads,
     )
     for file in made:
@@ -130,7 +130,7 @@ def make_files(
     for kind in wished.quantized:
         started = time.monotonic()
         target = out / f"{plan.name}-{kind.name}.gguf"
-        made.append(quantized(paths[REFERENCE_TYPE], target, kind, doing, stopping, threads))
+        made.append(quantized(paths[REFERENCE_TYPE], target, kind, doing, should_stop, threads))
         on_file(made[-1], time.monotonic() - started)
     return made
 
@@ -140,7 +140,7 @@ def quantized(
     target: Path,
     kind: GgufFileType,
     doing: Callable[[ExportProgress], None],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     threads: int,
 ) -> ExportedFile:
     """The file `target` that llama.cpp makes of a float one."""
@@ -148,7 +148,9 @@ def quantized(
     def progress(at: Progress) -> None:
         doing(ExportProgress(f"{QUANTIZE} {kind.name}", at.done, at.total, "tensors", at.tensor))
 
-    made = quantize(source, target, kind, threads=threads, progress=progress, stopping=stopping)
+    made = quantize(
+        source, target, kind, threads=threads, progress=progress, should_stop=should_stop
+    )
     told = tuple(map(str, made.fallbacks))
     return ExportedFile(kind.name, target, made.bytes, files.sha256(target), len(told), told)
 

@@ -75,7 +75,7 @@ class Callbacks:
     on_file: Callable[[ExportedFile, float], None] = lambda file, elapsed_s: None
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None
     on_answers: Callable[[str], None] = lambda line: None
-    stopping: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
 
 
 def export_stage(
@@ -134,7 +134,7 @@ def export_stage(
                 out,
                 doing=calls.doing,
                 on_file=calls.on_file,
-                stopping=calls.stopping,
+                should_stop=calls.should_stop,
                 threads=cores,
             )
         if parity and exported:
@@ -148,7 +148,7 @@ def export_stage(
                 on_compare=lambda done, total, kind: calls.doing(
                     ExportProgress(COMPARE, done, total, "files", kind)
                 ),
-                stopping=calls.stopping,
+                should_stop=calls.should_stop,
                 threads=cores,
                 memory_bytes=memory_bytes,
                 quantization=quantization,
@@ -170,7 +170,7 @@ def _write_merged(plan: ExportPlan, out: Path, calls: Callbacks, card: str) -> P
         plan,
         folder,
         progress=lambda at: calls.doing(of_tensor(MERGE, at)),
-        stopping=calls.stopping,
+        should_stop=calls.should_stop,
         card=card,
     )
     return folder

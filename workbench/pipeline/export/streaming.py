@@ -108,13 +108,14 @@ def run_export(
     out: Mapping[str, Path],
     *,
     progress: Callable[[TensorDone], None] = _ignore,
-    stopping: Callable[[], bool] = _never,
+    should_stop: Callable[[], bool] = _never,
     threads: int | None = None,
 ) -> list[ExportedFile]:
     """Write the file of every type in `out` (type -> path) in one pass; existing ones are replaced.
 
     Raises RunFailed when the disk is too small or a weight cannot be written, Interrupted when
-    `stopping()` says so; OSError passes through. Whatever is raised, no file and no part is left.
+    `should_stop()` is true; OSError passes through. Whatever is raised, no file and no part is
+    left.
     """
     paths = {type_named(name): path for name, path in out.items()}
     assert set(paths) == set(plan.types), "one path for each type of the plan"
@@ -126,7 +127,7 @@ def run_export(
         for kind in plan.types:
             targets.append(GgufFile(plan, kind, paths[kind]))
             stack.callback(targets[-1].discard)
-        _write_all(plan, targets, threads or usable_cores(), progress, stopping)
+        _write_all(plan, targets, threads or usable_cores(), progress, should_stop)
         for target in targets:
             target.finish()
         try:
@@ -177,7 +178,7 @@ def _write_all(
     targets: list[GgufFile],
     threads: int,
     progress: Callable[[TensorDone], None],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> None:
     total, done_bytes = sum(plan.tensor_bytes(kind) for kind in plan.types), 0
     work = partial(_written, targets=targets)
@@ -185,7 +186,7 @@ def _write_all(
         by_tensor = groupby(results, key=lambda encoded: encoded.tensor.name)
         for i, (name, parts) in enumerate(by_tensor):
             for encoded in parts:
-                if stopping():
+                if should_stop():
                     raise Interrupted("the export was stopped; partial files were removed")
                 for target, data in zip(targets, encoded.data, strict=True):
                     target.take(data)

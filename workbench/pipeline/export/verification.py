@@ -75,7 +75,7 @@ def verify_files(
     samples: Sequence[Sample] = (),
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None,
     on_compare: Callable[[int, int, str], None] = lambda done, total, kind: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
     threads: int = 1,
     memory_bytes: int | None = None,
     quantization: str = "none",
@@ -85,7 +85,7 @@ def verify_files(
     `expected`: ids to compare; `samples`: conversations to measure beside the texts of our own.
     `on_compare` is told how many files are measured, of how many, and which is next.
     `quantization`: how training held the base.
-    Raises Interrupted between two files when `stopping()` says so.
+    Raises Interrupted between two files when `should_stop()` says so.
     """
     on_compare(0, len(paths), "the trained model")
     ids_equal = {
@@ -98,7 +98,7 @@ def verify_files(
     coarse = None
     with work_folder(out / "tmp-parity") as work:
         if layers < plan.config.layers:
-            paths = _first_layers(plan, tuple(paths), layers, work, stopping, threads)
+            paths = _first_layers(plan, tuple(paths), layers, work, should_stop, threads)
         reference = write_reference(
             plan.weights,
             probes,
@@ -120,7 +120,7 @@ def verify_files(
             answers=asked,
             on_parity=on_parity,
             on_compare=on_compare,
-            stopping=stopping,
+            should_stop=should_stop,
             threads=threads,
         )
     return Verification(tuple(judged), layers, coarse, answers)
@@ -137,16 +137,16 @@ def judge_files(
     answers: SmokeTest | None = None,
     on_parity: Callable[[Parity, Verdict], None] = lambda parity, verdict: None,
     on_compare: Callable[[int, int, str], None] = lambda done, total, kind: None,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
     threads: int = 1,
 ) -> list[VerifiedFile]:
     """Each file (type -> path) against the reference's logits, F16 and the other floats first.
 
-    Raises Interrupted between two files when `stopping()` says so.
+    Raises Interrupted between two files when `should_stop()` says so.
     """
     judged, noise = list[VerifiedFile](), None
     for done, kind in enumerate(sorted(paths, key=_exactness)):
-        if stopping():
+        if should_stop():
             raise Interrupted("the parity check was stopped; the files were kept")
         on_compare(done, len(paths), kind)
         measured = measure(
@@ -209,19 +209,21 @@ def _first_layers(
     names: Sequence[str],
     layers: int,
     work: Path,
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
     threads: int,
 ) -> dict[str, Path]:
     """The same model cut off after `layers` layers, in all types."""
     in_pass = [kind.name for kind in plan.types]
     short = plan_export(plan.weights, in_pass, plan.tokenizer.folder, layers=layers)
     paths = {name: work / f"{name}.gguf" for name in in_pass}
-    run_export(short, paths, stopping=stopping, threads=threads)
+    run_export(short, paths, should_stop=should_stop, threads=threads)
     for name in names:
         if name not in paths:
             paths[name] = work / f"{name}.gguf"
             kind = kind_named(name)
-            quantize(paths[REFERENCE_TYPE], paths[name], kind, threads=threads, stopping=stopping)
+            quantize(
+                paths[REFERENCE_TYPE], paths[name], kind, threads=threads, should_stop=should_stop
+            )
     return paths
 
 

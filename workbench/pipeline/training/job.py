@@ -65,7 +65,7 @@ def _train(context: Context, number: int) -> None:
     if context.team is not None:
         context.team.train(context, number)
     elif size > 1:
-        supervisor.train(context.run, number, size, context.emit, context.stopping)
+        supervisor.train(context.run, number, size, context.emit, context.should_stop)
     else:
         train(context, number)
 
@@ -117,7 +117,7 @@ def _merge(context: Context, before: Weights, folder: Path) -> None:
         size = write_whole(before, context.run.tokenizer, folder)
     else:
         plan = plan_export(before, ["f32"], context.run.tokenizer)
-        size = write_merged(plan, folder, stopping=context.stopping)
+        size = write_merged(plan, folder, should_stop=context.should_stop)
     files.write_json(_note(folder), _origin(before))
     message = f"merged the adapters so far into a new base model, {size / 2**20:,.0f} MiB"
     context.emit(events.Note(message=message))
@@ -150,7 +150,9 @@ def train(context: Context, number: int, ranks: ProcessGroup = SINGLE_PROCESS) -
     device = pick_device(model.device)
     check_devices(ranks, device.type)
     weights = starting_weights(context, number, ranks)
-    ahead = prefetch_weights(weights.base, weights_dtype(stage, model, device), model.quantization)
+    prefetch = prefetch_weights(
+        weights.base, weights_dtype(stage, model, device), model.quantization
+    )
     with (
         garbage_collection_paused()
     ):  # while a thread reads these weights: the imports take as long
@@ -168,11 +170,11 @@ def train(context: Context, number: int, ranks: ProcessGroup = SINGLE_PROCESS) -
         tokenizer=tokenizer,
         folder=context.run.training(stage.name),
         emit=context.emit,
-        stopping=context.stopping,
-        checkpoint_now=context.checkpoint_now,
-        watched=monitor_plan(context, stage, tokenizer),
+        should_stop=context.should_stop,
+        should_checkpoint=context.should_checkpoint,
+        monitor_plan=monitor_plan(context, stage, tokenizer),
         ranks=ranks,
-        share_weights=context.preset.launch.sharding == "full",
-        ahead=ahead,
+        shard_weights=context.preset.launch.sharding == "full",
+        prefetch=prefetch,
         beside=context.run.tokenizer,
     )

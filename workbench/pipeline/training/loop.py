@@ -73,8 +73,8 @@ class TrainingLoop:
         folder: Path,
         plan_hash: str,
         pad_id: int,
-        watched: MonitorPlan = NO_MONITORING,
-        foreseen: MemoryEstimate | None = None,
+        monitor_plan: MonitorPlan = NO_MONITORING,
+        memory_estimate: MemoryEstimate | None = None,
         ranks: ProcessGroup = SINGLE_PROCESS,
         half: bool = False,
     ) -> None:
@@ -87,7 +87,7 @@ class TrainingLoop:
         self.settings, self.hooks = settings, hooks
         self.folder, self.pad_id = folder, pad_id
         self.counters = Counters(plan=plan_hash)
-        self.foreseen = foreseen
+        self.memory_estimate = memory_estimate
         self.ranks = ranks
         self._least = math.ceil(ranks.size / len(plan.at(0)))  # parts: a piece at least for each
         self._even = is_sharded(module)  # then every pass is an exchange
@@ -100,7 +100,7 @@ class TrainingLoop:
         wish = False if self._even and settings.compile == "auto" else settings.compile
         self._compiling = CompileChoice(module.model, wish, accelerator.device, hooks.emit, ranks)
         self._watcher = TrainingMonitor(
-            watched, module.model, self._general_loss, hooks.emit, ranks
+            monitor_plan, module.model, self._general_loss, hooks.emit, ranks
         )
 
     def restore(self) -> None:
@@ -144,7 +144,7 @@ class TrainingLoop:
 
     def _asked(self) -> tuple[bool, bool]:
         """Whether some rank is asked to stop, and to save; the same on all of them."""
-        asked = self.ranks.gather(self.hooks.stopping(), self.hooks.checkpoint_now())
+        asked = self.ranks.gather(self.hooks.should_stop(), self.hooks.should_checkpoint())
         return any(stop for stop, _ in asked), any(save for _, save in asked)
 
     def _step(self) -> None:
@@ -323,7 +323,7 @@ class TrainingLoop:
             ):
                 ask(rows, self.validation_plan)
         allocated = bool(self.raw_optimizer.state)  # else its first step will
-        self.hooks.emit(peak.told(self.foreseen, with_optimizer=not allocated))
+        self.hooks.emit(peak.told(self.memory_estimate, with_optimizer=not allocated))
 
     def _compile(self) -> None:
         """Compile what pays, by the preset or by trying it on the largest micro-batch."""

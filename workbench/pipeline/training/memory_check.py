@@ -131,16 +131,18 @@ class PeakMemory:
             with suppress(OSError):
                 CLEAR_REFS.write_text("5")
 
-    def told(self, foreseen: MemoryEstimate | None, with_optimizer: bool) -> events.MemoryMeasured:
+    def told(
+        self, memory_estimate: MemoryEstimate | None, with_optimizer: bool
+    ) -> events.MemoryMeasured:
         """The peak beside the estimate; `with_optimizer` adds what is foreseen for its state."""
         total, free = device_bytes(self._device)
-        to_come = foreseen.optimizer if foreseen and with_optimizer else 0
+        to_come = memory_estimate.optimizer if memory_estimate and with_optimizer else 0
         return events.MemoryMeasured(
             peak_bytes=self.bytes() + to_come,
-            estimated_bytes=foreseen.peak if foreseen else 0,
+            estimated_bytes=memory_estimate.peak if memory_estimate else 0,
             device_bytes=total,
             free_bytes=free,
-            parts=dict(foreseen.parts) if foreseen else {},
+            parts=dict(memory_estimate.parts) if memory_estimate else {},
         )
 
     def bytes(self) -> int:

@@ -66,12 +66,12 @@ def load(
     dtype: torch.dtype,
     quantization: str = "none",
     vocabulary: int = 0,
-    ahead: WeightPrefetch | None = None,
+    prefetch: WeightPrefetch | None = None,
 ) -> Any:
     """The causal model with `weights.adapters` merged in, frozen, with segment attention.
 
     It has a row for each token of a `vocabulary` of that size; those it had not before are the
-    mean of the others. What was read `ahead` is not read again; its `dtype` is
+    mean of the others. What `prefetch` has read is not read again; its `dtype` is
     the same. Raises UserError when the folder
     holds no model that transformers can read.
     """
@@ -80,7 +80,7 @@ def load(
         arguments |= {"quantization_config": quantization_config(quantization, dtype)}
         arguments |= {"device_map": {"": device}}
     try:
-        with ahead.given() if ahead else nullcontext():
+        with prefetch.given() if prefetch else nullcontext():
             model = load_causal(weights.base, **arguments)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise cannot_load(error, weights.base) from error
@@ -122,18 +122,18 @@ def attach_adapter(
     adapter: Adapter,
     *,
     seed: int,
-    carried: Path | None = None,
-    beneath: Sequence[Path] = (),
+    continued_adapter: Path | None = None,
+    frozen_adapters: Sequence[Path] = (),
 ) -> Any:
-    """The model with trainable parameters: a fresh adapter, a carried one, or all of them.
+    """The model with trainable parameters: a fresh adapter, a continued one, or all of them.
 
-    `beneath` are adapters of earlier stages that could not be merged into quantized weights: they
-    compute along, frozen, so the sum is that of the export, W + d1 + d2.
+    `frozen_adapters` are adapters of earlier stages that could not be merged into quantized
+    weights: they compute along, frozen, so the sum is that of the export, W + d1 + d2.
     """
     if adapter.kind == "full":
         return _unfreeze(model, adapter.last_layers)
     with without_bitsandbytes():
-        made = _attached(model, adapter, seed, carried, beneath)
+        made = _attached(model, adapter, seed, continued_adapter, frozen_adapters)
     _train_in_float32(made)
     lora.fuse_lora_layers(made)
     expert_lora.join(made)
@@ -141,22 +141,26 @@ def attach_adapter(
 
 
 def _attached(
-    model: Any, adapter: Adapter, seed: int, carried: Path | None, beneath: Sequence[Path]
+    model: Any,
+    adapter: Adapter,
+    seed: int,
+    continued_adapter: Path | None,
+    frozen_adapters: Sequence[Path],
 ) -> Any:
-    for path in beneath:
+    for path in frozen_adapters:
         model = merge_parameters(model, path)
     chosen = targets(model, adapter)
     if needs_parameters(chosen, model):
         torch.manual_seed(seed)
         made = wrap(model, _lora_config(model, adapter, chosen), adapter.dropout)
-        if carried is not None:
-            made.load_adapter(carried, TRAINED, is_trainable=True)
-    elif carried is not None:
-        made = PeftModel.from_pretrained(model, carried, is_trainable=True)
+        if continued_adapter is not None:
+            made.load_adapter(continued_adapter, TRAINED, is_trainable=True)
+    elif continued_adapter is not None:
+        made = PeftModel.from_pretrained(model, continued_adapter, is_trainable=True)
     else:
         torch.manual_seed(seed)
         made = get_peft_model(model, _lora_config(model, adapter, chosen))
-    return _lay_beneath(made, beneath) if beneath else made
+    return _lay_beneath(made, frozen_adapters) if frozen_adapters else made
 
 
 def targets(model: Any, adapter: Adapter) -> list[Matrix]:

@@ -56,13 +56,13 @@ class TrainingMonitor:
 
     def __init__(
         self,
-        watched: MonitorPlan,
+        monitor_plan: MonitorPlan,
         model: Any,
         loss_of: Callable[[TokenDataset], float],
         emit: Emit,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self._watched, self._model, self._ranks = watched, model, ranks
+        self._watched, self._model, self._ranks = monitor_plan, model, ranks
         self._loss_of, self._emit = loss_of, emit
         self._spent_s = self._last_s = 0.0
 
@@ -105,7 +105,7 @@ class TrainingMonitor:
     def _answers(self, step: int, asking: SampleSettings) -> None:
         prompts = self._watched.prompts
         found = generate_samples(self._model, prompts, asking)
-        if asking.stopping():  # what was cut off by that tells nothing
+        if asking.should_stop():  # what was cut off by that tells nothing
             return
         for prompt, said in zip(prompts, found, strict=True):
             self._emit(

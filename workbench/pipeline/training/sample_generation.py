@@ -41,7 +41,7 @@ class SampleSettings:
     stop_ids: Sequence[int] = ()
     stops: Sequence[str] = ()
     pad_id: int = 0
-    stopping: Callable[[], bool] = field(default=lambda: False)
+    should_stop: Callable[[], bool] = field(default=lambda: False)
 
 
 def generate_samples(
@@ -59,7 +59,7 @@ def generate_samples(
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             generation_config=_generation(asking, caching),
-            stopping_criteria=[_Stop(asking.stopping)],
+            stopping_criteria=[_Stop(asking.should_stop)],
         )
     return [_told(row, asking) for row in drawn[:, ids.shape[1] :].tolist()]
 
@@ -119,8 +119,8 @@ def _generation(asking: SampleSettings, caching: bool) -> GenerationConfig:
 class _Stop:
     """Ends all answers when the run is to stop, or after `LIMIT_S`."""
 
-    def __init__(self, stopping: Callable[[], bool]) -> None:
-        self._stopping, self._until = stopping, time.monotonic() + LIMIT_S
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self._stopping, self._until = should_stop, time.monotonic() + LIMIT_S
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # (rows,) of bool
         ended = self._stopping() or time.monotonic() > self._until

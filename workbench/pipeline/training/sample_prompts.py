@@ -62,7 +62,7 @@ def _asking(context: Context, tokenizer: Any) -> SampleSettings:
         stop_ids=stops,
         stops=context.preset.generate.stop,
         pad_id=tokenizer.pad_token_id or 0,
-        stopping=context.stopping,
+        should_stop=context.should_stop,
     )
 
 

@@ -79,12 +79,12 @@ def train_stage(
     tokenizer: Any,
     folder: Path,
     emit: Emit,
-    stopping: Callable[[], bool],
-    checkpoint_now: Callable[[], bool] = lambda: False,
-    watched: MonitorPlan = NO_MONITORING,
+    should_stop: Callable[[], bool],
+    should_checkpoint: Callable[[], bool] = lambda: False,
+    monitor_plan: MonitorPlan = NO_MONITORING,
     ranks: ProcessGroup = SINGLE_PROCESS,
-    share_weights: bool = False,
-    ahead: WeightPrefetch | None = None,
+    shard_weights: bool = False,
+    prefetch: WeightPrefetch | None = None,
     beside: Path | None = None,
 ) -> TrainResult:
     """Train one stage in `folder`, going on where an earlier try stopped.
@@ -92,7 +92,7 @@ def train_stage(
     `train` and `validation` are files of `TokenDataset`; `tokenizer` is saved beside whole models,
     and the serving files of the folder `beside` beside whatever a later stage or a person takes.
     All `ranks` call it with the same settings; the first alone writes and emits. Where they
-    `share_weights` each holds a part of the model. `ahead` may have read the base already.
+    `shard_weights` each holds a part of the model. `prefetch` may have read the base already.
     Raises Interrupted (with a checkpoint), RunFailed or UserError.
     """
     if ranks.first:
@@ -101,27 +101,27 @@ def train_stage(
             files.sweep(place)
     device = pick_device(model.device)
     dtype = pick_dtype(model.dtype, device)
-    accelerator = _accelerator(stage, device, dtype, share_weights)
+    accelerator = _accelerator(stage, device, dtype, shard_weights)
     examples, held_out = TokenDataset.load(train), TokenDataset.load(validation)
-    shares = ranks.size if share_weights else 1
-    if share_weights and stage.adapter.kind == "full":
+    shares = ranks.size if shard_weights else 1
+    if shard_weights and stage.adapter.kind == "full":
         refuse_half(dtype)
     added = [int(tokenizer.convert_tokens_to_ids(text)) for text in model.added_tokens]
     adapter = adapter_settings(stage, added)
     network = _network(
-        stage, model, weights, accelerator.device, adapter, len(tokenizer), shares, ahead
+        stage, model, weights, accelerator.device, adapter, len(tokenizer), shares, prefetch
     )
     counted = models.count_parameters(network)
     module = loss_of(objective_of(stage.objective), network)
     groups = [] if adapter.kind == "full" else trained_groups(network)
-    if share_weights:
+    if shard_weights:
         shard_model(module, ranks, accelerator.device, dtype if adapter.kind == "full" else None)
-        watched = replace(watched, prompts=())
+        monitor_plan = replace(monitor_plan, prompts=())
     parameters = models.trainable(network)
     told: Emit = emit if ranks.first else lambda event: None
     half = torch.float16 if dtype == torch.float16 else None
     autocast = torch.bfloat16 if accelerator.mixed_precision == "bf16" else half
-    if share_weights and stage.packing == "auto":  # a pass is an exchange of all ranks
+    if shard_weights and stage.packing == "auto":  # a pass is an exchange of all ranks
         stage = packing.with_packing(stage, True)
     stage = packing.choose_packing(stage, examples, network, folder, told, ranks, autocast)
     plan, steps = plan_batches(stage, examples, validation=True)  # looks are taken all the same
@@ -139,17 +139,17 @@ def train_stage(
         settings=loop_settings(stage, steps),
         hooks=TrainingCallbacks(
             told,
-            stopping,
-            checkpoint_now,
+            should_stop,
+            should_checkpoint,
             _weights_saver(
-                network, stage, folder, tokenizer, beside, ranks, share_weights, bool(added)
+                network, stage, folder, tokenizer, beside, ranks, shard_weights, bool(added)
             ),
         ),
         folder=folder,
         plan_hash=plan_hash(stage, weights, train, validation),
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
-        watched=watched,
-        foreseen=estimate_stage_memory(
+        monitor_plan=monitor_plan,
+        memory_estimate=estimate_stage_memory(
             read_shape(weights.base / "config.json"), stage, model, work, shares
         ),
         ranks=ranks,
@@ -157,7 +157,7 @@ def train_stage(
     )
     loop.restore()
     loop.hooks.emit(_planned(loop, examples, network, accelerator, counted, groups))
-    if share_weights:
+    if shard_weights:
         loop.hooks.emit(events.Note(message=f"train.{stage.name}: {NO_ANSWERS}"))
     for note in _extensions(loop):
         loop.hooks.emit(events.Note(message=f"train.{stage.name}: {note}"))
@@ -165,7 +165,7 @@ def train_stage(
 
 
 def _accelerator(
-    stage: TrainStage, device: torch.device, dtype: torch.dtype, share_weights: bool
+    stage: TrainStage, device: torch.device, dtype: torch.dtype, shard_weights: bool
 ) -> Accelerator:
     """Autocast to bfloat16 where all weights are trained: they stay float32.
 
@@ -173,7 +173,7 @@ def _accelerator(
     float16 is the loop's own: accelerate's scaling leaves out steps, and counts them all the same.
     """
     full = stage.adapter.kind == "full"
-    wanted = dtype == torch.bfloat16 and full and not share_weights
+    wanted = dtype == torch.bfloat16 and full and not shard_weights
     AcceleratorState._reset_state()  # else a stage of another format before this one forbids it
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if wanted else "no")
 
@@ -186,13 +186,13 @@ def _network(
     adapter: Adapter,
     vocabulary: int,
     shares: int,
-    ahead: WeightPrefetch | None,
+    prefetch: WeightPrefetch | None,
 ) -> Any:
     """On the device, or in main memory where its layers are to be shared out one by one."""
-    carried = weights.adapters[-1] if adapter.carry and weights.adapters else None
-    before = weights.adapters[:-1] if carried else weights.adapters
-    beneath = before if model.quantization != "none" else ()
-    start = Weights(weights.base, () if beneath else before)
+    continued_adapter = weights.adapters[-1] if adapter.carry and weights.adapters else None
+    before = weights.adapters[:-1] if continued_adapter else weights.adapters
+    frozen_adapters = before if model.quantization != "none" else ()
+    start = Weights(weights.base, () if frozen_adapters else before)
     dtype = weights_dtype(stage, model, device)
     torch.manual_seed(stage.weights_seed)
     network = models.load(
@@ -201,10 +201,14 @@ def _network(
         dtype=dtype,
         quantization=model.quantization,
         vocabulary=vocabulary if model.added_tokens else 0,
-        ahead=ahead,
+        prefetch=prefetch,
     )
     network = models.attach_adapter(
-        network, adapter, seed=stage.weights_seed, carried=carried, beneath=beneath
+        network,
+        adapter,
+        seed=stage.weights_seed,
+        continued_adapter=continued_adapter,
+        frozen_adapters=frozen_adapters,
     )
     if resolve_gradient_checkpointing(weights.base / "config.json", stage, model, device, shares):
         network.gradient_checkpointing_enable(
@@ -249,7 +253,7 @@ def _weights_saver(
     tokenizer: Any,
     beside: Path | None,
     ranks: ProcessGroup,
-    share_weights: bool,
+    shard_weights: bool,
     new_tokens: bool,
 ) -> Callable[[str], None]:
     """Writes `adapters/{best,last,final}`, each whole or not at all.
@@ -261,7 +265,7 @@ def _weights_saver(
     def save(which: str) -> None:
         if full and which == "last":
             return
-        gathered = share_weights and (full or new_tokens)  # whose embedding is saved, too
+        gathered = shard_weights and (full or new_tokens)  # whose embedding is saved, too
         given: dict[str, Any] = {"state_dict": full_state_dict(network)} if gathered else {}
         if not ranks.first:
             return

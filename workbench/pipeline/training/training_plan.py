@@ -48,8 +48,8 @@ class TrainingCallbacks:
     """What the loop tells and asks. All are cheap enough for every step."""
 
     emit: Emit
-    stopping: Callable[[], bool]
-    checkpoint_now: Callable[[], bool]
+    should_stop: Callable[[], bool]
+    should_checkpoint: Callable[[], bool]
     save_weights: Callable[[str], None]  # "best", "last" or "final"
 
 

@@ -65,11 +65,11 @@ def set_processes(run: RunFolder, count: int) -> None:
     run.preset_file.write_text(text.replace("processes = 1", f"processes = {count}"))
 
 
-def work(run: RunFolder, *stages: str, stopping: Callable[[], bool] = lambda: False) -> int:
+def work(run: RunFolder, *stages: str, should_stop: Callable[[], bool] = lambda: False) -> int:
     """What the worker's main does, in this process."""
     lock, log = Lock(run.lock_file), EventLog(run.events_file)
     try:
-        return worker.work(run, log, stages, stopping)
+        return worker.work(run, log, stages, should_stop)
     finally:
         log.close()
         lock.release()

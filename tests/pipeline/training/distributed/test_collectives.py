@@ -122,7 +122,7 @@ def test_a_stop_that_one_rank_hears_stops_all_and_the_rest_has_the_same_bits(
                 "cut",
                 settings=stage,
                 ranks=ranks,
-                stopping=lambda: next(looks) == 5 and not ranks.first,
+                should_stop=lambda: next(looks) == 5 and not ranks.first,
             )
         return next(looks)
 
@@ -138,7 +138,7 @@ def test_what_two_ranks_saved_one_goes_on_with_and_the_reverse(tmp_path: Path) -
     def stopped(ranks: ProcessGroup, name: str) -> None:
         looks = iter(range(1, 100))
         with pytest.raises(Interrupted):
-            bench.train(name, settings=stage, ranks=ranks, stopping=lambda: next(looks) == 4)
+            bench.train(name, settings=stage, ranks=ranks, should_stop=lambda: next(looks) == 4)
 
     together(tmp_path / "a", 2, lambda ranks: stopped(ranks, "from-two"))
     stopped(ProcessGroup(), "from-one")

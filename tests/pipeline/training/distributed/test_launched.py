@@ -61,7 +61,7 @@ def ranks_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def once_at(run: RunFolder, step: int, act: Callable[[], bool]) -> Callable[[], bool]:
-    """A `stopping` that does nothing but look, until the run's log has that step."""
+    """A `should_stop` that does nothing but look, until the run's log has that step."""
     acted: Iterator[bool] | None = None
 
     def look() -> bool:
@@ -97,7 +97,7 @@ def test_stopped_it_saves_and_goes_on_to_the_same_bits(
     prepared: RunFolder, by_two: RunFolder
 ) -> None:
     run = copied(prepared, "stopped")
-    assert work(run, "train", stopping=once_at(run, 2, lambda: True)) == 130
+    assert work(run, "train", should_stop=once_at(run, 2, lambda: True)) == 130
     done = len(steps_of(run))
     assert 2 <= done < STEPS and state_of(run).status == "stopped"
     assert (run.training("sft") / f"step-{done:06d}" / "manifest.json").is_file()
@@ -117,7 +117,7 @@ def test_a_killed_rank_ends_all_and_the_rest_has_the_same_bits(
         ranks_of(psutil.Process())[rank].kill()
         return False
 
-    assert work(run, "train", stopping=once_at(run, 4, kill)) == 1
+    assert work(run, "train", should_stop=once_at(run, 4, kill)) == 1
     assert f"rank {rank} of 2: was killed by SIGKILL" in state_of(run).error
     assert not ranks_of(psutil.Process())
     assert work(run, "train") == 0, state_of(run).error

@@ -54,7 +54,7 @@ def trained(bench: Bench, name: str, stage: Any, **given: Any) -> Any:
             prepare(self)
 
         loop.TrainingLoop.restore = look  # type: ignore[method-assign]
-        _, told = bench.train(name, settings=stage, ranks=ranks, share_weights=True, **given)
+        _, told = bench.train(name, settings=stage, ranks=ranks, shard_weights=True, **given)
         plans = [event for event in told if isinstance(event, events.TrainingPlanned)]
         assert not plans or (plans[0].processes, plans[0].shared) == (2, True)
         return {**figures(told), "held": held[0] / held[1]}
@@ -102,15 +102,15 @@ def test_a_checkpoint_of_shared_weights_is_one_of_whole_ones(
     bench, stage = Bench(tmp_path, count=30), settings(adapter, max_steps=6, save_every=3.0)
     alone = figures(bench.train("one", settings=stage)[1])
 
-    def stopped(ranks: ProcessGroup, name: str, share_weights: bool) -> None:
+    def stopped(ranks: ProcessGroup, name: str, shard_weights: bool) -> None:
         looks = iter(range(1, 100))
         with pytest.raises(Interrupted):
             bench.train(
                 name,
                 settings=stage,
                 ranks=ranks,
-                share_weights=share_weights,
-                stopping=lambda: next(looks) == 3,
+                shard_weights=shard_weights,
+                should_stop=lambda: next(looks) == 3,
             )
 
     together(tmp_path / "a", 2, lambda ranks: stopped(ranks, "shared", True))
@@ -196,7 +196,7 @@ def test_memory_that_one_lacks_ends_the_stage(
 
     def job(ranks: ProcessGroup) -> str:
         with pytest.raises(RunFailed) as failure:
-            bench.train("two", settings=settings(max_steps=4), ranks=ranks, share_weights=True)
+            bench.train("two", settings=settings(max_steps=4), ranks=ranks, shard_weights=True)
         return str(failure.value)
 
     assert "out of memory in step 2: no memory (" in together(tmp_path / "group", 2, job)[1]

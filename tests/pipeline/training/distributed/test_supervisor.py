@@ -53,11 +53,11 @@ def run(tmp_path: Any) -> RunFolder:
 def play(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Supervise ranks that run these lines; gives the events."""
 
-    def started(lines: str, size: int = 2, stopping: Any = lambda: False) -> list[Event]:
+    def started(lines: str, size: int = 2, should_stop: Any = lambda: False) -> list[Event]:
         monkeypatch.setattr(supervisor, "RANK", (sys.executable, "-c", PLAY + lines))
         heard: list[Event] = []
         try:
-            supervisor.train(run, 0, size, heard.append, stopping)
+            supervisor.train(run, 0, size, heard.append, should_stop)
         finally:
             assert not ranks(), "a rank is left"
         return heard
@@ -145,7 +145,7 @@ say(kind="interrupted", text=f"stopped, asked {len(asked)} times"); os._exit(1)
 """
     looks = iter([False, False, *[True] * 1000])
     with pytest.raises(Interrupted, match="stopped, asked 1 times"):
-        play(lines, stopping=lambda: next(looks))
+        play(lines, should_stop=lambda: next(looks))
 
 
 def test_a_full_disk_is_a_full_disk(play: Play) -> None:

@@ -155,14 +155,14 @@ def test_11_stopped_and_resumed_it_is_the_same_run(home: Home, packing: bool) ->
     stage = stage_settings(max_steps=8, packing=packing, save_every=3.0)
     _, whole = home.train("whole", settings=stage)
     with pytest.raises(Interrupted):
-        home.train("halved", settings=stage, stopping=After(4))
+        home.train("halved", settings=stage, should_stop=After(4))
     _, rest = home.train("halved", settings=stage)
     assert losses(rest) == losses(whole)[4:] and len(losses(rest)) == 4
     for which in ("best", "last", "final"):
         ours, theirs = home.adapter("halved", which), home.adapter("whole", which)
         assert files.sha256(ours) == files.sha256(theirs)
     with pytest.raises(Interrupted):
-        home.train("other", settings=stage, stopping=After(4))
+        home.train("other", settings=stage, should_stop=After(4))
     with pytest.raises(UserError, match="trained with other data or settings"):
         home.train("other", settings=stage.model_copy(update={"batch_tokens": 64}))
 

@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tell", type=int, required=True, metavar="FD")
     options = parser.parse_args(arguments)
     os.set_inheritable(options.tell, False)
-    stopping = StopSignal()
-    stopping.listen()
-    end_with_parent(stopping)
+    stop_signal = StopSignal()
+    stop_signal.listen()
+    end_with_parent(stop_signal)
 
     one_at_a_time = threading.Lock()
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_all(options.tell, json.dumps(fields).encode() + b"\n")
 
     try:
-        _train(RunFolder(options.run), options.number, stopping, tell)
+        _train(RunFolder(options.run), options.number, stop_signal, tell)
     except BaseException as error:
         traceback.print_exception(error)
         sys.stderr.flush()
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None:
+def _train(run: RunFolder, number: int, stop_signal: StopSignal, tell: Any) -> None:
     place = take_rank_environment(os.environ)
     assert place is not None, "started by the worker alone"
     from workbench.pipeline.training.job import train
@@ -80,22 +80,22 @@ def _train(run: RunFolder, number: int, stopping: StopSignal, tell: Any) -> None
 
     preset = load(str(run.preset_file)).preset
     with process_group(place) as ranks, SystemLoadMonitor(emit) if first else nullcontext():
-        train(context_of(run, preset, emit, stopping, first=first), number, ranks)
+        train(context_of(run, preset, emit, stop_signal, first=first), number, ranks)
 
 
-def end_with_parent(stopping: StopSignal) -> None:
+def end_with_parent(stop_signal: StopSignal) -> None:
     """Stop when the parent says so, and end as soon as it is gone, whatever is being done.
 
     Linux ends it by SIGKILL; elsewhere a thread waits for the end of the pipe.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_hear, args=(stopping,), name="parent", daemon=True).start()
+    threading.Thread(target=_hear, args=(stop_signal,), name="parent", daemon=True).start()
 
 
-def _hear(stopping: StopSignal) -> None:
+def _hear(stop_signal: StopSignal) -> None:
     while os.read(0, 1):
-        stopping.ask()
+        stop_signal.ask()
     os._exit(1)
 
 

@@ -43,7 +43,9 @@ class RankMessage:
     fields: Mapping[str, Any]
 
 
-def train(run: RunFolder, number: int, size: int, emit: Emit, stopping: Callable[[], bool]) -> None:
+def train(
+    run: RunFolder, number: int, size: int, emit: Emit, should_stop: Callable[[], bool]
+) -> None:
     """Train the preset's stage `number` by `size` processes of this machine.
 
     Raises what the stage raised in them, RunFailed where one was killed.
@@ -52,7 +54,7 @@ def train(run: RunFolder, number: int, size: int, emit: Emit, stopping: Callable
     heard: queue.SimpleQueue[RankMessage] = queue.SimpleQueue()
     command = [*RANK, str(run.path), str(number)]
     with _started(command, size, store.port, heard) as ranks:
-        endings = _followed(ranks, heard, emit, stopping)
+        endings = _followed(ranks, heard, emit, should_stop)
     error = error_of(endings, size, str(run.log_file))
     if error is not None:
         raise error
@@ -151,7 +153,7 @@ def _followed(
     ranks: Sequence[Rank],
     heard: queue.SimpleQueue[RankMessage],
     emit: Emit,
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> list[RankExit]:
     """Hand events on until all ranks have ended, or some while after one has failed.
 
@@ -160,7 +162,7 @@ def _followed(
     endings: dict[int, RankExit] = {}
     gone, until = 0, float("inf")
     while gone < len(ranks) and time.monotonic() < until:
-        if stopping():
+        if should_stop():
             for rank in ranks:
                 rank.ask_to_stop()
         try:

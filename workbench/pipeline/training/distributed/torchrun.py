@@ -104,11 +104,11 @@ def _train(asked: str, ranks: ProcessGroup) -> None:
 
     given = json.loads(asked)
     run = RunFolder(Path(given["run"]))
-    stopping = StopSignal(run.control)
-    stopping.listen()
+    stop_signal = StopSignal(run.control)
+    stop_signal.listen()
     preset = load(str(run.preset_file)).preset
     try:
-        train(context_of(run, preset, _unheard, stopping, first=False), given["number"], ranks)
+        train(context_of(run, preset, _unheard, stop_signal, first=False), given["number"], ranks)
     finally:  # waiting for the next stage it may end at once
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
