@@ -14,8 +14,9 @@ from workbench.dataset.browse.record_library import SourceRequest
 START = """
 import json, sys, time
 from workbench.core.subprocesses import JsonChild
-search = "workbench.dataset.browse.search_process"
-child = JsonChild(search, json.loads(sys.argv[1]), lambda said: None)
+command = [sys.executable, "-P", "-m", "workbench.dataset.browse.search_process"]
+child = JsonChild(command, json.loads(sys.argv[1]))
+child.listen(lambda message: None)
 print(child._process.pid, flush=True)
 time.sleep(60)
 """
@@ -24,12 +25,12 @@ END = """
 import signal, sys
 from workbench.core import subprocesses
 from workbench.core.errors import UserError
-subprocesses.LOOK_EVERY_S = 0.01
-def task(request, speaker):
+subprocesses.PARENT_ALARM_S = 0.01
+def task(request, sender):
     if request["fails"]:
         raise {"user": UserError, "other": ValueError}[request["fails"]]("no")
 try:
-    subprocesses.main(task)
+    subprocesses.run_task(task)
 finally:
     print(signal.getitimer(signal.ITIMER_REAL), file=sys.stderr)
 """

@@ -13,7 +13,6 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from workbench.checkers.execution import find_program
 from workbench.console.progress import ProgressLine
 from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
 from workbench.core.section import InvalidValue
-from workbench.core.subprocesses import stream_messages
+from workbench.core.subprocesses import JsonChild
 from workbench.core.text import one_line, table
 from workbench.preset.loader import load
 from workbench.preset.outputs import checker_words
@@ -176,8 +175,8 @@ def out_of(args: argparse.Namespace, found: RunFolder | None) -> Path:
 def ask(request: dict[str, Any], view: ProgressLine) -> None:
     """Have the child do it. Raises UserError or ChildDied in one line."""
     passed: dict[str, int] = {}
-    with closing(stream_messages([*CHILD, json.dumps(request)])) as lines:
-        for at in lines:
+    with JsonChild([*CHILD, json.dumps(request)]) as child:
+        for at in child.messages():
             if "weighed" in at:
                 view.show(f"{at['model']}: perplexity, {at['weighed']} of {at['total']} responses")
             elif "problem" not in at:

@@ -17,7 +17,7 @@ from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import RunFailed, UserError
-from workbench.core.subprocesses import ChildDied, stream_messages
+from workbench.core.subprocesses import ChildDied, JsonChild
 from workbench.core.text import did_you_mean
 
 
@@ -180,9 +180,10 @@ def _told(
     problem = ""
     command = [*CHILD, str(source), str(target), str(kind.number), *options]
     try:
-        for fields in stream_messages(command, should_stop):
-            problem = fields.get("problem", "")
-            yield fields
+        with JsonChild(command) as child:
+            for fields in child.messages(should_stop):
+                problem = fields.get("problem", "")
+                yield fields
     except ChildDied as died:
         raise RunFailed(f"{source}: the quantization process died{died.cause}") from died
     if "iostream error" in problem:

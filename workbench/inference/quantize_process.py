@@ -56,16 +56,16 @@ class ProgressReporter:
         self._tell_tensor(line)
         if self._dry:
             if match := SIZE.search(line):
-                send_message({"bytes": round(float(match[1]) * MIB)})
+                send_message(bytes=round(float(match[1]) * MIB))
         elif match := FALLBACK.match(line):
-            got = {"fallback": match[1], "columns": int(match[2])}
-            send_message(got | {"wished": match[3], "got": match[4]})
+            columns = int(match[2])
+            send_message(fallback=match[1], columns=columns, wished=match[3], got=match[4])
 
     def _tell_tensor(self, line: str) -> None:
         match = TENSOR.match(line)
         if match and not self._dry and match[1] != self._told:
             self._told = match[1]
-            send_message({"done": int(match[1]), "total": int(match[2]), "tensor": match[3]})
+            send_message(done=int(match[1]), total=int(match[2]), tensor=match[3])
 
 
 def quantize(source: Path, target: Path, number: int, *, threads: int, again: bool) -> str:
@@ -97,9 +97,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--again", action="store_true")
     given = parser.parse_args()
-    exit_with_parent()
+    exit_with_parent("pipe")
     options = {"threads": given.threads, "again": given.again}
-    send_message({"problem": quantize(given.source, given.target, given.number, **options)})
+    send_message(problem=quantize(given.source, given.target, given.number, **options))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import stream_messages
+from workbench.core.subprocesses import JsonChild
 from workbench.run.checkpoints import Checkpoint, newest, saved_last_ns
 from workbench.run.folder import RunFolder
 
@@ -47,8 +46,8 @@ def export_checkpoint(
     ChildDied when the child dies of it, Interrupted when `stopping()` says so.
     """
     command = [*CHILD, str(run.path), checkpoint.stage, checkpoint.name, kind]
-    with closing(stream_messages(command, stopping)) as lines:
-        for fields in lines:
+    with JsonChild(command) as child:
+        for fields in child.messages(should_stop):
             if "doing" in fields:
                 doing(f"{fields['doing']}: {fields['done']} of {fields['total']} tensors")
     if fields["problem"]:

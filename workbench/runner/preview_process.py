@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 import sys
 
-from workbench.core import subprocesses
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import Message, MessageSender
+from workbench.core.subprocesses import Message, MessageSender, run_task
 from workbench.dataset.rows import Row
 from workbench.runner.preview import load_preview
 
 
-def serve(request: Message, speaker: MessageSender) -> None:
+def serve(request: Message, sender: MessageSender) -> None:
     """Answer rows with the lens of `request["preset"]` until nobody asks any more."""
     lens = load_preview(request["preset"])
-    speaker.say(ready=lens.preset)
+    sender.send(ready=lens.preset)
     for line in sys.stdin:
         row = Row.from_json(json.loads(line))
         try:
-            speaker.say(shown=lens.look(row).to_json())
+            sender.send(shown=lens.look(row).to_json())
         except UserError as error:
-            speaker.say(refused=str(error))
+            sender.send(refused=str(error))
 
 
 if __name__ == "__main__":
-    sys.exit(subprocesses.main(serve))
+    sys.exit(run_task(serve))

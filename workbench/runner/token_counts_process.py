@@ -14,9 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.core import subprocesses
 from workbench.core.errors import UserError
-from workbench.core.subprocesses import Message, MessageSender
+from workbench.core.subprocesses import Message, MessageSender, run_task
 from workbench.dataset.browse.record_library import RecordLibrary, SourceRequest
 from workbench.dataset.duplicates import dedupe
 from workbench.dataset.rows import Row
@@ -30,33 +29,33 @@ SAMPLE = 20_000
 SPLIT_ROWS = 100_000
 
 
-def count(request: Message, speaker: MessageSender) -> None:
+def count(request: Message, sender: MessageSender) -> None:
     """Say `limits`, then `split`, then `lengths` (0: cannot be trained on) as they are counted."""
     source, n_rows = SourceRequest.from_json(request["source"]), request["rows"]
     data = load(request["preset"]).preset.data
     rows = list(_all_rows(source)) if n_rows <= SPLIT_ROWS else []
     if rows:
-        speaker.say(split=_split(rows, data))
+        sender.send(split=_split(rows, data))
     try:
         lens = load_preview(request["preset"])
     except UserError as error:
-        speaker.say(refused=str(error))
+        sender.send(refused=str(error))
         return
     chosen = random.Random(0).sample(range(n_rows), min(SAMPLE, n_rows))
     limits = {kind: limit.tokens for kind, limit in lens.limits.items()}
-    speaker.say(limits=limits, of=len(chosen))
+    sender.send(limits=limits, of=len(chosen))
     some = (rows[n] for n in chosen if n < len(rows)) if rows else _some_rows(source, chosen)
-    _lengths(some, lens, speaker)
+    _lengths(some, lens, sender)
 
 
-def _lengths(rows: Iterator[Row], lens: TokenPreview, speaker: MessageSender) -> None:
+def _lengths(rows: Iterator[Row], lens: TokenPreview, sender: MessageSender) -> None:
     lengths: list[int] = []
     for row in rows:
         lengths.append(lens.count(row))
-        if speaker.due():
-            speaker.say(lengths=lengths)
+        if sender.due():
+            sender.send(lengths=lengths)
             lengths = []
-    speaker.say(lengths=lengths)
+    sender.send(lengths=lengths)
 
 
 def _split(rows: list[Row], data: Data) -> dict[str, dict[str, int]]:
@@ -93,4 +92,4 @@ def _streamed(source: SourceRequest, chosen: list[int]) -> Iterator[object]:
 
 
 if __name__ == "__main__":
-    sys.exit(subprocesses.main(count))
+    sys.exit(run_task(count))

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from workbench.core import subprocesses
-from workbench.core.subprocesses import Message, MessageSender
+from workbench.core.subprocesses import Message, MessageSender, run_task
 from workbench.dataset.browse.record_library import SourceRequest
 from workbench.dataset.browse.spool import Writer
 from workbench.dataset.checks.findings import MAX_KEPT
@@ -23,8 +22,8 @@ from workbench.dataset.rows import Fault, Place, Row
 
 
 class _Scan:
-    def __init__(self, speaker: MessageSender, writer: Writer | None) -> None:
-        self._speaker, self._writer = speaker, writer
+    def __init__(self, sender: MessageSender, writer: Writer | None) -> None:
+        self._sender, self._writer = sender, writer
         self._found: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
         self._categories: Counter[str] = Counter()
@@ -38,7 +37,7 @@ class _Scan:
             place = entry.place
             self._take(entry)
             self._tell(linter.look(entry) if isinstance(entry, Row) else [entry])
-            if self._speaker.due():
+            if self._sender.due():
                 self._say(place, read=False)
         self._say(place, read=True)
         self._tell(linter.together())
@@ -65,7 +64,7 @@ class _Scan:
     def _say(self, place: Place, read: bool) -> None:
         if self._writer:
             self._writer.flush()
-        self._speaker.say(
+        self._sender.send(
             found=self._found,
             counts=self._counts,
             categories=self._categories,
@@ -78,13 +77,13 @@ class _Scan:
         self._found = []
 
 
-def scan(request: Message, speaker: MessageSender) -> None:
+def scan(request: Message, sender: MessageSender) -> None:
     """Read the source of the request; `spool` is the file descriptor to write rows to, or None."""
     fd = request["spool"]
-    _Scan(speaker, None if fd is None else Writer(fd)).run(
+    _Scan(sender, None if fd is None else Writer(fd)).run(
         SourceRequest.from_json(request["source"])
     )
 
 
 if __name__ == "__main__":
-    sys.exit(subprocesses.main(scan))
+    sys.exit(run_task(scan))

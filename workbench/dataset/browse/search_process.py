@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workbench.core import subprocesses
-from workbench.core.subprocesses import Message, MessageSender
+from workbench.core.subprocesses import Message, MessageSender, run_task
 from workbench.dataset.browse.record_library import SourceRequest
 from workbench.dataset.duplicates import row_text
 from workbench.dataset.rows import Place, Row
@@ -38,7 +37,7 @@ def pattern_fault(pattern: str) -> str:
     return ""
 
 
-def search(request: Message, speaker: MessageSender) -> None:
+def search(request: Message, sender: MessageSender) -> None:
     """Go through the source; `spooled` says that lines count entries instead of the file's."""
     wanted = RowQuery(**request["wanted"])
     matches = _matcher(wanted)
@@ -53,10 +52,10 @@ def search(request: Message, speaker: MessageSender) -> None:
             if matches(entry):
                 line = entries if request["spooled"] else place.line
                 found.setdefault(place.path, []).append(line)
-        if speaker.due():
-            speaker.say(found=found, path=place.path, line=place.line, rows=rows)
+        if sender.due():
+            sender.send(found=found, path=place.path, line=place.line, rows=rows)
             found = {}
-    speaker.say(found=found, path=place.path, line=place.line, rows=rows)
+    sender.send(found=found, path=place.path, line=place.line, rows=rows)
 
 
 def _matcher(wanted: RowQuery) -> Callable[[Row], bool]:
@@ -71,4 +70,4 @@ def _matcher(wanted: RowQuery) -> Callable[[Row], bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(subprocesses.main(search))
+    sys.exit(run_task(search))

@@ -54,16 +54,16 @@ class EvaluationRequest:
 
 
 def main(arguments: list[str]) -> None:
-    exit_with_parent()
+    exit_with_parent("pipe")
     request = EvaluationRequest(**json.loads(arguments[0]))
     try:
         evaluate(request)
     except WorkbenchError as error:
-        send_message({"problem": str(error), "status": error.exit_status})
+        send_message(problem=str(error), status=error.exit_status)
     except OSError as error:
-        send_message({"problem": str(error), "status": EXIT_FAILED})
+        send_message(problem=str(error), status=EXIT_FAILED)
     else:
-        send_message({"problem": "", "status": 0})
+        send_message(problem="", status=0)
 
 
 def evaluate(request: EvaluationRequest) -> None:
@@ -125,11 +125,11 @@ def about_of(request: EvaluationRequest, subject: str) -> ReportHeader:
 
 
 def _tell(model: str, done: int, total: int, case: Case) -> None:
-    send_message({"model": model, "done": done, "total": total, "passed": case.passes})
+    send_message(model=model, done=done, total=total, passed=case.passes)
 
 
 def _tell_weighed(model: str, done: int, total: int) -> None:
-    send_message({"model": model, "weighed": done, "total": total})
+    send_message(model=model, weighed=done, total=total)
 
 
 if __name__ == "__main__":

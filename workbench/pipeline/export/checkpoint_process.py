@@ -59,15 +59,16 @@ class CheckpointModel:
 
 
 def main(arguments: list[str]) -> None:
-    exit_with_parent()
+    exit_with_parent("pipe")
     run, stage, name, kind = arguments
+    folder = RunFolder(Path(run).resolve())
     try:
-        made = make_ready(RunFolder(Path(run).resolve()), stage, name, kind, send_message)
+        made = make_ready(folder, stage, name, kind, lambda fields: send_message(**fields))
     except (WorkbenchError, OSError) as error:
-        send_message({"problem": str(error)})
+        send_message(problem=str(error))
         return
     adapter = None if made.adapter is None else str(made.adapter)
-    send_message({"problem": "", "base": str(made.base), "sha256": made.sha256, "adapter": adapter})
+    send_message(problem="", base=str(made.base), sha256=made.sha256, adapter=adapter)
 
 
 def make_ready(run: RunFolder, stage: str, name: str, kind: str, tell: Tell) -> CheckpointModel:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from workbench.core.errors import RunFailed, WorkbenchError
-from workbench.core.subprocesses import ChildDied, exit_with_parent, send_message, stream_messages
+from workbench.core.subprocesses import ChildDied, JsonChild, exit_with_parent, send_message
 from workbench.pipeline.export.vocabulary import Vocabulary
 
 TEXTS_PER_LINE = 256
@@ -54,8 +53,8 @@ def _in_child(gguf: Path, asked: Path) -> tuple[list[Ids], set[int]]:
     command = [sys.executable, "-m", __name__, str(gguf), str(asked)]
     found, ends, problem = list[Ids](), set[int](), ""
     try:
-        with closing(stream_messages(command)) as lines:
-            for line in lines:
+        with JsonChild(command) as child:
+            for line in child.messages():
                 found += [tuple(ids) for ids in line.get("ids", ())]
                 ends |= set(line.get("ends", ()))
                 problem = line.get("problem", "")
@@ -70,21 +69,19 @@ def main(arguments: Sequence[str]) -> None:
     """In the child: one line for each few texts, one of the tokens, then the last word."""
     from workbench.pipeline.export.gguf_logits import GgufLogits
 
-    exit_with_parent()
+    exit_with_parent("pipe")
     gguf, asked = map(Path, arguments)
     requests, tokens = json.loads(asked.read_bytes())
     try:
         with GgufLogits(gguf) as native:
             for first in range(0, len(requests), TEXTS_PER_LINE):
                 some = requests[first : first + TEXTS_PER_LINE]
-                send_message(
-                    {"ids": [native.ids(text, add_special=special) for text, special in some]}
-                )
-            send_message({"ends": [token for token in tokens if native.ends(token)]})
+                send_message(ids=[native.ids(text, add_special=special) for text, special in some])
+            send_message(ends=[token for token in tokens if native.ends(token)])
     except WorkbenchError as error:
-        send_message({"problem": str(error).replace(f"{gguf}: ", "")})
+        send_message(problem=str(error).replace(f"{gguf}: ", ""))
         return
-    send_message({"problem": ""})
+    send_message(problem="")
 
 
 if __name__ == "__main__":

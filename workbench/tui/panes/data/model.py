@@ -7,6 +7,7 @@ process reads all of them for what is wrong with them. `version` rises with what
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from workbench.dataset.sources import ReadPlan, list_files
 from workbench.tui.panes.data.row_loader import RowLoader
 from workbench.tui.panes.data.scan_results import ScanResults
 
-SCAN = "workbench.dataset.browse.scan_process"
+SCAN = (sys.executable, "-P", "-m", "workbench.dataset.browse.scan_process")
 LOOK_EVERY_S = 1.0
 SPOOL_EVERY_S = 0.1
 
@@ -180,7 +181,8 @@ class DataModel:
 
         fd = library.fd if library.spooled else None
         request = {"source": self.source.to_json(), "spool": fd}
-        self._scan = JsonChild(SCAN, request, heard, [] if fd is None else [fd])
+        self._scan = JsonChild(SCAN, request, pass_fds=[] if fd is None else [fd])
+        self._scan.listen(heard)
 
     def _give_back(self) -> None:
         if self._scan:

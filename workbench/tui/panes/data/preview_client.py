@@ -6,6 +6,7 @@ in tokens and the split, with a preset.
 
 from __future__ import annotations
 
+import sys
 import threading
 from array import array
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from workbench.dataset.rows import Row
 from workbench.tokenization.preview import RowPreview
 from workbench.tui.panes.data.model import DataModel
 
-SERVE = "workbench.runner.preview_process"
+SERVE = (sys.executable, "-P", "-m", "workbench.runner.preview_process")
 
 
 class TokenPreviews:
@@ -32,7 +33,8 @@ class TokenPreviews:
         self._asked: Row | None = None
         self._answered: Row | None = None
         self._answer: RowPreview | str | None = None
-        self._child = JsonChild(SERVE, {"preset": preset}, self._heard)
+        self._child = JsonChild(SERVE, {"preset": preset})
+        self._child.listen(self._heard)
 
     def look(self, row: Row) -> RowPreview | str | None:
         """The row's tokens, or why it cannot be trained on; None where that is yet to come."""
@@ -54,7 +56,7 @@ class TokenPreviews:
         row = self._wanted
         if self.ready and self._asked is None and row is not None:
             self._asked, self._wanted = row, None
-            ask = threading.Thread(target=lambda: self._child.ask(row.to_json()), daemon=True)
+            ask = threading.Thread(target=lambda: self._child.send(row.to_json()), daemon=True)
             ask.start()
 
     def _heard(self, said: Message) -> None:
@@ -71,7 +73,7 @@ class TokenPreviews:
         self._news()
 
 
-FIGURES = "workbench.runner.token_counts_process"
+FIGURES = (sys.executable, "-P", "-m", "workbench.runner.token_counts_process")
 
 
 class LengthCounts:
@@ -91,7 +93,8 @@ class LengthCounts:
             "rows": len(reading),
             "preset": preset,
         }
-        self._child = JsonChild(FIGURES, request, self._heard)
+        self._child = JsonChild(FIGURES, request)
+        self._child.listen(self._heard)
 
     def stop(self) -> None:
         """Count no further."""

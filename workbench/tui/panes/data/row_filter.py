@@ -6,6 +6,7 @@ it at that. Rows with a finding are known already.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from workbench.core.text import one_line
 from workbench.dataset.browse import search_process
 from workbench.tui.panes.data.model import DataModel
 
-SEARCH = "workbench.dataset.browse.search_process"
+SEARCH = (sys.executable, "-P", "-m", "workbench.dataset.browse.search_process")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ class FilteredRows:
             "wanted": wanted.to_json(),
             "spooled": self.reading.spooled,
         }
-        return JsonChild(SEARCH, request, self._heard)
+        child = JsonChild(SEARCH, request)
+        child.listen(self._heard)
+        return child
 
     def _heard(self, said: Message) -> None:
         if "end" in said or "trouble" in said:
