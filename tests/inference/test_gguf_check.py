@@ -11,6 +11,7 @@ import pytest
 from tests.inference.helpers import Tiny, write_tiny
 from workbench.core import files
 from workbench.core.errors import UserError
+from workbench.core.subprocesses import run_child
 from workbench.inference import gguf_check
 from workbench.inference.gguf_check import read_gguf_info, verify_loadable
 from workbench.inference.gguf_header import BLOCKS, read_header
@@ -198,11 +199,10 @@ def test_llamas_refusal_in_the_child_is_one_line(tmp_path: Path) -> None:
 
 def test_a_child_that_dies_is_one_line(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import os, sys; print('GGML_ASSERT failed', file=sys.stderr); os.abort()"
-    real = subprocess.run
     monkeypatch.setattr(
-        gguf_check.subprocess,
-        "run",
-        lambda _command, **kwargs: real([sys.executable, "-c", code], **kwargs),
+        gguf_check,
+        "run_child",
+        lambda _command, timeout_s: run_child([sys.executable, "-c", code], timeout_s=timeout_s),
     )
     with pytest.raises(UserError, match=r"crashes on this file \(SIGABRT\): GGML_ASSERT failed"):
         verify_loadable(tiny_gguf)

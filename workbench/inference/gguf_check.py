@@ -8,9 +8,6 @@ abort of native code costs one line and not the screen.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from typing import Any
 
 from workbench.core import files
 from workbench.core.errors import UserError
+from workbench.core.subprocesses import exit_reason, run_child
 from workbench.core.text import one_line
 from workbench.inference.gguf_header import Header, read_header
 
@@ -88,34 +86,17 @@ def verify_loadable(
 def _try_in_child(path: Path, timeout_s: float) -> str:
     """`""` when a child could open the file, else why not."""
     command = [sys.executable, "-m", "workbench.inference.gguf_open_process", str(path)]
-    environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        result = run_child(command, timeout_s=timeout_s)
+    except TimeoutError:
         return f"llama.cpp could not open this file within {timeout_s:g} s"
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        return f"llama.cpp crashes on this file ({name}){_last_stderr_line(done.stderr)}"
-    return _problem_of(done)
-
-
-def _problem_of(done: subprocess.CompletedProcess[bytes]) -> str:
+    how = exit_reason(result.returncode, result.stderr)
+    if result.returncode < 0:
+        return f"llama.cpp crashes on this file{how}"
     try:
-        return str(json.loads(done.stdout)["problem"])
+        return str(json.loads(result.stdout)["problem"])
     except (ValueError, KeyError, TypeError):
-        return f"the process that opened it failed{_last_stderr_line(done.stderr)}"
-
-
-def _last_stderr_line(stderr: bytes) -> str:
-    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    return f": {one_line(lines[-1], 160)}" if lines else ""
+        return f"the process that opened it failed{how}"
 
 
 def _check_vocabulary(path: Path, header: Header) -> int:

@@ -47,7 +47,7 @@ def export_checkpoint(
     """
     command = [*CHILD, str(run.path), checkpoint.stage, checkpoint.name, kind]
     with JsonChild(command) as child:
-        for fields in child.messages(should_stop):
+        for fields in child.messages(stopping):
             if "doing" in fields:
                 doing(f"{fields['doing']}: {fields['done']} of {fields['total']} tensors")
     if fields["problem"]:
