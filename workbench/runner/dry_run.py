@@ -7,12 +7,12 @@ A child process estimates each training stage (steps, time, memory). The same li
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.core.errors import RunFailed, UserError
+from workbench.core.subprocesses import PIPE, start_pipes
 from workbench.core.text import duration, one_line, quantity, size, table
 from workbench.preset.loader import LoadedPreset
 from workbench.preset.rendering import explain, to_toml
@@ -131,8 +131,7 @@ class DryRun:
 
     def __init__(self, loaded: LoadedPreset, wanted: Sequence[str] = ()) -> None:
         self._text = to_toml(with_absolute_paths(loaded))
-        pipe, command = subprocess.PIPE, [*ESTIMATE, *wanted]
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self._process = start_pipes([*ESTIMATE, *wanted], stderr=PIPE)
 
     def cancel(self) -> None:
         """End the child; `found` then raises RunFailed."""
@@ -140,7 +139,8 @@ class DryRun:
 
     def found(self) -> dict[str, Any]:
         """Wait for the counts. Raises UserError for data at fault, RunFailed for anything else."""
-        out, said = self._process.communicate(self._text)
+        out, stderr = self._process.communicate(self._text.encode())
+        said = stderr.decode(errors="replace")
         if self._process.returncode == UserError.exit_status:
             raise UserError(said.strip())
         if self._process.returncode:
