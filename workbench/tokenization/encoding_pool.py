@@ -7,19 +7,19 @@ helpers there are and whatever becomes of them; when the crew is left, none of t
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
+from subprocess import TimeoutExpired
 from typing import IO, Any, NamedTuple, cast
 
 from workbench.core.runtime import usable_cores
+from workbench.core.subprocesses import start_pipes
 from workbench.dataset.rows import Row
 from workbench.tokenization.encoder import Encoder
 from workbench.tokenization.encoding_process import (
@@ -53,13 +53,11 @@ class PoolWorker:
     """One process beside this one, and the thread that talks with it."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self.process = subprocess.Popen(
+        self.process = start_pipes(
             [sys.executable, "-m", "workbench.tokenization.encoding_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pipesize=PIPE_BYTES,
-            env=os.environ | {"TOKENIZERS_PARALLELISM": "false"},
-            start_new_session=True,
+            pipe_bytes=PIPE_BYTES,
+            environment={"TOKENIZERS_PARALLELISM": "false"},
+            own_session=True,
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="helper")
         self._begun = self._thread.submit(self._ask, encoder)
@@ -82,7 +80,7 @@ class PoolWorker:
         """How it ended."""
         try:
             number = self.process.wait(ENDING_S)
-        except subprocess.TimeoutExpired:  # it is there, but cannot be understood any more
+        except TimeoutExpired:  # it is there, but cannot be understood any more
             self.process.kill()
             number = self.process.wait()
         return signal.Signals(-number).name if number < 0 else f"status {number}"
