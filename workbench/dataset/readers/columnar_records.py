@@ -8,12 +8,12 @@ from 1. The process ends with the iteration, however that ends.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from workbench.core.subprocesses import DISCARD, start_pipes
 from workbench.core.text import one_line, size
 from workbench.dataset.readers.lines import MAX_LINE_BYTES, open_regular
 from workbench.dataset.readers.strict_json import JsonRow, Refused, parse_json
@@ -67,13 +67,10 @@ def _lines(path: Path) -> Generator[dict[str, Any] | Fault, None, None]:
     if isinstance(left, Fault):
         yield left
         return
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workbench.columnar", str(path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
+    command = [sys.executable, "-m", "workbench.columnar", str(path)]
+    process = start_pipes(command, stderr=DISCARD)
+    assert process.stdin and process.stdout
+    process.stdin.close()
     number = 0
     try:
         for raw in _bounded(process.stdout):
