@@ -10,10 +10,8 @@ worker's, and this process's too. Only rank 0 tells events.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.files import write_all
+from workbench.core.subprocesses import exit_with_parent
 from workbench.pipeline.context import context_of
 from workbench.pipeline.system_load import SystemLoadMonitor
 from workbench.pipeline.training.distributed.rank import (
@@ -35,8 +34,6 @@ from workbench.run.control import StopSignal
 from workbench.run.events import Event
 from workbench.run.folder import RunFolder
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the rank that the environment says; the exit status is 0 when all went well."""
@@ -48,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.set_inheritable(options.tell, False)
     stop_signal = StopSignal()
     stop_signal.listen()
-    end_with_parent(stop_signal)
+    exit_with_parent("kernel", on_byte=stop_signal.ask)
 
     one_at_a_time = threading.Lock()
 
@@ -81,22 +78,6 @@ def _train(run: RunFolder, number: int, stop_signal: StopSignal, tell: Any) -> N
     preset = load(str(run.preset_file)).preset
     with process_group(place) as ranks, SystemLoadMonitor(emit) if first else nullcontext():
         train(context_of(run, preset, emit, stop_signal, first=first), number, ranks)
-
-
-def end_with_parent(stop_signal: StopSignal) -> None:
-    """Stop when the parent says so, and end as soon as it is gone, whatever is being done.
-
-    Linux ends it by SIGKILL; elsewhere a thread waits for the end of the pipe.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_hear, args=(stop_signal,), name="parent", daemon=True).start()
-
-
-def _hear(stop_signal: StopSignal) -> None:
-    while os.read(0, 1):
-        stop_signal.ask()
-    os._exit(1)
 
 
 if __name__ == "__main__":

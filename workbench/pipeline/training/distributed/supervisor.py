@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from workbench.core.runtime import usable_cores
+from workbench.core.subprocesses import start_pipes
 from workbench.pipeline.system_load import elsewhere
 from workbench.pipeline.training.distributed.rank import RankExit, died, error_of
 from workbench.run import events
@@ -90,11 +90,8 @@ class Rank:
         self.rank, self._heard, self._asked = rank, heard, False
         hear, tell = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [*command, "--tell", str(tell)],
-                stdin=subprocess.PIPE,
-                pass_fds=(tell,),
-                env=dict(given),
+            self._process = start_pipes(
+                [*command, "--tell", str(tell)], stdout=None, pass_fds=(tell,), environment=given
             )
         except BaseException:
             os.close(hear)

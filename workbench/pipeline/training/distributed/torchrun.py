@@ -12,8 +12,6 @@ import os
 import signal
 import socket
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from workbench.core.errors import (
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     RunFailed,
     UserError,
     WorkbenchError,
 )
+from workbench.core.subprocesses import exit_with_parent
 from workbench.pipeline.context import Context, context_of
 from workbench.pipeline.training.distributed.rank import RankInfo, process_group
 from workbench.preset.loader import load
@@ -35,8 +33,6 @@ from workbench.run.folder import RunFolder
 
 if TYPE_CHECKING:  # imports torch
     from workbench.pipeline.training.distributed.collectives import ProcessGroup
-
-POLL_S = 0.5
 
 
 class TorchrunGroup:
@@ -72,7 +68,7 @@ def run_leader(place: RankInfo, work: Callable[[TorchrunGroup], int]) -> int:
     At any other this process ends on the spot: its lost connection ends the others, wherever they
     stand, and nobody waits for anybody.
     """
-    _end_with_parent()
+    exit_with_parent("poll")
     with process_group(place) as ranks:
         if status := work(TorchrunGroup(ranks)):
             sys.stderr.flush()
@@ -126,13 +122,3 @@ def _refuse(ranks: ProcessGroup, asked: str) -> None:
 
 def _unheard(event: Event) -> None:
     """The first rank alone tells events."""
-
-
-def _end_with_parent() -> None:
-    threading.Thread(target=_await_end, args=(os.getppid(),), daemon=True).start()
-
-
-def _await_end(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(POLL_S)
-    os._exit(EXIT_INTERRUPTED)
