@@ -10,7 +10,6 @@ import importlib
 import itertools
 import math
 import shutil
-import subprocess
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from workbench.core.errors import UserError
 from workbench.core.files import write_atomic
+from workbench.core.subprocesses import run_child
 from workbench.core.text import one_line
 from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.series import Series
@@ -78,7 +78,10 @@ def _png(svg: str) -> bytes:
 def _by_program(svg: str) -> bytes:
     if shutil.which(PROGRAM[0]) is None:
         raise UserError("no program found to convert SVG to PNG", hint=HINT)
-    done = subprocess.run(PROGRAM, input=svg.encode(), capture_output=True, timeout=LIMIT_S)
+    try:
+        done = run_child(PROGRAM, input=svg.encode(), timeout_s=LIMIT_S)
+    except TimeoutError:
+        raise UserError(f"{PROGRAM[0]} took longer than {LIMIT_S:g} s", hint=HINT) from None
     if done.returncode or not done.stdout:
         said = one_line(done.stderr.decode(errors="replace"), 200)
         raise UserError(f"{PROGRAM[0]} could not create the PNG: {said}", hint=HINT)
