@@ -7,15 +7,15 @@ appears under its name when it is whole.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 from workbench.core import files
 from workbench.core.errors import Interrupted, RunFailed, UserError
+from workbench.core.subprocesses import Process, start_detached
 from workbench.core.text import one_line
 
 TYPES = ("f32", "f16", "bf16")  # what it is asked for; all others are quantized from f16
@@ -55,14 +55,11 @@ def convert(
     command = [sys.executable, str(converter), str(model), "--outfile", str(part)]
     try:
         with open(log, "wb") as said:
-            child = subprocess.Popen(
+            child = start_detached(
                 [*command, "--outtype", kind, *(["--vocab-only"] if vocabulary_only else [])],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "HF_HUB_OFFLINE": "1"},
-                cwd=target.parent,
-                start_new_session=True,
+                said,
+                folder=target.parent,
+                environment={"HF_HUB_OFFLINE": "1"},
             )
             try:
                 _wait(child, part, log, progress, should_stop, stalled_s)
@@ -79,7 +76,7 @@ def convert(
 
 
 def _wait(
-    child: subprocess.Popen[bytes],
+    child: Process,
     part: Path,
     log: Path,
     progress: Callable[[int], None],
@@ -92,7 +89,7 @@ def _wait(
         try:
             child.wait(POLL_S)
             return
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             pass
         if should_stop():
             raise Interrupted("the export was stopped; partial files were removed")
