@@ -7,12 +7,12 @@ file, so that it goes on when the screen is closed.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.core.subprocesses import let_go, start_detached
 from workbench.core.text import one_line, size
 from workbench.run.folder import RunFolder
 
@@ -39,13 +39,7 @@ class OllamaUpload:
             *(["--type", kind] if kind else []),
         ]
         with open(log, "wb") as out:
-            self._child = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._child = start_detached(words, out)
 
     def poll(self) -> str:
         """What goes on, in words; "" once it has ended, and then `said` or `problem` tells how."""
@@ -67,8 +61,8 @@ class OllamaUpload:
         self._child.wait()
 
     def let_go(self) -> None:
-        """The screen ends, the child goes on: Python need not wait for it, nor warn."""
-        self._child.returncode = 0
+        """The screen ends, the child goes on."""
+        let_go(self._child)
 
     def _last(self) -> dict[str, Any]:
         """The last whole line that is JSON."""
