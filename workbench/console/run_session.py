@@ -7,7 +7,6 @@ stdout carries what scripts read: the run's folder, alone, or JSON lines of whic
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from workbench.console.views import JsonView, PlainView
 from workbench.core.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError
+from workbench.core.subprocesses import let_go
 from workbench.core.text import visible
 from workbench.reports.run_summary import report
 from workbench.run import launch, lock
@@ -62,7 +62,7 @@ def start_detached(run: RunFolder, stages: Sequence[str] = (), as_json: bool = F
         ended = outcome(run, follower.state, follower.ending, process.returncode)
         return _finish(follower, ended, as_json)
     follower.view.close()
-    _let_go(process)
+    let_go(process)
     if as_json:
         _print_json({"kind": "detached", "pid": process.pid, "run": str(run.path)})
     else:
@@ -130,8 +130,3 @@ def _shown(path: Path) -> str:
 
 def _print_json(fields: dict[str, Any]) -> None:
     print(json.dumps(fields, ensure_ascii=False), flush=True)
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    """Tell Python that the worker is not ours to wait for, or it would warn of it."""
-    process.returncode = 0

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.core.errors import RunFailed, UserError
+from workbench.core.subprocesses import Process, start_detached
 from workbench.run import control, lock
 from workbench.run.folder import RunFolder
 
@@ -38,9 +38,7 @@ ENVIRONMENT = {
 }
 
 
-def start(
-    run: RunFolder, stages: Sequence[str] = (), worker: Sequence[str] = WORKER
-) -> subprocess.Popen[bytes]:
+def start(run: RunFolder, stages: Sequence[str] = (), worker: Sequence[str] = WORKER) -> Process:
     """Start the run's worker and return once it holds the lock (or has already ended).
 
     `stages` limits the work to these stages; `worker` is the command that is given the folder.
@@ -54,15 +52,7 @@ def start(
     if stages:
         command += ["--stages", ",".join(stages)]
     with open(run.log_file, "ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=run.path,
-            env=_environment(run),
-        )
+        process = start_detached(command, log, folder=run.path, environment=_environment(run))
     _await_lock(run, process)
     return process
 
@@ -133,7 +123,7 @@ def _environment(run: RunFolder) -> dict[str, str]:
     return {**DEFAULTS, **os.environ, **ENVIRONMENT, **ours}
 
 
-def _await_lock(run: RunFolder, process: subprocess.Popen[bytes]) -> None:
+def _await_lock(run: RunFolder, process: Process) -> None:
     until = time.monotonic() + START_LIMIT_S
     while process.poll() is None and time.monotonic() < until:
         owner = lock.owner(run.lock_file)

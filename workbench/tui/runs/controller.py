@@ -9,13 +9,13 @@ at once (an error in the data, no memory) is reported in a line.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.core import files
 from workbench.core.errors import UserError
+from workbench.core.subprocesses import Process, let_go
 from workbench.run import control, folder, launch, lock
 from workbench.run.export_requests import ExportRequest
 from workbench.run.folder import RunFolder
@@ -23,7 +23,7 @@ from workbench.run.folder import RunFolder
 if TYPE_CHECKING:
     from workbench.tui.host import Host
 
-Started = tuple[RunFolder, "subprocess.Popen[bytes]"]
+Started = tuple[RunFolder, Process]
 
 
 def start(preset: str, root: Path, overrides: Sequence[str] = ()) -> Started:
@@ -85,7 +85,7 @@ def name_fault(name: str, run: RunFolder) -> str:
     return ""
 
 
-def ending(run: RunFolder, process: subprocess.Popen[bytes]) -> str:
+def ending(run: RunFolder, process: Process) -> str:
     """How a worker of ours that is gone has ended, in a line; "" when all went well."""
     from workbench.run.events import ENDINGS, Event, RunStarted
     from workbench.run.log import skim
@@ -189,7 +189,7 @@ class RunController:
     def let_go(self) -> None:
         """The screen ends, the workers go on: Python need not wait for them, nor warn."""
         for _, process in self._started:
-            process.returncode = 0
+            let_go(process)
 
     def _take(self, started: Started, command: list[str]) -> None:
         self._started.append(started)
