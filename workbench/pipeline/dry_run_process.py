@@ -59,7 +59,7 @@ def main(wanted: Sequence[str]) -> int:
     `wanted`: the stages that the run is to do, none for all.
     """
     os.nice(5)  # a training beside it comes first
-    preset = parse(sys.stdin.read(), Path("preset.toml")).preset
+    preset = parse(sys.stdin.buffer.read().decode(), Path("preset.toml")).preset
     try:
         found: dict[str, Any] = estimate(preset, not wanted or "export" in wanted)
     except WorkbenchError as error:
