@@ -39,6 +39,7 @@ STDERR_BYTES = 4096  # of the end of what a child wrote: enough for its last lin
 STDERR_LIMIT_S = 1.0  # for the rest of it; a process of the child's own may hold it open
 NICE = 5  # keys go before
 PR_SET_PDEATHSIG = 1  # prctl(2)
+PARENT = "WORKBENCH_PARENT_PID"  # who started it, were he gone before the child can look
 
 
 class ChildDied(WorkbenchError):
@@ -225,7 +226,7 @@ def start_pipes(
         stderr=stderr,
         pipesize=-1 if pipe_bytes is None else pipe_bytes,
         pass_fds=tuple(pass_fds),
-        env=_environment(environment),
+        env={**_environment(environment), PARENT: str(os.getpid())},
         start_new_session=own_session,
     )
 
@@ -266,7 +267,8 @@ def exit_reason(returncode: int, stderr: bytes) -> str:
 
 
 def _environment(added: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, "GGML_NO_BACKTRACE": "1", **(added or {})}
+    ours = {name: value for name, value in os.environ.items() if name != PARENT}
+    return {**ours, "GGML_NO_BACKTRACE": "1", **(added or {})}
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
@@ -338,19 +340,21 @@ def exit_with_parent(
 
     `on_byte` is called, in a thread, for every byte on standard input (`pipe` and `kernel`).
     """
+    parent = int(os.environ.pop(PARENT, os.getppid()))
     match by:
         case "pipe":
             _thread(lambda: _read_until_end(on_byte))
         case "poll":
-            parent = os.getppid()
             _thread(lambda: _poll_parent(parent))
         case "alarm":
-            _set_alarm(os.getppid())
+            _set_alarm(parent)
         case "kernel":
             if sys.platform == "linux":
                 import ctypes
 
                 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != parent:  # gone before the kernel was asked
+                    os._exit(1)
             _thread(lambda: _read_until_end(on_byte))
 
 
