@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Any
 
 from workbench.run import control, events
+from workbench.run.event_lines import Record, to_line, utc_now
 from workbench.run.folder import RunFolder, create
 from workbench.run.lock import Lock
-from workbench.run.log import EventLog, Record, to_line, utc_now
+from workbench.run.log import EventLog
 
 STAGE = "train:sft"
 BEST = 0.0625

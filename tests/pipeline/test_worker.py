@@ -18,9 +18,10 @@ from workbench.pipeline import worker
 from workbench.pipeline.prepare.stage import load_rows
 from workbench.preset.loader import load
 from workbench.run import control, events, folder
+from workbench.run.event_lines import Record
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Lock
-from workbench.run.log import EventLog, Record, read
+from workbench.run.log import EventLog, read
 from workbench.run.state import RunState
 from workbench.runner.frozen_preset import extend, freeze
 

@@ -16,17 +16,8 @@ from hypothesis import strategies as st
 
 from tests.run.helpers import step
 from workbench.run import events
-from workbench.run.log import (
-    MAX_LINE_BYTES,
-    EventLog,
-    EventReader,
-    Record,
-    from_line,
-    read,
-    skim,
-    to_line,
-    to_record,
-)
+from workbench.run.event_lines import MAX_LINE_BYTES, Record, line_seq, parse_line, to_line
+from workbench.run.log import EventLog, EventReader, read, skim
 
 NOTE = events.Note(message="füñ ☃ \u2028 \x1b[31m", level="warning")
 
@@ -123,7 +114,9 @@ def test_megabytes_of_damage_do_not_restart_the_numbering(tmp_path: Path) -> Non
     ],
 )
 def test_what_is_no_event_is_refused(line: bytes) -> None:
-    assert from_line(line) is None
+    for read_line in (parse_line, line_seq):
+        with pytest.raises(ValueError):
+            read_line(line)
 
 
 def test_foreign_lines_are_counted_and_passed_over(tmp_path: Path) -> None:
@@ -240,8 +233,8 @@ def test_a_log_that_cannot_be_read_is_said_in_words(tmp_path: Path) -> None:
 def test_nan_is_null_in_the_log_and_nan_again_in_the_reader() -> None:
     for value in (math.nan, math.inf, -math.inf):
         line = to_line(Record(1, "", "", step(1, loss=value)))
-        fields = json.loads(line, parse_constant=lambda name: pytest.fail(name))
-        record = to_record(fields)
+        json.loads(line, parse_constant=lambda name: pytest.fail(name))
+        record = parse_line(line)
         assert record and isinstance(record.event, events.Step) and math.isnan(record.event.loss)
     figures = events.Evaluated(model="m", figures={"a": math.nan, "b": [math.inf, 1.5]})
     assert json.loads(to_line(Record(1, "", "", figures)))["figures"] == {
@@ -266,8 +259,8 @@ def test_any_event_is_one_short_line_of_strict_json(figures: dict[str, object], 
     ):
         line = to_line(Record(7, "t", "s", event))
         assert len(line) <= MAX_LINE_BYTES and line.endswith(b"\n") and line.count(b"\n") == 1
-        fields = json.loads(line, parse_constant=lambda name: pytest.fail(name))
-        assert to_record(fields) is not None
+        json.loads(line, parse_constant=lambda name: pytest.fail(name))
+        assert parse_line(line) is not None
 
 
 def test_a_long_text_is_cut_and_a_short_one_beside_it_is_not() -> None:

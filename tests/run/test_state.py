@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.run.helpers import step, validated
 from workbench.run import events
-from workbench.run.log import Record
+from workbench.run.event_lines import Record
 from workbench.run.state import RunState, seconds_between
 
 STAGE = "train:sft"

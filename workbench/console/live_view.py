@@ -17,7 +17,7 @@ from rich.text import Text
 from workbench.console.views import EventLines
 from workbench.core.text import visible
 from workbench.reports import status_text
-from workbench.run.log import Record
+from workbench.run.event_lines import Record
 from workbench.run.state import RunState, StageState
 
 BAR_WIDTH = 24

@@ -14,7 +14,7 @@ from typing import TextIO
 from workbench.core.text import one_line, visible
 from workbench.reports import status_text
 from workbench.run import events
-from workbench.run.log import Record, to_line
+from workbench.run.event_lines import Record, to_line
 from workbench.run.state import RunState, StageState
 
 LINE_WIDTH = 400

@@ -19,8 +19,9 @@ from workbench.estimate.memory import BatchWork, Device, MemoryEstimate, MemoryS
 from workbench.preset.schema import Model, Preset, TrainStage
 from workbench.preset.step_plan import DEFAULT_MICRO_TOKENS, micro_tokens
 from workbench.run import events
+from workbench.run.event_lines import Record
 from workbench.run.folder import RunFolder, list_runs
-from workbench.run.log import Record, skim
+from workbench.run.log import skim
 from workbench.run.state import seconds_between
 
 EMBEDDING = "model.embed_tokens"

@@ -8,40 +8,18 @@ append, so that it can swallow nothing; readers count such lines and pass over t
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from workbench.core import files
-from workbench.run.events import Event, parse
+from workbench.run.event_lines import Record, line_kind, line_seq, parse_line, to_line, utc_now
+from workbench.run.events import Event
 
-MAX_LINE_BYTES = 4096
-MAX_TEXT = 1000
 READ_BYTES = 1 << 22
-HEAD_BYTES = 200  # seq, time, stage and kind stand in front
-FREQUENT_KINDS = re.compile(rb'"kind":"(step|answered|sampled|load|progress)"')
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line of the log: the event with its place, time (UTC, ISO 8601) and stage."""
-
-    seq: int
-    time: str
-    stage: str
-    event: Event
-
-
-def utc_now() -> str:
-    """The time as `2026-11-21T10:22:04.120Z`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+FREQUENT_KINDS = frozenset({b"step", b"answered", b"sampled", b"load", b"progress"})
 
 
 class EventLog:
@@ -133,10 +111,11 @@ class EventReader:
 
     def record(self, line: bytes) -> Record | None:
         """The record of a line; None for what is no event (counted) or of an unknown kind."""
-        fields = from_line(line)
-        if fields is None:
+        try:
+            return parse_line(line)
+        except ValueError:
             self.damaged += 1
-        return to_record(fields) if fields else None
+            return None
 
     def _notice_replacement(self, status: os.stat_result) -> None:
         if self._inode and (status.st_ino != self._inode or status.st_size < self._offset):
@@ -162,16 +141,19 @@ class LogSkimmer:
     def take(self, lines: Iterable[bytes]) -> None:
         """The next lines of the log."""
         for line in lines:
-            chatty = FREQUENT_KINDS.search(line, 0, HEAD_BYTES)
-            if chatty:
-                self._last[chatty.group()] = line
+            kind = line_kind(line)
+            if kind in FREQUENT_KINDS:
+                self._last[kind] = line
             else:
                 self._kept.append(line)
 
     def records(self) -> list[Record]:
         """What was kept, in the order of the log."""
-        whole = map(from_line, [*self._kept, *self._last.values()])
-        found = [record for fields in whole if fields and (record := to_record(fields))]
+        found: list[Record] = []
+        for line in (*self._kept, *self._last.values()):
+            with suppress(ValueError):
+                if record := parse_line(line):
+                    found.append(record)
         return sorted(found, key=lambda record: record.seq)
 
 
@@ -186,68 +168,9 @@ def skim(path: Path) -> list[Record]:
     return skimmer.records()
 
 
-def to_line(record: Record) -> bytes:
-    """The record as a line of strict JSON with its newline, at most `MAX_LINE_BYTES`.
-
-    Long texts are cut with an ellipsis, long lists and tables at their end; the whole of them
-    stands in the run's own files. NaN and infinity are written as null.
-    """
-    head = {"seq": record.seq, "time": record.time, "stage": record.stage}
-    fields = _finite({**head, "kind": record.event.kind, **record.event.fields()})
-    line = _dump(fields)
-    limit = MAX_TEXT
-    while len(line) > MAX_LINE_BYTES and limit > 0:
-        line = _dump({key: _cut(value, limit) for key, value in fields.items()})
-        limit //= 2
-    return line
-
-
 def _last_seq(data: bytes) -> int:
     """The `seq` of the last whole line that is an event, 0 when there is none."""
     for line in reversed(data.split(b"\n")[:-1]):
-        if fields := from_line(line):
-            return int(fields["seq"])
+        with suppress(ValueError):
+            return line_seq(line)
     return 0
-
-
-def from_line(line: bytes) -> dict[str, Any] | None:
-    """The line's fields when it is a whole event (an object with `seq` and `kind`), else None."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict) or type(fields.get("seq")) is not int:
-        return None
-    texts = (fields.get("kind"), fields.get("time", ""), fields.get("stage", ""))
-    return fields if all(isinstance(text, str) for text in texts) else None
-
-
-def to_record(fields: dict[str, Any]) -> Record | None:
-    """The record of a line's fields; None for a kind of event that this version does not know."""
-    head = (fields["seq"], fields.get("time", ""), fields.get("stage", ""))
-    event = parse(fields["kind"], fields)
-    return Record(*head, event) if event else None
-
-
-def _dump(fields: dict[str, Any]) -> bytes:
-    """One line of strict JSON; a lone surrogate becomes its JSON escape."""
-    text = json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace") + b"\n"
-
-
-def _finite(value: Any) -> Any:
-    """`value` with null for what JSON has no number for: a diverged loss must reach the log."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
-
-
-def _cut(value: Any, limit: int) -> Any:
-    if isinstance(value, str) and len(value) > limit:
-        return value[:limit] + "…"
-    if isinstance(value, dict):
-        kept = list(value.items())[: limit // 8]
-        return {_cut(key, limit): _cut(item, limit) for key, item in kept}
-    return [_cut(item, limit) for item in value[: limit // 8]] if isinstance(value, list) else value

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from workbench.run import events
-from workbench.run.log import Record
+from workbench.run.event_lines import Record
 
 Status = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
 

@@ -20,9 +20,10 @@ from typing import Any, Protocol, Self
 from workbench.core.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from workbench.core.text import one_line, visible
 from workbench.run import control, events, launch
+from workbench.run.event_lines import Record
 from workbench.run.events import ENDINGS, Event, RunStarted
 from workbench.run.folder import RunFolder
-from workbench.run.log import EventReader, Record
+from workbench.run.log import EventReader
 from workbench.run.state import RunState
 
 COUNTED = (signal.SIGINT, signal.SIGTERM)

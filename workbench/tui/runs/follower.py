@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from workbench.run import events
-from workbench.run.event_lines import Batch, batches
+from workbench.run.event_lines import StepBatch, step_batches
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Owner
 from workbench.run.log import EventReader
@@ -66,8 +66,8 @@ class RunFollower:
         return news
 
     def _take(self, lines: list[bytes]) -> None:
-        for part in batches(lines):
-            if isinstance(part, Batch):
+        for part in step_batches(lines):
+            if isinstance(part, StepBatch):
                 self._take_steps(part)
             elif record := self._reader.record(part):
                 if record.stage:
@@ -77,7 +77,7 @@ class RunFollower:
             if len(stage.steps) > 2:
                 stage.steps = [stage.steps[0], *stage.steps[-1:]]
 
-    def _take_steps(self, batch: Batch) -> None:
+    def _take_steps(self, batch: StepBatch) -> None:
         """The curves get every step, the state the first and the last."""
         ends = [batch.first] if len(batch.rows) == 1 else [batch.first, batch.last]
         records = [record for line in ends if (record := self._reader.record(line))]
