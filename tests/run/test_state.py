@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.run.helpers import step, validated
 from workbench.run import events
 from workbench.run.event_lines import Record
-from workbench.run.state import RunState, seconds_between
+from workbench.run.state import RunState, drop_steps_after, rollback_step, seconds_between
 
 STAGE = "train:sft"
 PLAN = events.TrainingPlanned(
@@ -74,6 +75,15 @@ def test_steps_told_twice_after_a_resume_count_once() -> None:
     assert [s.step for s in stage.steps] == [1, 2, 3, 4, 5]
     assert [s.loss for s in stage.steps][2:] == [9.0, 9.0, 9.0]
     assert stage.validations == []
+
+
+def test_what_rolls_a_stage_back() -> None:
+    assert rollback_step(events.Resumed(from_step=2, path="p")) == 2
+    assert rollback_step(PLAN) == -1
+    assert rollback_step(replace(PLAN, from_step=3)) is None
+    assert rollback_step(step(1)) is None
+    assert drop_steps_after([step(1), step(2), step(3)], 2) == [step(1), step(2)]
+    assert drop_steps_after([step(1)], -1) == []
 
 
 def test_a_stage_begun_anew_forgets_its_curve() -> None:

@@ -6,14 +6,15 @@ twice in the log: the first copy is dropped when the `resumed` event is met.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from workbench.run import events
 from workbench.run.event_lines import Record
 
+Point = TypeVar("Point", events.Step, events.Validated, events.GeneralMeasured, events.Sampled)
 Status = Literal["waiting", "running", "done", "skipped", "stopped", "failed"]
 
 
@@ -148,6 +149,12 @@ class RunState:
         return self.stages.setdefault(name, StageState(name))
 
     def _apply_to_stage(self, stage: StageState, record: Record) -> None:
+        step = rollback_step(record.event)
+        if step is not None:
+            stage.steps = drop_steps_after(stage.steps, step)
+            stage.validations = drop_steps_after(stage.validations, step)
+            stage.general = drop_steps_after(stage.general, step)
+            stage.samples = drop_steps_after(stage.samples, step)
         match record.event:
             case events.StageStarted() as event:
                 self.stage = stage.name
@@ -163,12 +170,8 @@ class RunState:
                 )
             case events.TrainingPlanned() as event:
                 stage.plan = event
-                if event.from_step == 0:
-                    drop_steps_after(stage, -1)
             case events.MemoryMeasured() as event:
                 stage.memory = event
-            case events.Resumed() as event:
-                drop_steps_after(stage, event.from_step)
             case events.Step() as event:
                 stage.steps.append(event)
                 _measure(stage, record.time, event.step, event.steps)
@@ -194,12 +197,19 @@ def _measure(stage: StageState, time: str, done: int, total: int, label: str = "
     stage.pace.done, stage.pace.total, stage.pace.time = done, total, time
 
 
-def drop_steps_after(stage: StageState, step: int) -> None:
-    """Drop the points that a resumed worker is about to tell again."""
-    stage.steps = [s for s in stage.steps if s.step <= step]
-    stage.validations = [v for v in stage.validations if v.step <= step]
-    stage.general = [g for g in stage.general if g.step <= step]
-    stage.samples = [s for s in stage.samples if s.step <= step]
+def rollback_step(event: events.Event) -> int | None:
+    """The step after which the log tells a stage once more: -1 for all of it, None for no step."""
+    match event:
+        case events.Resumed():
+            return event.from_step
+        case events.TrainingPlanned() if event.from_step == 0:
+            return -1
+    return None
+
+
+def drop_steps_after(points: Sequence[Point], step: int) -> list[Point]:
+    """The points up to that step; a resumed worker is about to tell the others again."""
+    return [point for point in points if point.step <= step]
 
 
 def seconds_between(start: str, end: str) -> float:

@@ -7,14 +7,13 @@ the first and the last steps stay in the state, so that a million of them fit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from workbench.run import events
 from workbench.run.event_lines import StepBatch, step_batches
 from workbench.run.folder import RunFolder
 from workbench.run.lock import Owner
 from workbench.run.log import EventReader
-from workbench.run.state import RunState
+from workbench.run.state import RunState, rollback_step
 from workbench.tui.chart.curves import StageCurves
 
 SLICE_BYTES = 1 << 18
@@ -86,6 +85,9 @@ class RunFollower:
             self._curves(records[0].stage).add_steps(batch.columns(), last.steps)
 
     def _draw(self, stage: str, event: events.Event) -> None:
+        step = rollback_step(event)
+        if step is not None and stage in self.curves:
+            self.curves[stage].forget_after(step)
         match event:
             case events.Step():
                 self._curves(stage).add_step(event)
@@ -93,10 +95,6 @@ class RunFollower:
                 self._curves(stage).add_validation(event)
             case events.GeneralMeasured():
                 self._curves(stage).add_general(event)
-            case events.Resumed():
-                self._forget_after(stage, event.from_step)
-            case events.TrainingPlanned() if event.from_step == 0:
-                self._forget_after(stage, -1)
             case events.Answered():
                 self.answered.append(event)
             case events.StageStarted() | events.StageDone() if stage == EVALUATE:
@@ -106,7 +104,3 @@ class RunFollower:
         if stage not in self.curves:
             self.curves[stage] = StageCurves()
         return self.curves[stage]
-
-    def _forget_after(self, stage: str, step: int) -> None:
-        with suppress(KeyError):
-            self.curves[stage].forget_after(step)
