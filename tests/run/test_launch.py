@@ -30,7 +30,7 @@ streams = [os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)]
 print(os.getcwd(), os.getsid(0) == os.getpid(), *streams, flush=True)
 held = Lock(run.lock_file)  # taken last: whoever sees it held may read the log
 until = time.monotonic() + 20
-while not control.asked(run.control, "stop") and time.monotonic() < until:
+while not control.is_requested(run.control, "stop") and time.monotonic() < until:
     time.sleep(0.02)
 held.release()
 """
@@ -81,7 +81,7 @@ def test_an_old_request_to_stop_does_not_stop_the_next_life(run: RunFolder) -> N
 
 
 def test_a_worker_that_does_not_stop_is_told_of(run: RunFolder) -> None:
-    deaf = WORKER.replace('control.asked(run.control, "stop")', "False")
+    deaf = WORKER.replace('control.is_requested(run.control, "stop")', "False")
     process = launch.start(run, (), (sys.executable, "-c", deaf))
     with pytest.raises(RunFailed, match="still running"):
         launch.stop(run, limit_s=0.3)
