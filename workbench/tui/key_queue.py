@@ -44,7 +44,7 @@ class OrderedKeysApp(App[None], inherit_bindings=False):
         else:
             await super().on_event(event)
 
-    async def on_in_order_done(self, message: Done) -> None:
+    async def on_ordered_keys_app_done(self, message: Done) -> None:
         """The key has been everywhere. What it has brought about, a message to a dialog or a new
         screen, is over once a second round finds the focus where the first one found it."""
         if message.number != self.keys_done:

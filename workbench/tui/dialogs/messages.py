@@ -59,9 +59,9 @@ class Messages(Dialog[None]):
             yield Static("y copy   Esc close", markup=False, classes="hint")
 
     def on_mount(self) -> None:
-        self.on_rows_moved()
+        self.on_row_list_moved()
 
-    def on_rows_moved(self) -> None:
+    def on_row_list_moved(self) -> None:
         """A row may have cut its line: here it is whole."""
         self.query_one("#whole", Static).update(self._chosen or "no messages yet")
 

@@ -70,10 +70,10 @@ class Picker(Dialog[str]):
     def on_input_submitted(self) -> None:
         self._take()
 
-    def on_rows_chosen(self) -> None:
+    def on_row_list_chosen(self) -> None:
         self._take()
 
-    def on_rows_moved(self) -> None:
+    def on_row_list_moved(self) -> None:
         self._tell()
 
     def action_move(self, by: int) -> None:

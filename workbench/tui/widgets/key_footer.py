@@ -15,7 +15,7 @@ from workbench.tui.widgets.bar import Bar
 class KeyFooter(Bar):
     """`enter Open  s Stop ... ? Help`; a click presses the key, the help has what does not fit."""
 
-    DEFAULT_CSS = "KeysLine { background: $panel; }"
+    DEFAULT_CSS = "KeyFooter { background: $panel; }"
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id)

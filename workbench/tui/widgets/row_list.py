@@ -31,9 +31,9 @@ class RowList(ScrollView, CachedStyle, can_focus=True):  # CSS follows the first
     BINDINGS: ClassVar[list[BindingType]] = bindings(IN_LISTS)
     COMPONENT_CLASSES = {"rows--cursor", "rows--dim-cursor"}
     DEFAULT_CSS = """
-    Rows { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
-    Rows > .rows--cursor { background: $primary; color: $text; text-style: bold; }
-    Rows > .rows--dim-cursor { background: $primary-muted; }
+    RowList { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    RowList > .rows--cursor { background: $primary; color: $text; text-style: bold; }
+    RowList > .rows--dim-cursor { background: $primary-muted; }
     """
     ALLOW_SELECT = False
     cursor: reactive[int] = reactive(0, repaint=False)

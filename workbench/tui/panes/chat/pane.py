@@ -74,8 +74,8 @@ class ChatPane(SlotManager):
     ChatPane.-two #b { display: block; }
     ChatPane .title { background: $surface; }
     ChatPane TextLines { padding: 0 1; }
-    ChatPane Prompt { display: none; }
-    ChatPane.-open Prompt { display: block; }
+    ChatPane PromptInput { display: none; }
+    ChatPane.-open PromptInput { display: block; }
     """
 
     def __init__(self, id: str | None = None) -> None:
@@ -176,7 +176,7 @@ class ChatPane(SlotManager):
 
     # Asking
 
-    def on_prompt_sent(self, message: PromptInput.Sent) -> None:
+    def on_prompt_input_sent(self, message: PromptInput.Sent) -> None:
         if self.busy:
             opening = any(side.state == "opening" for side in self.sides)
             self.say(

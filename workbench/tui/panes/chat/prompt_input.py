@@ -11,7 +11,7 @@ class PromptInput(TextArea):
     """Grows with its text up to six lines; the up key in an empty one has the last message."""
 
     DEFAULT_CSS = """
-    Prompt, Prompt:focus {
+    PromptInput, PromptInput:focus {
         height: auto; max-height: 6; border: none; padding: 0 1; background: $panel;
     }
     """

@@ -253,7 +253,7 @@ class DataPane(Pane):
         else:
             self._view.show_row(reading.entry(number), reading.left_out(number))
 
-    def on_rows_moved(self, message: DataRows.Moved) -> None:
+    def on_row_list_moved(self, message: DataRows.Moved) -> None:
         if message.rows.id in ("rows", "findings"):
             self._look()
             self.refresh_bindings()

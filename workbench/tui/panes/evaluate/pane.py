@@ -346,13 +346,13 @@ class EvaluatePane(FilterControls):
             self._show("cases")
         self.draw()
 
-    def on_rows_moved(self, message: RowList.Moved) -> None:
+    def on_row_list_moved(self, message: RowList.Moved) -> None:
         if message.rows.id == "cases":
             self._draw_case()
             self.query_one("#case", TextLines).cursor = 0
             self.refresh_bindings()
 
-    def on_rows_chosen(self, message: RowList.Chosen) -> None:
+    def on_row_list_chosen(self, message: RowList.Chosen) -> None:
         if message.rows.id in ("figures", "cases"):
             self.action_open()
 

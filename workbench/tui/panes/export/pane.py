@@ -156,11 +156,11 @@ class ExportPane(Pane):
         self.query_one("#title", Bar).show(Text(f" {visible(title)}", "bold"))
         self.refresh_bindings()
 
-    def on_rows_moved(self, message: RowList.Moved) -> None:
+    def on_row_list_moved(self, message: RowList.Moved) -> None:
         if message.rows.id == "files":
             self.draw()
 
-    async def on_rows_chosen(self, message: RowList.Chosen) -> None:
+    async def on_row_list_chosen(self, message: RowList.Chosen) -> None:
         if message.rows.id == "files":
             await self.action_chat()
 

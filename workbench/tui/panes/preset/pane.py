@@ -217,7 +217,7 @@ class PresetPane(DraftDryRun):
     def _about_width(self) -> int:
         return max(20, self.query_one("#about", TextLines).size.width - 3)
 
-    def on_rows_moved(self, message: Fields.Moved) -> None:
+    def on_row_list_moved(self, message: Fields.Moved) -> None:
         if self.draft is None:
             return
         if message.rows.id == "sections":
@@ -227,7 +227,7 @@ class PresetPane(DraftDryRun):
         elif message.rows.id == "fields":
             self._draw_told()
 
-    def on_rows_chosen(self, message: Fields.Chosen) -> None:
+    def on_row_list_chosen(self, message: Fields.Chosen) -> None:
         if message.rows.id == "fields":
             self.action_edit()
 

@@ -54,7 +54,7 @@ class RunsPane(Pane):
     DEFAULT_CSS = """
     RunsPane #heads { color: $text-muted; }
     RunsPane #story { height: auto; max-height: 40%; border-top: solid $panel; }
-    RunsPane.-empty #heads, RunsPane.-empty RunList { display: none; }
+    RunsPane.-empty #heads, RunsPane.-empty RunTable { display: none; }
     RunsPane.-empty #story { border-top: none; max-height: 100%; padding: 1 2; }
     """
 
@@ -101,11 +101,11 @@ class RunsPane(Pane):
         run = self.screen_app.current
         return (str(run.path), "the run folder") if run else ("", "")
 
-    def on_rows_moved(self, message: RunTable.Moved) -> None:
+    def on_row_list_moved(self, message: RunTable.Moved) -> None:
         if message.rows is self._rows and message.index < len(self._rows.runs):
             self.screen_app.choose(self._rows.runs[message.index])
 
-    async def on_rows_chosen(self) -> None:
+    async def on_row_list_chosen(self) -> None:
         await self.action_open()
 
     async def action_open(self) -> None:

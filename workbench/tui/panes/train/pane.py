@@ -89,7 +89,7 @@ class TrainPane(Pane):
     TrainPane.-big #lower, TrainPane.-big #lower-head { display: none; }
     TrainPane.-below #charts { display: none; }
     TrainPane.-low #lower { height: 4; min-height: 2; }
-    TrainPane #lower > Rows { height: 1fr; display: none; }
+    TrainPane #lower > RowList { height: 1fr; display: none; }
     TrainPane #lower > .-shown { display: block; }
     """
 
