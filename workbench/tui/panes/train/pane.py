@@ -431,7 +431,7 @@ class TrainPane(Pane):
     def _show_lower(self, name: str) -> None:
         self.lower = name
         self.remove_class("-big")
-        for widget in self.query("#lower > Rows"):
+        for widget in self.query("#lower > RowList"):
             widget.set_class(widget.id == name, "-shown")
         if name == "log":
             self.query_one(LogView).tick()
