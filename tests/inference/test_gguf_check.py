@@ -33,6 +33,7 @@ for name in sys.argv[1:]:
 # What the screen does with a file that the child could open, file after file in one process.
 TALK_TO_EACH = """
 import sys
+from pathlib import Path
 from workbench.core.sampling import SamplingParams
 from workbench.inference.session import Session
 from workbench.dataset.rows import Message
