@@ -9,6 +9,7 @@ them but their routers, which are trained only by their own name, spelled out, o
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -51,7 +52,7 @@ class Matrix:
     @property
     def pattern(self) -> str:
         """The path with `*` in place of numbers."""
-        return _NUMBER.sub("*", self.path)
+        return path_pattern(self.path)
 
     @property
     def layer(self) -> int | None:
@@ -68,6 +69,11 @@ class Matrix:
         """Elements of its adapter: two factors of that rank per expert; DoRA's magnitudes."""
         each = rank * (self.inputs + self.outputs) + (self.outputs if dora else 0)
         return max(1, self.experts) * each
+
+
+def path_pattern(path: str) -> str:
+    """The path with `*` in place of numbers."""
+    return _NUMBER.sub("*", path)
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,18 @@ class TargetGroup:
 
 def groups(matrices: Iterable[Matrix], rank: int, *, dora: bool = False) -> list[TargetGroup]:
     """The matrices by pattern and size, in their order."""
-    counts: dict[tuple[str, int, int], int] = {}
-    for one in matrices:
-        key = one.pattern, one.experts, one.adapter_elements(rank, dora=dora)
-        counts[key] = counts.get(key, 0) + 1
-    return [TargetGroup(key[0], count, *key[1:]) for key, count in counts.items()]
+    return group_by_pattern(
+        (one.path, one.experts, one.adapter_elements(rank, dora=dora)) for one in matrices
+    )
+
+
+def group_by_pattern(trained: Iterable[tuple[str, int, int]]) -> list[TargetGroup]:
+    """Paths with their experts and trained parameters, those alike counted, in their order."""
+    counts = Counter((path_pattern(path), experts, number) for path, experts, number in trained)
+    return [
+        TargetGroup(pattern, modules, experts, number)
+        for (pattern, experts, number), modules in counts.items()
+    ]
 
 
 def resolve(

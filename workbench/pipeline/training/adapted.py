@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from workbench.bases.targets import Matrix, TargetGroup, expert_names
+from workbench.bases.targets import Matrix, TargetGroup, expert_names, group_by_pattern
 from workbench.pipeline.models.structure import is_linear, matrices_of
 from workbench.pipeline.training.lora import LoraConfig, get_peft_model
 
@@ -76,11 +76,7 @@ def wrap(model: Any, config: LoraConfig, dropout: float) -> Any:
 
 def trained_groups(made: Any) -> list[TargetGroup]:
     """What the network trains, by pattern and size: adapters, and what is trained in full."""
-    counts: dict[tuple[str, int, int], int] = {}
-    for name, experts, elements in _trained(made):
-        key = Matrix(name, 0, 0).pattern, experts, elements
-        counts[key] = counts.get(key, 0) + 1
-    return [TargetGroup(key[0], count, *key[1:]) for key, count in counts.items()]
+    return group_by_pattern(_trained(made))
 
 
 def _trained(made: Any) -> Iterator[tuple[str, int, int]]:
