@@ -182,7 +182,7 @@ def comments(text: str) -> list[str]:
     return [line[line.index("#") :].rstrip() for line in text.splitlines() if "#" in line]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data(), text=st.sampled_from(TEXTS))
 def test_any_edit_says_the_new_value_and_keeps_all_comments(data: Any, text: str) -> None:
     before = tomllib.loads(text)
