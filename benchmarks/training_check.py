@@ -15,11 +15,11 @@ def gradients(folder: Path) -> Told:
     import torch
     import torch.nn.functional as F
 
+    from workbench.pipeline.models.causal_lm import causal_model
     from workbench.pipeline.models.weights import Weights
     from workbench.pipeline.training import model as models
-    from workbench.pipeline.training.losses.base import causal_model, collate
     from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
-    from workbench.pipeline.training.token_dataset import TokenDataset
+    from workbench.pipeline.training.token_dataset import TokenDataset, collate
 
     given, cpu = settings_of(folder), torch.device("cpu")
     network = models.load(Weights(folder / "base"), device=cpu, dtype=torch.float32)

@@ -16,9 +16,9 @@ from workbench.architectures.shape import known_shape, shape_of
 from workbench.estimate.memory import CHUNK_LOGITS, BatchWork, MemorySettings, estimate
 from workbench.pipeline.training import model as models
 from workbench.pipeline.training import packed_attention
-from workbench.pipeline.training.losses.base import MicroBatchTensors
 from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
 from workbench.pipeline.training.model import Adapter
+from workbench.pipeline.training.token_dataset import MicroBatchTensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

@@ -14,7 +14,7 @@ from workbench.core.errors import UserError
 from workbench.dataset.rows import Message, Place, Row
 from workbench.preset.loader import load
 from workbench.preset.lookup import embedded_base
-from workbench.runner.preview import lens_from, load_preview
+from workbench.runner.preview import load_preview, preview_of
 from workbench.tokenization.conversations import encode_conversations, encode_row
 from workbench.tokenization.preview import MAX_TOKENS, Limit, TokenPreview
 from workbench.tokenization.sequences import TrainingSequence
@@ -106,7 +106,7 @@ def test_the_lens_has_the_stop_with_which_the_template_ends_a_turn(tmp_path: Pat
     config["eos_token"] = "<|endoftext|>"
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     (tmp_path / "generation_config.json").write_text("{}")
-    found = lens_from(load("quickstart").preset, tmp_path, "q", tmp_path)
+    found = preview_of(load("quickstart").preset, tmp_path, "q", tmp_path)
     shown = found.look(row_of("a", "b"))
     assert "".join(piece.text for piece in shown.pieces if piece.trained) == "b<|im_end|>"
 

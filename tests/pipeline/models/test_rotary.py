@@ -19,9 +19,8 @@ from tests.pipeline.training.helpers import Bench, Row, stage_settings
 from workbench.pipeline.models.causal_lm import load_causal
 from workbench.pipeline.models.rotary import SequenceRotary, keeps_frequencies, separate_sequences
 from workbench.pipeline.training import packed_attention
-from workbench.pipeline.training.losses.base import collate
 from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import TokenDataset, collate
 from workbench.run import events
 
 pytestmark = [

@@ -19,7 +19,6 @@ from workbench.pipeline.models.base_shape import read_shape
 from workbench.pipeline.training.batch_plan import split_micro_batch
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.loop import TrainingLoop
-from workbench.pipeline.training.losses.base import MicroBatchTensors
 from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
 from workbench.pipeline.training.memory_check import (
     batch_work,
@@ -27,7 +26,7 @@ from workbench.pipeline.training.memory_check import (
     largest_micro_batches,
     uncovered_validation_batches,
 )
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import MicroBatchTensors, TokenDataset
 from workbench.pipeline.training.training_plan import plan_batches, validation_plan
 from workbench.preset.schema import Model
 from workbench.run import events

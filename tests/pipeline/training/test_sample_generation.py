@@ -13,9 +13,9 @@ import torch
 from tests import tiny
 from workbench.core.sampling import SamplingParams
 from workbench.objectives.base import SamplePrompt
+from workbench.pipeline.models.causal_lm import causal_model
 from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import model as models
-from workbench.pipeline.training.losses.base import causal_model
 from workbench.pipeline.training.model import Adapter
 from workbench.pipeline.training.packed_attention import NAME
 from workbench.pipeline.training.sample_generation import SampleSettings, generate_samples

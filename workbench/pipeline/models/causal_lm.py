@@ -198,3 +198,21 @@ class LazyTensor:
 
     def is_floating_point(self) -> bool:
         return True
+
+
+def causal_model(model: Any) -> Any:
+    """The transformers causal model inside a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def head_logits(causal: Any, hidden: Tensor) -> Tensor:  # (N, C) -> (N, V)
+    """The output head with the model family's own scaling: Cohere, Granite, Gemma 2 and 3."""
+    logits = causal.get_output_embeddings()(hidden)
+    config = causal.config
+    if scale := getattr(config, "logit_scale", None):
+        logits = logits * scale
+    if scaling := getattr(config, "logits_scaling", None):
+        logits = logits / scaling
+    if cap := getattr(config, "final_logit_softcapping", None):
+        logits = cap * torch.tanh(logits / cap)
+    return logits

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from workbench.pipeline.models.causal_lm import causal_model
 from workbench.pipeline.training.distributed.collectives import ProcessGroup
-from workbench.pipeline.training.losses.base import causal_model
 from workbench.run import events
 from workbench.run.events import Emit
 

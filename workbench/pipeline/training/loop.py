@@ -41,7 +41,7 @@ from workbench.pipeline.training.distributed.sharding import (
     unsharded,
 )
 from workbench.pipeline.training.loss_scale import LossScale
-from workbench.pipeline.training.losses.base import Loss, collate
+from workbench.pipeline.training.losses.base import Loss
 from workbench.pipeline.training.lr_schedule import extended_lr_at
 from workbench.pipeline.training.memory_check import (
     PeakMemory,
@@ -49,7 +49,7 @@ from workbench.pipeline.training.memory_check import (
     uncovered_validation_batches,
 )
 from workbench.pipeline.training.monitor import NO_MONITORING, MonitorPlan, TrainingMonitor
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import TokenDataset, collate
 from workbench.pipeline.training.training_plan import TrainingCallbacks, TrainingPlan
 from workbench.run import events
 

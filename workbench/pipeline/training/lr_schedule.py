@@ -2,7 +2,7 @@
 
 Resuming, extending and plotting are calls with another step.
 An extension has a course of its own: what was planned has ended near zero, where nothing is
-learnt, so it begins at `EXTENSION_SHARE` of the peak after a short rise, and falls in a line.
+learned, so it begins at `EXTENSION_SHARE` of the peak after a short rise, and falls in a line.
 """
 
 from __future__ import annotations

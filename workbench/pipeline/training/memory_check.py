@@ -80,8 +80,8 @@ def largest_micro_batches(plan: BatchPlan, examples: TokenDataset) -> list[Micro
     batches = [rows for step in steps for rows in plan.at(step)]
     targets = examples.targets
     most = max(batches, key=plan.slots)
-    learnt = max(batches, key=lambda rows: int(targets[list(rows)].sum()))
-    return [*dict.fromkeys([most, learnt])]
+    most_trained = max(batches, key=lambda rows: int(targets[list(rows)].sum()))
+    return [*dict.fromkeys([most, most_trained])]
 
 
 def uncovered_validation_batches(
@@ -161,5 +161,5 @@ class PeakMemory:
 def _largest(plan: BatchPlan, examples: TokenDataset) -> tuple[int, int]:
     """(positions, trained tokens) of the largest micro-batches."""
     both = largest_micro_batches(plan, examples)
-    most, learnt = both[0], both[-1]
-    return plan.slots(most), int(examples.targets[list(learnt)].sum())
+    most, most_trained = both[0], both[-1]
+    return plan.slots(most), int(examples.targets[list(most_trained)].sum())

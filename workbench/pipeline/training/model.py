@@ -1,4 +1,4 @@
-"""The model of a training stage: loaded, what earlier stages learnt merged in, adapter attached.
+"""The model of a training stage: loaded, what earlier stages learned merged in, adapter attached.
 
 Invariant: exactly the parameters that the stage trains have `requires_grad`; an adapter's
 initial values depend on the stage's seed alone.

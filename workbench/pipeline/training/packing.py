@@ -19,11 +19,11 @@ from typing import Any
 import torch
 
 from workbench.core import files
+from workbench.pipeline.models.causal_lm import causal_model
 from workbench.pipeline.training.batch_plan import BatchPlan, MicroBatch, split_micro_batch
 from workbench.pipeline.training.device import out_of_memory
 from workbench.pipeline.training.distributed.collectives import ProcessGroup
-from workbench.pipeline.training.losses.base import causal_model, collate
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import TokenDataset, collate
 from workbench.pipeline.training.training_plan import batch_settings
 from workbench.preset.schema import TrainStage
 from workbench.run import events

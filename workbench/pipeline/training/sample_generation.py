@@ -18,8 +18,8 @@ from transformers import GenerationConfig
 
 from workbench.core.sampling import SamplingParams
 from workbench.objectives.base import SamplePrompt
+from workbench.pipeline.models.causal_lm import causal_model
 from workbench.pipeline.models.rotary import keeps_frequencies
-from workbench.pipeline.training.losses.base import causal_model
 
 LIMIT_S = 30.0  # a model that is slower than that on its answers is shown what it has said so far
 

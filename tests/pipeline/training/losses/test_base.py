@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.pipeline.training.helpers import Row
-from workbench.pipeline.training.losses.base import Loss, MicroBatchTensors, causal_model, collate
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.models.causal_lm import causal_model
+from workbench.pipeline.training.losses.base import Loss
+from workbench.pipeline.training.token_dataset import MicroBatchTensors, TokenDataset, collate
 
 CPU = torch.device("cpu")
 ROWS = TokenDataset.of([Row([5, 6, 7], [True, True, True]), Row([8, 9], [False, True])])

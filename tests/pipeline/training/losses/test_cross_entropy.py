@@ -10,12 +10,12 @@ from peft import LoraConfig, get_peft_model
 
 from tests import tiny
 from tests.pipeline.training.helpers import Row, rows
+from workbench.pipeline.models import causal_lm
 from workbench.pipeline.models.rotary import separate_sequences
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.losses import cross_entropy as losses
-from workbench.pipeline.training.losses.base import MicroBatchTensors, collate
 from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import MicroBatchTensors, TokenDataset, collate
 
 CPU = torch.device("cpu")
 
@@ -96,7 +96,7 @@ def over_all_positions(model: Any, batch: MicroBatchTensors) -> torch.Tensor:
         use_cache=False,
         segments=batch.segments,
     ).last_hidden_state
-    logits = losses.head_logits(causal, hidden).float().flatten(0, 1)
+    logits = causal_lm.head_logits(causal, hidden).float().flatten(0, 1)
     labels = torch.full((len(logits),), -100)
     labels[batch.selected] = batch.targets
     return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")

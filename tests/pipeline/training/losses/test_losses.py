@@ -12,9 +12,8 @@ from workbench.objectives.base import ObjectiveName
 from workbench.pipeline.models.rotary import separate_sequences
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.losses import loss_of
-from workbench.pipeline.training.losses.base import collate
 from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import TokenDataset, collate
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -19,12 +19,12 @@ from tests.pipeline.training.pitfalls.families import ROWS, Home
 from workbench.core.sampling import SamplingParams
 from workbench.dataset.rows import Message, Place, Row
 from workbench.objectives.base import SamplePrompt
-from workbench.pipeline.training.losses.base import collate
 from workbench.pipeline.training.sample_generation import (
     Sample,
     SampleSettings,
     generate_samples,
 )
+from workbench.pipeline.training.token_dataset import collate
 from workbench.tokenization.chat_template import ChatTemplate
 from workbench.tokenization.conversations import encode_prompt, encode_row
 from workbench.tokenization.sequences import TrainingSequence

@@ -22,10 +22,9 @@ from workbench.pipeline.models.weights import Weights
 from workbench.pipeline.training import optimizer as optimizers
 from workbench.pipeline.training import packed_attention
 from workbench.pipeline.training.batch_plan import BatchPlan
-from workbench.pipeline.training.losses.base import collate
 from workbench.pipeline.training.losses.cross_entropy import CrossEntropyLoss
 from workbench.pipeline.training.stage import adapter_settings
-from workbench.pipeline.training.token_dataset import TokenDataset
+from workbench.pipeline.training.token_dataset import TokenDataset, collate
 from workbench.pipeline.training.training_plan import (
     loop_settings,
     plan_batches,

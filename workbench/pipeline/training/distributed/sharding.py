@@ -20,8 +20,9 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from workbench.core.errors import UserError
+from workbench.pipeline.models.causal_lm import causal_model
 from workbench.pipeline.training.distributed.collectives import ProcessGroup
-from workbench.pipeline.training.losses.base import Loss, causal_model
+from workbench.pipeline.training.losses.base import Loss
 
 
 def is_sharded(module: nn.Module) -> bool:

@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from workbench.estimate.memory import CHUNK_LOGITS
-from workbench.pipeline.training.losses.base import Loss, MicroBatchTensors, causal_model
+from workbench.pipeline.models.causal_lm import causal_model, head_logits
+from workbench.pipeline.training.losses.base import Loss
+from workbench.pipeline.training.token_dataset import MicroBatchTensors
 
 
 class CrossEntropyLoss(Loss):
@@ -81,16 +83,3 @@ class _FrozenHeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         return ctx.saved_tensors[0] * gradient, None, None, None
-
-
-def head_logits(causal: Any, hidden: Tensor) -> Tensor:  # (N, C) -> (N, V)
-    """The output head with the model family's own scaling: Cohere, Granite, Gemma 2 and 3."""
-    logits = causal.get_output_embeddings()(hidden)
-    config = causal.config
-    if scale := getattr(config, "logit_scale", None):
-        logits = logits * scale
-    if scaling := getattr(config, "logits_scaling", None):
-        logits = logits / scaling
-    if cap := getattr(config, "final_logit_softcapping", None):
-        logits = cap * torch.tanh(logits / cap)
-    return logits
