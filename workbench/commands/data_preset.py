@@ -75,7 +75,7 @@ class PresetChecks:
     plans: tuple[tuple[ReadPlan, str], ...] = ()
     held_out: str = ""
     special: tuple[str, ...] = USUAL_SPECIAL
-    lens: TokenPreview | None = None
+    preview: TokenPreview | None = None
     judge: AnswerChecker | None = None
     notes: tuple[str, ...] = ()
 
@@ -84,12 +84,12 @@ class PresetChecks:
         """Those of a preset, with its sources. Raises UserError for a preset at fault."""
         preset = with_absolute_paths(load(preset_name, overrides))
         asked = [path for key, path in prompt_files(preset.evaluate) if len(key) == 2]
-        lens, notes = _lens(preset_name, overrides)
+        preview, notes = _preview(preset_name, overrides)
         return cls(
             plans=tuple(_plan(source) for source in preset.data.source),
             held_out=_nearer(asked[0]) if asked else "",
-            special=tuple(lens.tokenizer.special_tokens) if lens else USUAL_SPECIAL,
-            lens=lens,
+            special=tuple(preview.tokenizer.special_tokens) if preview else USUAL_SPECIAL,
+            preview=preview,
             judge=_judge(preset.evaluate),
             notes=notes,
         )
@@ -99,8 +99,8 @@ class PresetChecks:
 
         `rows` is asked once for each kind of rows, as it may read them anew.
         """
-        for kind, limit in self.lens.limits.items() if self.lens else ():
-            if kind == "chat" and self.lens and self.lens.template is None:
+        for kind, limit in self.preview.limits.items() if self.preview else ():
+            if kind == "chat" and self.preview and self.preview.template is None:
                 notes.append("the model has no chat template, so conversations were not tokenized")
                 continue
             some = (row for row in rows() if row.kind == kind)
@@ -109,17 +109,17 @@ class PresetChecks:
     def _tokenized(
         self, kind: str, limit: Limit, rows: Iterable[Row], notes: list[str]
     ) -> Iterator[Fault]:
-        assert self.lens is not None
-        lens, encoding = self.lens, EncodedSplit(ledger=EncodingStats(limit.tokens))
-        encoder = lens.encoder(kind, limit.tokens)
-        ready = (one for row in rows for one in with_system([row], lens.system))
+        assert self.preview is not None
+        preview, encoding = self.preview, EncodedSplit(ledger=EncodingStats(limit.tokens))
+        encoder = preview.encoder(kind, limit.tokens)
+        ready = (one for row in rows for one in with_system([row], preview.system))
         for found in counted(encoder.encode(ready), "rows tokenized"):
             encoding.enter(found, cast(OverlengthPolicy, limit.on_cut))
             cut = [p for p in found.parts if isinstance(p, TrainingSequence) and p.cut]
             yield from (_over_length(part, limit) for part in cut[:1])
         if encoding.ledger.rows:
             notes += [f"{kind} tokens: {line}" for line in encoding.ledger.lines()]
-        # The others (names of control tokens, nothing learnt) are told by the linter.
+        # The others (names of control tokens, nothing trained) are reported by the linter.
         yield from (fault for fault in encoding.faults if fault.fatal)
 
     def refused(self, rows: Iterable[Row], recheck: bool) -> Iterator[Fault | None]:
@@ -136,7 +136,7 @@ def _plan(source: DataSource) -> tuple[ReadPlan, str]:
     return plan_source(_nearer(source.path), source.format, options), source.name
 
 
-def _lens(
+def _preview(
     preset_name: str, overrides: Sequence[str]
 ) -> tuple[TokenPreview | None, tuple[str, ...]]:
     """The preset's tokenizer and template, or a note saying why they are not to be had."""

@@ -35,16 +35,16 @@ def run(args: argparse.Namespace) -> int:
     of_source, of_preset = split_keys(args.set, args.preset)
     source = SourceRequest(args.path, args.format, options=source_options(of_source))
     row = record_at(source, args.show)
-    lens = load_preview(args.preset, of_preset)
+    preview = load_preview(args.preset, of_preset)
     try:
-        shown = lens.look(row)
+        shown = preview.look(row)
     except UserError as error:
         place, hint = row.place, error.hint
         raise UserError(error.message, path=place.path, line=place.line, hint=hint) from None
     if args.json:
-        print(json.dumps(to_json(row, shown, lens.preset), indent=2))
+        print(json.dumps(to_json(row, shown, preview.preset), indent=2))
     else:
-        print("\n".join(lines(row, shown, lens.preset, _colour())))
+        print("\n".join(lines(row, shown, preview.preset, _colour())))
     return EXIT_DONE
 
 
@@ -53,7 +53,7 @@ def _colour() -> bool:
     return sys.stdout.isatty() and not plain
 
 
-LEARNT, CONTEXT, SPECIAL, BEYOND = "1;32", "2", "7", "31;9"
+TRAINED, CONTEXT, SPECIAL, BEYOND = "1;32", "2", "7", "31;9"
 CUT = "──── sequence length limit ────"
 
 
@@ -124,7 +124,7 @@ def _quoted(text: str) -> str:
 def _style(piece: PreviewToken) -> str:
     if piece.beyond:
         return BEYOND
-    style = LEARNT if piece.trained else CONTEXT
+    style = TRAINED if piece.trained else CONTEXT
     return f"{style};{SPECIAL}" if piece.special else style
 
 

@@ -250,7 +250,7 @@ def refresh_model(
     settings: ChatSettings,
     write: Callable[[str], object],
 ) -> ModelSource:
-    """The source that answers next: a newer one, taken up and told of, or the same.
+    """The source that answers next: a newer one, announced when it is loaded, or the same.
 
     Weights that cannot be taken up are told of, and the old ones go on.
     """

@@ -47,7 +47,7 @@ class Place:
 
 @value_class(frozen=True, slots=True)
 class Message:
-    """One turn. `train` says whether an assistant's turn is learnt; other roles never are.
+    """One turn. `train` says whether an assistant's turn is trained; other roles never are.
 
     An assistant may think first (`reasoning`) and call tools: `tool_calls` holds objects with a
     `function` of `name` and `arguments`. A tool answers, with the `name` or `tool_call_id` if any.

@@ -40,11 +40,11 @@ def load_preview(preset_name: str, overrides: Sequence[str] = ()) -> TokenPrevie
         raise UserError(
             f"the base model {loaded.preset.model.base} is not downloaded yet", hint=hint
         )
-    return lens_from(loaded.preset, base, loaded.name, loaded.path.parent)
+    return preview_of(loaded.preset, base, loaded.name, loaded.path.parent)
 
 
-def lens_from(preset: Preset, base: Path, name: str, folder: Path) -> TokenPreview:
-    """The lens of a preset whose base lies in that folder."""
+def preview_of(preset: Preset, base: Path, name: str, folder: Path) -> TokenPreview:
+    """The preview of a preset whose base lies in that folder."""
     import tokenizers
 
     try:

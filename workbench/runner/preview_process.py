@@ -16,13 +16,13 @@ from workbench.runner.preview import load_preview
 
 
 def serve(request: Message, sender: MessageSender) -> None:
-    """Answer rows with the lens of `request["preset"]` until nobody asks any more."""
-    lens = load_preview(request["preset"])
-    sender.send(ready=lens.preset)
+    """Answer rows with the preview of `request["preset"]` until nobody asks any more."""
+    preview = load_preview(request["preset"])
+    sender.send(ready=preview.preset)
     for line in sys.stdin:
         row = Row.from_json(json.loads(line))
         try:
-            sender.send(shown=lens.look(row).to_json())
+            sender.send(shown=preview.look(row).to_json())
         except UserError as error:
             sender.send(refused=str(error))
 

@@ -1,1 +1,1 @@
-"""Rows as training will see them: rendered, cut into tokens, each marked as learnt or not."""
+"""Rows as training will see them: rendered, cut into tokens, each marked as trained or not."""

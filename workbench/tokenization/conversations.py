@@ -63,7 +63,7 @@ def encode_row(
 ) -> TrainingSequence | Fault:
     """The conversation as one sequence of at most `sequence_length` ids, or why it cannot be one.
 
-    Messages after the last one that is learnt are left out. See `loss_mask.render` for its faults.
+    Messages after the last one that is trained are left out. See `loss_mask.render` for its faults.
     """
     (found,) = encode_batch([row], template, tokenizer, sequence_length, stop_ids)
     return found
@@ -128,7 +128,7 @@ def encode_prompt(
 
 
 def split_by_turn(row: Row) -> list[Row]:
-    """One row for each learnt turn, with the messages up to it and only that turn learnt.
+    """One row for each trained turn, with the messages up to it and only that turn trained.
 
     For templates that rewrite past turns (dropping an earlier answer's reasoning, say): each turn
     is then trained on the very text that inference will show.

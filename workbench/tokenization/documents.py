@@ -28,10 +28,10 @@ def encode_documents(
 def encode_document(
     row: Row, tokenizer: Tokenizer, sequence_length: int, separator_id: int
 ) -> list[TrainingSequence]:
-    """The document as sequences of at most `sequence_length` ids, all of them learnt.
+    """The document as sequences of at most `sequence_length` ids, all of them trained.
 
     The separator ends the document. A sequence after the first begins with the last id of the one
-    before, as context: that one is not learnt again, and so each id is predicted exactly once.
+    before, as context: that one is not trained again, and so each id is predicted exactly once.
     Control tokens' names in the document stay text.
     """
     cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
@@ -41,10 +41,10 @@ def encode_document(
     blocks = []
     for start in range(0, max(1, len(ids) - 1), step):
         block = ids[start : start + sequence_length]
-        learnt = bytes([start == 0]) + b"\1" * (len(block) - 1)
+        trained = bytes([start == 0]) + b"\1" * (len(block) - 1)
         blocks.append(
             TrainingSequence(
-                block, learnt, row.place, special_in_text=bool(mark), length=len(block)
+                block, trained, row.place, special_in_text=bool(mark), length=len(block)
             )
         )
     return blocks

@@ -1,9 +1,9 @@
-"""Which tokens of a rendered conversation are learnt: the assistant's turns, proved by rendering.
+"""Which tokens of a rendered conversation are trained: the assistant's turns, proved by rendering.
 
 For the turn i, the text rendered up to it with the generation prompt must be the beginning of the
-text rendered with it; what follows is the turn, learnt up to and including the stop token that ends
-it. What the template puts after the stop token (a newline, say) is not learnt: no model is asked
-for it.
+text rendered with it; what follows is the turn, trained up to and including the stop token that
+ends it. What the template puts after the stop token (a newline, say) is not trained: no model is
+asked for it.
 
 Where the ids of the prompt are the beginning of the ids of the whole, training sees exactly what
 inference will. Control tokens split a text for the tokenizer, so it is enough to compare from the
@@ -30,7 +30,7 @@ from workbench.tokenization.tokenizer import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class TrainedSpan:
-    """Characters [start, end) of a learnt turn in the rendered text."""
+    """Characters [start, end) of a trained turn in the rendered text."""
 
     start: int
     end: int
@@ -48,22 +48,22 @@ class RenderedConversation:
 
 @dataclass(frozen=True, slots=True)
 class LossMask:
-    """First and last learnt token of each turn; whether one of them went by characters."""
+    """First and last trained token of each turn; whether one of them went by characters."""
 
     spans: list[tuple[int, int]]
     retokenized: bool
 
 
 def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> RenderedConversation | Fault:
-    """The conversation up to its last learnt turn, or why it cannot be learnt.
+    """The conversation up to its last trained turn, or why it cannot be trained.
 
     A fault with the code `rewrites` comes from a template that writes past turns otherwise than
     present ones: see `conversations.split_by_turn`.
     """
-    learnt = [i for i, m in enumerate(row.messages) if m.role == ASSISTANT and m.train]
-    if not learnt:
+    trained = [i for i, m in enumerate(row.messages) if m.role == ASSISTANT and m.train]
+    if not trained:
         return Fault(row.place, "nothing-trained", "no message of the row is trained")
-    until = learnt[-1] + 1
+    until = trained[-1] + 1
     try:
         cut, mark = mark_control_tokens(row, tokenizer.special_pattern)
         text = template.render(cut.messages[:until], tools=cut.tools)
@@ -72,7 +72,7 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> RenderedCo
         ):
             what = "the template cannot handle a special token's name inside a message"
             return Fault(row.place, "special-token", what, "rephrase it")
-        turns = [_turn(cut, template, text, index, until) for index in learnt]
+        turns = [_turn(cut, template, text, index, until) for index in trained]
     except UserError as error:
         return Fault(row.place, "template", error.message, error.hint)
     faults = [turn for turn in turns if isinstance(turn, Fault)]
@@ -86,7 +86,7 @@ def render(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> RenderedCo
 def locate_trained_tokens(
     rendered: RenderedConversation, ids: array[int], tokenizer: Tokenizer, stop_ids: Sequence[int]
 ) -> LossMask | Fault:
-    """Where the learnt tokens stand in `ids`, those of the whole text."""
+    """Where the trained tokens stand in `ids`, those of the whole text."""
     found = _by_anchors(rendered, ids, tokenizer, stop_ids)
     if found is None:
         found = _by_prompts(rendered, ids, tokenizer, stop_ids)

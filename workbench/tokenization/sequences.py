@@ -19,7 +19,7 @@ _AS_TEXT = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 
 @dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """One training sequence. `trained[k]` is 1 where `ids[k]` is to be learnt, else 0."""
+    """One training sequence. `trained[k]` is 1 where `ids[k]` is to be trained, else 0."""
 
     ids: array[int]
     trained: bytes

@@ -2,7 +2,7 @@
 
     {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
 
-A message of the assistant with `"train": false` (or `"weight": 0`) is context and not learnt. The
+A message of the assistant with `"train": false` (or `"weight": 0`) is context and not trained. The
 order of roles is checked, because a template that meets another order writes something else.
 Beside `messages` a row may offer `tools`; what else a message may hold stands in `readers.turns`.
 """

@@ -68,7 +68,7 @@ def text_of(where: str, role: str, content: Any, *, optional: bool = False) -> s
 
 
 def is_trained(where: str, role: str, value: Mapping[str, Any]) -> bool:
-    """Whether `train` and `weight` let the turn be learnt; without either it is."""
+    """Whether `train` and `weight` let the turn be trained; without either it is."""
     train, weight = value.get("train"), value.get("weight")
     if train is not None and not isinstance(train, bool):
         raise Refused("wrong-type", f"'train' of {where} is {a_type(train)}, not true or false")

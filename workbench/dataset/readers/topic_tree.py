@@ -4,7 +4,7 @@
     FOLDER/topics/<category>/<subcategory>/<category>.<subcategory>.<content type>.json
 
 The structure says what there ought to be. What it names and nobody has written can be scaffolded;
-a file that it does not name is told, because nothing would be learnt from it.
+a file that it does not name is reported, because nothing would be learned from it.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ from workbench.tui.panes.data.scan_results import SIGN_STYLES, sign
 from workbench.tui.styled_text import styled, wrapped
 
 TRAINED, CONTEXT, SPECIAL, BEYOND = "bold green", "dim", "reverse", "red strike"
-LEARNT_EDGE, EDGE = "▌ ", "  "
+TRAINED_EDGE, EDGE = "▌ ", "  "
 MAX_CHARS = 20_000
 
 
 def token_lines(
     row: Row, shown: RowPreview, width: int, bounds: bool, notes: Sequence[str] = ()
 ) -> list[Text]:
-    """The tokens laid out: learnt ones bold with a bar beside their lines, control tokens
+    """The tokens laid out: trained ones bold with a bar beside their lines, control tokens
     reversed, cut ones struck out; then what else is known of the row."""
     lines = [styled(f"! {one_line(line, 300)}", "yellow") for line in [*notes, *shown.told]]
     return lines + list(_laid_out(shown.pieces, width - len(EDGE), bounds)) + _facts(row, width)
@@ -87,7 +87,7 @@ def _laid_out(pieces: Sequence[PreviewToken], width: int, bounds: bool) -> Itera
 
 
 class _Page:
-    """Lines of tokens that grow at their end, each with an edge that tells what is learnt.
+    """Lines of tokens that grow at their end, each with an edge that tells what is trained.
 
     Tokens of one style that follow each other are one piece of the line: a frame is then a tenth
     of the segments, and a remote terminal gets a tenth of the bytes.
@@ -97,24 +97,24 @@ class _Page:
         self.lines: list[Text] = []
         self.width = self.room = width
         self._parts: list[tuple[str, str]] = []  # (text, style), neighbours differ in style
-        self._learnt = False
+        self._trained = False
 
-    def add(self, text: str, style: str, learnt: bool) -> None:
+    def add(self, text: str, style: str, trained: bool) -> None:
         if self._parts and self._parts[-1][1] == style:
             text_before, _ = self._parts.pop()
             self._parts.append((text_before + text, style))
         elif text:
             self._parts.append((text, style))
-        self._learnt = self._learnt or (learnt and bool(text))
+        self._trained = self._trained or (trained and bool(text))
         self.room -= cell_len(text)
 
     def end(self, sign: str = "") -> None:
         """Go on in a new line."""
-        line = styled(LEARNT_EDGE, "green") if self._learnt else styled(EDGE)
+        line = styled(TRAINED_EDGE, "green") if self._trained else styled(EDGE)
         for text, style in self._parts:
             line.append(text, style)
         self.lines.append(line.append(sign, "dim"))
-        self._parts, self._learnt, self.room = [], False, self.width
+        self._parts, self._trained, self.room = [], False, self.width
 
 
 def _first_width(piece: PreviewToken) -> int:
