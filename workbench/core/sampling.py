@@ -14,9 +14,8 @@ from typing import Any
 from workbench.core.errors import UserError
 from workbench.core.text import did_you_mean
 
-PENALTY_WINDOW = (
-    64  # tokens that the repeat penalty looks back at; llama.cpp's and Ollama's default
-)
+# Tokens that the repeat penalty looks back at: llama.cpp's and Ollama's default.
+PENALTY_WINDOW = 64
 LAST_SEED = 2**32 - 1
 
 # lowest, highest, lowest itself allowed

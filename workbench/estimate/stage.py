@@ -25,9 +25,8 @@ from workbench.run.log import skim
 from workbench.run.state import seconds_between
 
 EMBEDDING = "model.embed_tokens"
-MEMORY_SHARE = (
-    0.9  # `auto` computes activations again where a step would take more of the card than this
-)
+# `auto` computes activations again where a step would take more of the card than this.
+MEMORY_SHARE = 0.9
 
 
 def stage_memory(
