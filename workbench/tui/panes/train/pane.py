@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from workbench.run.events import Sampled
 from workbench.run.folder import RunFolder
 from workbench.tui.actions import Action
 from workbench.tui.chart.chart import Chart
@@ -20,11 +19,17 @@ from workbench.tui.chart.curves import StageCurves
 from workbench.tui.chart.plot import BLOCKS, glyphs_for
 from workbench.tui.pane import Pane
 from workbench.tui.panes.train import training_text
-from workbench.tui.panes.train.training_text import answer_lines, prompts_of
+from workbench.tui.panes.train.curve_lines import (
+    FIGURES,
+    LOSS,
+    NORM,
+    RATE,
+    metric_lines,
+    next_smoothing,
+)
+from workbench.tui.panes.train.lower_panel import LOG, NOTES, SAMPLES, LowerPanel
 from workbench.tui.runs.follower import RunFollower
 from workbench.tui.widgets.bar import Bar
-from workbench.tui.widgets.log_view import LogView
-from workbench.tui.widgets.row_list import TextLines, wrapped
 
 ACTIONS = (
     Action("train.stop", "s", "Stop", "Stop at the next safe point; save a checkpoint."),
@@ -61,11 +66,7 @@ ACTIONS = (
 
 
 DRAW_EVERY_S = 0.5
-SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 SMALL_CHARTS_WIDTH = 96
-FIGURES = ("loss", "general text", "learning rate", "gradient norm", "tokens per second")
-LOWER = ("answers", "events", "log")
-LOWER_TITLES = {"answers": "Samples", "events": "Notes", "log": "Log"}
 PIN_STYLES = ("pin-1", "pin-2", "pin-3")
 
 
@@ -89,16 +90,12 @@ class TrainPane(Pane):
     TrainPane.-big #lower, TrainPane.-big #lower-head { display: none; }
     TrainPane.-below #charts { display: none; }
     TrainPane.-low #lower { height: 4; min-height: 2; }
-    TrainPane #lower > RowList { height: 1fr; display: none; }
-    TrainPane #lower > .-shown { display: block; }
     """
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.stage = ""
         self.figure = FIGURES[0]
-        self.lower = LOWER[0]
-        self.prompt = -1  # the one whose answers are shown; -1: all of them
         self._newest = ""  # the stage that trained last, when it was looked at last
         self._drawn_at = 0.0
         self._waiting = False
@@ -113,18 +110,15 @@ class TrainPane(Pane):
                 yield Chart("learning rate", "rate")
                 yield Chart("gradient norm", "norm")
         yield Bar("lower-head")
-        with Vertical(id="lower"):
-            yield TextLines("answers")
-            yield TextLines("events")
-            yield LogView("log")
+        yield LowerPanel()
 
     def on_mount(self) -> None:
         self.query_one("#main", Chart).lines = self.main_lines
-        self.query_one("#rate", Chart).lines = lambda: self._single("rate")
-        self.query_one("#norm", Chart).lines = lambda: self._single("norm")
+        self.query_one("#rate", Chart).lines = lambda: metric_lines(self.curves, RATE, 0.0)
+        self.query_one("#norm", Chart).lines = lambda: metric_lines(self.curves, NORM, 0.0)
         self.query_one("#main", Chart).log_y = self.screen_app.memory.log_y
         self._take_glyphs()
-        self._show_lower(self.lower)
+        self._show_lower(self._lower.shown)
         self.run_chosen()
 
     def on_resize(self) -> None:
@@ -151,17 +145,12 @@ class TrainPane(Pane):
 
     def main_lines(self) -> list[Line]:
         """What the large chart draws now."""
-        if self.curves is None:
-            return []
-        if self.figure != "loss":
-            return self._single(self.figure)
         weight = self.screen_app.memory.smoothing
-        lines = [self._pinned(run, style, weight) for run, style in self._others()]
-        return [
-            *(line for line in lines if line is not None),
-            Line("train", self.curves.train, "train", weight, "raw"),
-            Line("val", self.curves.validation, "validation", dotted=True),
-        ]
+        lines = metric_lines(self.curves, self.figure, weight)
+        if not lines or self.figure != LOSS:
+            return lines
+        pinned = (self._pinned(run, style, weight) for run, style in self._others())
+        return [*(line for line in pinned if line is not None), *lines]
 
     def run_chosen(self) -> None:
         if not self.is_mounted or self.followed is None:
@@ -169,7 +158,7 @@ class TrainPane(Pane):
                 self.draw()
             return
         self._newest = self.stage = self.followed.trained_stage
-        self.query_one(LogView).read(self.followed.run.log_file)
+        self._lower.log_view.read(self.followed.run.log_file)
         self.draw()
 
     def runs_changed(self, changed: Set[Path]) -> None:
@@ -186,9 +175,8 @@ class TrainPane(Pane):
             self.set_timer(rest, self._draw_late)
 
     def ticked(self) -> None:
-        if self.lower == "log" and self.is_mounted:
-            log = self.query_one(LogView)
-            log.tick()
+        if self.is_mounted and self._lower.shown == LOG:
+            self._lower.log_view.tick()
             self._head_lower()
 
     def draw(self) -> None:
@@ -203,19 +191,16 @@ class TrainPane(Pane):
             chart.empty = training_text.why_empty(followed)
             chart.redraw()
         if followed:
-            width = self.size.width - 2
-            self.query_one("#answers", TextLines).tell(self._answers(width))
-            notes = training_text.notes(followed) or [Text(" No notes or warnings.", "dim")]
-            self.query_one("#events", TextLines).tell(wrapped(notes, width))
+            stage = followed.state.stages.get(self.stage)
+            samples = stage.samples if stage else ()
+            self._lower.tell(samples, training_text.notes(followed), self.size.width - 2)
+        else:
+            self._lower.forget()
         self._head_lower()
 
     def copied(self) -> tuple[str, str]:
-        log = self.query_one(LogView)
-        if log.has_focus:
-            return log.row(log.cursor).plain, "the line of the log"
-        if self.lower != "log" and self.query_one(f"#{self.lower}").has_focus:
-            lines = [line.plain for line in self.query_one(f"#{self.lower}", TextLines).lines]
-            return "\n".join(lines), f"the {LOWER_TITLES[self.lower].lower()}"
+        if below := self._lower.copied():
+            return below
         rows = [self.query_one(f"#{name}", Bar).text.plain.strip() for name in ("figures", "pace")]
         return ("\n".join(rows), "the metrics") if any(rows) else ("", "")
 
@@ -228,7 +213,7 @@ class TrainPane(Pane):
         if name == "resume":
             return not followed.at_work
         if name in ("find", "next_match", "previous_match", "follow"):
-            return self.lower == "log"
+            return self._lower.shown == LOG
         if name == "stage":
             return len(followed.curves) > 1
         if name == "save_curves":
@@ -285,7 +270,7 @@ class TrainPane(Pane):
 
     def action_figure(self) -> None:
         self.figure = FIGURES[(FIGURES.index(self.figure) + 1) % len(FIGURES)]
-        self._main.heading = "" if self.figure == "loss" else self.figure
+        self._main.heading = "" if self.figure == LOSS else self.figure
         self._look()
 
     def action_stage(self) -> None:
@@ -296,42 +281,42 @@ class TrainPane(Pane):
 
     def action_answers(self) -> None:
         """All prompts; again: the next one alone, with its answers over time."""
-        if self.lower == "answers":
-            count = len(prompts_of(self._samples))
-            self.prompt = self.prompt + 1 if self.prompt + 1 < count else -1
-            self.query_one("#answers", TextLines).cursor = 0
-        self._show_lower("answers")
+        if self._lower.shown == SAMPLES:
+            self._lower.next_prompt()
+        self._show_lower(SAMPLES)
         self.draw()
 
     def action_events(self) -> None:
-        self._show_lower("events")
+        self._show_lower(NOTES)
 
     def action_log(self) -> None:
-        self._show_lower("log")
+        self._show_lower(LOG)
 
     def action_wide(self) -> None:
         """The chart alone, then what is below alone, then both again."""
         chart, below = self.has_class("-big"), self.has_class("-below")
         self.set_class(not chart and not below, "-big")
         self.set_class(chart, "-below")
-        kept = f"#{self.lower}" if chart else "#main"  # what is hidden cannot have the focus
-        self.query_one(kept).focus(scroll_visible=False)
+        if chart:  # what is hidden cannot have the focus
+            self._lower.focus_shown()
+        else:
+            self.focus_first()
         self.call_after_refresh(self.draw)
 
     def action_find(self) -> None:
         from workbench.tui.dialogs.dialog import Entry
 
-        wanted = self.query_one(LogView).wanted
+        wanted = self._lower.log_view.wanted
         self.app.push_screen(Entry("Search the log for", wanted), self._find)
 
     def action_next_match(self) -> None:
-        self._find(self.query_one(LogView).wanted)
+        self._find(self._lower.log_view.wanted)
 
     def action_previous_match(self) -> None:
-        self._find(self.query_one(LogView).wanted, -1)
+        self._find(self._lower.log_view.wanted, -1)
 
     def action_follow(self) -> None:
-        self.query_one(LogView).follow()
+        self._lower.log_view.follow()
         self._head_lower()
 
     def action_marks(self) -> None:
@@ -353,12 +338,8 @@ class TrainPane(Pane):
     # Inside
 
     @property
-    def _samples(self) -> Sequence[Sampled]:
-        stage = self.followed.state.stages.get(self.stage) if self.followed else None
-        return stage.samples if stage else ()
-
-    def _answers(self, width: int) -> list[Text]:
-        return answer_lines(self._samples, self.prompt, width)
+    def _lower(self) -> LowerPanel:
+        return self.query_one(LowerPanel)
 
     @property
     def _main(self) -> Chart:
@@ -395,23 +376,9 @@ class TrainPane(Pane):
         curves = followed.curves.get(stage)
         return Line(run.name, curves.train, style, weight) if curves else None
 
-    def _single(self, name: str) -> list[Line]:
-        curves = self.curves
-        if curves is None:
-            return []
-        if name in ("rate", "learning rate"):
-            return [Line("now", curves.learning_rate, "rate")]
-        if name == "general text":
-            return [Line("loss", curves.general, "validation", dotted=True)]
-        if name in ("norm", "gradient norm"):
-            return [Line("now", curves.gradient_norm, "norm")]
-        return [Line("now", curves.speed, "speed")]
-
     def _smooth(self, by: int) -> None:
         memory = self.screen_app.memory
-        nearest = min(SMOOTHINGS, key=lambda weight: abs(weight - memory.smoothing))
-        index = max(0, min(len(SMOOTHINGS) - 1, SMOOTHINGS.index(nearest) + by))
-        memory.smoothing = SMOOTHINGS[index]
+        memory.smoothing = next_smoothing(memory.smoothing, by)
         self.say(f"smoothing {memory.smoothing:g}")
         self.draw()
 
@@ -429,38 +396,15 @@ class TrainPane(Pane):
             chart.redraw()
 
     def _show_lower(self, name: str) -> None:
-        self.lower = name
         self.remove_class("-big")
-        for widget in self.query("#lower > RowList"):
-            widget.set_class(widget.id == name, "-shown")
-        if name == "log":
-            self.query_one(LogView).tick()
+        self._lower.show(name)
         self._head_lower()
         self.refresh_bindings()
         if self.has_focus_within and not self._main.has_focus:
-            self.query_one(f"#{name}").focus(scroll_visible=False)
+            self._lower.focus_shown()
 
     def _head_lower(self) -> None:
-        log, notes = (
-            self.query_one(LogView),
-            training_text.notes(self.followed) if self.followed else [],
-        )
-        asked = len(prompts_of(self._samples))
-        which = f" {self.prompt + 1} of {asked}" if 0 <= self.prompt < asked else ""
-        counts = {"answers": which, "events": f" {len(notes)}" if notes else ""}
-        counts["log"] = f" +{log.unseen} new" if log.unseen else ""
-        text = Text()
-        for name, key in zip(LOWER, "aew", strict=True):
-            style = "bold" if name == self.lower else "dim"
-            text.append(f" {key} ", "bold dim").append(
-                f"{LOWER_TITLES[name]}{counts[name]}  ", style
-            )
-        if self.lower == "log":
-            text.append("following" if log.following else "f to follow", "dim")
-        elif self.lower == "answers" and asked:
-            others = {-1: "a: show one", asked - 1: "a: show all"}
-            text.append(others.get(self.prompt, "a: show the next"), "dim")
-        self.query_one("#lower-head", Bar).show(text)
+        self.query_one("#lower-head", Bar).show(self._lower.title())
 
     def _take_glyphs(self) -> None:
         glyphs = glyphs_for(self.screen_app.memory.marks, os.environ.get("TERM", ""))
@@ -471,11 +415,11 @@ class TrainPane(Pane):
         """The large chart as it is seen now, as SVG."""
         from workbench.tui.chart.svg import picture
 
-        quantity = "loss, nats per token" if self.figure == "loss" else self.figure
+        quantity = "loss, nats per token" if self.figure == LOSS else self.figure
         title, window = f"{self._run.name}, {self.stage}", self._main.view.window
         return picture(self.main_lines(), window, title, quantity, self._main.log_y)
 
     def _find(self, part: str | None, step: int = 1) -> None:
-        if part and not self.query_one(LogView).find(part, step):
+        if part and not self._lower.log_view.find(part, step):
             self.say(f"'{part}' is not in the log", "warning")
         self._head_lower()
